@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * uapi.h - The text that `wg` speaks to a tunnel, read and written
+ *
+ * Reading is line by line into one struct uapi_set, so a request of a million
+ * peers needs no second copy; nothing is applied here. All of a request is
+ * validated before the caller commits any of it: a set is all or nothing.
+ *
+ * Source:  spec of the cross-platform interface, wireguard.com/xplatform.
+ * Bounds:  UAPI_PEERS_MAX peers and UAPI_ALLOWED_IPS_MAX prefixes in one request.
+ * Threads: none here.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/err.h"
+#include "base/text.h"
+#include "crypto/secret.h"
+
+enum {
+	UAPI_PEERS_MAX = 1 << 20,
+	UAPI_ALLOWED_IPS_MAX = 1 << 22,
+	UAPI_LINE_MAX = 4096, /* longest line we accept, without the newline */
+
+	/* Values of errno= in replies, without their sign */
+	UAPI_EIO = 5,
+	UAPI_EPROTO = 71,
+	UAPI_EINVAL = 22,
+	UAPI_EADDRINUSE = 98,
+	UAPI_EOTHER = 55,
+};
+
+struct uapi_allowed_ip {
+	struct ip_prefix prefix;
+	bool remove; /* "-" in front: take away if it is this peer's */
+};
+
+/**
+ * struct uapi_set_peer - One peer block of a set request
+ * @first_allowed_ip, @n_allowed_ips: Range in struct uapi_set @allowed_ips, in order
+ * @budget_bytes, @rate_bps, @greatest_timestamp: our culvert_ keys
+ */
+struct uapi_set_peer {
+	uint8_t public_key[32];
+	struct secret_key preshared_key; /* zero clears */
+	struct endpoint endpoint;
+	uint64_t budget_bytes; /* UINT64_MAX: none */
+	uint64_t rate_bps;     /* 0: none */
+	uint8_t greatest_timestamp[12]; /* TAI64N */
+	uint32_t first_allowed_ip;
+	uint32_t n_allowed_ips;
+	uint16_t keepalive_s;
+	bool remove;
+	bool update_only;
+	bool replace_allowed_ips;
+	bool has_preshared_key;
+	bool has_endpoint;
+	bool has_keepalive;
+	bool has_budget;
+	bool has_rate;
+	bool has_greatest_timestamp;
+};
+
+/** struct uapi_set - A whole request. All zeroes is empty; uapi_set_done() wipes and frees */
+struct uapi_set {
+	struct secret_key private_key; /* zero clears; not yet clamped */
+	uint32_t fwmark;
+	uint16_t listen_port;
+	bool has_private_key;
+	bool has_listen_port;
+	bool has_fwmark;
+	bool replace_peers;
+	struct uapi_set_peer *peers;
+	size_t n_peers;
+	size_t peers_capacity;
+	struct uapi_allowed_ip *allowed_ips;
+	size_t n_allowed_ips;
+	size_t allowed_ips_capacity;
+};
+
+/**
+ * uapi_set_line() - Add one line (without its newline) of a set request
+ *
+ * Return: 0; or a positive UAPI_E... with the reason in @d. After a failure the
+ *	   set must not be applied, and the caller skips lines up to the empty one.
+ *	   @d->line is left for the caller to fill.
+ */
+int uapi_set_line(struct uapi_set *set, const char *line, size_t len, struct diag *d);
+void uapi_set_done(struct uapi_set *set);
+
+/* --- Writing the reply to get=1 --- */
+
+struct uapi_get_device {
+	struct secret_key private_key; /* left out when zero */
+	uint16_t listen_port;	       /* left out when zero */
+	uint32_t fwmark;	       /* left out when zero */
+};
+
+struct uapi_get_peer {
+	uint8_t public_key[32];
+	struct secret_key preshared_key;
+	struct endpoint endpoint; /* left out when unknown */
+	uint64_t last_handshake_ns; /* wall clock, Unix; 0: never */
+	uint64_t tx_bytes;
+	uint64_t rx_bytes;
+	uint16_t keepalive_s;
+	const struct ip_prefix *allowed_ips; /* in order of insertion */
+	size_t n_allowed_ips;
+	/* ours */
+	uint64_t drops;
+	uint64_t handshake_failures;
+	uint64_t budget_bytes; /* left out when UINT64_MAX */
+	uint64_t rate_bps;     /* left out when 0 */
+	uint8_t greatest_timestamp[12]; /* left out when zero */
+};
+
+/* The order of the lines is the one of wireguard-go; ours come last in a block. */
+void uapi_write_device(struct text *out, const struct uapi_get_device *device);
+void uapi_write_peer(struct text *out, const struct uapi_get_peer *peer);
+/* errno=0 or errno=-@uapi_errno (@in_get: without the sign), and the empty line. */
+void uapi_write_errno(struct text *out, int uapi_errno, bool in_get);
+
+/* --- Reading a get reply (the gateway's side), line by line --- */
+
+struct uapi_get_reader {
+	/* Called at the end of each peer block; @peer is borrowed. */
+	void (*peer)(void *context, const struct uapi_get_peer *peer);
+	void *context;
+	struct uapi_get_device device;
+	struct uapi_get_peer current; /* allowed_ips point into @allowed_ips below */
+	struct ip_prefix *allowed_ips;
+	size_t n_allowed_ips;
+	size_t capacity;
+	bool in_peer;
+	bool is_done; /* errno= was read */
+	int uapi_errno;
+};
+
+/* Unknown keys are skipped. Return: 0, ERR_FORMAT, ERR_LIMIT or -ENOMEM. */
+int uapi_get_line(struct uapi_get_reader *r, const char *line, size_t len, struct diag *d);
+void uapi_get_reader_done(struct uapi_get_reader *r);
+
+/* --- Writing a set request (the gateway's side) --- */
+
+/* Writes "set=1", the device keys that are set, every peer block, and the empty line. */
+void uapi_write_set(struct text *out, const struct uapi_set *set);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * privileges.h - Giving up what a process does not need, in named stages
+ *
+ * Order: privileges_no_dump(), open everything, privileges_keep_caps(),
+ * privileges_become(), privileges_landlock(), privileges_seccomp(). What the kernel could
+ * not enforce is recorded and can be asked for with privileges_gaps().
+ *
+ * Threads: call before other threads start, except privileges_seccomp(), which uses
+ * TSYNC and covers all threads of the process.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* PR_SET_DUMPABLE 0, RLIMIT_CORE 0, no new privileges. */
+int privileges_no_dump(void);
+
+/* Keep only @caps (CAP_... numbers) in permitted and effective; empty the bounding set,
+ * inheritable and ambient sets. Those not held are skipped. Return: 0 or -errno. */
+int privileges_keep_caps(const int *caps, size_t n);
+
+/* setgroups, setgid, setuid; as root only. @keep_caps: PR_SET_KEEPCAPS across the change. */
+int privileges_become(uid_t uid, gid_t gid, bool keep_caps);
+
+/* The uid/gid an unprivileged process runs as: user "culvert" if it exists, else "nobody". */
+int privileges_unprivileged_ids(uid_t *ret_uid, gid_t *ret_gid);
+
+/* Deny all file system access, or all but below @paths_rw (n may be 0). -ENOTSUP is a gap. */
+int privileges_landlock(const char *const paths_rw[], size_t n);
+
+enum privileges_profile {
+	PRIVILEGES_DEVICE,  /* tunnel: sockets, TUN, epoll, threads, random; no open, no exec */
+	PRIVILEGES_GATEWAY, /* HTTP, SQLite below one directory; no exec */
+	PRIVILEGES_HOST,    /* netlink, fork+exec of nft and ourselves */
+};
+
+/* Install the seccomp allow list; anything else kills the process (with SIGSYS),
+ * except open/openat in the device profile, which get EACCES. */
+int privileges_seccomp(enum privileges_profile profile);
+
+/* A comma-separated list of what could not be enforced; "" when all was. Static. */
+const char *privileges_gaps(void);
