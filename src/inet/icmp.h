@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * icmp.h - Errors for packets the tunnel cannot carry
+ *
+ * Source:  RFC 792, RFC 1812 section 4.3.2, RFC 1191, RFC 4443 section 2.4, RFC 8201.
+ * Threads: none here.
+ */
+#pragma once
+
+#include <stdint.h>
+
+enum inet_icmp_error {
+	INET_ICMP_HOST_UNREACHABLE, /* v4: 3/1; v6: address unreachable 1/3 */
+	INET_ICMP_TOO_BIG,	    /* v4: 3/4 with the MTU; v6: 2/0 */
+};
+
+enum { INET_ICMP_MAX = 1280 };
+
+/**
+ * inet_icmp_error() - Build the ICMP message that answers @packet
+ * @packet:	The packet that cannot be sent; @len octets, header already checked
+ * @mtu:	For INET_ICMP_TOO_BIG
+ * @out:	Receives a whole IP packet. Its source is the destination of @packet
+ *		(an address that is routed to the tunnel), so reverse path filters pass
+ *
+ * Return: length of the message, 0 where RFC 1812 and RFC 4443 forbid one: for an
+ *	   ICMP error, a fragment other than the first, multicast or broadcast
+ *	   destinations, an unspecified or multicast source, IPv4 TOO_BIG without DF.
+ */
+uint32_t inet_icmp_error(enum inet_icmp_error error, uint32_t mtu, const uint8_t *packet,
+			 uint32_t len, uint8_t out[INET_ICMP_MAX]);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * merge.h - Join packets of one flow into super-frames for the TUN
+ *
+ * Theory of operation. Decrypted packets of one receive batch are added in order.
+ * A packet that continues the run of its flow (same addresses and ports, next TCP
+ * sequence, same flags and options shape; or for UDP the same size as the first)
+ * becomes one more slice of that run; the payload stays where it is and the run is
+ * written with one writev(). A packet that does not fit closes its flow's run and
+ * opens another, so order within a flow holds. Packets that can not be merged
+ * (fragments, options, ICMP, ...) stand alone and pass untouched.
+ *
+ * A packet's own transport checksum is verified before it may join a run, because a run
+ * is written with a partial checksum that the kernel trusts. A packet with a wrong
+ * checksum stands alone.
+ *
+ * Memory:  fixed, held by the caller. Packet buffers are borrowed until the writes
+ *          are done; headers of a run's first packet are rewritten by _finish().
+ * Source:  the rules of the kernel's tcp_gro_receive and udp_gro_receive, as behaviour.
+ * Threads: none here.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "inet/packet.h"
+
+enum {
+	INET_MERGE_SLICES = 64,	 /* packets in one run, at most */
+	INET_MERGE_WRITES = 256, /* runs and single packets in one batch, at most */
+	INET_MERGE_FLOWS = 16,	 /* open runs looked at, most recent first */
+	INET_MERGE_BYTES_MAX = 65535,
+};
+
+/**
+ * struct inet_write - One write to the TUN
+ * @first_slice, @n_slices: Range in struct inet_merge @slices; the first slice
+ *		begins with the IP header
+ * @len:	Octets in all slices
+ * @flow_hash:	Same for all packets of a flow, in this process
+ */
+struct inet_write {
+	struct inet_offload offload;
+	uint32_t first_slice;
+	uint32_t n_slices;
+	uint32_t len;
+	uint32_t flow_hash;
+	uint8_t *header; /* first packet of the run */
+	/* what the next packet must match; private to merge.c */
+	uint32_t next_sequence;
+	uint32_t last_slice;
+	uint16_t header_len;
+	uint16_t transport;
+	uint16_t segment;
+	uint8_t family;
+	uint8_t protocol;
+	bool is_open;
+};
+
+/* All zeroes is empty. About 300 KiB at most: size it so that it stays well under that. */
+struct inet_merge;
+
+/**
+ * inet_merge_new() - Storage for one worker
+ * @packets_max: Most packets added between two inet_merge_reset()
+ */
+int inet_merge_new(uint32_t packets_max, struct inet_merge **ret);
+struct inet_merge *inet_merge_free(struct inet_merge *m);
+void inet_merge_reset(struct inet_merge *m);
+
+/* true: no room for another packet; finish, write out and reset first. */
+bool inet_merge_is_full(const struct inet_merge *m);
+
+/**
+ * inet_merge_add() - Take one whole, valid IP packet
+ * @ip:		From inet_ip_parse(); ip->len octets at @packet count
+ * @can_merge:	false: stands alone (the TUN has no offloads)
+ */
+void inet_merge_add(struct inet_merge *m, uint8_t *packet, const struct inet_ip *ip, bool can_merge);
+
+/**
+ * inet_merge_finish() - Rewrite headers of runs and return the writes, in order
+ * @ret_writes:	@m's memory, valid until reset
+ * @ret_slices:	struct iovec array the writes' ranges point into
+ *
+ * Return: number of writes.
+ */
+size_t inet_merge_finish(struct inet_merge *m, const struct inet_write **ret_writes,
+			 struct iovec **ret_slices);

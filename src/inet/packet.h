@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * packet.h - What the tunnel needs to know about an IP packet
+ *
+ * Source:  RFC 791, RFC 8200; RFC 6040 (ECN in tunnels).
+ * Threads: none here; all functions are pure.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+
+enum inet_gso {
+	INET_GSO_NONE,
+	INET_GSO_TCP4,
+	INET_GSO_TCP6,
+	INET_GSO_UDP, /* USO: UDP over either family */
+};
+
+/**
+ * struct inet_offload - What the kernel left for us to do, or we leave to it
+ * @gso_size:	Payload octets per segment; meaningful unless INET_GSO_NONE
+ * @csum_start:	Where the transport checksum begins, from the IP header
+ * @csum_offset: Where it is stored, from @csum_start
+ *
+ * The neutral form of struct virtio_net_hdr. Its hdr_len is not here: it lies.
+ */
+struct inet_offload {
+	enum inet_gso gso;
+	uint16_t gso_size;
+	uint16_t csum_start;
+	uint16_t csum_offset;
+	bool needs_csum;
+};
+
+/**
+ * struct inet_ip - The IP header, read and checked
+ * @len:	Octets of the packet by its header; at least the header, at most
+ *		what is there
+ * @tos:	Type of service or traffic class
+ */
+struct inet_ip {
+	struct ip_addr source;
+	struct ip_addr destination;
+	uint32_t len;
+	uint8_t tos;
+};
+
+/** inet_ip_parse() - Read the header. false: not IPv4 or IPv6, or lengths that do not fit */
+bool inet_ip_parse(const uint8_t *packet, uint32_t available, struct inet_ip *ret);
+
+/* --- ECN, RFC 6040 (normal mode) --- */
+
+/* The ECN bits of the outer header for an inner @tos; DSCP is zero. */
+static inline uint8_t inet_ecn_encap(uint8_t inner_tos)
+{
+	return inner_tos & 3;
+}
+
+/**
+ * inet_ecn_decap() - Carry a congestion mark of the outer header into the packet
+ *
+ * Rewrites the inner header (and the IPv4 header checksum) where RFC 6040 section
+ * 4.2 says so. Return: false when the packet must be dropped (CE outside, not-ECT
+ * inside).
+ */
+bool inet_ecn_decap(uint8_t outer_tos, uint8_t *packet);
