@@ -68,7 +68,8 @@ void ip_prefix_mask(struct ip_prefix *p);
  * 0 or ERR_FORMAT; outputs are written on success only. Formatters return @out. */
 int ip_addr_parse(const char *text, struct ip_addr *ret);
 int ip_prefix_parse(const char *text, bool need_length, struct ip_prefix *ret); /* masks */
-int endpoint_parse(const char *text, struct endpoint *ret); /* 1.2.3.4:p, [v6]:p, [v6%ifindex]:p */
+int endpoint_parse(const char *text,
+		   struct endpoint *ret); /* 1.2.3.4:p, [v6]:p, [v6%ifindex]:p */
 char *ip_addr_format(const struct ip_addr *a, char out[ADDR_TEXT_MAX]);
 char *ip_prefix_format(const struct ip_prefix *p, char out[ADDR_TEXT_MAX]);
 char *endpoint_format(const struct endpoint *e, char out[ADDR_TEXT_MAX]); /* remote part */

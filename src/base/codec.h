@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 enum {
-	KEY_BASE64_LEN = 44,  /* 32 octets with padding, without NUL */
+	KEY_BASE64_LEN = 44, /* 32 octets with padding, without NUL */
 	KEY_HEX_LEN = 64,
 };
 

@@ -6,27 +6,42 @@
 
 /* vsnprintf without stdio's streams: formatting is pure, files are not, so the
  * prototype is written out instead of including the header that brings both. */
-int vsnprintf(char *restrict text, unsigned long size, const char *restrict format, va_list args);
+int vsnprintf(char *restrict text, unsigned long size, const char *restrict format,
+	      va_list args);
 
 const char *err_text(int err)
 {
 	const char *text = NULL;
 
 	switch (err) {
-	case 0: return "success";
-	case ERR_FORMAT: return "malformed input";
-	case ERR_AUTH: return "authentication failed";
-	case ERR_REPLAY: return "seen before";
-	case ERR_KEY: return "unusable key";
-	case ERR_LIMIT: return "limit exceeded";
-	case ERR_UNKNOWN: return "not found";
-	case ERR_EXISTS: return "already exists";
-	case ERR_EXHAUSTED: return "nothing free";
-	case ERR_EXPIRED: return "expired";
-	case ERR_RANGE: return "out of range";
-	case ERR_CORRUPT: return "stored state is corrupt";
-	case ERR_VERSION: return "unknown version";
-	default: break;
+	case 0:
+		return "success";
+	case ERR_FORMAT:
+		return "malformed input";
+	case ERR_AUTH:
+		return "authentication failed";
+	case ERR_REPLAY:
+		return "seen before";
+	case ERR_KEY:
+		return "unusable key";
+	case ERR_LIMIT:
+		return "limit exceeded";
+	case ERR_UNKNOWN:
+		return "not found";
+	case ERR_EXISTS:
+		return "already exists";
+	case ERR_EXHAUSTED:
+		return "nothing free";
+	case ERR_EXPIRED:
+		return "expired";
+	case ERR_RANGE:
+		return "out of range";
+	case ERR_CORRUPT:
+		return "stored state is corrupt";
+	case ERR_VERSION:
+		return "unknown version";
+	default:
+		break;
 	}
 	if (err < 0 && err > -1000)
 		text = strerrordesc_np(-err);

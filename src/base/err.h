@@ -13,18 +13,18 @@
 #include <stdbool.h>
 
 enum {
-	ERR_FORMAT = -1001,   /* bytes or text that do not parse */
-	ERR_AUTH = -1002,     /* a tag, MAC or signature that does not verify */
-	ERR_REPLAY = -1003,   /* seen before, or older than what was seen */
-	ERR_KEY = -1004,      /* a key nobody may use: zero, low order, our own */
-	ERR_LIMIT = -1005,    /* more than the stated bound */
-	ERR_UNKNOWN = -1006,  /* no such peer, index, route, name */
-	ERR_EXISTS = -1007,   /* already there */
-	ERR_EXHAUSTED = -1008,/* nothing free: a pool, a table */
-	ERR_EXPIRED = -1009,  /* a key or a timestamp past its life */
-	ERR_RANGE = -1010,    /* parses, but lies outside what is allowed */
-	ERR_CORRUPT = -1011,  /* stored state that contradicts itself */
-	ERR_VERSION = -1012,  /* written by a version we do not know */
+	ERR_FORMAT = -1001,    /* bytes or text that do not parse */
+	ERR_AUTH = -1002,      /* a tag, MAC or signature that does not verify */
+	ERR_REPLAY = -1003,    /* seen before, or older than what was seen */
+	ERR_KEY = -1004,       /* a key nobody may use: zero, low order, our own */
+	ERR_LIMIT = -1005,     /* more than the stated bound */
+	ERR_UNKNOWN = -1006,   /* no such peer, index, route, name */
+	ERR_EXISTS = -1007,    /* already there */
+	ERR_EXHAUSTED = -1008, /* nothing free: a pool, a table */
+	ERR_EXPIRED = -1009,   /* a key or a timestamp past its life */
+	ERR_RANGE = -1010,     /* parses, but lies outside what is allowed */
+	ERR_CORRUPT = -1011,   /* stored state that contradicts itself */
+	ERR_VERSION = -1012,   /* written by a version we do not know */
 };
 
 enum { DIAG_TEXT_MAX = 256 };
@@ -51,4 +51,4 @@ const char *err_text(int err);
  * @d:		May be NULL: then only @err counts
  */
 __attribute__((format(printf, 4, 5))) int diag_set(struct diag *d, int err, unsigned int line,
-						    const char *format, ...);
+						   const char *format, ...);

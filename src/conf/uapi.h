@@ -48,8 +48,8 @@ struct uapi_set_peer {
 	uint8_t public_key[32];
 	struct secret_key preshared_key; /* zero clears */
 	struct endpoint endpoint;
-	uint64_t budget_bytes; /* UINT64_MAX: none */
-	uint64_t rate_bps;     /* 0: none */
+	uint64_t budget_bytes;		/* UINT64_MAX: none */
+	uint64_t rate_bps;		/* 0: none */
 	uint8_t greatest_timestamp[12]; /* TAI64N */
 	uint32_t first_allowed_ip;
 	uint32_t n_allowed_ips;
@@ -103,7 +103,7 @@ struct uapi_get_device {
 struct uapi_get_peer {
 	uint8_t public_key[32];
 	struct secret_key preshared_key;
-	struct endpoint endpoint; /* left out when unknown */
+	struct endpoint endpoint;   /* left out when unknown */
 	uint64_t last_handshake_ns; /* wall clock, Unix; 0: never */
 	uint64_t tx_bytes;
 	uint64_t rx_bytes;
@@ -113,8 +113,8 @@ struct uapi_get_peer {
 	/* ours */
 	uint64_t drops;
 	uint64_t handshake_failures;
-	uint64_t budget_bytes; /* left out when UINT64_MAX */
-	uint64_t rate_bps;     /* left out when 0 */
+	uint64_t budget_bytes;		/* left out when UINT64_MAX */
+	uint64_t rate_bps;		/* left out when 0 */
 	uint8_t greatest_timestamp[12]; /* left out when zero */
 };
 

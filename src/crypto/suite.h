@@ -20,14 +20,14 @@
 #include "crypto/secret.h"
 
 enum {
-	HASH_LEN = 32,	   /* BLAKE2s-256 */
-	MAC_LEN = 16,	   /* keyed BLAKE2s with a 128-bit output */
+	HASH_LEN = 32, /* BLAKE2s-256 */
+	MAC_LEN = 16,  /* keyed BLAKE2s with a 128-bit output */
 	AEAD_TAG_LEN = 16,
 	XAEAD_NONCE_LEN = 24,
 };
 
 enum suite_backend {
-	SUITE_BEST,	/* ipsec-mb where the processor and the build have it */
+	SUITE_BEST, /* ipsec-mb where the processor and the build have it */
 	SUITE_IPSECMB,
 	SUITE_OPENSSL,
 };
@@ -94,7 +94,8 @@ struct hash_part {
 };
 
 /** hash_parts() - BLAKE2s-256 of the concatenation; @out may be one of the parts */
-void hash_parts(struct suite *s, uint8_t out[HASH_LEN], const struct hash_part *parts, size_t n);
+void hash_parts(struct suite *s, uint8_t out[HASH_LEN], const struct hash_part *parts,
+		size_t n);
 /** mac_parts() - Keyed BLAKE2s-128 of the concatenation; @key_len 1..32 */
 void mac_parts(struct suite *s, uint8_t out[MAC_LEN], const void *key, size_t key_len,
 	       const struct hash_part *parts, size_t n);

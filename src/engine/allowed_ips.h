@@ -16,10 +16,11 @@
  */
 #pragma once
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <stdatomic.h>
 
 #include "base/addr.h"
 #include "engine/epoch.h"
@@ -57,9 +58,12 @@ void allowed_ips_remove(struct allowed_ips *t, const struct ip_prefix *prefix,
 void allowed_ips_remove_all(struct allowed_ips *t, struct allowed_ips_owner *owner);
 
 /* NULL when no prefix matches. @address: 4 or 16 octets in network order. */
-struct allowed_ips_owner *allowed_ips_find4(const struct allowed_ips *t, const uint8_t address[4]);
-struct allowed_ips_owner *allowed_ips_find6(const struct allowed_ips *t, const uint8_t address[16]);
-struct allowed_ips_owner *allowed_ips_find(const struct allowed_ips *t, const struct ip_addr *a);
+struct allowed_ips_owner *allowed_ips_find4(const struct allowed_ips *t,
+					    const uint8_t address[4]);
+struct allowed_ips_owner *allowed_ips_find6(const struct allowed_ips *t,
+					    const uint8_t address[16]);
+struct allowed_ips_owner *allowed_ips_find(const struct allowed_ips *t,
+					   const struct ip_addr *a);
 
 /* Walk one owner's list: pass NULL first. NULL at the end. */
 const struct allowed_ips_node *allowed_ips_next(const struct allowed_ips_owner *owner,

@@ -18,9 +18,10 @@
  */
 #pragma once
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <stdatomic.h>
 
 enum { EPOCH_READERS_MAX = 128 };
 
@@ -51,11 +52,14 @@ void epoch_done(struct epoch *e);
 /* Before threads start. Return: 0 or ERR_LIMIT. The reader starts offline. */
 int epoch_register(struct epoch *e, struct epoch_reader *r);
 
-void epoch_online(struct epoch *e, struct epoch_reader *r);  /* before the first pointer is read */
-void epoch_quiet(struct epoch *e, struct epoch_reader *r);   /* no pointer is held at this moment */
+void epoch_online(struct epoch *e,
+		  struct epoch_reader *r); /* before the first pointer is read */
+void epoch_quiet(struct epoch *e,
+		 struct epoch_reader *r); /* no pointer is held at this moment */
 void epoch_offline(struct epoch *e, struct epoch_reader *r); /* before sleeping */
 
-void epoch_retire(struct epoch *e, struct epoch_node *node, void (*release)(struct epoch_node *));
+void epoch_retire(struct epoch *e, struct epoch_node *node,
+		  void (*release)(struct epoch_node *));
 
 /** epoch_reclaim() - Free what no reader can still see. Return: objects freed. */
 size_t epoch_reclaim(struct epoch *e);

@@ -12,10 +12,11 @@
  */
 #pragma once
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <stdatomic.h>
 
 #include "engine/epoch.h"
 

@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <sys/uio.h>
 
 #include "inet/packet.h"
@@ -79,7 +80,8 @@ bool inet_merge_is_full(const struct inet_merge *m);
  * @ip:		From inet_ip_parse(); ip->len octets at @packet count
  * @can_merge:	false: stands alone (the TUN has no offloads)
  */
-void inet_merge_add(struct inet_merge *m, uint8_t *packet, const struct inet_ip *ip, bool can_merge);
+void inet_merge_add(struct inet_merge *m, uint8_t *packet, const struct inet_ip *ip,
+		    bool can_merge);
 
 /**
  * inet_merge_finish() - Rewrite headers of runs and return the writes, in order

@@ -27,14 +27,14 @@
 enum { INET_SPLIT_HEADER_MAX = 256 };
 
 struct inet_split {
-	uint8_t *payload;	/* first octet of slice 0 */
+	uint8_t *payload; /* first octet of slice 0 */
 	uint32_t payload_len;
 	uint32_t header_len;
-	uint32_t next;		/* segment to be made by the next call */
+	uint32_t next; /* segment to be made by the next call */
 	uint32_t count;
 	uint16_t gso_size;
-	uint16_t transport;	/* offset of the TCP or UDP header */
-	uint8_t family;		/* 4 or 6 */
+	uint16_t transport; /* offset of the TCP or UDP header */
+	uint8_t family;	    /* 4 or 6 */
 	bool is_tcp;
 	uint32_t sequence;
 	uint16_t ip_id;

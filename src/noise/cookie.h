@@ -78,8 +78,9 @@ void cookie_reply_create(const struct cookie_checker *c, struct suite *s, uint32
  * cookie_sign() - Fill mac1, and mac2 while a cookie is held, of a message we send
  * @remote_key:	Public key of the receiver
  */
-void cookie_sign(struct cookie_maker *m, struct suite *s, const uint8_t remote_key[NOISE_KEY_LEN],
-		 uint64_t now_ns, void *message, size_t len);
+void cookie_sign(struct cookie_maker *m, struct suite *s,
+		 const uint8_t remote_key[NOISE_KEY_LEN], uint64_t now_ns, void *message,
+		 size_t len);
 
 /**
  * cookie_consume() - Take the cookie out of a reply
@@ -88,5 +89,6 @@ void cookie_sign(struct cookie_maker *m, struct suite *s, const uint8_t remote_k
  *
  * Return: true if @m now holds the cookie; otherwise @m is unchanged.
  */
-bool cookie_consume(struct cookie_maker *m, struct suite *s, const uint8_t remote_key[NOISE_KEY_LEN],
-		    uint64_t now_ns, const struct msg_cookie *reply);
+bool cookie_consume(struct cookie_maker *m, struct suite *s,
+		    const uint8_t remote_key[NOISE_KEY_LEN], uint64_t now_ns,
+		    const struct msg_cookie *reply);

@@ -57,9 +57,9 @@ struct noise_remote {
  * noise_response_create(). Wipe with noise_handshake_done().
  */
 struct noise_handshake {
-	struct secret_key ephemeral;	      /* ours; initiator only */
+	struct secret_key ephemeral;		 /* ours; initiator only */
 	uint8_t remote_ephemeral[NOISE_KEY_LEN]; /* theirs; responder only */
-	uint8_t remote_static[NOISE_KEY_LEN];    /* decrypted; responder only */
+	uint8_t remote_static[NOISE_KEY_LEN];	 /* decrypted; responder only */
 	uint8_t hash[HASH_LEN];
 	uint8_t chain[HASH_LEN];
 };
@@ -80,7 +80,8 @@ void noise_identity_done(struct noise_identity *id);
  *
  * Return: false when the key is unusable (low order); nothing may be sent to it.
  */
-bool noise_remote_prepare(struct noise_remote *r, struct suite *s, const struct noise_identity *id);
+bool noise_remote_prepare(struct noise_remote *r, struct suite *s,
+			  const struct noise_identity *id);
 void noise_remote_done(struct noise_remote *r);
 
 /**

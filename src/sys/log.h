@@ -25,7 +25,8 @@ enum log_level {
 void log_init(const char *name, enum log_level level, bool json);
 void log_set_level(enum log_level level);
 
-__attribute__((format(printf, 2, 3))) void log_write(enum log_level level, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void log_write(enum log_level level, const char *format,
+						     ...);
 
 #define log_error(...)	 log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)

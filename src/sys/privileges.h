@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <sys/types.h>
 
 /* PR_SET_DUMPABLE 0, RLIMIT_CORE 0, no new privileges. */
