@@ -4,11 +4,6 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* vsnprintf without stdio's streams: formatting is pure, files are not, so the
- * prototype is written out instead of including the header that brings both. */
-int vsnprintf(char *restrict text, unsigned long size, const char *restrict format,
-	      va_list args);
-
 const char *err_text(int err)
 {
 	const char *text = NULL;
@@ -56,7 +51,8 @@ int diag_set(struct diag *d, int err, unsigned int line, const char *format, ...
 		return err;
 	d->line = line;
 	va_start(args, format);
-	vsnprintf(d->text, sizeof(d->text), format, args);
+	/* The compiler's name for it: formatting is pure, <stdio.h> is not. */
+	__builtin_vsnprintf(d->text, sizeof(d->text), format, args);
 	va_end(args);
 	return err;
 }
