@@ -30,6 +30,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <sys/uio.h>
 
 #include "base/addr.h"
@@ -45,12 +46,12 @@ struct peer;
 
 enum {
 	ENGINE_PEERS_MAX = 1 << 20,
-	ENGINE_STAGED_MAX = 128,     /* packets waiting per peer; the oldest goes first */
-	ENGINE_HANDSHAKES_MAX = 1024,/* handshake messages waiting; more are dropped */
-	ENGINE_PACKETS_MAX = 64,     /* packets in one engine_send() */
+	ENGINE_STAGED_MAX = 128,      /* packets waiting per peer; the oldest goes first */
+	ENGINE_HANDSHAKES_MAX = 1024, /* handshake messages waiting; more are dropped */
+	ENGINE_PACKETS_MAX = 64,      /* packets in one engine_send() */
 	ENGINE_DATAGRAM_MAX = 65507,
-	ENGINE_HEADROOM = 0,	     /* octets needed in front of a packet */
-	ENGINE_TAILROOM = 32,	     /* writable octets needed behind a packet */
+	ENGINE_HEADROOM = 0,  /* octets needed in front of a packet */
+	ENGINE_TAILROOM = 32, /* writable octets needed behind a packet */
 };
 
 /**
@@ -101,7 +102,8 @@ struct engine_packet {
  *
  * Outputs: datagrams; and ICMP errors as writes to the TUN. Fetch both before the next call.
  */
-void engine_send(struct engine_worker *w, uint64_t now_ns, struct engine_packet *packets, size_t n);
+void engine_send(struct engine_worker *w, uint64_t now_ns, struct engine_packet *packets,
+		 size_t n);
 
 /* --- Datagrams in --- */
 
@@ -179,7 +181,8 @@ void engine_source_failed(struct engine_worker *w, struct peer *peer);
 
 /* A worker for the control thread's cryptography; engine_enter() it around the calls. */
 
-void engine_set_private_key(struct engine_worker *w, uint64_t now_ns, const struct secret_key *key);
+void engine_set_private_key(struct engine_worker *w, uint64_t now_ns,
+			    const struct secret_key *key);
 void engine_get_private_key(struct engine *e, struct secret_key *ret);
 
 /** engine_set_up() - Down clears keys, timers and what waits; up lets peers start */
@@ -201,11 +204,12 @@ size_t engine_peer_count(const struct engine *e);
 struct peer *engine_peer_next(const struct engine *e, const struct peer *p);
 
 void engine_peer_set_preshared_key(struct peer *p, const struct secret_key *key);
-int engine_peer_set_endpoint(struct engine_worker *w, struct peer *p, const struct endpoint *to);
+int engine_peer_set_endpoint(struct engine_worker *w, struct peer *p,
+			     const struct endpoint *to);
 /* From 0 to n sends a keepalive at once. */
 void engine_peer_set_keepalive(struct engine_worker *w, uint64_t now_ns, struct peer *p,
 			       uint16_t seconds);
-void engine_peer_set_budget(struct peer *p, uint64_t bytes); /* UINT64_MAX: none */
+void engine_peer_set_budget(struct peer *p, uint64_t bytes);	     /* UINT64_MAX: none */
 void engine_peer_set_rate(struct peer *p, uint64_t bits_per_second); /* 0: none */
 void engine_peer_set_greatest_time(struct peer *p, const uint8_t time[12]);
 /* Try to send what is staged, starting a handshake if need be (after configuration). */
@@ -239,13 +243,13 @@ size_t engine_peer_allowed_ips(const struct peer *p, struct ip_prefix *out, size
 
 /** struct engine_counters - What happened to what did not get through; sum over workers */
 struct engine_counters {
-	uint64_t malformed;	     /* datagrams that are no message */
+	uint64_t malformed; /* datagrams that are no message */
 	uint64_t unknown_index;
 	uint64_t bad_tag;
 	uint64_t replayed;
-	uint64_t bad_source;	     /* inner source not this peer's */
-	uint64_t bad_packet;	     /* inner packet malformed, or CE over not-ECT */
-	uint64_t no_route;	     /* no peer for the destination */
+	uint64_t bad_source; /* inner source not this peer's */
+	uint64_t bad_packet; /* inner packet malformed, or CE over not-ECT */
+	uint64_t no_route;   /* no peer for the destination */
 	uint64_t no_endpoint;
 	uint64_t staged_dropped;
 	uint64_t over_budget;

@@ -12,8 +12,8 @@ const struct frame_profile frame_plain = {
 	},
 };
 
-int frame_wrap(const struct frame_profile *p, enum message_type type, struct frame_message *messages,
-	       uint32_t n)
+int frame_wrap(const struct frame_profile *p, enum message_type type,
+	       struct frame_message *messages, uint32_t n)
 {
 	(void)p;
 	(void)type;

@@ -21,7 +21,9 @@
 
 #include "noise/messages.h"
 
-enum { FRAME_OVERHEAD_MAX = 0 }; /* most octets any profile adds in front of or behind a message */
+enum {
+	FRAME_OVERHEAD_MAX = 0
+}; /* most octets any profile adds in front of or behind a message */
 
 /**
  * struct frame_profile - One way of framing
@@ -58,8 +60,8 @@ static inline uint32_t frame_data_overhead(const struct frame_profile *p)
  *
  * Return: 0, or ERR_LIMIT if one has too little room; none is then changed.
  */
-int frame_wrap(const struct frame_profile *p, enum message_type type, struct frame_message *messages,
-	       uint32_t n);
+int frame_wrap(const struct frame_profile *p, enum message_type type,
+	       struct frame_message *messages, uint32_t n);
 
 /**
  * struct frame_lookup - How a guess is confirmed
