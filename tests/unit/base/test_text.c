@@ -20,7 +20,8 @@ static void grows_to_hold_what_is_appended(void)
 		text_printf(&t, "%03u;", i);
 		text_put_hex(&t, &(uint8_t){ (uint8_t)i }, 1);
 		text_add(&t, "\n", 1);
-		len += (size_t)sprintf(model + len, "%u,%03u;%02x\n", i, i, i & 255);
+		len += (size_t)snprintf(model + len, sizeof(model) - len, "%u,%03u;%02x\n", i,
+					i, i & 255);
 		CHECK(t.len == len && t.data[len] == '\0');
 	}
 	CHECK(t.err == 0 && strcmp(t.data, model) == 0);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * command.h - One subcommand of culvert, and what its exit code says
+ *
+ * To add one: a file here with a function cmd_NAME(), its line below, a row in
+ * main.c. A command answers --help itself, prints results on standard output and
+ * complaints on standard error, each beginning "culvert NAME: ".
+ */
+#pragma once
+
+enum command_exit {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,    /* it could not be done: a full disk, a port in use, a lost race */
+	EXIT_USAGE = 2,	    /* the command line is wrong */
+	EXIT_REFUSED = 3,   /* the input is wrong: a malformed file, key, address */
+	EXIT_PRIVILEGE = 4, /* a capability or a device is missing */
+};
+
+/**
+ * struct command - One row of the table in main.c
+ * @name:	The word after "culvert"
+ * @summary:	One line of `culvert --help`, no capital, no full stop
+ * @run:	Like main(); argv[0] is @name, or the program's own name when that chose
+ *		the command. Return: an enum command_exit
+ */
+struct command {
+	const char *name;
+	const char *summary;
+	int (*run)(int argc, char **argv);
+};
