@@ -24,6 +24,9 @@ int privileges_no_dump(void);
  * inheritable and ambient sets. Those not held are skipped. Return: 0 or -errno. */
 int privileges_keep_caps(const int *caps, size_t n);
 
+/* The same, but @caps stay in the bounding set: programs run by exec may still hold them. */
+int privileges_limit_caps(const int *caps, size_t n);
+
 /* setgroups, setgid, setuid; as root only. @keep_caps: PR_SET_KEEPCAPS across the change. */
 int privileges_become(uid_t uid, gid_t gid, bool keep_caps);
 
@@ -39,9 +42,24 @@ enum privileges_profile {
 	PRIVILEGES_HOST,    /* netlink, fork+exec of nft and ourselves */
 };
 
-/* Install the seccomp allow list; anything else kills the process (with SIGSYS),
- * except open/openat in the device profile, which get EACCES. */
+/**
+ * privileges_seccomp() - Install the system call filter of @profile
+ *
+ * DEVICE and GATEWAY are allow lists: anything else kills the process (SIGSYS), except
+ * that calls by path get EACCES and clone3 ENOSYS (the C library then uses clone, whose
+ * flags can be judged). HOST starts other programs, and a filter outlives exec: it is a
+ * list of what none of them ever needs. Other architectures' calls kill in all three.
+ *
+ * A program built with a sanitizer skips the filter (its runtime needs more) and says so
+ * in privileges_gaps(); privileges_seccomp_install() never skips.
+ *
+ * Return: 0 or -errno.
+ */
 int privileges_seccomp(enum privileges_profile profile);
+int privileges_seccomp_install(enum privileges_profile profile);
+
+/* Record that @what could not be enforced. The first 16 are kept; @what must be static. */
+void privileges_add_gap(const char *what);
 
 /* A comma-separated list of what could not be enforced; "" when all was. Static. */
 const char *privileges_gaps(void);
