@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of a run as a table with the targets beside them, and as JSON."""
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+
+import contest as c
+
+# metric -> (heading, format)
+METRICS = {
+    "gbit_s": ("Gbit/s", "{:.2f}"),
+    "cpu_s_per_gb": ("CPU s/GB, both ends", "{:.2f}"),
+    "kpps": ("1000 packets/s under 1 % loss", "{:.1f}"),
+    "cpu_us_per_packet": ("CPU µs/packet at that rate", "{:.2f}"),
+    "cpu_us_at_40k": ("CPU µs/packet at 40 000/s", "{:.2f}"),
+    "p50_us": ("round trip p50, µs", "{:.1f}"),
+    "p99_us": ("round trip p99, µs", "{:.1f}"),
+    "lost": ("pings lost", "{:.0f}"),
+    "foreign_cpu": ("share of the machine others used", "{:.0%}"),
+}
+
+BETTER = ("wireguard-go", "wireguard-go-current")
+
+# row, metric, against (a name, or several: the best of them), direction, must, aim
+TARGETS = [
+    ("tcp", "gbit_s", (c.RAW,), ">=", 0.27, 0.40),
+    ("tcp", "gbit_s", ("wireguard-go",), ">=", 8, 12),
+    ("tcp", "gbit_s", ("wireguard-go-current",), ">=", 1.5, 2.5),
+    ("tcp", "cpu_s_per_gb", ("wireguard-go-current",), "<=", 0.6, 0.4),
+    ("udp", "kpps", BETTER, ">=", 1.5, 2.5),
+    ("udp", "cpu_us_at_40k", BETTER, "<=", 0.4, None),
+    ("udp-large", "kpps", BETTER, ">=", 1.5, 2.5),
+    ("rtt", "p50_us", BETTER, "<=", 0.6, 0.4),
+]
+
+
+def _figures(run, row):
+    lines = []
+    for metric, (heading, form) in METRICS.items():
+        held = {n: m[metric] for n, m in run.samples[row].items() if metric in m}
+        if not held:
+            continue
+        lines.append(f"  {heading:44} {'median':>9} {'min':>9} {'max':>9}")
+        for name, values in held.items():
+            cells = [form.format(x) for x in c.spread(values)]
+            lines.append(f"    {name:42} {cells[0]:>9} {cells[1]:>9} {cells[2]:>9}")
+    return lines
+
+
+def _best(run, row, metric, names, direction):
+    """The strongest of the named contenders by median; None when none was measured."""
+    held = {n: run.samples[row][n][metric] for n in names
+            if metric in run.samples.get(row, {}).get(n, {})}
+    if not held:
+        return None
+    pick = max if direction == ">=" else min
+    return pick(held, key=lambda n: c.spread(held[n])[0])
+
+
+def verdicts(run):
+    """One entry per target that this run can judge."""
+    found = []
+    for row, metric, names, direction, must, aim in TARGETS:
+        ours = run.samples.get(row, {}).get("culvert", {}).get(metric)
+        rival = _best(run, row, metric, names, direction)
+        if not ours or not rival:
+            continue
+        values = c.ratios(ours, run.samples[row][rival][metric])
+        if not values:
+            continue
+        median, low, high = c.spread(values)
+        reached = (lambda t: median >= t if direction == ">=" else median <= t)
+        found.append({"row": row, "metric": metric, "against": rival, "ratio": median, "min": low,
+                      "max": high, "direction": direction, "must": must, "aim": aim,
+                      "verdict": "aim" if aim is not None and reached(aim) else
+                                 "must" if reached(must) else "SHORT"})
+    return found
+
+
+def table(run):
+    lines = ["", describe(run)]
+    for row in run.samples:
+        lines += ["", row, *_figures(run, row)]
+    judged = verdicts(run)
+    if judged:
+        lines += ["", "against the targets (ratio of each round, then median)"]
+    for v in judged:
+        lines.append(f"  {v['row']:10} {v['metric']:18} ÷ {v['against']:21} {v['ratio']:7.3f} "
+                     f"[{v['min']:.3f} {v['max']:.3f}]  must {v['direction']} {v['must']} "
+                     f"aim {v['aim']}  {v['verdict']}")
+    return "\n".join(lines + [f"note: {n}" for n in run.notes])
+
+
+def _version(command):
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+        return (done.stdout or done.stderr).strip().splitlines()[0]
+    except (OSError, IndexError, subprocess.TimeoutExpired):
+        return "?"
+
+
+def _versions(run):
+    rivals = os.path.dirname(c.tunnel.RIVALS)
+    found = {}
+    for name in run.options.devices:
+        if name == "wireguard-go-current":
+            found[name] = _version(["cat", os.path.join(rivals, name + ".version")])
+        elif name != c.RAW:
+            found[name] = _version([c.tunnel.CONTENDERS[name]()[0], "--version"])
+    found["commit"] = _version(["git", "-C", c.ROOT, "describe", "--always", "--dirty"])
+    return found
+
+
+def machine():
+    with open("/proc/cpuinfo") as f:
+        model = next((line.split(":")[1].strip() for line in f if line.startswith("model name")), "?")
+    return {"processor": model, "cores": os.cpu_count(), "kernel": platform.release()}
+
+
+def describe(run):
+    m = machine()
+    mode = "veth without UDP GSO" if run.options.no_gso else "veth with GSO"
+    return (f"{m['processor']}, {m['cores']} cores, kernel {m['kernel']}; {mode}; tunnel MTU "
+            f"{run.options.mtu}; {run.options.pairs} rounds")
+
+
+def save(run):
+    options = {k: v for k, v in vars(run.options).items() if k not in ("json", "udpgen", "hsflood")}
+    path = run.options.json or os.path.join(
+        c.ROOT, "bench", "results", datetime.datetime.now().strftime("%Y-%m-%dT%H%M%S") + ".json")
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    with open(path, "w") as f:
+        json.dump({"machine": machine(), "versions": _versions(run), "options": options,
+                   "samples": run.samples, "verdicts": verdicts(run), "notes": run.notes}, f, indent=1)
+        f.write("\n")
+    print(f"\nfigures: {os.path.relpath(path)}")
