@@ -118,5 +118,11 @@ void kdf(struct suite *s, uint8_t *const out[], size_t n, const uint8_t chain[HA
 void dh_clamp(struct secret_key *k);
 /** dh_public() - Public key of @k; all zero if @k is all zero */
 void dh_public(struct suite *s, uint8_t out[32], const struct secret_key *k);
-/** dh() - Shared secret. false, and @out all zero, when it is all zero (low-order @pub) */
+/**
+ * dh() - Shared secret. false, and @out all zero, when it is all zero (low-order @pub)
+ *
+ * The suite keeps the last two private keys ready for the next call.
+ */
 bool dh(struct suite *s, uint8_t out[32], const struct secret_key *k, const uint8_t pub[32]);
+/** dh_forget() - Drop and wipe what dh() keeps of @k: an ephemeral key has done its work */
+void dh_forget(struct suite *s, const struct secret_key *k);
