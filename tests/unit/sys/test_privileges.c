@@ -36,9 +36,7 @@
 #	define IS_SANITIZED 0
 #endif
 
-enum {
-	KILLED_BY_FILTER = 1000
-};
+enum { KILLED_BY_FILTER = 1000 };
 
 /* Run @body in a child. Return: its exit code, or 1000 + 0 for SIGSYS, -1 otherwise. */
 static int in_child(int (*body)(long), long argument)
