@@ -65,8 +65,13 @@ struct uapi_set_peer {
 	bool has_greatest_timestamp;
 };
 
-/** struct uapi_set - A whole request. All zeroes is empty; uapi_set_done() wipes and frees */
+/**
+ * struct uapi_set - A whole request. All zeroes is empty; uapi_set_done() wipes and frees
+ * @zone_index:	Number of an interface by name, 0 when there is none: `wg` writes
+ *		link-local endpoints as [fe80::1%eth0]. NULL: only numbers are taken
+ */
 struct uapi_set {
+	uint32_t (*zone_index)(const char *name);
 	struct secret_key private_key; /* zero clears; not yet clamped */
 	uint32_t fwmark;
 	uint16_t listen_port;

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Both sides of a get reply: writing it, and reading it line by line. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/keyvalue.h"
+#include "conf/uapi.h"
+
+enum { NS_PER_S = 1000000000 };
+
+/* --- Writing. A reply may have 100 000 peers, so no printf below. --- */
+
+/* Looks at every octet: where the first one that is not zero stands is nobody's business. */
+static bool is_zero(const uint8_t *octets, size_t len)
+{
+	uint8_t any = 0;
+
+	for (size_t i = 0; i < len; i++)
+		any |= octets[i];
+	return any == 0;
+}
+
+void uapi_write_device(struct text *out, const struct uapi_get_device *device)
+{
+	if (!is_zero(device->private_key.b, SECRET_KEY_LEN))
+		keyvalue_write_hex(out, "private_key=", device->private_key.b, SECRET_KEY_LEN);
+	if (device->listen_port)
+		keyvalue_write_number(out, "listen_port=", device->listen_port);
+	if (device->fwmark)
+		keyvalue_write_number(out, "fwmark=", device->fwmark);
+}
+
+/* Keys that only we know: `wg` skips them. */
+static void write_ours(struct text *out, const struct uapi_get_peer *peer)
+{
+	keyvalue_write_number(out, "culvert_drops=", peer->drops);
+	keyvalue_write_number(out, "culvert_handshake_failures=", peer->handshake_failures);
+	if (peer->budget_bytes != UINT64_MAX)
+		keyvalue_write_number(out, "culvert_budget_bytes=", peer->budget_bytes);
+	if (peer->rate_bps)
+		keyvalue_write_number(out, "culvert_rate_bps=", peer->rate_bps);
+	if (!is_zero(peer->greatest_timestamp, sizeof(peer->greatest_timestamp)))
+		keyvalue_write_hex(out, "culvert_greatest_timestamp=", peer->greatest_timestamp,
+				   sizeof(peer->greatest_timestamp));
+}
+
+void uapi_write_peer(struct text *out, const struct uapi_get_peer *peer)
+{
+	char address[ADDR_TEXT_MAX];
+
+	keyvalue_write_hex(out, "public_key=", peer->public_key, sizeof(peer->public_key));
+	keyvalue_write_hex(out, "preshared_key=", peer->preshared_key.b, SECRET_KEY_LEN);
+	text_puts(out, "protocol_version=1\n");
+	if (peer->endpoint.ip.family != ADDR_NONE)
+		keyvalue_write_text(out,
+				    "endpoint=", endpoint_format(&peer->endpoint, address));
+	keyvalue_write_number(out,
+			      "last_handshake_time_sec=", peer->last_handshake_ns / NS_PER_S);
+	keyvalue_write_number(out,
+			      "last_handshake_time_nsec=", peer->last_handshake_ns % NS_PER_S);
+	keyvalue_write_number(out, "tx_bytes=", peer->tx_bytes);
+	keyvalue_write_number(out, "rx_bytes=", peer->rx_bytes);
+	keyvalue_write_number(out, "persistent_keepalive_interval=", peer->keepalive_s);
+	for (size_t i = 0; i < peer->n_allowed_ips; i++)
+		keyvalue_write_text(
+			out, "allowed_ip=", ip_prefix_format(&peer->allowed_ips[i], address));
+	write_ours(out, peer);
+}
+
+void uapi_write_errno(struct text *out, int uapi_errno, bool in_get)
+{
+	text_puts(out, uapi_errno && !in_get ? "errno=-" : "errno=");
+	text_put_u64(out, (uint64_t)uapi_errno);
+	text_add(out, "\n\n", 2);
+}
+
+/* --- Reading --- */
+
+/**
+ * struct get_key - What one line of a reply means
+ * @read:	Stores the value in @r->device or @r->current
+ */
+struct get_key {
+	const char *name;
+	int (*read)(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d);
+};
+
+static int read_private_key(struct uapi_get_reader *r, const struct keyvalue *kv,
+			    struct diag *d)
+{
+	return keyvalue_key(kv, r->device.private_key.b, d);
+}
+
+static int read_listen_port(struct uapi_get_reader *r, const struct keyvalue *kv,
+			    struct diag *d)
+{
+	uint64_t port;
+
+	if (keyvalue_number(kv, UINT16_MAX, &port, d))
+		return ERR_FORMAT;
+	r->device.listen_port = (uint16_t)port;
+	return 0;
+}
+
+static int read_fwmark(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
+{
+	uint64_t mark;
+
+	if (keyvalue_number(kv, UINT32_MAX, &mark, d))
+		return ERR_FORMAT;
+	r->device.fwmark = (uint32_t)mark;
+	return 0;
+}
+
+/* Hand the peer whose block has ended to the caller. */
+static void finish_peer(struct uapi_get_reader *r)
+{
+	if (!r->in_peer)
+		return;
+	r->in_peer = false;
+	r->current.allowed_ips = r->allowed_ips;
+	r->current.n_allowed_ips = r->n_allowed_ips;
+	if (r->peer)
+		r->peer(r->context, &r->current);
+}
+
+static int read_public_key(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
+{
+	uint8_t key[32];
+
+	if (keyvalue_key(kv, key, d))
+		return ERR_FORMAT;
+	finish_peer(r);
+	r->current = (struct uapi_get_peer){ .budget_bytes = UINT64_MAX };
+	memcpy(r->current.public_key, key, sizeof(key));
+	r->n_allowed_ips = 0;
+	r->in_peer = true;
+	return 0;
+}
+
+static int read_preshared_key(struct uapi_get_reader *r, const struct keyvalue *kv,
+			      struct diag *d)
+{
+	return keyvalue_key(kv, r->current.preshared_key.b, d);
+}
+
+static int read_endpoint(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
+{
+	return keyvalue_endpoint(kv, NULL, &r->current.endpoint, d);
+}
+
+static int read_handshake_s(struct uapi_get_reader *r, const struct keyvalue *kv,
+			    struct diag *d)
+{
+	uint64_t s;
+
+	if (keyvalue_number(kv, UINT64_MAX / NS_PER_S - 1, &s, d))
+		return ERR_FORMAT;
+	r->current.last_handshake_ns = s * NS_PER_S + r->current.last_handshake_ns % NS_PER_S;
+	return 0;
+}
+
+static int read_handshake_ns(struct uapi_get_reader *r, const struct keyvalue *kv,
+			     struct diag *d)
+{
+	uint64_t ns;
+
+	if (keyvalue_number(kv, NS_PER_S - 1, &ns, d))
+		return ERR_FORMAT;
+	r->current.last_handshake_ns -= r->current.last_handshake_ns % NS_PER_S;
+	r->current.last_handshake_ns += ns;
+	return 0;
+}
+
+static int read_tx_bytes(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
+{
+	return keyvalue_number(kv, UINT64_MAX, &r->current.tx_bytes, d);
+}
+
+static int read_rx_bytes(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
+{
+	return keyvalue_number(kv, UINT64_MAX, &r->current.rx_bytes, d);
+}
+
+static int read_keepalive(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
+{
+	uint64_t seconds;
+
+	if (keyvalue_number(kv, UINT16_MAX, &seconds, d))
+		return ERR_FORMAT;
+	r->current.keepalive_s = (uint16_t)seconds;
+	return 0;
+}
+
+static int grow(struct uapi_get_reader *r, struct diag *d)
+{
+	size_t capacity = r->capacity ? r->capacity * 2 : 16;
+	struct ip_prefix *ips;
+
+	if (r->n_allowed_ips == UAPI_ALLOWED_IPS_MAX)
+		return diag_set(d, ERR_LIMIT, 0, "more than %d allowed IPs of one peer",
+				UAPI_ALLOWED_IPS_MAX);
+	ips = realloc(r->allowed_ips, capacity * sizeof(*ips));
+	if (!ips)
+		return diag_set(d, -ENOMEM, 0, "no memory for another allowed IP");
+	r->allowed_ips = ips;
+	r->capacity = capacity;
+	return 0;
+}
+
+static int read_allowed_ip(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
+{
+	struct ip_prefix prefix;
+
+	if (keyvalue_prefix(kv, &prefix, d))
+		return ERR_FORMAT;
+	if (r->n_allowed_ips == r->capacity) {
+		int err = grow(r, d);
+
+		if (err)
+			return err;
+	}
+	r->allowed_ips[r->n_allowed_ips++] = prefix;
+	return 0;
+}
+
+static int read_drops(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
+{
+	return keyvalue_number(kv, UINT64_MAX, &r->current.drops, d);
+}
+
+static int read_failures(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
+{
+	return keyvalue_number(kv, UINT64_MAX, &r->current.handshake_failures, d);
+}
+
+static int read_budget(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
+{
+	return keyvalue_number(kv, UINT64_MAX, &r->current.budget_bytes, d);
+}
+
+static int read_rate(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
+{
+	return keyvalue_number(kv, UINT64_MAX, &r->current.rate_bps, d);
+}
+
+static int read_timestamp(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
+{
+	return keyvalue_timestamp(kv, r->current.greatest_timestamp, d);
+}
+
+/* Devices write a minus before it or not; here it is a positive number. */
+static int read_errno(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
+{
+	struct keyvalue number = *kv;
+	uint64_t value;
+
+	if (number.value_len && number.value[0] == '-') {
+		number.value++;
+		number.value_len--;
+	}
+	if (keyvalue_number(&number, INT32_MAX, &value, d))
+		return ERR_FORMAT;
+	if (value == 0)
+		finish_peer(r);
+	r->uapi_errno = (int)value;
+	r->is_done = true;
+	return 0;
+}
+
+static const struct get_key device_keys[] = {
+	{ "public_key", read_public_key },
+	{ "private_key", read_private_key },
+	{ "listen_port", read_listen_port },
+	{ "fwmark", read_fwmark },
+	{ "errno", read_errno },
+	{ NULL, NULL },
+};
+
+static const struct get_key peer_keys[] = {
+	{ "public_key", read_public_key },
+	{ "preshared_key", read_preshared_key },
+	{ "endpoint", read_endpoint },
+	{ "last_handshake_time_sec", read_handshake_s },
+	{ "last_handshake_time_nsec", read_handshake_ns },
+	{ "tx_bytes", read_tx_bytes },
+	{ "rx_bytes", read_rx_bytes },
+	{ "persistent_keepalive_interval", read_keepalive },
+	{ "allowed_ip", read_allowed_ip },
+	{ "culvert_drops", read_drops },
+	{ "culvert_handshake_failures", read_failures },
+	{ "culvert_budget_bytes", read_budget },
+	{ "culvert_rate_bps", read_rate },
+	{ "culvert_greatest_timestamp", read_timestamp },
+	{ "errno", read_errno },
+	{ NULL, NULL },
+};
+
+int uapi_get_line(struct uapi_get_reader *r, const char *line, size_t len, struct diag *d)
+{
+	const struct get_key *key = r->in_peer ? peer_keys : device_keys;
+	struct keyvalue kv;
+
+	if (r->is_done)
+		return diag_set(d, ERR_FORMAT, 0, "a line after errno=");
+	if (len > UAPI_LINE_MAX)
+		return diag_set(d, ERR_LIMIT, 0, "a line of more than %d characters",
+				UAPI_LINE_MAX);
+	if (keyvalue_split(line, len, &kv, d))
+		return ERR_FORMAT;
+	while (key->name && !keyvalue_is(&kv, key->name))
+		key++;
+	return key->name ? key->read(r, &kv, d) : 0;
+}
+
+void uapi_get_reader_done(struct uapi_get_reader *r)
+{
+	free(r->allowed_ips);
+	explicit_bzero(r, sizeof(*r));
+}

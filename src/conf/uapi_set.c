@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Both sides of a set request: reading it line by line, and writing one. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/keyvalue.h"
+#include "conf/uapi.h"
+
+/**
+ * struct set_key - What one key of a set request does
+ * @read:	NULL: the key exists in replies only
+ */
+struct set_key {
+	const char *name;
+	int (*read)(struct uapi_set *set, const struct keyvalue *kv, struct diag *d);
+};
+
+/* --- Growing the two arrays --- */
+
+/* Twice the room for an array that may hold secrets: moved by hand, the old one wiped. */
+static void *grow(void *old, size_t n, size_t size, size_t *capacity)
+{
+	size_t wanted = *capacity ? *capacity * 2 : 16;
+	void *array = malloc(wanted * size);
+
+	if (!array)
+		return NULL;
+	if (old) {
+		memcpy(array, old, n * size);
+		explicit_bzero(old, n * size);
+		free(old);
+	}
+	*capacity = wanted;
+	return array;
+}
+
+static int add_peer(struct uapi_set *set, const uint8_t public_key[32], struct diag *d)
+{
+	struct uapi_set_peer *peer;
+
+	if (set->n_peers == UAPI_PEERS_MAX)
+		return diag_set(d, ERR_LIMIT, 0, "more than %d peers in one request",
+				UAPI_PEERS_MAX);
+	if (set->n_peers == set->peers_capacity) {
+		void *peers =
+			grow(set->peers, set->n_peers, sizeof(*peer), &set->peers_capacity);
+
+		if (!peers)
+			return diag_set(d, ERR_LIMIT, 0, "no memory for another peer");
+		set->peers = peers;
+	}
+	peer = &set->peers[set->n_peers++];
+	*peer = (struct uapi_set_peer){
+		.first_allowed_ip = (uint32_t)set->n_allowed_ips,
+		.budget_bytes = UINT64_MAX,
+	};
+	memcpy(peer->public_key, public_key, sizeof(peer->public_key));
+	return 0;
+}
+
+static int add_allowed_ip(struct uapi_set *set, const struct uapi_allowed_ip *ip,
+			  struct diag *d)
+{
+	if (set->n_allowed_ips == UAPI_ALLOWED_IPS_MAX)
+		return diag_set(d, ERR_LIMIT, 0, "more than %d allowed IPs in one request",
+				UAPI_ALLOWED_IPS_MAX);
+	if (set->n_allowed_ips == set->allowed_ips_capacity) {
+		void *ips = grow(set->allowed_ips, set->n_allowed_ips, sizeof(*ip),
+				 &set->allowed_ips_capacity);
+
+		if (!ips)
+			return diag_set(d, ERR_LIMIT, 0, "no memory for another allowed IP");
+		set->allowed_ips = ips;
+	}
+	set->allowed_ips[set->n_allowed_ips++] = *ip;
+	set->peers[set->n_peers - 1].n_allowed_ips++;
+	return 0;
+}
+
+/* --- Device keys --- */
+
+static int read_private_key(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	if (keyvalue_key(kv, set->private_key.b, d))
+		return ERR_FORMAT;
+	set->has_private_key = true;
+	return 0;
+}
+
+static int read_listen_port(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	uint64_t port;
+
+	if (keyvalue_number(kv, UINT16_MAX, &port, d))
+		return ERR_FORMAT;
+	set->listen_port = (uint16_t)port;
+	set->has_listen_port = true;
+	return 0;
+}
+
+static int read_fwmark(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	uint64_t mark;
+
+	if (keyvalue_number(kv, UINT32_MAX, &mark, d))
+		return ERR_FORMAT;
+	set->fwmark = (uint32_t)mark;
+	set->has_fwmark = true;
+	return 0;
+}
+
+static int read_replace_peers(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	return keyvalue_true(kv, &set->replace_peers, d);
+}
+
+/* --- Peer keys. They work on the last peer; there is one. --- */
+
+static struct uapi_set_peer *last(const struct uapi_set *set)
+{
+	return &set->peers[set->n_peers - 1];
+}
+
+static int read_public_key(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	uint8_t key[32];
+	int err = keyvalue_key(kv, key, d);
+
+	return err ? err : add_peer(set, key, d);
+}
+
+static int read_preshared_key(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	if (keyvalue_key(kv, last(set)->preshared_key.b, d))
+		return ERR_FORMAT;
+	last(set)->has_preshared_key = true;
+	return 0;
+}
+
+static int read_endpoint(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	if (keyvalue_endpoint(kv, set->zone_index, &last(set)->endpoint, d))
+		return ERR_FORMAT;
+	last(set)->has_endpoint = true;
+	return 0;
+}
+
+static int read_keepalive(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	uint64_t seconds;
+
+	if (keyvalue_number(kv, UINT16_MAX, &seconds, d))
+		return ERR_FORMAT;
+	last(set)->keepalive_s = (uint16_t)seconds;
+	last(set)->has_keepalive = true;
+	return 0;
+}
+
+static int read_allowed_ip(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	struct uapi_allowed_ip ip = { 0 };
+	struct keyvalue rest = *kv;
+
+	if (kv->value_len && kv->value[0] == '-') {
+		ip.remove = true;
+		rest.value++;
+		rest.value_len--;
+	}
+	if (keyvalue_prefix(&rest, &ip.prefix, d))
+		return ERR_FORMAT;
+	return add_allowed_ip(set, &ip, d);
+}
+
+static int read_remove(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	return keyvalue_true(kv, &last(set)->remove, d);
+}
+
+static int read_update_only(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	return keyvalue_true(kv, &last(set)->update_only, d);
+}
+
+static int read_replace_ips(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	return keyvalue_true(kv, &last(set)->replace_allowed_ips, d);
+}
+
+static int read_version(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	(void)set;
+	if (kv->value_len != 1 || kv->value[0] != '1')
+		return keyvalue_refuse(kv, "the only version is 1", d);
+	return 0;
+}
+
+static int read_budget(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	if (keyvalue_number(kv, UINT64_MAX, &last(set)->budget_bytes, d))
+		return ERR_FORMAT;
+	last(set)->has_budget = true;
+	return 0;
+}
+
+static int read_rate(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	if (keyvalue_number(kv, UINT64_MAX, &last(set)->rate_bps, d))
+		return ERR_FORMAT;
+	last(set)->has_rate = true;
+	return 0;
+}
+
+static int read_timestamp(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	struct uapi_set_peer *peer = last(set);
+
+	if (keyvalue_timestamp(kv, peer->greatest_timestamp, d))
+		return ERR_FORMAT;
+	peer->has_greatest_timestamp = true;
+	return 0;
+}
+
+static const struct set_key device_keys[] = {
+	{ "private_key", read_private_key },
+	{ "listen_port", read_listen_port },
+	{ "fwmark", read_fwmark },
+	{ "replace_peers", read_replace_peers },
+	{ NULL, NULL },
+};
+
+/* In the order of how often they come. */
+static const struct set_key peer_keys[] = {
+	{ "public_key", read_public_key },
+	{ "allowed_ip", read_allowed_ip },
+	{ "replace_allowed_ips", read_replace_ips },
+	{ "preshared_key", read_preshared_key },
+	{ "endpoint", read_endpoint },
+	{ "persistent_keepalive_interval", read_keepalive },
+	{ "remove", read_remove },
+	{ "update_only", read_update_only },
+	{ "protocol_version", read_version },
+	{ "culvert_budget_bytes", read_budget },
+	{ "culvert_rate_bps", read_rate },
+	{ "culvert_greatest_timestamp", read_timestamp },
+	{ "culvert_drops", NULL },
+	{ "culvert_handshake_failures", NULL },
+	{ "last_handshake_time_sec", NULL },
+	{ "last_handshake_time_nsec", NULL },
+	{ "tx_bytes", NULL },
+	{ "rx_bytes", NULL },
+	{ NULL, NULL },
+};
+
+static const struct set_key *find(const struct set_key *keys, const struct keyvalue *kv)
+{
+	while (keys->name && !keyvalue_is(kv, keys->name))
+		keys++;
+	return keys->name ? keys : NULL;
+}
+
+/* The key's row, if the key may stand at this place of the request. */
+static int look_up(const struct uapi_set *set, const struct keyvalue *kv,
+		   const struct set_key **ret, struct diag *d)
+{
+	const struct set_key *peer_key = find(peer_keys, kv);
+	const struct set_key *key = peer_key ? peer_key : find(device_keys, kv);
+
+	if (!key)
+		return keyvalue_refuse(kv, "not a key of a set request", d);
+	if (!key->read)
+		return keyvalue_refuse(kv, "can be read, not set", d);
+	if (peer_key && set->n_peers == 0 && key->read != read_public_key)
+		return keyvalue_refuse(kv, "belongs to a peer: public_key must come first", d);
+	if (!peer_key && set->n_peers > 0)
+		return keyvalue_refuse(kv, "belongs to the device: before the first public_key",
+				       d);
+	*ret = key;
+	return 0;
+}
+
+int uapi_set_line(struct uapi_set *set, const char *line, size_t len, struct diag *d)
+{
+	const struct set_key *key;
+	struct keyvalue kv;
+	int err;
+
+	if (len > UAPI_LINE_MAX) {
+		diag_set(d, 0, 0, "a line of more than %d characters", UAPI_LINE_MAX);
+		return UAPI_EPROTO;
+	}
+	if (keyvalue_split(line, len, &kv, d))
+		return UAPI_EPROTO;
+	err = look_up(set, &kv, &key, d);
+	if (!err)
+		err = key->read(set, &kv, d);
+	if (!err)
+		return 0;
+	return err == ERR_LIMIT ? UAPI_EOTHER : UAPI_EINVAL;
+}
+
+void uapi_set_done(struct uapi_set *set)
+{
+	if (set->peers) {
+		explicit_bzero(set->peers, set->n_peers * sizeof(*set->peers));
+		free(set->peers);
+	}
+	free(set->allowed_ips);
+	explicit_bzero(set, sizeof(*set));
+}
+
+/* --- Writing --- */
+
+static void write_device(struct text *out, const struct uapi_set *set)
+{
+	if (set->has_private_key)
+		keyvalue_write_hex(out, "private_key=", set->private_key.b, SECRET_KEY_LEN);
+	if (set->has_listen_port)
+		keyvalue_write_number(out, "listen_port=", set->listen_port);
+	if (set->has_fwmark)
+		keyvalue_write_number(out, "fwmark=", set->fwmark);
+	if (set->replace_peers)
+		text_puts(out, "replace_peers=true\n");
+}
+
+static void write_allowed_ip(struct text *out, const struct uapi_allowed_ip *ip)
+{
+	char text[ADDR_TEXT_MAX];
+
+	keyvalue_write_text(out, ip->remove ? "allowed_ip=-" : "allowed_ip=",
+			    ip_prefix_format(&ip->prefix, text));
+}
+
+/* replace_allowed_ips stands before allowed_ip: some devices apply line by line. */
+static void write_peer(struct text *out, const struct uapi_set *set,
+		       const struct uapi_set_peer *p)
+{
+	char text[ADDR_TEXT_MAX];
+
+	keyvalue_write_hex(out, "public_key=", p->public_key, sizeof(p->public_key));
+	if (p->remove)
+		text_puts(out, "remove=true\n");
+	if (p->update_only)
+		text_puts(out, "update_only=true\n");
+	if (p->has_preshared_key)
+		keyvalue_write_hex(out, "preshared_key=", p->preshared_key.b, SECRET_KEY_LEN);
+	if (p->has_endpoint)
+		keyvalue_write_text(out, "endpoint=", endpoint_format(&p->endpoint, text));
+	if (p->has_keepalive)
+		keyvalue_write_number(out, "persistent_keepalive_interval=", p->keepalive_s);
+	if (p->replace_allowed_ips)
+		text_puts(out, "replace_allowed_ips=true\n");
+	for (uint32_t i = 0; i < p->n_allowed_ips; i++)
+		write_allowed_ip(out, &set->allowed_ips[p->first_allowed_ip + i]);
+	if (p->has_budget)
+		keyvalue_write_number(out, "culvert_budget_bytes=", p->budget_bytes);
+	if (p->has_rate)
+		keyvalue_write_number(out, "culvert_rate_bps=", p->rate_bps);
+	if (p->has_greatest_timestamp)
+		keyvalue_write_hex(out, "culvert_greatest_timestamp=", p->greatest_timestamp,
+				   sizeof(p->greatest_timestamp));
+}
+
+void uapi_write_set(struct text *out, const struct uapi_set *set)
+{
+	text_puts(out, "set=1\n");
+	write_device(out, set);
+	for (size_t i = 0; i < set->n_peers; i++)
+		write_peer(out, set, &set->peers[i]);
+	text_add(out, "\n", 1);
+}
