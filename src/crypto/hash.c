@@ -8,9 +8,7 @@
 
 #include "crypto/suite_parts.h"
 
-enum {
-	BLOCK_LEN = 64
-}; /* of BLAKE2s; HMAC pads keys to it */
+enum { BLOCK_LEN = 64 }; /* of BLAKE2s; HMAC pads keys to it */
 
 int hash_tools_init(struct hash_tools *h)
 {
@@ -133,7 +131,7 @@ void kdf(struct suite *s, uint8_t *const out[], size_t n, const uint8_t chain[HA
 
 	hmac_blake2s(s, key, chain, HASH_LEN, &(struct hash_part){ input, input_len }, 1);
 	make_pads(s, &pads, key, HASH_LEN);
-	for (uint8_t i = 1; i <= n; i++) {
+	for (uint8_t i = 1; i <= (uint8_t)n; i++) {
 		const struct hash_part parts[] = {
 			{ block, i == 1 ? 0 : HASH_LEN },
 			{ &i, 1 },

@@ -105,8 +105,8 @@ static void seal(struct suite *s, struct transcript *t, const void *text, size_t
 	mix_hash(s, t, sealed, len + NOISE_TAG_LEN);
 }
 
-static bool open(struct suite *s, struct transcript *t, const uint8_t *sealed, size_t len,
-		 uint8_t *text)
+static bool open_sealed(struct suite *s, struct transcript *t, const uint8_t *sealed,
+			size_t len, uint8_t *text)
 {
 	if (!aead_open_ad(s, t->key, 0, t->hash, HASH_LEN, sealed, len, text))
 		return false;
@@ -230,7 +230,7 @@ int noise_initiation_open(struct suite *s, const struct noise_identity *id,
 	mix_ephemeral(s, &t, msg->ephemeral);
 	if (!mix_dh_key(s, &t, &id->private_key, msg->ephemeral))
 		goto out;
-	if (!open(s, &t, msg->sealed_static, NOISE_KEY_LEN, hs->remote_static))
+	if (!open_sealed(s, &t, msg->sealed_static, NOISE_KEY_LEN, hs->remote_static))
 		goto out;
 	memcpy(hs->remote_ephemeral, msg->ephemeral, NOISE_KEY_LEN);
 	transcript_save(&t, hs);
@@ -253,7 +253,7 @@ int noise_initiation_finish(struct suite *s, const struct noise_identity *id,
 
 	transcript_load(&t, hs);
 	mix_key(s, &t, r->static_shared.b);
-	if (open(s, &t, msg->sealed_time, NOISE_TIME_LEN, time)) {
+	if (open_sealed(s, &t, msg->sealed_time, NOISE_TIME_LEN, time)) {
 		memcpy(ret_time, time, NOISE_TIME_LEN);
 		transcript_save(&t, hs);
 		err = 0;
@@ -318,7 +318,7 @@ int noise_response_accept(struct suite *s, const struct noise_identity *id,
 	    !mix_dh(s, &t, &id->private_key, msg->ephemeral))
 		goto out;
 	mix_psk(s, &t, &r->preshared_key);
-	if (!open(s, &t, msg->sealed_nothing, 0, nothing))
+	if (!open_sealed(s, &t, msg->sealed_nothing, 0, nothing))
 		goto out;
 	split(s, &t, &ret_keys->send, &ret_keys->receive);
 	err = 0;
