@@ -14,18 +14,25 @@ enum inet_icmp_error {
 	INET_ICMP_TOO_BIG,	    /* v4: 3/4 with the MTU; v6: 2/0 */
 };
 
-enum { INET_ICMP_MAX = 1280 };
+enum {
+	INET_ICMP_MAX = 1280
+};
 
 /**
  * inet_icmp_error() - Build the ICMP message that answers @packet
- * @packet:	The packet that cannot be sent; @len octets, header already checked
- * @mtu:	For INET_ICMP_TOO_BIG
+ * @packet:	The packet that cannot be sent; @len octets, any octets. Padding behind
+ *		the length in its header is left out
+ * @mtu:	For INET_ICMP_TOO_BIG; over 65535 it is told as 65535 where the field is short
  * @out:	Receives a whole IP packet. Its source is the destination of @packet
  *		(an address that is routed to the tunnel), so reverse path filters pass
  *
+ * As much of @packet is quoted as keeps the message within 576 octets (IPv4) or 1280.
+ *
  * Return: length of the message, 0 where RFC 1812 and RFC 4443 forbid one: for an
- *	   ICMP error, a fragment other than the first, multicast or broadcast
- *	   destinations, an unspecified or multicast source, IPv4 TOO_BIG without DF.
+ *	   ICMP error, a redirect or an ICMP message of unknown type, a fragment other than the
+ *	   first, multicast, broadcast or loopback destinations, a source that is not one
+ *	   host (unspecified, multicast, loopback), IPv4 TOO_BIG without DF; and for
+ *	   what is no IP packet. @out is then untouched.
  */
 uint32_t inet_icmp_error(enum inet_icmp_error error, uint32_t mtu, const uint8_t *packet,
 			 uint32_t len, uint8_t out[INET_ICMP_MAX]);
