@@ -7,8 +7,7 @@
 
 void secret_wipe(void *p, size_t len)
 {
-	if (len)
-		explicit_bzero(p, len);
+	explicit_bzero(p, len);
 }
 
 bool secret_equal(const void *a, const void *b, size_t len)

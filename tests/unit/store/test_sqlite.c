@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The conformance test of a store. What concerns SQLite alone (files, versions, faults of
+ * the disk) comes last.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../test.h"
+#include "faults.h"
+#include "store/store.h"
+
+static char directory[] = "/tmp/culvert-store-XXXXXX";
+static char path[64];
+static int files;
+
+static const uint8_t gateway_key[32] = { 7 };
+
+static void fresh_path(void)
+{
+	snprintf(path, sizeof(path), "%s/%d.db", directory, files++);
+}
+
+static struct store *reopen(void)
+{
+	struct store *s = NULL;
+	struct diag d = { .line = 0 };
+
+	if (store_open_sqlite(path, "wg0", gateway_key, 1000, &s, &d) != 0) {
+		printf("# %s\n", d.text);
+		abort();
+	}
+	return s;
+}
+
+static struct store *fresh(void)
+{
+	fresh_path();
+	return reopen();
+}
+
+static struct store_change addition(uint8_t n)
+{
+	struct store_change c = {
+		.kind = STORE_ADD_PEER,
+		.now_ns = 5000,
+		.who = "test",
+		.peer = {
+			.public_key = { n, 1, 2, 3 },
+			.v4 = { ADDR_V4, { 10, 0, 1, n } },
+			.v6 = { ADDR_V6, { 0xfd, [15] = n } },
+			.status = STORE_PEER_ACTIVE,
+			.families = STORE_IPV4 | STORE_IPV6,
+			.port = 40001,
+			.dns = "d2",
+		},
+	};
+
+	snprintf(c.peer.name, sizeof(c.peer.name), "peer%u", n);
+	return c;
+}
+
+static struct store_change signed_with(uint8_t digest, uint64_t signed_s)
+{
+	return (struct store_change){
+		.kind = STORE_NO_CHANGE,
+		.has_signature = true,
+		.digest = { digest },
+		.signed_s = signed_s,
+	};
+}
+
+/* --- What a store holds, collected --- */
+
+struct seen {
+	struct store_peer peers[300];
+	struct store_resting resting[300];
+	struct store_signature signatures[300];
+	unsigned int n_peers, n_resting, n_signatures;
+	uint64_t floor_s;
+};
+
+static int see_peer(void *context, const struct store_peer *p)
+{
+	struct seen *seen = context;
+
+	seen->peers[seen->n_peers++] = *p;
+	return 0;
+}
+
+static int see_resting(void *context, const struct store_resting *r)
+{
+	struct seen *seen = context;
+
+	seen->resting[seen->n_resting++] = *r;
+	return 0;
+}
+
+static int see_signature(void *context, const struct store_signature *one)
+{
+	struct seen *seen = context;
+
+	seen->signatures[seen->n_signatures++] = *one;
+	return 0;
+}
+
+static struct seen *look(struct store *s)
+{
+	static struct seen seen;
+
+	memset(&seen, 0, sizeof(seen));
+	CHECK(store_load_peers(s, see_peer, &seen) == 0);
+	CHECK(store_load_resting(s, see_resting, &seen) == 0);
+	CHECK(store_load_signatures(s, see_signature, &seen, &seen.floor_s) == 0);
+	return &seen;
+}
+
+/* --- Any store --- */
+
+static void what_was_applied_is_there_after_reopening(void)
+{
+	struct store *s = fresh();
+	struct store_change a = addition(2), b = addition(3);
+
+	snprintf(b.peer.obfuscation, sizeof(b.peer.obfuscation), "{\"jc\":4}");
+	b.peer.name[0] = '\0';
+	b.peer.v6.family = ADDR_NONE;
+	memset(b.peer.v6.b, 0, sizeof(b.peer.v6.b));
+	a.next = &b;
+	CHECK(store_apply(s, &a) == 0);
+	CHECK(a.result == 0 && b.result == 0);
+	CHECK(a.peer.id > 0 && b.peer.id > a.peer.id);
+	store_free(s);
+
+	s = reopen();
+	struct seen *seen = look(s);
+
+	CHECK(seen->n_peers == 2);
+	CHECK(seen->peers[0].id == a.peer.id && seen->peers[1].id == b.peer.id);
+	CHECK(memcmp(seen->peers[0].public_key, a.peer.public_key, 32) == 0);
+	CHECK(strcmp(seen->peers[0].name, "peer2") == 0 && seen->peers[1].name[0] == '\0');
+	CHECK(ip_addr_equal(&seen->peers[0].v4, &a.peer.v4));
+	CHECK(ip_addr_equal(&seen->peers[0].v6, &a.peer.v6));
+	CHECK(seen->peers[1].v6.family == ADDR_NONE);
+	CHECK(seen->peers[0].port == 40001 && seen->peers[0].families == 3);
+	CHECK(strcmp(seen->peers[0].dns, "d2") == 0);
+	CHECK(strcmp(seen->peers[1].obfuscation, "{\"jc\":4}") == 0);
+	CHECK(seen->peers[0].created_ns == 5000 && seen->peers[0].changed_ns == 5000);
+	store_free(s);
+}
+
+static void a_refused_change_does_not_spoil_its_group(void)
+{
+	struct store *s = fresh();
+	struct store_change first = addition(2), same_key = addition(3),
+			    same_name = addition(4);
+	struct store_change same_ip = addition(5), last = addition(6), unknown = addition(7);
+
+	memcpy(same_key.peer.public_key, first.peer.public_key, 32);
+	memcpy(same_name.peer.name, first.peer.name, sizeof(first.peer.name));
+	same_ip.peer.v6 = first.peer.v6;
+	unknown.kind = STORE_SET_STATUS;
+	unknown.peer.id = 4711;
+	first.next = &same_key;
+	same_key.next = &same_name;
+	same_name.next = &same_ip;
+	same_ip.next = &unknown;
+	unknown.next = &last;
+	CHECK(store_apply(s, &first) == 0);
+	CHECK(first.result == 0 && last.result == 0);
+	CHECK(same_key.result == ERR_EXISTS);
+	CHECK(same_name.result == ERR_EXISTS);
+	CHECK(same_ip.result == ERR_EXISTS);
+	CHECK(unknown.result == ERR_UNKNOWN);
+
+	struct seen *seen = look(s);
+
+	CHECK(seen->n_peers == 2); /* nothing half: same_ip had its IPv4 row already */
+	CHECK(seen->peers[1].v4.b[3] == 6);
+
+	/* The IPv4 address of the refused one is still free. */
+	struct store_change again = addition(5);
+
+	CHECK(store_apply(s, &again) == 0 && again.result == 0);
+	store_free(s);
+}
+
+static void a_signature_stands_or_falls_with_its_change(void)
+{
+	struct store *s = fresh();
+	struct store_change first = addition(2), refused = addition(3),
+			    plain = signed_with(3, 70);
+
+	first.has_signature = refused.has_signature = true;
+	first.digest[0] = 1;
+	first.signed_s = 60;
+	refused.digest[0] = 2;
+	memcpy(refused.peer.public_key, first.peer.public_key, 32);
+	first.next = &refused;
+	refused.next = &plain;
+	CHECK(store_apply(s, &first) == 0);
+	store_free(s);
+	s = reopen();
+
+	struct seen *seen = look(s);
+
+	CHECK(seen->n_signatures == 2);
+	CHECK(seen->signatures[0].digest[0] == 1 && seen->signatures[0].signed_s == 60);
+	CHECK(seen->signatures[1].digest[0] == 3 && seen->signatures[1].signed_s == 70);
+	store_free(s);
+}
+
+static void status_changes_and_removal_last(void)
+{
+	struct store *s = fresh();
+	struct store_change a = addition(2), b = addition(3);
+
+	a.next = &b;
+	CHECK(store_apply(s, &a) == 0);
+
+	struct store_change suspend = { .kind = STORE_SET_STATUS,
+					.now_ns = 6000,
+					.peer = { .id = a.peer.id,
+						  .status = STORE_PEER_SUSPENDED } };
+	struct store_change drop = { .kind = STORE_REMOVE_PEER, .peer = { .id = b.peer.id } };
+
+	suspend.next = &drop;
+	CHECK(store_apply(s, &suspend) == 0);
+	CHECK(suspend.result == 0 && drop.result == 0);
+	store_free(s);
+	s = reopen();
+
+	struct seen *seen = look(s);
+
+	CHECK(seen->n_peers == 1 && seen->n_resting == 0);
+	CHECK(seen->peers[0].status == STORE_PEER_SUSPENDED);
+	CHECK(seen->peers[0].changed_ns == 6000 && seen->peers[0].created_ns == 5000);
+
+	drop.next = NULL;
+	CHECK(store_apply(s, &drop) == 0 && drop.result == ERR_UNKNOWN);
+	store_free(s);
+}
+
+static void removed_addresses_rest_and_then_serve_again(void)
+{
+	struct store *s = fresh();
+	struct store_change a = addition(2), early = addition(2), late = addition(2);
+
+	CHECK(store_apply(s, &a) == 0);
+
+	struct store_change drop = { .kind = STORE_REMOVE_PEER,
+				     .rest_until_ns = 9000,
+				     .peer = { .id = a.peer.id } };
+
+	CHECK(store_apply(s, &drop) == 0 && drop.result == 0);
+	store_free(s);
+	s = reopen();
+
+	struct seen *seen = look(s);
+
+	CHECK(seen->n_peers == 0 && seen->n_resting == 2);
+	CHECK(seen->resting[0].until_ns == 9000);
+
+	early.now_ns = 8999;
+	CHECK(store_apply(s, &early) == 0 && early.result == ERR_EXISTS);
+	late.now_ns = 9000;
+	CHECK(store_apply(s, &late) == 0 && late.result == 0);
+	CHECK(look(s)->n_resting == 0);
+	store_free(s);
+}
+
+static void ids_are_never_used_again(void)
+{
+	struct store *s = fresh();
+	struct store_change a = addition(2), b = addition(3);
+
+	CHECK(store_apply(s, &a) == 0);
+
+	struct store_change drop = { .kind = STORE_REMOVE_PEER, .peer = { .id = a.peer.id } };
+
+	CHECK(store_apply(s, &drop) == 0);
+	CHECK(store_apply(s, &b) == 0);
+	CHECK(b.peer.id > a.peer.id);
+	store_free(s);
+}
+
+static void old_signatures_are_forgotten_and_leave_a_floor(void)
+{
+	struct store *s = fresh();
+	struct store_change one = signed_with(1, 100), two = signed_with(2, 250);
+	struct store_change three = signed_with(3, 300);
+
+	one.next = &two;
+	CHECK(store_apply(s, &one) == 0);
+	CHECK(look(s)->n_signatures == 2 && look(s)->floor_s == 0);
+	three.forget_before_s = 240;
+	CHECK(store_apply(s, &three) == 0);
+	store_free(s);
+	s = reopen();
+
+	struct seen *seen = look(s);
+
+	CHECK(seen->n_signatures == 2 && seen->signatures[0].digest[0] == 2);
+	CHECK(seen->floor_s == 100);
+	store_free(s);
+}
+
+static void a_killed_process_loses_nothing_acknowledged(void)
+{
+	enum { RUNS = 10 };
+
+	for (int run = 0; run < RUNS; run++) {
+		int acknowledged[2];
+		uint8_t n = 2, last = 0;
+
+		fresh_path();
+		store_free(reopen());
+		if (pipe(acknowledged) != 0)
+			abort();
+
+		pid_t child = fork();
+
+		if (child == 0) {
+			struct store *s = reopen();
+
+			for (; n < 250; n++) {
+				struct store_change c = addition(n);
+
+				if (store_apply(s, &c) != 0 || c.result != 0 ||
+				    write(acknowledged[1], &n, 1) != 1)
+					_exit(1);
+				if (n % 16 == 0)
+					store_maintain(s);
+			}
+			pause();
+		}
+		close(acknowledged[1]);
+		/* Kill after a certain number of acknowledgements, at no certain point. */
+		for (int i = 0; i < 5 + 17 * run && read(acknowledged[0], &last, 1) == 1; i++)
+			;
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+		while (read(acknowledged[0], &n, 1) == 1)
+			last = n;
+		close(acknowledged[0]);
+
+		struct store *s = reopen();
+		struct seen *seen = look(s);
+
+		CHECK(seen->n_peers >= last - 1U && seen->n_peers <= last + 0U);
+		for (unsigned int i = 0; i < seen->n_peers; i++)
+			CHECK(seen->peers[i].v4.b[3] == i + 2);
+		store_free(s);
+	}
+}
+
+/* --- SQLite alone --- */
+
+static void the_file_is_the_owners_alone(void)
+{
+	struct stat st;
+
+	umask(0);
+	store_free(fresh());
+	CHECK(stat(path, &st) == 0 && (st.st_mode & 0777) == 0600);
+	umask(022);
+}
+
+static int open_error(struct diag *d)
+{
+	struct store *s = NULL;
+	int err = store_open_sqlite(path, "wg0", gateway_key, 1000, &s, d);
+
+	store_free(s);
+	return err;
+}
+
+static void run_sql(const char *sql)
+{
+	sqlite3 *db = NULL;
+
+	if (sqlite3_open(path, &db) != SQLITE_OK ||
+	    sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		abort();
+	sqlite3_close(db);
+}
+
+static long read_file(char *out, size_t size)
+{
+	int fd = open(path, O_RDONLY);
+	long n = read(fd, out, size);
+
+	close(fd);
+	return n;
+}
+
+static void a_newer_schema_is_refused_and_left_untouched(void)
+{
+	static char before[1 << 20], after[1 << 20];
+	struct diag d = { .line = 0 };
+
+	store_free(fresh());
+	run_sql("PRAGMA user_version = 99");
+
+	long n = read_file(before, sizeof(before));
+
+	CHECK(open_error(&d) == ERR_VERSION);
+	CHECK(strstr(d.text, "newer culvert") && strstr(d.text, "99"));
+	CHECK(n > 0 && read_file(after, sizeof(after)) == n);
+	CHECK(memcmp(before, after, (size_t)n) == 0);
+}
+
+static void a_file_of_somebody_else_is_refused(void)
+{
+	struct diag d = { .line = 0 };
+
+	fresh_path();
+	run_sql("CREATE TABLE theirs (x)");
+	CHECK(open_error(&d) == ERR_CORRUPT);
+	CHECK(strstr(d.text, "another program"));
+
+	fresh_path();
+	int fd = open(path, O_WRONLY | O_CREAT, 0600);
+
+	CHECK(fd >= 0 &&
+	      write(fd, "this is a letter to my aunt, not a database at all", 50) == 50);
+	close(fd);
+	CHECK(open_error(&d) == ERR_CORRUPT);
+}
+
+static void a_symbolic_link_is_not_followed(void)
+{
+	char target[64];
+
+	store_free(fresh());
+	memcpy(target, path, sizeof(target));
+	fresh_path();
+	CHECK(symlink(target, path) == 0);
+	CHECK(open_error(NULL) == -ELOOP);
+}
+
+static void a_full_disk_refuses_and_recovers_by_itself(void)
+{
+	struct store *s = fresh();
+	struct store_change a = addition(2), b = addition(3), c = addition(4);
+
+	CHECK(store_apply(s, &a) == 0);
+	faults_full = true;
+	b.next = &c;
+	CHECK(store_apply(s, &b) == -ENOSPC);
+	CHECK(b.result == -ENOSPC && c.result == -ENOSPC);
+	CHECK(look(s)->n_peers == 1);
+	faults_full = false;
+	CHECK(store_apply(s, &b) == 0 && b.result == 0 && c.result == 0);
+	store_free(s);
+	s = reopen();
+	CHECK(look(s)->n_peers == 3);
+	store_free(s);
+}
+
+static void a_failed_fsync_ends_all_acknowledging(void)
+{
+	struct store *s = fresh();
+	struct store_change a = addition(2), b = addition(3), c = addition(4);
+
+	CHECK(store_apply(s, &a) == 0);
+	faults_sync = true;
+	CHECK(store_apply(s, &b) == -EIO && b.result == -EIO);
+	faults_sync = false;
+	/* The next fsync would succeed, and prove nothing about the pages before it. */
+	CHECK(store_apply(s, &c) == -EIO && c.result == -EIO);
+	CHECK(store_maintain(s) == -EIO);
+	store_free(s);
+	s = reopen();
+	CHECK(look(s)->n_peers >= 1); /* @a, and @b perhaps */
+	CHECK(store_apply(s, &c) == 0 && c.result == 0);
+	store_free(s);
+}
+
+static void a_group_costs_one_fsync(void)
+{
+	struct store *s = fresh();
+	static struct store_change group[100];
+
+	for (uint8_t i = 0; i < 100; i++) {
+		group[i] = addition((uint8_t)(i + 2));
+		group[i].next = i < 99 ? &group[i + 1] : NULL;
+	}
+	/* The first commit into a new log also writes its header. */
+	struct store_change first = addition(200);
+
+	CHECK(store_apply(s, &first) == 0);
+	faults_syncs = 0;
+	CHECK(store_apply(s, &group[0]) == 0);
+	CHECK(faults_syncs == 1);
+	store_free(s);
+}
+
+static void an_ill_placed_bit_is_noticed(void)
+{
+	struct diag d = { .line = 0 };
+	struct store *s = fresh();
+	struct store_change a = addition(2);
+
+	CHECK(store_apply(s, &a) == 0);
+	store_free(s);
+
+	int fd = open(path, O_WRONLY);
+
+	CHECK(fd >= 0 &&
+	      pwrite(fd, "\xff\xff\xff\xff", 4, 100) == 4); /* the first page's header */
+	close(fd);
+	CHECK(open_error(&d) == ERR_CORRUPT);
+}
+
+int main(void)
+{
+	if (!mkdtemp(directory))
+		abort();
+	faults_install();
+	RUN(what_was_applied_is_there_after_reopening);
+	RUN(a_refused_change_does_not_spoil_its_group);
+	RUN(a_signature_stands_or_falls_with_its_change);
+	RUN(status_changes_and_removal_last);
+	RUN(removed_addresses_rest_and_then_serve_again);
+	RUN(ids_are_never_used_again);
+	RUN(old_signatures_are_forgotten_and_leave_a_floor);
+	RUN(a_killed_process_loses_nothing_acknowledged);
+	RUN(the_file_is_the_owners_alone);
+	RUN(a_newer_schema_is_refused_and_left_untouched);
+	RUN(a_file_of_somebody_else_is_refused);
+	RUN(a_symbolic_link_is_not_followed);
+	RUN(a_full_disk_refuses_and_recovers_by_itself);
+	RUN(a_failed_fsync_ends_all_acknowledging);
+	RUN(a_group_costs_one_fsync);
+	RUN(an_ill_placed_bit_is_noticed);
+
+	char name[96];
+
+	for (int i = 0; i < files; i++) {
+		static const char *const suffix[] = { "", "-wal", "-shm" };
+
+		for (int j = 0; j < 3; j++) {
+			snprintf(name, sizeof(name), "%s/%d.db%s", directory, i, suffix[j]);
+			unlink(name);
+		}
+	}
+	rmdir(directory);
+	return DONE();
+}
