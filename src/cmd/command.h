@@ -20,11 +20,14 @@ enum command_exit {
  * struct command - One row of the table in main.c
  * @name:	The word after "culvert"
  * @summary:	One line of `culvert --help`, no capital, no full stop
- * @run:	Like main(); argv[0] is @name, or the program's own name when that chose
- *		the command. Return: an enum command_exit
+ * @run:	Like main(); argv[0] is "culvert NAME", what getopt_long() puts before its
+ *		complaints, or the program's own name when that chose the command.
+ *		Return: an enum command_exit
  */
 struct command {
 	const char *name;
 	const char *summary;
 	int (*run)(int argc, char **argv);
 };
+
+int cmd_keys(int argc, char **argv);

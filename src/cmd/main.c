@@ -7,6 +7,7 @@
 #include "cmd/command.h"
 
 static const struct command commands[] = {
+	{ "keys", "make private keys, public keys and preshared keys", cmd_keys },
 	{ NULL, NULL, NULL }, /* the end */
 };
 
@@ -122,6 +123,7 @@ static const char *name_from_program(const char *path)
 
 static int run_word(int argc, char **argv)
 {
+	static char title[sizeof("culvert ") + NAME_MAX_LEN];
 	const char *word = argv[0];
 	const struct command *command;
 
@@ -135,7 +137,11 @@ static int run_word(int argc, char **argv)
 		return EXIT_DONE;
 	}
 	command = find(word);
-	return command ? command->run(argc, argv) : refuse(word);
+	if (!command)
+		return refuse(word);
+	snprintf(title, sizeof(title), "culvert %s", command->name);
+	argv[0] = title;
+	return command->run(argc, argv);
 }
 
 /* What was printed may still be in the buffer: a full disk must not look like success. */
