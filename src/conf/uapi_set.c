@@ -280,7 +280,7 @@ static int look_up(const struct uapi_set *set, const struct keyvalue *kv,
 
 int uapi_set_line(struct uapi_set *set, const char *line, size_t len, struct diag *d)
 {
-	const struct set_key *key;
+	const struct set_key *key = NULL;
 	struct keyvalue kv;
 	int err;
 
@@ -291,7 +291,7 @@ int uapi_set_line(struct uapi_set *set, const char *line, size_t len, struct dia
 	if (keyvalue_split(line, len, &kv, d))
 		return UAPI_EPROTO;
 	err = look_up(set, &kv, &key, d);
-	if (!err)
+	if (key)
 		err = key->read(set, &kv, d);
 	if (!err)
 		return 0;

@@ -7,7 +7,8 @@
 
 void secret_wipe(void *p, size_t len)
 {
-	explicit_bzero(p, len);
+	if (len)
+		explicit_bzero(p, len);
 }
 
 bool secret_equal(const void *a, const void *b, size_t len)

@@ -10,9 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-	SHORT_HASH_KEY_LEN = 16
-};
+enum { SHORT_HASH_KEY_LEN = 16 };
 
 /** short_hash() - 64 bits that nobody can predict or steer without @key */
 uint64_t short_hash(const uint8_t key[SHORT_HASH_KEY_LEN], const void *data, size_t len);

@@ -80,9 +80,7 @@ static const uint8_t test_tag[AEAD_TAG_LEN] = {
 	0x39, 0x23, 0x36, 0xfe, 0xa1, 0x85, 0x1f, 0x38,
 };
 
-enum {
-	TEST_LEN = sizeof(test_text) - 1
-};
+enum { TEST_LEN = sizeof(test_text) - 1 };
 
 /* The library says what the RFC says, gives the text back, and notices a forgery. */
 static bool cipher_is_sound(struct suite *s)

@@ -75,9 +75,7 @@ struct dh_slot {
 };
 
 /* One for the key of the host, one for the ephemeral key of the handshake at hand. */
-enum {
-	DH_SLOTS = 2
-};
+enum { DH_SLOTS = 2 };
 
 /**
  * struct dh_tools - X25519 without what OpenSSL would do again for each call

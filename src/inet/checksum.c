@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "inet/checksum.h"
 
-enum {
-	LANES_BYTES = 32
-};
+enum { LANES_BYTES = 32 };
 
 typedef uint64_t lanes __attribute__((vector_size(LANES_BYTES)));
 

@@ -14,9 +14,7 @@ enum inet_icmp_error {
 	INET_ICMP_TOO_BIG,	    /* v4: 3/4 with the MTU; v6: 2/0 */
 };
 
-enum {
-	INET_ICMP_MAX = 1280
-};
+enum { INET_ICMP_MAX = 1280 };
 
 /**
  * inet_icmp_error() - Build the ICMP message that answers @packet

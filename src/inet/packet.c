@@ -6,12 +6,7 @@
 #include "base/wire.h"
 #include "inet/checksum.h"
 
-enum {
-	ECN_NOT_ECT = 0,
-	ECN_ECT1 = 1,
-	ECN_ECT0 = 2,
-	ECN_CE = 3
-};
+enum { ECN_NOT_ECT = 0, ECN_ECT1 = 1, ECN_ECT0 = 2, ECN_CE = 3 };
 
 /* IPv6 next header values that are followed by another header. */
 enum {

@@ -84,9 +84,7 @@ struct inet_upper {
 	bool is_routed;
 };
 
-enum {
-	INET_EXTENSIONS_MAX = 8
-};
+enum { INET_EXTENSIONS_MAX = 8 };
 
 /**
  * inet_upper_find() - Walk over IPv4 options or IPv6 extension headers

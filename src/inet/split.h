@@ -31,9 +31,7 @@
 #include "inet/packet.h"
 
 /* IPv6 with extension headers before TCP with options; longer is refused. */
-enum {
-	INET_SPLIT_HEADER_MAX = 256
-};
+enum { INET_SPLIT_HEADER_MAX = 256 };
 
 struct inet_split {
 	uint8_t *payload; /* first octet of slice 0 */

@@ -18,9 +18,7 @@
 
 #include "crypto/short_hash.h"
 
-enum {
-	ROW_LEN = 8
-};
+enum { ROW_LEN = 8 };
 
 /* All zeroes is a free entry: it was full at the beginning of time. */
 struct entry {

@@ -12,9 +12,7 @@
 
 #include "base/wire.h"
 
-enum {
-	PACKET_MAX = 65536
-};
+enum { PACKET_MAX = 65536 };
 
 /* A fixed seed: every run is the same run. */
 static uint64_t random_state = 1;

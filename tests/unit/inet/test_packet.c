@@ -121,9 +121,7 @@ static void gives_up_on_an_endless_chain_of_extensions(void)
 
 /* RFC 6040, figure 4. Rows: inner; columns: outer; both in the order not-ECT, ECT(0), ECT(1), CE. */
 static const unsigned int codepoint[4] = { 0, 2, 1, 3 };
-enum {
-	DROP = 9
-};
+enum { DROP = 9 };
 static const unsigned int decapsulated[4][4] = {
 	{ 0, 0, 0, DROP },
 	{ 2, 2, 1, 3 },

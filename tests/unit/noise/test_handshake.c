@@ -51,8 +51,8 @@ static int initiate(struct pair *p, struct noise_handshake *hs, struct msg_initi
 
 	fill_random(random, sizeof(random));
 	noise_time(time, UINT64_C(1700000000123456789));
-	return noise_initiation_create(suite, &p->i, &p->i_sees_r, MESSAGE_INITIATION, 11, random,
-				       time, hs, m);
+	return noise_initiation_create(suite, &p->i, &p->i_sees_r, MESSAGE_INITIATION, 11,
+				       random, time, hs, m);
 }
 
 static int answer(struct pair *p, const struct msg_initiation *m, struct msg_response *out,

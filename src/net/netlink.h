@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * netlink.h - Links, addresses and routes of the kernel, changed and asked for
+ *
+ * One socket, one request at a time: every call sends, waits for the kernel's answer and
+ * returns 0 or -errno as the kernel said it. Interfaces are named by index, which stays
+ * when somebody renames them.
+ *
+ * Source:  rtnetlink(7).
+ * Bounds:  an answer that does not come within 5 s is -ETIMEDOUT.
+ * Threads: one at a time per socket.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+
+enum {
+	LINK_NAME_MAX = 16, /* with its NUL: IFNAMSIZ */
+	LINK_KIND_MAX = 16,
+};
+
+/**
+ * struct netlink_link - What there is to know about one interface
+ * @kind:	"tun", "wireguard", "veth"; "" for hardware
+ * @flags:	IFF_UP and the rest
+ */
+struct netlink_link {
+	char name[LINK_NAME_MAX];
+	char kind[LINK_KIND_MAX];
+	uint32_t index;
+	uint32_t flags;
+	uint32_t mtu;
+	uint32_t txqueuelen;
+	uint32_t gso_max_size;
+	uint32_t gso_max_segs;
+};
+
+/* An address as an interface has it: the whole address, and the length of its network. */
+struct netlink_address {
+	struct ip_addr ip;
+	uint8_t bits;
+	uint32_t index;
+};
+
+/**
+ * struct netlink_route - Where packets go
+ * @gateway:	ADDR_NONE: the destination is on the link itself
+ * @index:	Interface, 0: any (for deletion)
+ * @table:	0 means the main table
+ * @metric:	0 means the kernel's default
+ */
+struct netlink_route {
+	struct ip_prefix destination;
+	struct ip_addr gateway;
+	uint32_t index;
+	uint32_t table;
+	uint32_t metric;
+};
+
+struct netlink;
+
+int netlink_open(struct netlink **ret);
+struct netlink *netlink_close(struct netlink *nl); /* takes NULL, returns NULL */
+
+/* -ENODEV: no such interface. */
+int netlink_link_find(struct netlink *nl, const char *name, struct netlink_link *ret);
+int netlink_link_set_up(struct netlink *nl, uint32_t index, bool up);
+int netlink_link_set_mtu(struct netlink *nl, uint32_t index, uint32_t mtu);
+int netlink_link_set_txqueuelen(struct netlink *nl, uint32_t index, uint32_t packets);
+int netlink_link_set_gso(struct netlink *nl, uint32_t index, uint32_t max_size,
+			 uint32_t max_segs);
+int netlink_link_delete(struct netlink *nl, uint32_t index);
+
+/* -EEXIST: already there. IPv6 is usable at once: no duplicate detection on a tunnel. */
+int netlink_address_add(struct netlink *nl, const struct netlink_address *address);
+/* -EADDRNOTAVAIL: not there. */
+int netlink_address_remove(struct netlink *nl, const struct netlink_address *address);
+
+/**
+ * netlink_addresses() - Every address of this network namespace, in the kernel's order
+ * @each:	Called for each, twice if the table changes meanwhile; a false answer ends
+ *		the walk early, without an error
+ */
+int netlink_addresses(struct netlink *nl,
+		      bool (*each)(void *context, const struct netlink_address *address),
+		      void *context);
+
+int netlink_route_add(struct netlink *nl, const struct netlink_route *route);	 /* -EEXIST */
+int netlink_route_delete(struct netlink *nl, const struct netlink_route *route); /* -ESRCH */
