@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * nft.h - Our firewall table, changed in one transaction each time
+ *
+ * nft(8) is run directly, with JSON on its input (libnftables-json(5)); the library is
+ * not linked because of its licence. Everything of ours lives in one table, named after
+ * the interface: "inet culvert_wg0". Removing the table removes it all.
+ *
+ * Threads: one at a time.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/addr.h"
+#include "base/err.h"
+
+enum { NFT_TABLE_NAME_MAX = 32 };
+
+/** nft_table_name() - "culvert_wg0"; octets nft would not take in a name become '_' */
+void nft_table_name(const char *interface, char out[NFT_TABLE_NAME_MAX]);
+
+/**
+ * nft_gateway() - (Re)place the table of a gateway
+ * @subnets:	Sources whose packets leave under the address of the way out, except back
+ *		into @interface
+ *
+ * TCP handshakes through @interface get their segment size clamped to the path's MTU.
+ *
+ * Return: 0; -ENOENT when nft is not installed; ERR_UNKNOWN with nft's reason in @d.
+ */
+int nft_gateway(const char *interface, const struct ip_prefix *subnets, size_t n,
+		struct diag *d);
+
+/** nft_remove() - Remove the table of @interface; 0 also when there was none */
+int nft_remove(const char *interface, struct diag *d);
+
+/**
+ * nft_run() - Apply commands, all or none
+ * @json:	A whole object {"nftables": […]}
+ */
+int nft_run(const char *json, size_t len, struct diag *d);
