@@ -17,6 +17,10 @@ import tunnel  # noqa: E402
 
 RAW = "raw"
 CALM_TRIES = 6
+
+# What one contender may do wrong without ending the contest for the others.
+FAILURES = (netns.CommandFailed, RuntimeError, TimeoutError, OSError, subprocess.TimeoutExpired,
+            tunnel.UapiError, ValueError)
 ORDER = ["culvert", "wireguard-go", "wireguard-go-current", "boringtun"]
 
 
@@ -50,14 +54,26 @@ class Contest:
 
     def rounds(self, row, contenders, sample, count=None):
         """Take samples in alternation: every contender once, then every one again."""
+        failed = set()
         for number in range(count or self.options.pairs):
             for contender in contenders:
-                values = self._calm(sample, contender)
+                if contender in failed:
+                    continue
+                try:
+                    values = self._calm(sample, contender)
+                except FAILURES as error:
+                    failed.add(contender)
+                    self.note(f"{row}: {contender} failed: {error}")
+                    continue
                 kept = self.samples.setdefault(row, {}).setdefault(contender, {})
                 for metric, value in values.items():
                     kept.setdefault(metric, []).append(value)
                 shown = "  ".join(f"{m}={_short(v)}" for m, v in values.items())
                 print(f"{row} {number + 1} {contender:22} {shown}", file=sys.stderr, flush=True)
+
+    def note(self, text):
+        self.notes.append(text)
+        print(f"bench: {text}", file=sys.stderr, flush=True)
 
     def _calm(self, sample, contender):
         """One sample; taken again, a few times, while others use too much of the machine."""

@@ -19,12 +19,33 @@ METRICS = {
     "p50_us": ("round trip p50, µs", "{:.1f}"),
     "p99_us": ("round trip p99, µs", "{:.1f}"),
     "lost": ("pings lost", "{:.0f}"),
+    "resident_idle_mb": ("resident, idle, MB", "{:.1f}"),
+    "resident_mb": ("resident, greatest, MB", "{:.1f}"),
+    "resident_growth_mb": ("growth in the last two thirds, MB", "{:.2f}"),
+    "resident_after_mb": ("resident after wg setconf, MB", "{:.1f}"),
+    "peers": ("peers", "{:.0f}"),
+    "set_s": ("set all, s", "{:.3f}"),
+    "get_s": ("get all, s", "{:.3f}"),
+    "setconf_s": ("wg setconf, s", "{:.3f}"),
+    "dump_s": ("wg show dump, s", "{:.3f}"),
+    "hs_per_s": ("handshakes answered per s", "{:.0f}"),
+    "hs_per_core_s": ("answered per core-second", "{:.0f}"),
+    "hs_offered_3x": ("overload: offered per s", "{:.0f}"),
+    "hs_per_s_3x": ("overload: answered per s", "{:.0f}"),
+    "hs_per_core_s_3x": ("overload: answered per core-second", "{:.0f}"),
+    "hs_3x_ratio": ("overload ÷ not, per core-second", "{:.2f}"),
+    "flood_per_s": ("initiations per s in the flood", "{:.0f}"),
+    "paced_mbit": ("paced flow, Mbit/s offered", "{:.0f}"),
+    "loss_calm_pct": ("loss before the flood, %", "{:.3f}"),
+    "loss_pct": ("loss in the flood, %", "{:.3f}"),
+    "newcomer_s": ("a new peer connects after, s", "{:.2f}"),
     "foreign_cpu": ("share of the machine others used", "{:.0%}"),
 }
 
 BETTER = ("wireguard-go", "wireguard-go-current")
 
-# row, metric, against (a name, or several: the best of them), direction, must, aim
+# row, metric, against (a name, several: the best of them, None: a figure by itself), direction,
+# must, aim. In tcp-peers the contender judged is the crowded one.
 TARGETS = [
     ("tcp", "gbit_s", (c.RAW,), ">=", 0.27, 0.40),
     ("tcp", "gbit_s", ("wireguard-go",), ">=", 8, 12),
@@ -34,6 +55,16 @@ TARGETS = [
     ("udp", "cpu_us_at_40k", BETTER, "<=", 0.4, None),
     ("udp-large", "kpps", BETTER, ">=", 1.5, 2.5),
     ("rtt", "p50_us", BETTER, "<=", 0.6, 0.4),
+    ("memory", "resident_mb", None, "<=", 24, 16),
+    ("peers", "set_s", None, "<=", 2, 1),
+    ("peers", "get_s", None, "<=", 0.5, 0.3),
+    ("peers", "resident_mb", None, "<=", 300, 150),
+    ("tcp-peers", "cpu_s_per_gb", ("culvert",), "<=", 1.05, 1.0),
+    ("handshake", "hs_per_core_s", None, ">=", 5500, 7500),
+    ("handshake", "hs_3x_ratio", None, ">=", 0.8, 0.95),
+    ("flood", "loss_pct", None, "<=", 1, None),
+    ("flood", "newcomer_s", None, "<=", 10, None),
+    ("flood", "resident_growth_mb", None, "<=", 1, None),
 ]
 
 
@@ -60,15 +91,22 @@ def _best(run, row, metric, names, direction):
     return pick(held, key=lambda n: c.spread(held[n])[0])
 
 
+def _judged(run, row):
+    """Our name in a row: the crowded device where there is one."""
+    names = [n for n in run.samples.get(row, {}) if n.startswith("culvert")]
+    return max(names, key=len, default="culvert")
+
+
 def verdicts(run):
     """One entry per target that this run can judge."""
     found = []
     for row, metric, names, direction, must, aim in TARGETS:
-        ours = run.samples.get(row, {}).get("culvert", {}).get(metric)
-        rival = _best(run, row, metric, names, direction)
+        us = _judged(run, row)
+        ours = run.samples.get(row, {}).get(us, {}).get(metric)
+        rival = _best(run, row, metric, names, direction) if names else "nothing"
         if not ours or not rival:
             continue
-        values = c.ratios(ours, run.samples[row][rival][metric])
+        values = c.ratios(ours, run.samples[row][rival][metric]) if names else ours
         if not values:
             continue
         median, low, high = c.spread(values)
@@ -88,7 +126,7 @@ def table(run):
     if judged:
         lines += ["", "against the targets (ratio of each round, then median)"]
     for v in judged:
-        lines.append(f"  {v['row']:10} {v['metric']:18} ÷ {v['against']:21} {v['ratio']:7.3f} "
+        lines.append(f"  {v['row']:10} {v['metric']:18} ÷ {v['against']:21} {v['ratio']:8.3f} "
                      f"[{v['min']:.3f} {v['max']:.3f}]  must {v['direction']} {v['must']} "
                      f"aim {v['aim']}  {v['verdict']}")
     return "\n".join(lines + [f"note: {n}" for n in run.notes])

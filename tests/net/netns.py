@@ -165,10 +165,14 @@ class Namespace:
                         address, check=check, timeout=timeout * count + 10).returncode == 0
 
     def close(self):
+        """End everything in it. The kernel frees its interfaces when nothing is left."""
+        if self._fd < 0:
+            return
         for process in self._processes:
             stop(process)
         stop(self._holder, signal.SIGKILL)
         os.close(self._fd)
+        self._fd = -1
 
 
 def stop(process, how=signal.SIGTERM, patience=3.0):

@@ -95,19 +95,24 @@ class Device:
         self.stop(how)
         self.start()
 
-    def uapi(self, request, timeout=60):
-        """Send one operation, return the lines of the answer without errno. Raises UapiError."""
+    def exchange(self, request, timeout=300):
+        """Send one operation, return the answer as it came, errno and all."""
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(timeout)
             s.connect(self.socket_path)
-            s.sendall(request if isinstance(request, bytes) else request.encode())
-            chunks = []
-            while not (chunks and b"".join(chunks[-2:]).endswith(b"\n\n")):
+            s.sendall(request)
+            chunks, tail = [], b""
+            while not tail.endswith(b"\n\n"):
                 chunk = s.recv(1 << 20)
                 if not chunk:
                     break
                 chunks.append(chunk)
-        lines = b"".join(chunks).decode().strip("\n").split("\n")
+                tail = (tail + chunk)[-2:]
+        return b"".join(chunks)
+
+    def uapi(self, request, timeout=60):
+        """Send one operation, return the lines of the answer without errno. Raises UapiError."""
+        lines = self.exchange(request.encode(), timeout).decode().strip("\n").split("\n")
         if not lines[-1].startswith("errno="):
             raise UapiError("none")
         if lines[-1] != "errno=0":
