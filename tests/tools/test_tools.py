@@ -49,6 +49,7 @@ def keeps_the_reason_of_every_skip():
     assert "no TUN device" in reasons and "not root" in reasons and "clang-tidy is not installed" in reasons
 
 
+# the word is TAP's
 def counts_a_todo_line_as_no_failure():
     assert counts(("OK", 0, "not ok 1 - a # TODO later\n1..1\n")).failed == 0
 
