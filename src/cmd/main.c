@@ -4,14 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "cmd/command.h"
 
 static const struct command commands[] = {
 	{ "keys", "make private keys, public keys and preshared keys", cmd_keys },
 	{ NULL, NULL, NULL }, /* the end */
 };
-
-enum { NAME_MAX_LEN = 32 }; /* longer words are like no command at all */
 
 /* wg-quick can name a userspace implementation by one word only, so these names mean
  * a subcommand. */
@@ -33,55 +32,6 @@ static const struct command *find(const char *name)
 	return NULL;
 }
 
-static int minimum(int a, int b, int c)
-{
-	int least = a < b ? a : b;
-
-	return least < c ? least : c;
-}
-
-/* Edits that turn @a into @b, row by row (Levenshtein). Both at most NAME_MAX_LEN long. */
-static int distance(const char *a, const char *b)
-{
-	int row[NAME_MAX_LEN + 1];
-	int b_len = (int)strlen(b);
-
-	for (int j = 0; j <= b_len; j++)
-		row[j] = j;
-	for (int i = 1; a[i - 1]; i++) {
-		int diagonal = row[0];
-
-		row[0] = i;
-		for (int j = 1; j <= b_len; j++) {
-			int above = row[j];
-
-			row[j] = minimum(above + 1, row[j - 1] + 1,
-					 diagonal + (a[i - 1] != b[j - 1]));
-			diagonal = above;
-		}
-	}
-	return row[b_len];
-}
-
-/* The command somebody who wrote @name may have meant, or NULL. */
-static const char *nearest(const char *name)
-{
-	const char *best = NULL;
-	int best_distance = 3; /* two slips of the finger, and not half of the word */
-
-	if (strlen(name) > NAME_MAX_LEN)
-		return NULL;
-	for (const struct command *c = commands; c->name; c++) {
-		int d = distance(name, c->name);
-
-		if (d < best_distance && 2 * d <= (int)strlen(c->name)) {
-			best = c->name;
-			best_distance = d;
-		}
-	}
-	return best;
-}
-
 static void print_help(FILE *out)
 {
 	fputs("Usage: culvert COMMAND [ARGUMENTS]\n"
@@ -99,11 +49,13 @@ static void print_help(FILE *out)
 
 static int refuse(const char *name)
 {
-	const char *meant = nearest(name);
+	struct nearest meant = { 0 };
 
+	for (const struct command *c = commands; c->name; c++)
+		nearest_offer(&meant, name, strlen(name), c->name);
 	fprintf(stderr, "culvert: no command '%s'", name);
-	if (meant)
-		fprintf(stderr, "; did you mean '%s'?", meant);
+	if (meant.name)
+		fprintf(stderr, "; did you mean '%s'?", meant.name);
 	fputs("\nculvert --help lists the commands.\n", stderr);
 	return EXIT_USAGE;
 }
@@ -123,7 +75,7 @@ static const char *name_from_program(const char *path)
 
 static int run_word(int argc, char **argv)
 {
-	static char title[sizeof("culvert ") + NAME_MAX_LEN];
+	static char title[64];
 	const char *word = argv[0];
 	const struct command *command;
 

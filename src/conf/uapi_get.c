@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "conf/keyvalue.h"
 #include "conf/uapi.h"
 
@@ -193,34 +194,17 @@ static int read_keepalive(struct uapi_get_reader *r, const struct keyvalue *kv, 
 	return 0;
 }
 
-static int grow(struct uapi_get_reader *r, struct diag *d)
-{
-	size_t capacity = r->capacity ? r->capacity * 2 : 16;
-	struct ip_prefix *ips;
-
-	if (r->n_allowed_ips == UAPI_ALLOWED_IPS_MAX)
-		return diag_set(d, ERR_LIMIT, 0, "more than %d allowed IPs of one peer",
-				UAPI_ALLOWED_IPS_MAX);
-	ips = realloc(r->allowed_ips, capacity * sizeof(*ips));
-	if (!ips)
-		return diag_set(d, -ENOMEM, 0, "no memory for another allowed IP");
-	r->allowed_ips = ips;
-	r->capacity = capacity;
-	return 0;
-}
-
 static int read_allowed_ip(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
 {
 	struct ip_prefix prefix;
 
 	if (keyvalue_prefix(kv, &prefix, d))
 		return ERR_FORMAT;
-	if (r->n_allowed_ips == r->capacity) {
-		int err = grow(r, d);
-
-		if (err)
-			return err;
-	}
+	if (r->n_allowed_ips == UAPI_ALLOWED_IPS_MAX)
+		return diag_set(d, ERR_LIMIT, 0, "more than %d allowed IPs of one peer",
+				UAPI_ALLOWED_IPS_MAX);
+	if (array_room(&r->allowed_ips, r->n_allowed_ips, sizeof(prefix), &r->capacity))
+		return diag_set(d, -ENOMEM, 0, "no memory for another allowed IP");
 	r->allowed_ips[r->n_allowed_ips++] = prefix;
 	return 0;
 }
@@ -317,5 +301,5 @@ int uapi_get_line(struct uapi_get_reader *r, const char *line, size_t len, struc
 void uapi_get_reader_done(struct uapi_get_reader *r)
 {
 	free(r->allowed_ips);
-	explicit_bzero(r, sizeof(*r));
+	secret_wipe(r, sizeof(*r));
 }

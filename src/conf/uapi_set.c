@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "conf/keyvalue.h"
 #include "conf/uapi.h"
 
@@ -15,25 +16,6 @@ struct set_key {
 	int (*read)(struct uapi_set *set, const struct keyvalue *kv, struct diag *d);
 };
 
-/* --- Growing the two arrays --- */
-
-/* Twice the room for an array that may hold secrets: moved by hand, the old one wiped. */
-static void *grow(void *old, size_t n, size_t size, size_t *capacity)
-{
-	size_t wanted = *capacity ? *capacity * 2 : 16;
-	void *array = malloc(wanted * size);
-
-	if (!array)
-		return NULL;
-	if (old) {
-		memcpy(array, old, n * size);
-		explicit_bzero(old, n * size);
-		free(old);
-	}
-	*capacity = wanted;
-	return array;
-}
-
 static int add_peer(struct uapi_set *set, const uint8_t public_key[32], struct diag *d)
 {
 	struct uapi_set_peer *peer;
@@ -41,14 +23,8 @@ static int add_peer(struct uapi_set *set, const uint8_t public_key[32], struct d
 	if (set->n_peers == UAPI_PEERS_MAX)
 		return diag_set(d, ERR_LIMIT, 0, "more than %d peers in one request",
 				UAPI_PEERS_MAX);
-	if (set->n_peers == set->peers_capacity) {
-		void *peers =
-			grow(set->peers, set->n_peers, sizeof(*peer), &set->peers_capacity);
-
-		if (!peers)
-			return diag_set(d, ERR_LIMIT, 0, "no memory for another peer");
-		set->peers = peers;
-	}
+	if (array_room(&set->peers, set->n_peers, sizeof(*peer), &set->peers_capacity))
+		return diag_set(d, ERR_LIMIT, 0, "no memory for another peer");
 	peer = &set->peers[set->n_peers++];
 	*peer = (struct uapi_set_peer){
 		.first_allowed_ip = (uint32_t)set->n_allowed_ips,
@@ -64,14 +40,9 @@ static int add_allowed_ip(struct uapi_set *set, const struct uapi_allowed_ip *ip
 	if (set->n_allowed_ips == UAPI_ALLOWED_IPS_MAX)
 		return diag_set(d, ERR_LIMIT, 0, "more than %d allowed IPs in one request",
 				UAPI_ALLOWED_IPS_MAX);
-	if (set->n_allowed_ips == set->allowed_ips_capacity) {
-		void *ips = grow(set->allowed_ips, set->n_allowed_ips, sizeof(*ip),
-				 &set->allowed_ips_capacity);
-
-		if (!ips)
-			return diag_set(d, ERR_LIMIT, 0, "no memory for another allowed IP");
-		set->allowed_ips = ips;
-	}
+	if (array_room(&set->allowed_ips, set->n_allowed_ips, sizeof(*ip),
+		       &set->allowed_ips_capacity))
+		return diag_set(d, ERR_LIMIT, 0, "no memory for another allowed IP");
 	set->allowed_ips[set->n_allowed_ips++] = *ip;
 	set->peers[set->n_peers - 1].n_allowed_ips++;
 	return 0;
@@ -301,11 +272,11 @@ int uapi_set_line(struct uapi_set *set, const char *line, size_t len, struct dia
 void uapi_set_done(struct uapi_set *set)
 {
 	if (set->peers) {
-		explicit_bzero(set->peers, set->n_peers * sizeof(*set->peers));
+		secret_wipe(set->peers, set->n_peers * sizeof(*set->peers));
 		free(set->peers);
 	}
 	free(set->allowed_ips);
-	explicit_bzero(set, sizeof(*set));
+	secret_wipe(set, sizeof(*set));
 }
 
 /* --- Writing --- */
