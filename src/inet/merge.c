@@ -29,9 +29,9 @@ enum {
 	V4_HEADER = 20,
 	V6_HEADER = 40,
 	V4_DF = 0x4000,
-
-	NO_SLICE = UINT32_MAX,
 };
+
+static const uint32_t no_slice = UINT32_MAX; /* end of a chain */
 
 /* How the IPv4 identification moves through a run; two packets tell. */
 enum id_step {
@@ -92,7 +92,7 @@ struct inet_merge {
 	struct inet_write writes[INET_MERGE_WRITES];
 	struct iovec *slices;	/* as added */
 	struct iovec *laid_out; /* as returned */
-	uint32_t *next;		/* slice that follows in the same run, or NO_SLICE */
+	uint32_t *next;		/* slice that follows in the same run, or no_slice */
 };
 
 int inet_merge_new(uint32_t packets_max, struct inet_merge **ret)
@@ -303,7 +303,7 @@ static bool continues(const struct inet_merge *m, struct run *r, const struct sh
 static void add_slice(struct inet_merge *m, uint8_t *data, uint32_t len)
 {
 	m->slices[m->n_slices] = (struct iovec){ .iov_base = data, .iov_len = len };
-	m->next[m->n_slices] = NO_SLICE;
+	m->next[m->n_slices] = no_slice;
 	m->n_slices++;
 }
 
@@ -468,7 +468,7 @@ size_t inet_merge_finish(struct inet_merge *m, const struct inet_write **ret_wri
 		uint32_t slice = w->first_slice;
 
 		w->first_slice = at;
-		for (; slice != NO_SLICE; slice = m->next[slice])
+		for (; slice != no_slice; slice = m->next[slice])
 			m->laid_out[at++] = m->slices[slice];
 		if (w->n_slices > 1)
 			write_headers(w);
