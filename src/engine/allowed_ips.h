@@ -2,17 +2,24 @@
 /**
  * allowed_ips.h - Which peer owns an address: longest prefix wins
  *
- * Theory of operation. One path-compressed binary trie per family. Every change is
- * published with one pointer store, so readers need no lock and see the
- * trie before or after it, never between. Nodes taken out are retired through the epoch.
+ * Theory of operation. One path-compressed trie per family that takes four bits of the
+ * address per step, so that a search among 100 000 addresses visits about five nodes. A
+ * branch that holds a single prefix is that prefix, without nodes of its own. Prefixes that
+ * end inside a node's four bits are spread over the entries they cover. Every change reaches
+ * a reader through one pointer, so it needs no lock and finds an address as it was before
+ * or after the change, never between. What is taken out is retired through the epoch.
  * Adding a prefix costs the depth of its path, whatever the number of peers.
  *
  * Each owner keeps its prefixes in a list in order of insertion, for dumps.
  *
- * Source:  behaviour of Linux allowedips.c; D. Morrison, "PATRICIA", 1968.
+ * Source:  behaviour of Linux allowedips.c; D. Morrison, "PATRICIA", 1968; P. Bagwell,
+ *          "Ideal hash trees", 2001 (wide nodes).
  * Threads: lookup from any thread that is online in the epoch; everything else from
- *          one thread at a time (the configuration lock).
- * Memory:  nodes of at most 80 octets; two per prefix at worst.
+ *          one thread at a time (the configuration lock). A lookup that runs while several
+ *          changes are made may see a later one without an earlier one.
+ * Memory:  64 octets per prefix and 320 per node. Neighbours share nodes: 100 000 addresses
+ *          in a row take 6 700; the worst case is one per prefix. Memory given up by one
+ *          prefix serves the next, and returns to the system with the table.
  */
 #pragma once
 
@@ -35,13 +42,20 @@ struct allowed_ips_owner {
 };
 
 int allowed_ips_new(struct epoch *epoch, struct allowed_ips **ret);
+
+/** allowed_ips_free() - Retire the whole table. Call it before epoch_done(); owners keep
+ * lists that lead nowhere. Return: NULL */
 struct allowed_ips *allowed_ips_free(struct allowed_ips *t);
 
 /**
  * allowed_ips_reserve() - Make sure the next @n inserts cannot fail
- * Return: 0 or -ENOMEM (nothing changed). Lets a whole set be applied or refused.
+ * Return: 0 or -ENOMEM (nothing changed). Lets a whole set be applied or refused. It takes
+ * address space for the worst case; memory only as inserts need it.
  */
 int allowed_ips_reserve(struct allowed_ips *t, size_t n);
+
+/** allowed_ips_size_bytes() - Address space held, for statistics */
+size_t allowed_ips_size_bytes(const struct allowed_ips *t);
 
 /**
  * allowed_ips_insert() - @owner owns @prefix now, whoever owned it before
