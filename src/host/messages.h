@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * messages.h - What the host process and the gateway say to each other
+ *
+ * The host is privileged; the gateway reads what strangers send. Between them is one
+ * SOCK_SEQPACKET pair and messages of one fixed size without any text, so that there is
+ * nothing to parse. A descriptor travels only with HOST_UAPI, only from the host.
+ *
+ *	gateway → host			host → gateway
+ *	HOST_READY	it serves; once
+ *	HOST_RECONNECT	a new UAPI socket	HOST_UAPI	with the descriptor, or an errno
+ *	HOST_PING	any @serial		HOST_PONG	the same @serial
+ *						HOST_DEVICE_RESTARTED  all peers are gone
+ *						HOST_STOP	finish, then exit
+ *
+ * The host answers HOST_RECONNECT and HOST_PING in order. HOST_DEVICE_RESTARTED and
+ * HOST_STOP may stand between a question and its answer. After HOST_DEVICE_RESTARTED
+ * the old UAPI socket is dead: ask with HOST_RECONNECT and set every peer again. A
+ * gateway that sends anything else is killed and started anew.
+ *
+ * How the gateway is started: `culvert gateway-serve --state DIR --interface IF
+ * --listen URL --uapi-fd N --host-fd M --public-key BASE64 --subnet4 P --subnet6 P
+ * --port N [--endpoint HOST]`, as an unprivileged user that owns DIR, with no capability,
+ * no new privileges, and no other descriptors than 0 (empty), 1, 2, N and M. It prints the
+ * line "gateway ready …", then sends HOST_READY. When M reads end-of-file the host is gone:
+ * exit.
+ *
+ * Threads: one reader and one writer at a time per descriptor.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum host_message_type {
+	HOST_READY = 1,
+	HOST_RECONNECT,
+	HOST_PING,
+	HOST_UAPI = 101,
+	HOST_PONG,
+	HOST_DEVICE_RESTARTED,
+	HOST_STOP,
+};
+
+/**
+ * struct host_message - The one message there is
+ * @type:	enum host_message_type
+ * @error:	HOST_UAPI: 0, or a positive errno and no descriptor; otherwise 0
+ * @serial:	HOST_PING, HOST_PONG: the sender's choice; otherwise 0
+ */
+struct host_message {
+	uint32_t type;
+	uint32_t error;
+	uint64_t serial;
+};
+
+/**
+ * host_message_send() - Send one message
+ * @passed_fd:	Travels with it; -1: none. Stays open here
+ *
+ * Return: 0 or -errno; -EAGAIN when the other side does not read.
+ */
+int host_message_send(int fd, const struct host_message *m, int passed_fd);
+
+/**
+ * host_message_receive() - Take one message off the socket
+ * @ret_fd:	A descriptor that came with it, close-on-exec, or -1
+ *
+ * Return: 1 with a message; 0 at the end (the other side is gone); ERR_FORMAT for a wrong
+ *	   size or more than one descriptor (none is left open); -errno (-EAGAIN: nothing yet).
+ */
+int host_message_receive(int fd, struct host_message *ret, int *ret_fd);
+
+/**
+ * struct host_dialogue - The host's side: what one gateway process has said so far
+ * @window_ns, @in_window: Messages since the current second began
+ *
+ * All zeroes is a gateway that has just been started.
+ */
+struct host_dialogue {
+	uint64_t window_ns;
+	uint32_t in_window;
+	bool is_ready;
+};
+
+enum { HOST_MESSAGES_PER_SECOND = 100 };
+
+/**
+ * host_dialogue_judge() - May a gateway in this state say that now? Pure
+ * @has_fd:	A descriptor came with it
+ *
+ * Return: NULL if it may, and @d is moved on; otherwise the rule it broke.
+ */
+const char *host_dialogue_judge(struct host_dialogue *d, const struct host_message *m,
+				bool has_fd, uint64_t now_ns);
