@@ -100,7 +100,7 @@ static EVP_MAC_CTX *mac_ctx;
 
 static _Noreturn void fail(const char *what)
 {
-	fprintf(stderr, "hsflood: %s: %m\n", what);
+	fprintf(stderr, "hsflood: %s: %s\n", what, strerror(errno));
 	exit(1);
 }
 

@@ -58,7 +58,7 @@ static struct batch batch; /* half a megabyte: too much for a stack */
 
 static _Noreturn void fail(const char *what)
 {
-	fprintf(stderr, "udpgen: %s: %m\n", what);
+	fprintf(stderr, "udpgen: %s: %s\n", what, strerror(errno));
 	exit(1);
 }
 
