@@ -28,10 +28,10 @@ static sqlite3_file *real_of(sqlite3_file *f)
 	return ((struct faulty_file *)f)->real;
 }
 
-#define PASS(name, parameters, ...)                                           \
-	static int fault_##name parameters                                    \
-	{                                                                     \
-		return real_of(f)->pMethods->name(real_of(f), ##__VA_ARGS__); \
+#define PASS(name, parameters, ...)                                         \
+	static int fault_##name parameters                                  \
+	{                                                                   \
+		return real_of(f)->pMethods->name(real_of(f), __VA_ARGS__); \
 	}
 
 PASS(xRead, (sqlite3_file * f, void *b, int n, sqlite3_int64 at), b, n, at)

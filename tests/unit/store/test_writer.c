@@ -80,7 +80,7 @@ static void collect(struct writer *w, struct store_change *changes, int n)
 		struct pollfd p = { .fd = writer_fd(w), .events = POLLIN };
 
 		if (poll(&p, 1, 5000) != 1) {
-			CHECK(!"the writer's event");
+			FAIL("the writer's event");
 			return;
 		}
 		for (struct store_change *c = writer_collect(w); c; c = c->next)
