@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation: the text is copied once, and every line is kept as a piece of that
+ * copy. A line is cut into name and value; the row of the name in the table of
+ * wgconf_values.c then fills the typed view. What is not the value of a known key is
+ * never touched.
+ */
+#include "conf/wgconf.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "conf/wgconf_values.h"
+
+static int refuse(const struct wgconf_reading *r, const char *why)
+{
+	return diag_set(r->d, ERR_FORMAT, r->number, "%s", why);
+}
+
+static int add_peer(struct wgconf_reading *r)
+{
+	struct wgconf *c = r->c;
+
+	if (array_room(&c->peers, c->n_peers, sizeof(*c->peers), &c->peers_capacity))
+		return diag_set(r->d, -ENOMEM, r->number, "out of memory");
+	c->peers[c->n_peers++] = (struct wgconf_peer){
+		.line = r->number,
+		.first_allowed_ip = c->n_allowed_ips,
+	};
+	return 0;
+}
+
+/* A section has ended: is it whole? */
+static int finish_section(const struct wgconf_reading *r)
+{
+	const struct wgconf *c = r->c;
+
+	if (r->section == WGCONF_PEER && !c->peers[c->n_peers - 1].has_public_key)
+		return diag_set(r->d, ERR_FORMAT, c->peers[c->n_peers - 1].line,
+				"this [Peer] has no PublicKey");
+	return 0;
+}
+
+static int read_head(struct wgconf_reading *r, struct wgconf_span body)
+{
+	int err = finish_section(r);
+
+	if (err)
+		return err;
+	if (wgconf_span_is(body, "[Interface]"))
+		r->section = WGCONF_INTERFACE;
+	else if (wgconf_span_is(body, "[Peer]"))
+		r->section = WGCONF_PEER;
+	else
+		return refuse(r, "unknown section: [Interface] or [Peer] was expected");
+	r->line.section = r->section;
+	return r->section == WGCONF_PEER ? add_peer(r) : 0;
+}
+
+/* "# friendly_name = NAME" inside a [Peer]: how exporters and panels name peers. */
+static void read_comment(struct wgconf_reading *r)
+{
+	struct wgconf_span text = wgconf_trim(r->line.whole), name;
+
+	if (r->section != WGCONF_PEER || !text.len)
+		return;
+	text = wgconf_after(text, 1);
+	name = wgconf_before(text, '=');
+	if (name.len < text.len && wgconf_span_is(wgconf_trim(name), "friendly_name"))
+		r->c->peers[r->c->n_peers - 1].name =
+			wgconf_trim(wgconf_after(text, name.len + 1));
+}
+
+static int read_setting(struct wgconf_reading *r, struct wgconf_span body)
+{
+	struct wgconf_span name = wgconf_before(body, '=');
+	const struct wgconf_key_row *row;
+
+	if (r->section == WGCONF_NONE)
+		return refuse(r,
+			      "before the first section: [Interface] or [Peer] was expected");
+	if (name.len == body.len)
+		return refuse(r, "a line without '=': 'Key = value' was expected");
+	r->line.name = wgconf_trim(name);
+	r->line.value = wgconf_trim(wgconf_after(body, name.len + 1));
+	if (!r->line.name.len)
+		return refuse(r, "no key before '='");
+	row = wgconf_key_find(r->line.name);
+	r->line.key = row ? row->key : WGCONF_UNKNOWN;
+	if (row && row->section != r->section)
+		return diag_set(r->d, ERR_FORMAT, r->number, "%s belongs to [%s]", row->name,
+				row->section == WGCONF_PEER ? "Peer" : "Interface");
+	return row && row->read ? row->read(r) : 0;
+}
+
+static int keep_line(struct wgconf_reading *r)
+{
+	struct wgconf *c = r->c;
+
+	if (c->n_lines == WGCONF_LINES_MAX)
+		return diag_set(r->d, ERR_LIMIT, r->number, "more than %d lines",
+				WGCONF_LINES_MAX);
+	if (array_room(&c->lines, c->n_lines, sizeof(r->line), &c->lines_capacity))
+		return diag_set(r->d, -ENOMEM, r->number, "out of memory");
+	c->lines[c->n_lines++] = r->line;
+	return 0;
+}
+
+static int read_line(struct wgconf_reading *r, struct wgconf_span whole)
+{
+	struct wgconf_span body = wgconf_trim(wgconf_before(whole, '#'));
+	int err = 0;
+
+	r->number++;
+	r->line = (struct wgconf_line){ .whole = whole, .section = r->section };
+	if (memchr(whole.at, '\0', whole.len))
+		return refuse(r, "a NUL character: this is not a text file");
+	if (!body.len)
+		read_comment(r);
+	else if (body.at[0] == '[')
+		err = read_head(r, body);
+	else
+		err = read_setting(r, body);
+	return err ? err : keep_line(r);
+}
+
+static int read_lines(struct wgconf_reading *r)
+{
+	struct wgconf_span rest = { .at = r->c->text, .len = r->c->text_len };
+
+	if (rest.len >= 3 && memcmp(rest.at, "\xef\xbb\xbf", 3) == 0)
+		return diag_set(
+			r->d, ERR_FORMAT, 1,
+			"the file begins with a byte order mark, which wg does not take: "
+			"save it as UTF-8 without one");
+	while (rest.len) {
+		struct wgconf_span whole = wgconf_before(rest, '\n');
+		int err;
+
+		whole.len += whole.len < rest.len; /* its newline */
+		err = read_line(r, whole);
+		if (err)
+			return err;
+		rest = wgconf_after(rest, whole.len);
+	}
+	return finish_section(r);
+}
+
+int wgconf_parse(const char *text, size_t len, struct wgconf *ret, struct diag *d)
+{
+	struct wgconf c = { .text_len = len };
+	struct wgconf_reading r = { .c = &c, .d = d };
+	int err;
+
+	if (len > WGCONF_SIZE_MAX)
+		return diag_set(d, ERR_LIMIT, 0, "the file has more than %d octets",
+				WGCONF_SIZE_MAX);
+	c.text = malloc(len + 1);
+	if (!c.text)
+		return diag_set(d, -ENOMEM, 0, "out of memory");
+	if (len)
+		memcpy(c.text, text, len);
+	c.text[len] = '\0';
+	err = read_lines(&r);
+	if (err) {
+		wgconf_done(&c);
+		return err;
+	}
+	*ret = c;
+	secret_key_done(&c.interface.private_key);
+	return 0;
+}
+
+void wgconf_done(struct wgconf *c)
+{
+	if (c->text)
+		secret_wipe(c->text, c->text_len);
+	if (c->peers)
+		secret_wipe(c->peers, c->n_peers * sizeof(*c->peers));
+	free(c->text);
+	free(c->peers);
+	free(c->lines);
+	free(c->addresses);
+	free(c->dns);
+	free(c->allowed_ips);
+	secret_wipe(c, sizeof(*c));
+}
+
+void wgconf_write(struct text *out, const struct wgconf *c)
+{
+	for (size_t i = 0; i < c->n_lines; i++)
+		text_add(out, c->lines[i].whole.at, c->lines[i].whole.len);
+}
+
+/* Keys that wg-quick takes for itself. */
+static bool is_for_wg_quick(enum wgconf_key key)
+{
+	switch (key) {
+	case WGCONF_ADDRESS:
+	case WGCONF_DNS:
+	case WGCONF_MTU:
+	case WGCONF_TABLE:
+	case WGCONF_PRE_UP:
+	case WGCONF_POST_UP:
+	case WGCONF_PRE_DOWN:
+	case WGCONF_POST_DOWN:
+	case WGCONF_SAVE_CONFIG:
+		return true;
+	case WGCONF_NO_KEY:
+	case WGCONF_UNKNOWN:
+	case WGCONF_PRIVATE_KEY:
+	case WGCONF_LISTEN_PORT:
+	case WGCONF_FWMARK:
+	case WGCONF_PUBLIC_KEY:
+	case WGCONF_PRESHARED_KEY:
+	case WGCONF_ALLOWED_IPS:
+	case WGCONF_ENDPOINT:
+	case WGCONF_KEEPALIVE:
+	case WGCONF_AMNEZIA:
+		return false;
+	}
+	return false;
+}
+
+/* The shell's `read` takes blanks and tabs off both ends of a line, and nothing else. */
+static struct wgconf_span strip_blanks(struct wgconf_span s)
+{
+	while (s.len && (s.at[0] == ' ' || s.at[0] == '\t'))
+		s = wgconf_after(s, 1);
+	while (s.len && (s.at[s.len - 1] == ' ' || s.at[s.len - 1] == '\t'))
+		s.len--;
+	return s;
+}
+
+void wgconf_strip(struct text *out, const struct wgconf *c)
+{
+	for (size_t i = 0; i < c->n_lines; i++) {
+		struct wgconf_span whole = c->lines[i].whole;
+		struct wgconf_span line = strip_blanks(wgconf_before(whole, '\n'));
+		bool ends = whole.at[whole.len - 1] == '\n';
+
+		if (is_for_wg_quick(c->lines[i].key) || (!ends && !line.len))
+			continue;
+		text_add(out, line.at, line.len);
+		text_add(out, "\n", 1);
+	}
+	text_add(out, "\n",
+		 1); /* wg-quick echoes the whole, which ends with a newline already */
+}
