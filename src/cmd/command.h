@@ -30,4 +30,5 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
+int cmd_device(int argc, char **argv);
 int cmd_keys(int argc, char **argv);

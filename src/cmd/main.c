@@ -8,6 +8,7 @@
 #include "cmd/command.h"
 
 static const struct command commands[] = {
+	{ "device", "serve a tunnel interface, driven by wg and wg-quick", cmd_device },
 	{ "keys", "make private keys, public keys and preshared keys", cmd_keys },
 	{ NULL, NULL, NULL }, /* the end */
 };

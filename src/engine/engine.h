@@ -77,6 +77,8 @@ struct engine *engine_free(struct engine *e);
 /** engine_worker_new() - Before threads start. Return: 0, -ENOMEM, ERR_LIMIT, suite errors */
 int engine_worker_new(struct engine *e, struct engine_worker **ret);
 struct engine_worker *engine_worker_free(struct engine_worker *w);
+/* false: every packet is written alone (the TUN has no offloads). */
+void engine_worker_set_merge(struct engine_worker *w, bool can_merge);
 
 void engine_enter(struct engine_worker *w);
 void engine_quiet(struct engine_worker *w);
@@ -144,6 +146,9 @@ bool engine_keep(struct engine_worker *w, uint64_t now_ns, uint64_t wall_ns);
 
 /* When the keeper must run next; UINT64_MAX: only when woken. Keeper only. */
 uint64_t engine_deadline_ns(const struct engine_worker *w);
+
+/* Handshake messages in the queue: its fill decides when we are under load. */
+size_t engine_handshakes_waiting(const struct engine *e);
 
 /* true once after calls that left work for the keeper. */
 bool engine_wants_keeper(struct engine_worker *w);

@@ -32,6 +32,7 @@
 #include "engine/engine.h"
 #include "engine/epoch.h"
 #include "engine/index.h"
+#include "engine/schedule.h"
 #include "engine/spin.h"
 #include "noise/cookie.h"
 #include "noise/handshake.h"
@@ -119,9 +120,10 @@ struct peer {
 	_Atomic bool wants_flush;
 	_Atomic bool wants_keepalive;
 	_Atomic bool is_removed;
-	struct peer *kick_next;
-	uint32_t heap_at; /* position in the heap plus 1; 0: not there */
-	uint32_t attempts;
+	_Atomic(struct peer *) kick_next;
+	struct schedule_node schedule;
+	_Atomic uint32_t attempts;
+	bool is_retired; /* keeper: on its way out through the epoch */
 
 	/* Handshakes; keeper, except the preshared key (@lock). */
 	struct noise_remote remote;
@@ -131,7 +133,7 @@ struct peer {
 	uint64_t initiation_consumed_ns;
 	_Atomic uint64_t handshake_sent_ns;
 	uint8_t greatest_time[NOISE_TIME_LEN]; /* @lock */
-	bool needs_new_static; /* our key changed: compute the static secret again */
+	_Atomic bool needs_new_static; /* our key changed: compute the static secret again */
 
 	_Atomic uint64_t last_handshake_wall_ns;
 	_Atomic uint64_t tx_bytes;

@@ -11,29 +11,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
-
-enum inet_gso {
-	INET_GSO_NONE,
-	INET_GSO_TCP4,
-	INET_GSO_TCP6,
-	INET_GSO_UDP, /* USO: UDP over either family */
-};
-
-/**
- * struct inet_offload - What the kernel left for us to do, or we leave to it
- * @gso_size:	Payload octets per segment; meaningful unless INET_GSO_NONE
- * @csum_start:	Where the transport checksum begins, from the IP header
- * @csum_offset: Where it is stored, from @csum_start
- *
- * The neutral form of struct virtio_net_hdr. Its hdr_len is not here: it lies.
- */
-struct inet_offload {
-	enum inet_gso gso;
-	uint16_t gso_size;
-	uint16_t csum_start;
-	uint16_t csum_offset;
-	bool needs_csum;
-};
+#include "base/offload.h"
 
 /**
  * struct inet_ip - The IP header, read and checked

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* culvert device: one tunnel interface, driven by wg and wg-quick. */
+#include "device/device.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/codec.h"
+#include "base/err.h"
+#include "cmd/command.h"
+#include "sys/log.h"
+
+enum {
+	MEMORY_DEFAULT_MB = 32,
+	MEMORY_MIN_MB = 4,
+	MEMORY_MAX_MB = 65536,
+};
+
+static const char usage[] =
+	"Usage: culvert device [-f] [--workers N] [--memory MB] INTERFACE\n"
+	"\n"
+	"Creates a WireGuard tunnel INTERFACE and serves it. Configure it with wg(8) or\n"
+	"wg-quick(8). Without -f it goes to the background once interface and control socket exist.\n"
+	"\n"
+	"  -f, --foreground  stay in the foreground\n"
+	"  --workers N       data threads (default: one on up to two processors, then all but one, at most 8)\n"
+	"  --memory MB       for buffers and waiting packets (default 32, at least 4)\n"
+	"  --version         print the version\n"
+	"\n"
+	"Environment: WG_PROCESS_FOREGROUND=1 (as -f), WG_TUN_FD and WG_UAPI_FD (descriptors opened by\n"
+	"the caller), LOG_LEVEL=silent|error|info|debug (or verbose).\n";
+
+struct settings {
+	struct device_options device;
+	bool foreground;
+};
+
+static int complain(int code, const char *text)
+{
+	fprintf(stderr, "culvert device: %s\n", text);
+	return code;
+}
+
+static int read_number(const char *what, const char *text, uint64_t min, uint64_t max,
+		       uint64_t *ret)
+{
+	if (decimal_parse(text, strlen(text), max, ret) < 0 || *ret < min) {
+		fprintf(stderr,
+			"culvert device: %s takes a number from %llu to %llu, not \"%s\"\n",
+			what, (unsigned long long)min, (unsigned long long)max, text);
+		return EXIT_USAGE;
+	}
+	return EXIT_DONE;
+}
+
+static int read_descriptor(const char *variable, int *ret)
+{
+	const char *text = getenv(variable);
+	uint64_t fd = 0;
+
+	*ret = -1;
+	if (!text)
+		return EXIT_DONE;
+	if (read_number(variable, text, 0, 1 << 20, &fd))
+		return EXIT_USAGE;
+	if (fcntl((int)fd, F_GETFD) < 0) {
+		fprintf(stderr, "culvert device: %s=%s is not an open descriptor\n", variable,
+			text);
+		return EXIT_USAGE;
+	}
+	*ret = (int)fd;
+	return EXIT_DONE;
+}
+
+static enum log_level level_from_environment(bool foreground)
+{
+	const char *text = getenv("LOG_LEVEL");
+
+	if (!text)
+		return foreground ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR;
+	if (strcmp(text, "verbose") == 0 || strcmp(text, "debug") == 0)
+		return LOG_LEVEL_DEBUG;
+	if (strcmp(text, "silent") == 0)
+		return LOG_LEVEL_SILENT;
+	if (strcmp(text, "info") == 0)
+		return LOG_LEVEL_INFO;
+	return LOG_LEVEL_ERROR;
+}
+
+static int read_option(int option, struct settings *s)
+{
+	uint64_t n = 0;
+
+	switch (option) {
+	case 'f':
+		s->foreground = true;
+		return EXIT_DONE;
+	case 'w':
+		if (read_number("--workers", optarg, 1, DEVICE_WORKERS_MAX, &n))
+			return EXIT_USAGE;
+		s->device.workers = (unsigned int)n;
+		return EXIT_DONE;
+	case 'm':
+		if (read_number("--memory", optarg, MEMORY_MIN_MB, MEMORY_MAX_MB, &n))
+			return EXIT_USAGE;
+		s->device.memory_bytes = n << 20;
+		return EXIT_DONE;
+	default:
+		fputs("Try 'culvert device --help'.\n", stderr);
+		return EXIT_USAGE;
+	}
+}
+
+/* Return: an exit code, or -1 to go on. */
+static int read_arguments(int argc, char **argv, struct settings *s)
+{
+	static const struct option options[] = {
+		{ "foreground", no_argument, NULL, 'f' },
+		{ "workers", required_argument, NULL, 'w' },
+		{ "memory", required_argument, NULL, 'm' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	const char *foreground = getenv("WG_PROCESS_FOREGROUND");
+	int option = 0;
+
+	s->foreground = foreground && strcmp(foreground, "1") == 0;
+	s->device.memory_bytes = (size_t)MEMORY_DEFAULT_MB << 20;
+	while ((option = getopt_long(argc, argv, "fh", options, NULL)) != -1) {
+		if (option == 'h') {
+			fputs(usage, stdout);
+			return EXIT_DONE;
+		}
+		if (option == 'V') {
+			puts("culvert " CULVERT_VERSION);
+			return EXIT_DONE;
+		}
+		if (read_option(option, s))
+			return EXIT_USAGE;
+	}
+	if (optind + 1 != argc)
+		return complain(EXIT_USAGE,
+				"name exactly one interface; try 'culvert device --help'");
+	s->device.name = argv[optind];
+	if (!s->device.name[0] || strlen(s->device.name) > 15 || strchr(s->device.name, '/'))
+		return complain(EXIT_USAGE,
+				"an interface name has 1 to 15 characters and no '/'");
+	if (read_descriptor("WG_TUN_FD", &s->device.tun_fd) ||
+	    read_descriptor("WG_UAPI_FD", &s->device.uapi_fd))
+		return EXIT_USAGE;
+	return -1;
+}
+
+/* --- To the background --- */
+
+/* In the parent: wait for the child's word. Its complaint has gone to our standard error. */
+static int wait_for_child(int fd, pid_t child)
+{
+	unsigned char code = EXIT_FAILED;
+	int status = 0;
+	ssize_t n = 0;
+
+	do {
+		n = read(fd, &code, 1);
+	} while (n < 0 && errno == EINTR);
+	close(fd);
+	if (n == 1)
+		return code;
+	waitpid(child, &status, 0); /* it died without a word */
+	return complain(EXIT_FAILED, "the background process ended before it was ready");
+}
+
+/* Return: -1 in the child with *@ret_fd to report on; an exit code in the parent. */
+static int go_to_background(int *ret_fd)
+{
+	int pipe_fds[2];
+	pid_t child = 0;
+
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return complain(EXIT_FAILED, err_text(-errno));
+	child = fork();
+	if (child < 0)
+		return complain(EXIT_FAILED, err_text(-errno));
+	if (child > 0) {
+		close(pipe_fds[1]);
+		return wait_for_child(pipe_fds[0], child);
+	}
+	close(pipe_fds[0]);
+	setsid();
+	*ret_fd = pipe_fds[1];
+	return -1;
+}
+
+/* Ready: nobody waits on our terminal any more. */
+static void detach(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return;
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	if (!getenv("LOG_LEVEL"))
+		dup2(null, STDERR_FILENO);
+	close(null);
+}
+
+static void report(int fd, int code)
+{
+	unsigned char byte = (unsigned char)code;
+
+	if (fd < 0)
+		return;
+	while (write(fd, &byte, 1) < 0 && errno == EINTR)
+		;
+	close(fd);
+}
+
+static int exit_code(int err)
+{
+	return err == -EPERM || err == -EACCES || err == -ENOENT || err == -ENODEV
+		       ? EXIT_PRIVILEGE
+		       : EXIT_FAILED;
+}
+
+int cmd_device(int argc, char **argv)
+{
+	struct settings s = { 0 };
+	struct device *dev = NULL;
+	struct diag d = { 0 };
+	char log_name[32];
+	int report_fd = -1, err = 0, code = read_arguments(argc, argv, &s);
+
+	if (code >= 0)
+		return code;
+	snprintf(log_name, sizeof(log_name), "device %s", s.device.name);
+	log_init(log_name, level_from_environment(s.foreground), false);
+	if (!s.foreground) {
+		code = go_to_background(&report_fd);
+		if (code >= 0)
+			return code;
+	}
+	err = device_open(&s.device, &dev, &d);
+	if (err < 0) {
+		complain(0, d.text);
+		report(report_fd, exit_code(err));
+		return exit_code(err);
+	}
+	if (chdir("/") < 0)
+		log_warning("cannot leave the working directory: %s", err_text(-errno));
+	if (!s.foreground)
+		detach();
+	report(report_fd, EXIT_DONE);
+	err = device_run(dev, &d);
+	if (err < 0)
+		log_error("%s", d.text[0] ? d.text : err_text(err));
+	device_free(dev);
+	return err < 0 ? exit_code(err) : EXIT_DONE;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * uapi_apply.h - From UAPI requests to the engine, and from the engine to UAPI text
+ *
+ * Threads: the control thread.
+ */
+#pragma once
+
+#include "conf/uapi.h"
+#include "engine/engine.h"
+
+/**
+ * uapi_apply_peers() - Carry out the peers and the key of a request that was validated
+ *
+ * Memory is reserved first: when this fails nothing was changed.
+ *
+ * Return: 0 or a positive UAPI_E....
+ */
+int uapi_apply(struct engine *e, struct engine_worker *w, uint64_t now_ns,
+	       const struct uapi_set *set, struct diag *d);
+
+/** uapi_dump() - The reply to get=1, without errno */
+void uapi_dump(struct engine *e, struct text *out, uint16_t listen_port, uint32_t fwmark);

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "device/uapi_server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "sys/log.h"
+
+#define SOCKET_DIRECTORY "/var/run/wireguard"
+
+enum {
+	READ_BYTES = 65536,
+	READS_PER_EVENT = 16, /* then others get their turn */
+};
+
+enum operation {
+	OPERATION_NONE, /* between requests */
+	OPERATION_GET,
+	OPERATION_SET,
+};
+
+/**
+ * struct connection - One client
+ * @line, @line_len: The unfinished line
+ * @error:	UAPI_E... of the running set, or 0; its remaining lines are only read
+ * @out, @out_sent: Reply that is being written; while there is one nothing is read
+ */
+struct connection {
+	int fd;
+	struct uapi_server *server;
+	enum operation operation;
+	struct uapi_set set;
+	unsigned int line_number;
+	int error;
+	bool is_closing; /* after the reply */
+	size_t line_len;
+	struct text out;
+	size_t out_sent;
+	size_t input_at;
+	size_t input_len;
+	char *input; /* READ_BYTES */
+	char line[UAPI_LINE_MAX + 1];
+};
+
+struct uapi_server {
+	int listener;
+	int epoll;
+	struct uapi_handler handler;
+	struct connection *connections[UAPI_CONNECTIONS_MAX];
+	unsigned int n;
+};
+
+/* --- The listening socket --- */
+
+void uapi_path(const char *name, char out[108])
+{
+	snprintf(out, 108, "%s/%s.sock", SOCKET_DIRECTORY, name);
+}
+
+static bool is_served(const struct sockaddr_un *name)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool served = fd >= 0 && connect(fd, (const struct sockaddr *)name, sizeof(*name)) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return served;
+}
+
+static int bind_and_listen(int fd, const struct sockaddr_un *name)
+{
+	mode_t before = umask(077);
+	int err = bind(fd, (const struct sockaddr *)name, sizeof(*name)) < 0 ? -errno : 0;
+
+	umask(before);
+	if (err == 0 && listen(fd, UAPI_CONNECTIONS_MAX) < 0)
+		err = -errno;
+	return err;
+}
+
+int uapi_listen(const char *name, struct diag *d)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = -1, err = 0;
+
+	uapi_path(name, address.sun_path);
+	if (mkdir(SOCKET_DIRECTORY, 0755) < 0 && errno != EEXIST)
+		return diag_set(d, -errno, 0, "cannot make %s: %s", SOCKET_DIRECTORY,
+				err_text(-errno));
+	if (is_served(&address))
+		return diag_set(d, -EADDRINUSE, 0,
+				"another process already serves interface %s (%s answers)",
+				name, address.sun_path);
+	if (unlink(address.sun_path) < 0 && errno != ENOENT)
+		return diag_set(d, -errno, 0, "cannot replace %s: %s", address.sun_path,
+				err_text(-errno));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	err = fd < 0 ? -errno : bind_and_listen(fd, &address);
+	if (err < 0) {
+		if (fd >= 0)
+			close(fd);
+		return diag_set(d, err, 0, "cannot listen on %s: %s", address.sun_path,
+				err_text(err));
+	}
+	return fd;
+}
+
+/* --- Connections --- */
+
+static void forget_set(struct connection *c)
+{
+	uapi_set_done(&c->set);
+	memset(&c->set, 0, sizeof(c->set));
+}
+
+static void connection_free(struct connection *c)
+{
+	struct uapi_server *s = c->server;
+
+	for (unsigned int i = 0; i < s->n; i++)
+		if (s->connections[i] == c) {
+			s->connections[i] = s->connections[--s->n];
+			break;
+		}
+	close(c->fd); /* leaves the epoll set with it */
+	forget_set(c);
+	text_done(&c->out);
+	secret_wipe(c->line, sizeof(c->line));
+	secret_wipe(c->input, READ_BYTES);
+	free(c->input);
+	free(c);
+}
+
+static void watch_for(struct connection *c, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.ptr = c };
+
+	epoll_ctl(c->server->epoll, EPOLL_CTL_MOD, c->fd, &event);
+}
+
+static void accept_one(struct uapi_server *s)
+{
+	int fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct epoll_event event = { .events = EPOLLIN };
+	struct connection *c = NULL;
+
+	if (fd < 0)
+		return;
+	c = s->n < UAPI_CONNECTIONS_MAX ? calloc(1, sizeof(*c)) : NULL;
+	if (c)
+		c->input = malloc(READ_BYTES);
+	event.data.ptr = c;
+	if (!c || !c->input || epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
+		log_warning("refused a connection to the control socket: more than %d",
+			    UAPI_CONNECTIONS_MAX);
+		free(c ? c->input : NULL);
+		free(c);
+		close(fd);
+		return;
+	}
+	c->fd = fd;
+	c->server = s;
+	s->connections[s->n++] = c;
+}
+
+/* --- Operations --- */
+
+static void finish_get(struct connection *c)
+{
+	struct uapi_server *s = c->server;
+
+	s->handler.get(s->handler.context, &c->out);
+	if (c->out.err) { /* no memory for all of it */
+		text_clear(&c->out);
+		uapi_write_errno(&c->out, UAPI_EOTHER, true);
+	} else {
+		uapi_write_errno(&c->out, c->error, true);
+	}
+}
+
+static void finish_set(struct connection *c)
+{
+	struct uapi_server *s = c->server;
+	struct diag d = { 0 };
+
+	if (!c->error) {
+		c->error = s->handler.set(s->handler.context, &c->set, &d);
+		if (c->error)
+			log_warning("control request refused: %s", d.text);
+	}
+	uapi_write_errno(&c->out, c->error, false);
+	forget_set(c);
+}
+
+static void finish(struct connection *c)
+{
+	if (c->operation == OPERATION_GET) {
+		if (c->error)
+			uapi_write_errno(&c->out, c->error, true);
+		else
+			finish_get(c);
+	} else if (c->operation == OPERATION_SET) {
+		finish_set(c);
+	}
+	c->operation = OPERATION_NONE;
+	c->error = 0;
+	c->line_number = 0;
+}
+
+static void begin(struct connection *c, const char *line)
+{
+	if (strcmp(line, "get=1") == 0)
+		c->operation = OPERATION_GET;
+	else if (strcmp(line, "set=1") == 0)
+		c->operation = OPERATION_SET;
+	else
+		c->is_closing = true;
+}
+
+static void take_line(struct connection *c)
+{
+	struct diag d = { 0 };
+
+	c->line[c->line_len] = '\0';
+	c->line_number++;
+	if (c->operation == OPERATION_NONE) {
+		if (c->line_len)
+			begin(c, c->line);
+	} else if (c->line_len == 0) {
+		finish(c);
+	} else if (c->operation == OPERATION_GET) {
+		c->error = UAPI_EINVAL; /* get=1 stands alone */
+	} else if (!c->error) {
+		c->error = uapi_set_line(&c->set, c->line, c->line_len, &d);
+		if (c->error)
+			log_warning("control request refused: line %u: %s", c->line_number,
+				    d.text);
+	}
+	c->line_len = 0;
+}
+
+static void line_too_long(struct connection *c)
+{
+	if (!c->error)
+		log_warning("control request refused: line %u: longer than %d octets",
+			    c->line_number + 1, UAPI_LINE_MAX);
+	c->error = c->operation == OPERATION_NONE ? 0 : UAPI_EINVAL;
+	c->is_closing = c->operation == OPERATION_NONE;
+	c->line_len = 0;
+}
+
+/* Lines until a reply stands ready or the input is used up. */
+static void consume(struct connection *c)
+{
+	while (c->input_at < c->input_len && c->out.len == 0 && !c->is_closing) {
+		const char *from = c->input + c->input_at;
+		size_t left = c->input_len - c->input_at;
+		const char *end = memchr(from, '\n', left);
+		size_t n = end ? (size_t)(end - from) : left;
+
+		if (c->line_len + n > UAPI_LINE_MAX)
+			line_too_long(c);
+		else
+			memcpy(c->line + c->line_len, from, n);
+		if (c->line_len + n <= UAPI_LINE_MAX)
+			c->line_len += n;
+		c->input_at += n + (end != NULL);
+		if (end)
+			take_line(c);
+	}
+}
+
+/* false: the connection is over. */
+static bool write_out(struct connection *c)
+{
+	while (c->out_sent < c->out.len) {
+		ssize_t n = send(c->fd, c->out.data + c->out_sent, c->out.len - c->out_sent,
+				 MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN) {
+			watch_for(c, EPOLLOUT);
+			return true;
+		}
+		if (n < 0)
+			return false;
+		c->out_sent += (size_t)n;
+	}
+	if (c->out.len) {
+		text_done(&c->out); /* it may have been long, and held keys */
+		memset(&c->out, 0, sizeof(c->out));
+		c->out_sent = 0;
+		watch_for(c, EPOLLIN);
+	}
+	return true;
+}
+
+/* Read, handle, write, as long as it goes. false: the connection is over. */
+static bool serve(struct connection *c)
+{
+	for (int i = 0; i < READS_PER_EVENT; i++) {
+		consume(c);
+		if (!write_out(c))
+			return false;
+		if (c->out.len)
+			return true; /* waits for the client to read */
+		if (c->is_closing)
+			return false;
+		if (c->input_at < c->input_len)
+			continue;
+		ssize_t n = read(c->fd, c->input, READ_BYTES);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return true;
+		if (n <= 0)
+			return false;
+		c->input_at = 0;
+		c->input_len = (size_t)n;
+	}
+	return true;
+}
+
+/* --- The server --- */
+
+int uapi_server_new(int listener, int epoll, const struct uapi_handler *handler,
+		    struct uapi_server **ret)
+{
+	struct uapi_server *s = calloc(1, sizeof(*s));
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = s };
+
+	if (!s)
+		return -ENOMEM;
+	s->listener = listener;
+	s->epoll = epoll;
+	s->handler = *handler;
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) < 0) {
+		int err = -errno;
+
+		free(s);
+		return err;
+	}
+	*ret = s;
+	return 0;
+}
+
+struct uapi_server *uapi_server_free(struct uapi_server *s)
+{
+	if (!s)
+		return NULL;
+	while (s->n)
+		connection_free(s->connections[0]);
+	epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->listener, NULL);
+	free(s);
+	return NULL;
+}
+
+bool uapi_server_event(struct uapi_server *s, void *ptr, uint32_t events)
+{
+	(void)events;
+	if (ptr == s) {
+		accept_one(s);
+		return true;
+	}
+	for (unsigned int i = 0; i < s->n; i++)
+		if (s->connections[i] == ptr) {
+			if (!serve(ptr))
+				connection_free(ptr);
+			return true;
+		}
+	return false;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * uapi_server.h - Connections that speak UAPI
+ *
+ * Several operations may follow each other on one connection. A request that is refused
+ * is read to its end and answered; nothing of it is applied. An unknown operation closes
+ * the connection.
+ *
+ * Bounds:  UAPI_CONNECTIONS_MAX at once; a line of UAPI_LINE_MAX; the bounds of conf/uapi.h.
+ * Threads: the control thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf/uapi.h"
+
+enum { UAPI_CONNECTIONS_MAX = 64 };
+
+/* What the server asks of the device. */
+struct uapi_handler {
+	/* Apply a whole request. Return: 0 or a positive UAPI_E... */
+	int (*set)(void *context, const struct uapi_set *set, struct diag *d);
+	void (*get)(void *context, struct text *out);
+	void *context;
+};
+
+struct uapi_server;
+
+/**
+ * uapi_listen() - The socket of interface @name: /var/run/wireguard/NAME.sock
+ *
+ * A socket nobody listens on is replaced; one that answers is left alone.
+ *
+ * Return: a listening descriptor; -EADDRINUSE when another process serves it; -errno.
+ */
+int uapi_listen(const char *name, struct diag *d);
+/* Its path, for watching and removing. @out has room for 108 octets. */
+void uapi_path(const char *name, char out[108]);
+
+/**
+ * uapi_server_new() - Serve connections of @listener, driven by the epoll set @epoll
+ *
+ * Descriptors are registered with data.ptr; events whose data.ptr is not NULL and
+ * is known to uapi_server_event() are the server's.
+ */
+int uapi_server_new(int listener, int epoll, const struct uapi_handler *handler,
+		    struct uapi_server **ret);
+struct uapi_server *uapi_server_free(struct uapi_server *s);
+
+/** uapi_server_event() - Handle one event. false: @ptr is not ours */
+bool uapi_server_event(struct uapi_server *s, void *ptr, uint32_t events);

@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. The keeper alone makes and reads handshake messages. What it
+ * needs of a peer that control may change (the preshared key) it copies under the
+ * lock, computes without any lock, and commits under the lock again, unless the peer
+ * was removed meanwhile.
+ *
+ * Under load, the cheapest question is asked first. A message without a MAC2 is only
+ * worth a cookie reply, and a source gets few of those per second: a flood is turned
+ * away before its MAC1 is computed, while somebody new gets an answer at once.
+ *
+ * Source: WireGuard whitepaper, sections 5.3 and 5.4.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/internal.h"
+
+static bool is_under_load(struct engine *e, uint64_t now_ns)
+{
+	if (atomic_load(&e->queue.count) >= UNDER_LOAD_FILL) {
+		e->under_load_until_ns = now_ns + ENGINE_SECOND;
+		return true;
+	}
+	return now_ns < e->under_load_until_ns;
+}
+
+/* A copy to compute with; the static-static secret is made at first use. */
+static bool copy_remote(struct engine_worker *w, struct peer *p, const struct identity *id,
+			struct noise_remote *ret)
+{
+	if (atomic_exchange(&p->needs_new_static, false))
+		p->remote.is_prepared = false;
+	spin_lock(&p->lock);
+	*ret = p->remote;
+	spin_unlock(&p->lock);
+	if (ret->is_prepared)
+		return !ret->is_unusable;
+
+	bool usable = noise_remote_prepare(ret, w->suite, &id->noise);
+
+	spin_lock(&p->lock);
+	p->remote.static_shared = ret->static_shared;
+	p->remote.is_unusable = ret->is_unusable;
+	p->remote.is_prepared = true;
+	spin_unlock(&p->lock);
+	return usable;
+}
+
+static bool has_key(const struct identity *id)
+{
+	return !secret_is_zero(&id->noise.private_key, sizeof(id->noise.private_key));
+}
+
+/* @hs and @s become the peer's pending handshake; false if it was removed. */
+static bool commit_pending(struct peer *p, struct session *s, struct noise_handshake *hs)
+{
+	struct session *old = NULL;
+	struct noise_handshake *old_hs = NULL;
+	bool committed = false;
+
+	spin_lock(&p->lock);
+	if (!atomic_load(&p->is_removed)) {
+		old = p->pending;
+		old_hs = p->handshake;
+		p->pending = s;
+		p->handshake = hs;
+		committed = true;
+	}
+	spin_unlock(&p->lock);
+
+	session_kill(p->engine, old);
+	if (old_hs)
+		noise_handshake_done(old_hs);
+	free(old_hs);
+	return committed;
+}
+
+static int write_initiation(struct engine_worker *w, struct peer *p, const struct identity *id,
+			    uint64_t wall_ns, struct msg_initiation *msg)
+{
+	struct noise_handshake *hs = NULL;
+	struct session *s = NULL;
+	struct noise_remote remote;
+	uint8_t random[32], label[NOISE_TIME_LEN];
+	int err = ERR_KEY;
+
+	if (!copy_remote(w, p, id, &remote))
+		goto out;
+	hs = calloc(1, sizeof(*hs));
+	s = session_begin(w, p, true);
+	if (!hs || !s) {
+		err = -ENOMEM;
+		goto out;
+	}
+	random_bytes(w->engine, random, sizeof(random));
+	noise_time(label, wall_ns);
+	err = noise_initiation_create(w->suite, &id->noise, &remote,
+				      frame_type(&frame_plain, MESSAGE_INITIATION),
+				      s->index.index, random, label, hs, msg);
+	if (err == 0 && !commit_pending(p, s, hs))
+		err = ERR_UNKNOWN;
+	if (err == 0) {
+		s = NULL; /* the peer's now */
+		hs = NULL;
+	}
+out:
+	session_kill(w->engine, s);
+	if (hs)
+		noise_handshake_done(hs);
+	free(hs);
+	noise_remote_done(&remote);
+	secret_wipe(random, sizeof(random));
+	return err;
+}
+
+/* Sign, dress and queue a handshake message that stands at the arena's end. */
+static void put_message(struct engine_worker *w, struct peer *p, enum message_type type,
+			uint32_t len, uint64_t now_ns)
+{
+	struct frame_message m = { .data = arena_end(w),
+				   .len = len,
+				   .room = ARENA_BYTES - w->arena_used - len };
+	struct route *route = atomic_load_explicit(&p->route, memory_order_acquire);
+
+	cookie_sign(&p->cookie, w->suite, p->remote.public_key, now_ns, m.data, len);
+	if (!route || frame_wrap(&frame_plain, type, &m, 1) < 0)
+		return;
+	outputs_add(w, m.len, m.len, TOS_HANDSHAKE, &route->to, p);
+	atomic_fetch_add_explicit(&p->tx_bytes, m.len, memory_order_relaxed);
+}
+
+void handshake_initiate(struct engine_worker *w, struct peer *p, uint64_t now_ns,
+			uint64_t wall_ns, bool is_retry)
+{
+	struct identity *id = atomic_load_explicit(&w->engine->identity, memory_order_acquire);
+	uint64_t sent = atomic_load(&p->handshake_sent_ns);
+
+	if (!is_retry)
+		atomic_store(&p->attempts, 0);
+	if (sent && elapsed(now_ns, sent) < REKEY_TIMEOUT)
+		return;
+	if (!atomic_load(&w->engine->is_up) || !has_key(id) || atomic_load(&p->is_removed))
+		return;
+	if (!atomic_load(&p->route)) {
+		count(w, COUNT_NO_ENDPOINT, 1);
+		return;
+	}
+	if (write_initiation(w, p, id, wall_ns, (struct msg_initiation *)(void *)arena_end(w)) <
+	    0) {
+		atomic_fetch_add_explicit(&p->handshake_failures, 1, memory_order_relaxed);
+		return;
+	}
+	atomic_store(&p->handshake_sent_ns, now_ns ? now_ns : 1);
+	put_message(w, p, MESSAGE_INITIATION, sizeof(struct msg_initiation), now_ns);
+	timers_any_sent(w, p, now_ns);
+	timers_handshake_initiated(w, p, now_ns);
+}
+
+/* --- Answering --- */
+
+/* Newer than every label before, and not in a rush. Remembers it if so. */
+static bool accept_label(struct peer *p, const uint8_t label[NOISE_TIME_LEN], uint64_t now_ns)
+{
+	bool is_fresh = false;
+
+	spin_lock(&p->lock);
+	is_fresh = memcmp(label, p->greatest_time, NOISE_TIME_LEN) > 0 &&
+		   (!p->initiation_consumed_ns ||
+		    elapsed(now_ns, p->initiation_consumed_ns) >= INITIATION_SPACING);
+	if (is_fresh) {
+		memcpy(p->greatest_time, label, NOISE_TIME_LEN);
+		p->initiation_consumed_ns = now_ns ? now_ns : 1;
+	}
+	spin_unlock(&p->lock);
+	return is_fresh;
+}
+
+static void take_keys(struct session *s, uint32_t remote_index, struct noise_keys *keys,
+		      uint64_t now_ns)
+{
+	s->remote_index = remote_index;
+	s->send = keys->send;
+	s->receive = keys->receive;
+	s->born_ns = now_ns;
+	noise_keys_done(keys);
+	atomic_store_explicit(&s->state, SESSION_READY, memory_order_release);
+}
+
+static void answer(struct engine_worker *w, struct peer *p, struct noise_handshake *hs,
+		   const struct noise_remote *remote, uint32_t receiver, uint64_t now_ns)
+{
+	struct session *s = session_begin(w, p, false);
+	struct noise_keys keys;
+	uint8_t random[32];
+	bool committed = false;
+
+	if (!s)
+		return;
+	random_bytes(w->engine, random, sizeof(random));
+	if (noise_response_create(w->suite, hs, remote,
+				  frame_type(&frame_plain, MESSAGE_RESPONSE), s->index.index,
+				  receiver, random, (struct msg_response *)(void *)arena_end(w),
+				  &keys) == 0) {
+		take_keys(s, receiver, &keys, now_ns);
+		spin_lock(&p->lock);
+		if (!atomic_load(&p->is_removed)) {
+			session_responder_done(p, s);
+			committed = true;
+		}
+		spin_unlock(&p->lock);
+	}
+	secret_wipe(random, sizeof(random));
+	if (!committed) {
+		session_kill(w->engine, s);
+		return;
+	}
+	atomic_store(&p->handshake_sent_ns, now_ns ? now_ns : 1);
+	put_message(w, p, MESSAGE_RESPONSE, sizeof(struct msg_response), now_ns);
+	timers_session_derived(w, p, now_ns);
+	timers_any_sent(w, p, now_ns);
+	count(w, COUNT_HANDSHAKES_ANSWERED, 1);
+}
+
+static bool serve_initiation(struct engine_worker *w, const struct identity *id,
+			     const struct queued_message *q, uint64_t now_ns)
+{
+	const struct msg_initiation *msg = (const void *)q->data;
+	uint8_t label[NOISE_TIME_LEN];
+	struct noise_handshake hs = { 0 };
+	struct noise_remote remote = { 0 };
+	struct peer *p = NULL;
+	bool served = false;
+
+	if (noise_initiation_open(w->suite, &id->noise, msg, &hs) < 0)
+		goto out;
+	p = peer_by_key(w, hs.remote_static);
+	if (!p)
+		goto out;
+	if (!copy_remote(w, p, id, &remote) ||
+	    noise_initiation_finish(w->suite, &id->noise, &remote, msg, &hs, label) < 0 ||
+	    !accept_label(p, label, now_ns)) {
+		atomic_fetch_add_explicit(&p->handshake_failures, 1, memory_order_relaxed);
+		goto out;
+	}
+	peer_set_source(w, p, &q->source);
+	atomic_fetch_add_explicit(&p->rx_bytes, q->len, memory_order_relaxed);
+	timers_any_received(w, p, now_ns);
+	answer(w, p, &hs, &remote, le32_value(msg->sender), now_ns);
+	served = true;
+out:
+	noise_handshake_done(&hs);
+	noise_remote_done(&remote);
+	return served;
+}
+
+/* --- Reading the answer --- */
+
+/* A copy of the pending handshake @s stands for, or false. */
+static bool copy_pending(struct peer *p, struct session *s, struct noise_handshake *ret)
+{
+	bool is_pending = false;
+
+	spin_lock(&p->lock);
+	if (p->pending == s && p->handshake) {
+		*ret = *p->handshake;
+		is_pending = true;
+	}
+	spin_unlock(&p->lock);
+	return is_pending;
+}
+
+static bool commit_initiator(struct peer *p, struct session *s)
+{
+	struct noise_handshake *hs = NULL;
+	bool committed = false;
+
+	spin_lock(&p->lock);
+	if (p->pending == s) {
+		hs = p->handshake;
+		p->pending = NULL;
+		p->handshake = NULL;
+		session_initiator_done(p, s);
+		committed = true;
+	}
+	spin_unlock(&p->lock);
+	if (hs)
+		noise_handshake_done(hs);
+	free(hs);
+	return committed;
+}
+
+static void begin_talking(struct engine_worker *w, struct peer *p,
+			  const struct queued_message *q, uint64_t now_ns, uint64_t wall_ns)
+{
+	peer_set_source(w, p, &q->source);
+	atomic_fetch_add_explicit(&p->rx_bytes, q->len, memory_order_relaxed);
+	timers_any_received(w, p, now_ns);
+	timers_session_derived(w, p, now_ns);
+	timers_handshake_complete(p, wall_ns);
+	count(w, COUNT_HANDSHAKES_COMPLETED, 1);
+	send_keepalive(w, p, now_ns); /* confirms the key, unless data waits to do it */
+}
+
+static bool serve_response(struct engine_worker *w, const struct identity *id,
+			   const struct queued_message *q, uint64_t now_ns, uint64_t wall_ns)
+{
+	const struct msg_response *msg = (const void *)q->data;
+	struct index_entry *entry = index_find(w->engine->sessions, le32_value(msg->receiver));
+	struct session *s = entry ? session_of_index(entry) : NULL;
+	struct noise_handshake hs = { 0 };
+	struct noise_remote remote = { 0 };
+	struct noise_keys keys;
+	bool served = false;
+
+	if (!s || !copy_pending(s->peer, s, &hs))
+		return false;
+	if (copy_remote(w, s->peer, id, &remote) &&
+	    noise_response_accept(w->suite, &id->noise, &remote, &hs, msg, &keys) == 0) {
+		take_keys(s, le32_value(msg->sender), &keys, now_ns);
+		served = commit_initiator(s->peer, s);
+	}
+	if (served)
+		begin_talking(w, s->peer, q, now_ns, wall_ns);
+	else
+		atomic_fetch_add_explicit(&s->peer->handshake_failures, 1,
+					  memory_order_relaxed);
+	noise_handshake_done(&hs);
+	noise_remote_done(&remote);
+	return served;
+}
+
+static void serve_cookie(struct engine_worker *w, const struct queued_message *q,
+			 uint64_t now_ns)
+{
+	const struct msg_cookie *msg = (const void *)q->data;
+	struct index_entry *entry = index_find(w->engine->sessions, le32_value(msg->receiver));
+
+	if (entry) {
+		struct peer *p = session_of_index(entry)->peer;
+
+		cookie_consume(&p->cookie, w->suite, p->remote.public_key, now_ns, msg);
+	}
+}
+
+/* --- Who may make us work --- */
+
+static void send_cookie(struct engine_worker *w, const struct identity *id,
+			const struct queued_message *q)
+{
+	struct frame_message m = { .data = arena_end(w), .len = sizeof(struct msg_cookie) };
+	uint8_t nonce[24];
+
+	random_bytes(w->engine, nonce, sizeof(nonce));
+	cookie_reply_create(&id->checker, w->suite, frame_type(&frame_plain, MESSAGE_COOKIE),
+			    q->data, q->len, &q->source, nonce,
+			    (struct msg_cookie *)(void *)m.data);
+	if (frame_wrap(&frame_plain, MESSAGE_COOKIE, &m, 1) < 0)
+		return;
+	outputs_add(w, m.len, m.len, 0, &q->source, NULL);
+	count(w, COUNT_COOKIES_SENT, 1);
+}
+
+static bool has_mac2(const struct queued_message *q)
+{
+	return !secret_is_zero(q->data + q->len - NOISE_MAC_LEN, NOISE_MAC_LEN);
+}
+
+/* May this initiation or response cost us a Diffie-Hellman? */
+static bool is_admitted(struct engine_worker *w, const struct identity *id,
+			const struct queued_message *q, uint64_t now_ns)
+{
+	struct engine *e = w->engine;
+	bool loaded = is_under_load(e, now_ns);
+	bool proves_address = has_mac2(q);
+
+	if (loaded && !proves_address &&
+	    !ratelimit_take(e->cookie_requests, now_ns, &q->source.ip)) {
+		count(w, COUNT_RATE_LIMITED, 1);
+		return false;
+	}
+	if (!cookie_mac1_is_valid(&id->checker, w->suite, q->data, q->len)) {
+		count(w, COUNT_BAD_MAC1, 1);
+		return false;
+	}
+	if (!loaded)
+		return true;
+	if (!proves_address ||
+	    !cookie_mac2_is_valid(&id->checker, w->suite, q->data, q->len, &q->source)) {
+		if (!proves_address ||
+		    ratelimit_take(e->cookie_requests, now_ns, &q->source.ip))
+			send_cookie(w, id, q);
+		return false;
+	}
+	if (!ratelimit_take(e->handshakes, now_ns, &q->source.ip)) {
+		count(w, COUNT_RATE_LIMITED, 1);
+		return false;
+	}
+	return true;
+}
+
+static void serve(struct engine_worker *w, const struct queued_message *q, uint64_t now_ns,
+		  uint64_t wall_ns)
+{
+	const struct identity *id =
+		atomic_load_explicit(&w->engine->identity, memory_order_acquire);
+	bool served = false;
+
+	if (!has_key(id))
+		return;
+	switch (q->type) {
+	case MESSAGE_INITIATION:
+		served = is_admitted(w, id, q, now_ns) && serve_initiation(w, id, q, now_ns);
+		break;
+	case MESSAGE_RESPONSE:
+		served = is_admitted(w, id, q, now_ns) &&
+			 serve_response(w, id, q, now_ns, wall_ns);
+		break;
+	case MESSAGE_COOKIE:
+		serve_cookie(w, q, now_ns);
+		served = true;
+		break;
+	case MESSAGE_DATA:
+		break;
+	}
+	if (!served)
+		count(w, COUNT_HANDSHAKES_REFUSED, 1);
+}
+
+/* --- The queue --- */
+
+void handshake_enqueue(struct engine_worker *w, const struct endpoint *source,
+		       const struct frame_view *view)
+{
+	struct handshake_queue *queue = &w->engine->queue;
+	bool is_full = false;
+
+	spin_lock(&queue->lock);
+	uint32_t n = atomic_load_explicit(&queue->count, memory_order_relaxed);
+
+	is_full = n == ENGINE_HANDSHAKES_MAX;
+	if (!is_full) {
+		struct queued_message *q =
+			&queue->messages[(queue->first + n) % ENGINE_HANDSHAKES_MAX];
+
+		q->source = *source;
+		q->type = view->type;
+		q->len = view->len;
+		memcpy(q->data, view->message, view->len);
+		atomic_store(&queue->count, n + 1);
+	}
+	spin_unlock(&queue->lock);
+	if (is_full)
+		count(w, COUNT_HANDSHAKE_QUEUE_FULL, 1);
+	w->wants_keeper = true;
+}
+
+static bool dequeue(struct handshake_queue *queue, struct queued_message *ret)
+{
+	bool found = false;
+
+	spin_lock(&queue->lock);
+	uint32_t n = atomic_load_explicit(&queue->count, memory_order_relaxed);
+
+	if (n) {
+		*ret = queue->messages[queue->first];
+		queue->first = (queue->first + 1) % ENGINE_HANDSHAKES_MAX;
+		atomic_store(&queue->count, n - 1);
+		found = true;
+	}
+	spin_unlock(&queue->lock);
+	return found;
+}
+
+bool handshake_serve_queue(struct engine_worker *w, uint64_t now_ns, uint64_t wall_ns)
+{
+	struct queued_message q;
+
+	while (atomic_load(&w->engine->queue.count)) {
+		if (!outputs_have_room(w, KEEPER_ROOM))
+			return true;
+		if (dequeue(&w->engine->queue, &q))
+			serve(w, &q, now_ns, wall_ns);
+	}
+	return false;
+}

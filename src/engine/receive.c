@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. The datagrams of one read are opened in place, a batch at a
+ * time, in the order that the protocol demands: index, life of the key, tag, replay
+ * window, endpoint, keepalive, inner length, inner source. Nothing about a peer changes
+ * before its tag verified. What costs the same for one packet and for a run of them
+ * (timers, endpoint, source lookup) is done once per run of one session.
+ */
+#include <string.h>
+
+#include "engine/internal.h"
+
+enum { BATCH = 64 };
+
+struct inbound {
+	struct session *session;
+	struct msg_data *msg;
+	uint32_t text_len;
+};
+
+/* A run of packets of one session within a batch. */
+struct run {
+	struct session *session;
+	uint64_t bytes;		  /* on the wire, authentic and new */
+	bool has_any;		  /* an authentic, new packet */
+	bool has_data;		  /* one that is not a keepalive */
+	struct ip_addr source_ok; /* the last inner source found to be this peer's */
+};
+
+static struct session *find_session(struct engine_worker *w, const struct msg_data *msg,
+				    uint64_t now_ns)
+{
+	struct index_entry *e = index_find(w->engine->sessions, le32_value(msg->receiver));
+	struct session *s = e ? session_of_index(e) : NULL;
+
+	if (!s || atomic_load_explicit(&s->state, memory_order_acquire) != SESSION_READY ||
+	    elapsed(now_ns, s->born_ns) >= REJECT_AFTER_TIME ||
+	    le64_value(msg->counter) >= REJECT_AFTER_MESSAGES) {
+		count(w, COUNT_UNKNOWN_INDEX, 1);
+		return NULL;
+	}
+	return s;
+}
+
+static bool source_is_allowed(struct engine_worker *w, struct run *run,
+			      const struct ip_addr *source)
+{
+	if (ip_addr_equal(source, &run->source_ok))
+		return true;
+	if (peer_of_allowed(allowed_ips_find(w->engine->allowed_ips, source)) !=
+	    run->session->peer)
+		return false;
+	run->source_ok = *source;
+	return true;
+}
+
+static void deliver(struct engine_worker *w, struct run *run, const struct inbound *in,
+		    uint8_t outer_tos, uint64_t now_ns)
+{
+	struct peer *p = run->session->peer;
+	uint8_t *packet = in->msg->sealed;
+	struct inet_ip ip;
+	enum counter why = COUNTERS;
+
+	if (!inet_ip_parse(packet, in->text_len, &ip) || !inet_ecn_decap(outer_tos, packet))
+		why = COUNT_BAD_PACKET;
+	else if (!source_is_allowed(w, run, &ip.source))
+		why = COUNT_BAD_SOURCE;
+	if (why != COUNTERS) {
+		count(w, why, 1);
+		atomic_fetch_add_explicit(&p->drops, 1, memory_order_relaxed);
+		return;
+	}
+	if (!peer_may_pass(w, p, now_ns, ip.len))
+		return;
+	if (inet_merge_is_full(w->merge)) {
+		atomic_fetch_add_explicit(&p->drops, 1, memory_order_relaxed);
+		return;
+	}
+	inet_merge_add(w->merge, packet, &ip, w->can_merge);
+}
+
+static void end_run(struct engine_worker *w, struct run *run, const struct endpoint *source,
+		    uint64_t now_ns)
+{
+	struct session *s = run->session;
+
+	if (!s || !run->has_any)
+		return;
+	struct peer *p = s->peer;
+
+	if (session_confirm(p, s)) {
+		uint64_t wall = now_ns + atomic_load(&w->engine->wall_offset_ns);
+
+		timers_handshake_complete(p, wall);
+		count(w, COUNT_HANDSHAKES_COMPLETED, 1);
+		atomic_store(&p->wants_flush, true);
+		peer_kick(w, p);
+	}
+	peer_set_source(w, p, source);
+	atomic_fetch_add_explicit(&p->rx_bytes, run->bytes, memory_order_relaxed);
+	timers_any_received(w, p, now_ns);
+	if (run->has_data)
+		timers_data_received(w, p, now_ns);
+	if (s->is_initiator &&
+	    elapsed(now_ns, s->born_ns) >=
+		    REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT &&
+	    !atomic_exchange_explicit(&s->asked_rekey, true, memory_order_relaxed))
+		ask_handshake(w, p, now_ns);
+}
+
+/* Which of the authentic packets [first, n) of one session are new? */
+static uint64_t accept_counters(struct session *s, const struct inbound *in,
+				const struct aead_job *jobs, size_t first, size_t n)
+{
+	uint64_t fresh = 0;
+
+	spin_lock(&s->replay_lock);
+	for (size_t i = first; i < n; i++)
+		if (jobs[i].ok && replay_accept(&s->replay, le64_value(in[i].msg->counter)))
+			fresh |= UINT64_C(1) << i;
+	spin_unlock(&s->replay_lock);
+	return fresh;
+}
+
+static void take_run(struct engine_worker *w, const struct inbound *in,
+		     const struct aead_job *jobs, size_t first, size_t n,
+		     const struct engine_datagram *d, uint64_t now_ns)
+{
+	struct run run = { .session = in[first].session };
+	uint64_t fresh = accept_counters(run.session, in, jobs, first, n);
+
+	for (size_t i = first; i < n; i++) {
+		if (!(fresh >> i & 1)) {
+			count(w, jobs[i].ok ? COUNT_REPLAYED : COUNT_BAD_TAG, 1);
+			continue;
+		}
+		run.has_any = true;
+		run.bytes += in[i].text_len + MESSAGE_DATA_MIN;
+		if (in[i].text_len == 0)
+			continue;
+		run.has_data = true;
+		deliver(w, &run, &in[i], d->tos, now_ns);
+	}
+	end_run(w, &run, &d->source, now_ns);
+}
+
+static void open_batch(struct engine_worker *w, struct inbound *in, size_t n,
+		       const struct engine_datagram *d, uint64_t now_ns)
+{
+	struct aead_job jobs[BATCH];
+
+	for (size_t i = 0; i < n; i++)
+		jobs[i] = (struct aead_job){
+			.key = in[i].session->receive.b,
+			.counter = le64_value(in[i].msg->counter),
+			.src = in[i].msg->sealed,
+			.dst = in[i].msg->sealed,
+			.len = in[i].text_len,
+		};
+	aead_open(w->suite, jobs, n);
+	for (size_t first = 0, end = 0; first < n; first = end) {
+		for (end = first + 1; end < n && in[end].session == in[first].session; end++)
+			;
+		take_run(w, in, jobs, first, end, d, now_ns);
+	}
+}
+
+/* One datagram of a read: data joins the batch, a handshake message the queue. */
+static size_t sort(struct engine_worker *w, struct engine_datagram *d, uint8_t *data,
+		   uint32_t len, uint64_t now_ns, struct inbound *in, size_t n)
+{
+	static const struct frame_profile *const profiles[] = { &frame_plain };
+	struct frame_view view;
+
+	if (!frame_classify(profiles, 1, data, len, NULL, &view)) {
+		count(w, COUNT_MALFORMED, 1);
+		return n;
+	}
+	if (view.type != MESSAGE_DATA) {
+		handshake_enqueue(w, &d->source, &view);
+		return n;
+	}
+	in[n].msg = (struct msg_data *)(void *)view.message;
+	in[n].text_len = view.len - MESSAGE_DATA_MIN;
+	in[n].session = find_session(w, in[n].msg, now_ns);
+	return in[n].session ? n + 1 : n;
+}
+
+static void receive_one(struct engine_worker *w, uint64_t now_ns, struct engine_datagram *d)
+{
+	uint32_t step = d->segment && d->segment < d->len ? d->segment : d->len;
+	struct inbound in[BATCH];
+	size_t n = 0;
+
+	if (d->len == 0)
+		count(w, COUNT_MALFORMED, 1);
+	for (uint32_t at = 0; at < d->len; at += step) {
+		uint32_t len = d->len - at < step ? d->len - at : step;
+
+		n = sort(w, d, d->data + at, len, now_ns, in, n);
+		if (n == BATCH) {
+			open_batch(w, in, n, d, now_ns);
+			n = 0;
+		}
+	}
+	if (n)
+		open_batch(w, in, n, d, now_ns);
+}
+
+void engine_receive(struct engine_worker *w, uint64_t now_ns, struct engine_datagram *datagrams,
+		    size_t n)
+{
+	outputs_reset(w);
+	if (!atomic_load_explicit(&w->engine->is_up, memory_order_relaxed))
+		return;
+	for (size_t i = 0; i < n; i++)
+		receive_one(w, now_ns, &datagrams[i]);
+}
