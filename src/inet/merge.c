@@ -270,7 +270,8 @@ static bool continues_ip(const struct run *r, const struct shape *s)
 	return r->id_step != ID_COUNTS && (get_be16(b + 6) & V4_DF) && id == get_be16(a + 4);
 }
 
-/* Everything behind the sequence number is equal, but for PSH and the checksum. */
+/* Everything behind the sequence number is equal, the header's length first, but for PSH
+ * and the checksum. */
 static bool continues_tcp(const struct run *r, const struct shape *s)
 {
 	const uint8_t *a = r->first.packet + r->first.transport;
@@ -286,7 +287,7 @@ static bool continues(const struct inet_merge *m, struct run *r, const struct sh
 	const struct inet_write *w = &m->writes[r->write];
 	uint32_t payload = s->len - s->header_len;
 
-	if (!s->can_join || s->header_len != r->first.header_len || payload > r->segment)
+	if (!s->can_join || payload > r->segment)
 		return false;
 	if (w->n_slices == INET_MERGE_SLICES || w->len + payload > INET_MERGE_BYTES_MAX)
 		return false;

@@ -190,7 +190,7 @@ int inet_checksum_finish(uint8_t *packet, uint32_t len, const struct inet_offloa
 	uint32_t start = offload->csum_start;
 	uint32_t field = start + offload->csum_offset;
 
-	if (start > len || field + 2 > len)
+	if (field + 2 > len)
 		return ERR_FORMAT;
 	inet_checksum_put_nonzero(packet + field, inet_sum(packet + start, len - start));
 	return 0;

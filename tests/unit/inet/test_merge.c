@@ -460,6 +460,24 @@ static void udp_without_checksum_stands_alone(void)
 	check_that_segmentation_gives_back_what_was_sent();
 }
 
+static void udp_without_checksum_stands_alone_even_where_zero_is_the_right_sum(void)
+{
+	static uint8_t p[PACKET_MAX];
+	struct recipe r = udp4;
+
+	start();
+	for (int i = 0; i < 3; i++, r = following(r)) {
+		uint32_t len = build(&r, p);
+
+		put_be16(p + 28, 0);
+		put_be16(p + 26, 0);
+		put_be16(p + 28, slow_transport_checksum(p, 20, len - 20, 17));
+		CHECK(slow_transport_checksum(p, 20, len - 20, 17) == 0);
+		add_bytes(p, len, true);
+	}
+	CHECK(finish() == 3);
+}
+
 static void a_udp_length_that_is_not_the_packets_stands_alone(void)
 {
 	CHECK(writes_after(&udp4, 25, 1) == 2);
@@ -485,6 +503,16 @@ static void fragments_and_options_pass_untouched_and_close_the_run(void)
 	CHECK(finish() == 4 && writes[0].n_slices == 2 && writes[3].n_slices == 2);
 	check_that_segmentation_gives_back_what_was_sent();
 
+	start(); /* nothing but first fragments */
+	for (int i = 0; i < 3; i++, r = following(r)) {
+		len = build(&r, p);
+		put_be16(p + 6, 0x2000);
+		put_be16(p + 10, 0);
+		put_be16(p + 10, (uint16_t)~slow_sum(p, 20));
+		add_bytes(p, len, true);
+	}
+	CHECK(finish() == 3);
+
 	r = udp6;
 	start();
 	for (int i = 0; i < 5; i++) {
@@ -492,6 +520,70 @@ static void fragments_and_options_pass_untouched_and_close_the_run(void)
 		add(&r);
 	}
 	CHECK(finish() == 3 && writes[0].n_slices == 2 && writes[2].n_slices == 2);
+}
+
+/* A packet of @r with IPv4 options and right checksums. */
+static uint32_t build_with_option(const struct recipe *r, uint8_t *p)
+{
+	uint32_t len = build(r, p);
+
+	memmove(p + 24, p + 20, len - 20);
+	memset(p + 20, 0, 4); /* end of options: adds nothing to a sum */
+	p[0] = 0x46;
+	put_be16(p + 2, (uint16_t)(len + 4));
+	put_be16(p + 10, 0);
+	put_be16(p + 10, (uint16_t)~slow_sum(p, 24));
+	return len + 4;
+}
+
+static void packets_with_ipv4_options_stand_alone(void)
+{
+	static uint8_t p[PACKET_MAX];
+	struct recipe r = tcp4;
+
+	start();
+	for (int i = 0; i < 3; i++, r = following(r))
+		add_bytes(p, build_with_option(&r, p), true);
+	CHECK(finish() == 3);
+	for (uint32_t i = 0; i < sent.n; i++)
+		CHECK(memcmp(sent.copy[i], sent.original[i], sent.len[i]) == 0);
+}
+
+static void a_tcp_header_shorter_than_20_octets_stands_alone(void)
+{
+	CHECK(writes_after(&tcp4, 32, 0) == 1);
+	for (size_t k = 0; k < 2; k++) {
+		static uint8_t p[PACKET_MAX];
+		struct recipe r = *kinds[k];
+
+		start();
+		for (int i = 0; i < 2; i++) {
+			uint32_t len = build(&r, p);
+
+			p[transport_offset(&r) + 12] = 0x40;
+			seal(p, transport_offset(&r), len, 6);
+			add_bytes(p, len, true);
+			r.sequence += len - transport_offset(&r) - 16;
+			r.id++;
+		}
+		CHECK(finish() == 2);
+	}
+}
+
+static void a_fragment_between_other_hosts_does_not_close_the_run(void)
+{
+	static uint8_t p[PACKET_MAX];
+	struct recipe a = tcp4, b = following(a), other = udp4;
+	uint32_t len;
+
+	other.host++;
+	len = build(&other, p);
+	put_be16(p + 6, 0x0001);
+	start();
+	add(&a);
+	add_bytes(p, len, true);
+	add(&b);
+	CHECK(finish() == 2 && writes[0].n_slices == 2);
 }
 
 static void icmp_between_the_same_hosts_does_not_close_the_run(void)
@@ -613,6 +705,65 @@ static void a_flow_has_one_hash_and_flows_differ(void)
 	CHECK(finish() == 4 && writes[0].flow_hash == writes[1].flow_hash);
 	CHECK(writes[0].flow_hash != writes[2].flow_hash);
 	CHECK(writes[0].flow_hash != writes[3].flow_hash);
+}
+
+struct hashed {
+	uint32_t hash, value;
+};
+
+static int by_hash(const void *a, const void *b)
+{
+	const struct hashed *x = a, *y = b;
+
+	return x->hash < y->hash ? -1 : x->hash > y->hash;
+}
+
+/*
+ * Two packets alike but for the four octets at @offset, whose flows have the same hash: the
+ * birthday paradox finds a pair among 2^18. They must not be joined. Returns pairs found.
+ */
+static uint32_t count_pairs_kept_apart(uint32_t offset)
+{
+	enum { TRIES = 1 << 18 };
+	static struct hashed all[TRIES];
+	static uint8_t p[2][ROOM];
+	uint32_t len = build(&udp4, p[0]), found = 0;
+	struct inet_ip ip;
+
+	for (uint32_t i = 0; i < TRIES; i++) {
+		all[i].value = next_random() << 1;
+		put_be32(p[0] + offset, all[i].value);
+		inet_merge_reset(merge);
+		inet_ip_parse(p[0], len, &ip);
+		inet_merge_add(merge, p[0], &ip, true);
+		finish();
+		all[i].hash = writes[0].flow_hash;
+	}
+	qsort(all, TRIES, sizeof(*all), by_hash);
+	for (uint32_t i = 1; i < TRIES; i++) {
+		struct recipe r = udp4;
+
+		if (all[i].hash != all[i - 1].hash || all[i].value == all[i - 1].value)
+			continue;
+		found++;
+		start();
+		for (uint32_t k = 0; k < 2; k++, r = following(r)) {
+			build(&r, p[k]);
+			put_be32(p[k] + offset, all[i - k].value);
+			put_be16(p[k] + 10, 0);
+			put_be16(p[k] + 10, (uint16_t)~slow_sum(p[k], 20));
+			seal(p[k], 20, len, 17);
+			add_bytes(p[k], len, true);
+		}
+		CHECK(finish() == 2 && writes[0].flow_hash == writes[1].flow_hash);
+	}
+	return found;
+}
+
+static void flows_with_the_same_hash_are_kept_apart(void)
+{
+	CHECK(count_pairs_kept_apart(12) > 0); /* source addresses */
+	CHECK(count_pairs_kept_apart(20) > 0); /* ports */
 }
 
 static void is_full_at_its_number_of_packets_or_of_writes(void)
@@ -790,8 +941,12 @@ int main(void)
 	RUN(the_identification_counts_up_or_stays_under_df);
 	RUN(a_wrong_checksum_never_joins_a_run);
 	RUN(udp_without_checksum_stands_alone);
+	RUN(udp_without_checksum_stands_alone_even_where_zero_is_the_right_sum);
 	RUN(a_udp_length_that_is_not_the_packets_stands_alone);
 	RUN(fragments_and_options_pass_untouched_and_close_the_run);
+	RUN(packets_with_ipv4_options_stand_alone);
+	RUN(a_tcp_header_shorter_than_20_octets_stands_alone);
+	RUN(a_fragment_between_other_hosts_does_not_close_the_run);
 	RUN(icmp_between_the_same_hosts_does_not_close_the_run);
 	RUN(nothing_is_merged_where_it_is_not_allowed);
 	RUN(a_run_ends_at_64_slices);
@@ -799,6 +954,7 @@ int main(void)
 	RUN(sixteen_flows_at_once_are_kept_apart_and_merged);
 	RUN(with_one_flow_more_the_oldest_run_is_closed);
 	RUN(a_flow_has_one_hash_and_flows_differ);
+	RUN(flows_with_the_same_hash_are_kept_apart);
 	RUN(is_full_at_its_number_of_packets_or_of_writes);
 	RUN(random_streams_are_merged_as_the_model_says_and_given_back);
 	start();

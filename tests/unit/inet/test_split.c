@@ -183,6 +183,12 @@ static void refuses_headers_and_offloads_that_do_not_agree(void)
 	wrong.csum_start = 24;
 	CHECK(refuses(p, len, &wrong));
 
+	p[32] = 0xf0; /* TCP header of 60 octets in 59 */
+	put_be16(p + 2, 79);
+	CHECK(refuses(p, len, &o));
+	put_be16(p + 2, 80);
+	CHECK(!refuses(p, len, &o));
+	put_be16(p + 2, (uint16_t)len);
 	p[32] = 0x40; /* TCP header of 16 octets */
 	CHECK(refuses(p, len, &o));
 	p[32] = 0x50;
@@ -209,6 +215,17 @@ static void refuses_a_routing_header_that_is_not_used_up(void)
 	CHECK(!refuses(p, len, &o));
 	p[43] = 1;
 	CHECK(refuses(p, len, &o));
+}
+
+static void refuses_more_than_65535_octets(void)
+{
+	static uint8_t p[PACKET_MAX + 100];
+	struct recipe r = { .family = 6, .protocol = 6, .flags = 0x10, .payload = 65535 - 60 };
+	struct inet_offload o = offload_for(&r, 1000);
+
+	CHECK(!refuses(p, build(&r, p), &o));
+	r.payload++;
+	CHECK(refuses(p, build(&r, p), &o));
 }
 
 static void refuses_headers_longer_than_it_can_keep(void)
@@ -247,6 +264,20 @@ static void finishes_the_checksum_the_kernel_left_open(void)
 	}
 }
 
+static void finishes_a_sum_of_zero_as_0xffff(void)
+{
+	uint8_t p[64];
+	struct recipe r = { .family = 4, .protocol = 17, .payload = 10 };
+	struct inet_offload o = offload_for(&r, 0);
+	uint32_t len = build(&r, p);
+
+	put_be16(p + 28, 0);
+	put_be16(p + 26, 0);
+	put_be16(p + 28, slow_transport_checksum(p, 20, 18, 17));
+	put_be16(p + 26, slow_pseudo_sum(p, 18, 17));
+	CHECK(inet_checksum_finish(p, len, &o) == 0 && get_be16(p + 26) == 0xffff);
+}
+
 static void refuses_checksum_offsets_outside_the_packet(void)
 {
 	uint8_t p[64] = { 0 };
@@ -271,8 +302,10 @@ int main(void)
 	RUN(writes_0xffff_where_udp_would_sum_to_zero);
 	RUN(refuses_headers_and_offloads_that_do_not_agree);
 	RUN(refuses_a_routing_header_that_is_not_used_up);
+	RUN(refuses_more_than_65535_octets);
 	RUN(refuses_headers_longer_than_it_can_keep);
 	RUN(finishes_the_checksum_the_kernel_left_open);
+	RUN(finishes_a_sum_of_zero_as_0xffff);
 	RUN(refuses_checksum_offsets_outside_the_packet);
 	return DONE();
 }
