@@ -211,6 +211,7 @@ static const struct refusal refusals[] = {
 	{ "[Peer]\nPublicKey = " BOB "\nEndpoint = [10.0.0.1]:1\n", 3, "Endpoint" },
 	{ "[Peer]\nPublicKey = " BOB "\nEndpoint = [::1:1\n", 3, "Endpoint" },
 	{ "[Peer]\nPublicKey = " BOB "\nEndpoint = [::1]1\n", 3, "Endpoint" },
+	{ "[Peer]\nPublicKey = " BOB "\nEndpoint = [::1]x51820\n", 3, "Endpoint" },
 	{ "[Peer]\nPublicKey = " BOB "\nEndpoint = [\n", 3, "Endpoint" },
 	{ "[Peer]\nPublicKey = " BOB "\nEndpoint = [fe80::1%]:1\n", 3, "Endpoint" },
 	{ "[Interface]\n[Peer]\nAllowedIPs = ::/0\n[Interface]\n", 2, "no PublicKey" },
