@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keys.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "net.h"
+
+#define KEY_LIFE (180 * SIM_S)
+
+struct key {
+	uint32_t node; /* who sends with it; 0: free slot */
+	uint32_t index;
+	uint64_t born_ns; /* 0: not seen */
+	uint64_t next_counter;
+};
+
+struct sim_keys {
+	struct key *slots;
+	size_t mask, used;
+};
+
+struct sim_keys *sim_keys_new(void)
+{
+	struct sim_keys *k = calloc(1, sizeof(*k));
+
+	k->mask = 1023;
+	k->slots = calloc(k->mask + 1, sizeof(*k->slots));
+	return k;
+}
+
+void sim_keys_free(struct sim_keys *k)
+{
+	free(k->slots);
+	free(k);
+}
+
+static struct key *slot_for(struct sim_keys *k, uint32_t node, uint32_t index)
+{
+	size_t i = (index * UINT64_C(0x9e3779b97f4a7c15) + node) >> 20 & k->mask;
+
+	for (;; i = (i + 1) & k->mask) {
+		struct key *key = &k->slots[i];
+
+		if (!key->node || (key->node == node && key->index == index))
+			return key;
+	}
+}
+
+static void grow(struct sim_keys *k)
+{
+	struct sim_keys bigger = { .mask = k->mask * 2 + 1, .used = k->used };
+
+	bigger.slots = calloc(bigger.mask + 1, sizeof(*bigger.slots));
+	for (size_t i = 0; i <= k->mask; i++) {
+		if (k->slots[i].node)
+			*slot_for(&bigger, k->slots[i].node, k->slots[i].index) = k->slots[i];
+	}
+	free(k->slots);
+	*k = bigger;
+}
+
+static struct key *find_key(struct sim_keys *k, uint32_t node, uint32_t index)
+{
+	struct key *key = slot_for(k, node, index);
+
+	if (key->node)
+		return key;
+	if (++k->used > k->mask / 2) {
+		grow(k);
+		key = slot_for(k, node, index);
+	}
+	*key = (struct key){ .node = node, .index = index };
+	return key;
+}
+
+/* A response makes two keys: one for each direction, named by the receiver's index. The
+ * responder has its own now. */
+static void learn(struct sim_keys *k, const struct sim_datagram *d)
+{
+	const struct msg_response *m = (const void *)d->data;
+	struct key *key = find_key(k, d->from->id, le32_value(m->receiver));
+
+	key->born_ns = d->sent_ns;
+	key->next_counter = 0; /* some 2^32 keys later an index comes back */
+	if (!d->to)
+		return;
+	key = find_key(k, d->to->id, le32_value(m->sender));
+	key->born_ns = 0;
+	key->next_counter = 0;
+}
+
+void sim_keys_arrived(struct sim_keys *k, const struct sim_node *at,
+		      const struct sim_datagram *d, uint64_t now_ns)
+{
+	const struct msg_response *m = (const void *)d->data;
+	struct key *key = NULL;
+
+	if (d->type != MESSAGE_RESPONSE || d->len != sizeof(*m))
+		return;
+	key = find_key(k, at->id, le32_value(m->sender));
+	if (!key->born_ns)
+		key->born_ns = now_ns + at->keeper_delay_ns;
+}
+
+const char *sim_keys_sent(struct sim_keys *k, const struct sim_datagram *d,
+			  uint64_t *age_max_ns)
+{
+	const struct msg_data *m = (const void *)d->data;
+	struct key *key = NULL;
+	uint64_t counter = 0, age = 0;
+
+	if (d->type == MESSAGE_RESPONSE && d->len == sizeof(struct msg_response))
+		learn(k, d);
+	if (d->type != MESSAGE_DATA || d->len < MESSAGE_DATA_MIN)
+		return NULL;
+	key = find_key(k, d->from->id, le32_value(m->receiver));
+	counter = le64_value(m->counter);
+	if (key->born_ns && d->sent_ns > key->born_ns)
+		age = d->sent_ns - key->born_ns;
+	if (age > *age_max_ns)
+		*age_max_ns = age;
+	if (counter < key->next_counter)
+		return "a counter was used again, or out of order";
+	key->next_counter = counter + 1;
+	if (!key->born_ns)
+		return "data under a key that nobody made";
+	return age > KEY_LIFE ? "data under a key older than 180 s" : NULL;
+}
