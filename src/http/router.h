@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * router.h - Which route a request means: exact match on the raw path
+ *
+ * Nothing is unescaped or normalised before a route is chosen, so "//", "..", "%2e" and
+ * upper case are simply other paths. A pattern may hold one "{}": it stands for any
+ * text, slashes too, because keys in base64 have them.
+ *
+ * Every route names who may call it. There is no default: an enum route_auth has no
+ * zero, and ROUTE() does not compile without one.
+ *
+ * Threads: none here.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "http/server.h"
+
+enum route_auth {
+	ROUTE_OPEN = 1,	       /* anybody: it shows and changes nothing of ours */
+	ROUTE_SIGNED,	       /* signed, version 1 or 2 */
+	ROUTE_LOCAL_OR_SIGNED, /* a local caller, or signed with version 2 */
+};
+
+/**
+ * struct route - One row of a route table
+ * @signed_body: What version 1 signs here
+ */
+enum route_signed {
+	ROUTE_SIGNS_RAW_BODY = 1, /* the body as received */
+	ROUTE_SIGNS_STATUS,	  /* that, or the spaced JSON of its member "status" */
+	ROUTE_SIGNS_NOTHING,	  /* the empty text, whatever the body */
+};
+
+struct route {
+	enum http_method method;
+	const char *pattern;
+	enum route_auth auth;
+	enum route_signed signs;
+	void (*handle)(void *context, struct http_exchange *x);
+};
+
+/* The array's size is negative, and the row does not compile, when @auth_ or @signs_ is 0. */
+#define ROUTE(method_, pattern_, auth_, signs_, handle_)                                  \
+	{                                                                                 \
+		.method = (method_), .pattern = (pattern_),                               \
+		.auth = (enum route_auth)((auth_) * sizeof(char[(auth_) ? 1 : -1])),      \
+		.signs = (enum route_signed)((signs_) * sizeof(char[(signs_) ? 1 : -1])), \
+		.handle = (handle_)                                                       \
+	}
+
+enum route_outcome {
+	ROUTE_FOUND,
+	ROUTE_NO_PATH,	 /* 404 */
+	ROUTE_NO_METHOD, /* 405; @allow says what there is */
+};
+
+/**
+ * struct route_match - The route, and what "{}" stood for
+ * @part, @part_len: In the target, raw; NULL when the pattern has no "{}"
+ * @query:	Behind the question mark; "" when there is none
+ * @allow:	"GET, DELETE"; filled for ROUTE_NO_METHOD
+ */
+struct route_match {
+	const struct route *route;
+	const char *part;
+	size_t part_len;
+	const char *query;
+	char allow[64];
+};
+
+enum route_outcome router_find(const struct route *routes, size_t n, enum http_method method,
+			       const char *target, struct route_match *ret);
