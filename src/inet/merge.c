@@ -89,10 +89,10 @@ struct inet_merge {
 	bool allow_udp;
 	uint8_t order[INET_MERGE_FLOWS]; /* of "open", most recent first */
 	struct run open[INET_MERGE_FLOWS];
-	struct inet_write writes[INET_MERGE_WRITES];
-	struct iovec *slices;	/* as added */
-	struct iovec *laid_out; /* as returned */
-	uint32_t *next;		/* slice that follows in the same run, or no_slice */
+	struct inet_write *writes; /* at worst every packet stands alone */
+	struct iovec *slices;	   /* as added */
+	struct iovec *laid_out;	   /* as returned */
+	uint32_t *next;		   /* slice that follows in the same run, or no_slice */
 };
 
 int inet_merge_new(uint32_t packets_max, struct inet_merge **ret)
@@ -102,10 +102,11 @@ int inet_merge_new(uint32_t packets_max, struct inet_merge **ret)
 	if (!m)
 		return -ENOMEM;
 	m->packets_max = packets_max;
+	m->writes = calloc(packets_max, sizeof(*m->writes));
 	m->slices = calloc(packets_max, sizeof(*m->slices));
 	m->laid_out = calloc(packets_max, sizeof(*m->laid_out));
 	m->next = calloc(packets_max, sizeof(*m->next));
-	if (!m->slices || !m->laid_out || !m->next) {
+	if (!m->writes || !m->slices || !m->laid_out || !m->next) {
 		inet_merge_free(m);
 		return -ENOMEM;
 	}
@@ -118,6 +119,7 @@ int inet_merge_new(uint32_t packets_max, struct inet_merge **ret)
 struct inet_merge *inet_merge_free(struct inet_merge *m)
 {
 	if (m) {
+		free(m->writes);
 		free(m->slices);
 		free(m->laid_out);
 		free(m->next);
@@ -143,7 +145,7 @@ void inet_merge_allow(struct inet_merge *m, bool tcp, bool udp)
 
 bool inet_merge_is_full(const struct inet_merge *m)
 {
-	return m->n_slices == m->packets_max || m->n_writes == INET_MERGE_WRITES;
+	return m->n_slices == m->packets_max;
 }
 
 /* --- Measuring a packet --- */

@@ -43,9 +43,8 @@
 #include "inet/packet.h"
 
 enum {
-	INET_MERGE_SLICES = 64,	 /* packets in one run, at most */
-	INET_MERGE_WRITES = 256, /* runs and single packets in one batch, at most */
-	INET_MERGE_FLOWS = 16,	 /* open runs looked at, most recent first */
+	INET_MERGE_SLICES = 64, /* packets in one run, at most */
+	INET_MERGE_FLOWS = 16,	/* open runs looked at, most recent first */
 	INET_MERGE_BYTES_MAX = 65535,
 };
 
@@ -72,8 +71,8 @@ struct inet_merge;
 
 /**
  * inet_merge_new() - Storage for one worker
- * @packets_max: Most packets added between two inet_merge_reset(), not zero. 36 octets
- *		each are allocated, and 14 KiB
+ * @packets_max: Most packets added between two inet_merge_reset(), not zero. 84 octets
+ *		each are allocated, and 2 KiB
  *
  * Return: 0 or -ENOMEM.
  */

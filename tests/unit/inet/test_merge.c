@@ -766,7 +766,7 @@ static void flows_with_the_same_hash_are_kept_apart(void)
 	CHECK(count_pairs_kept_apart(20) > 0); /* ports */
 }
 
-static void is_full_at_its_number_of_packets_or_of_writes(void)
+static void is_full_at_its_number_of_packets(void)
 {
 	struct inet_merge *small = NULL;
 	struct recipe r = udp4;
@@ -786,12 +786,12 @@ static void is_full_at_its_number_of_packets_or_of_writes(void)
 	CHECK(inet_merge_free(small) == NULL && inet_merge_free(NULL) == NULL);
 
 	start();
-	for (int i = 0; i < INET_MERGE_WRITES; i++) {
+	for (int i = 0; i < BATCH; i++) {
 		CHECK(!inet_merge_is_full(merge));
 		r.payload = 0;
 		add(&r);
 	}
-	CHECK(inet_merge_is_full(merge) && finish() == INET_MERGE_WRITES);
+	CHECK(inet_merge_is_full(merge) && finish() == BATCH);
 	check_that_segmentation_gives_back_what_was_sent();
 }
 
@@ -955,7 +955,7 @@ int main(void)
 	RUN(with_one_flow_more_the_oldest_run_is_closed);
 	RUN(a_flow_has_one_hash_and_flows_differ);
 	RUN(flows_with_the_same_hash_are_kept_apart);
-	RUN(is_full_at_its_number_of_packets_or_of_writes);
+	RUN(is_full_at_its_number_of_packets);
 	RUN(random_streams_are_merged_as_the_model_says_and_given_back);
 	start();
 	merge = inet_merge_free(merge);
