@@ -74,10 +74,10 @@ void mac_parts(struct suite *s, uint8_t out[MAC_LEN], const void *key, size_t ke
 	suite_require(EVP_MAC_final(mac, out, &len, MAC_LEN));
 }
 
-/* The two blocks that HMAC puts before the text and before the inner hash. */
+/* What HMAC puts before the text, and before the inner hash with that hash behind it. */
 struct hmac_pads {
 	uint8_t inner[BLOCK_LEN];
-	uint8_t outer[BLOCK_LEN];
+	uint8_t outer[BLOCK_LEN + HASH_LEN];
 };
 
 static void make_pads(struct suite *s, struct hmac_pads *p, const uint8_t *key, size_t key_len)
@@ -95,22 +95,18 @@ static void make_pads(struct suite *s, struct hmac_pads *p, const uint8_t *key, 
 	secret_wipe(block, sizeof(block));
 }
 
-static void hmac(struct suite *s, uint8_t out[HASH_LEN], const struct hmac_pads *p,
+static void hmac(struct suite *s, uint8_t out[HASH_LEN], struct hmac_pads *p,
 		 const struct hash_part *parts, size_t n)
 {
-	uint8_t inner[HASH_LEN];
-
 	start(s);
 	add(s, p->inner, BLOCK_LEN);
 	for (size_t i = 0; i < n; i++)
 		add(s, parts[i].data, parts[i].len);
-	finish(s, inner);
+	finish(s, p->outer + BLOCK_LEN);
 
 	start(s);
-	add(s, p->outer, BLOCK_LEN);
-	add(s, inner, HASH_LEN);
+	add(s, p->outer, sizeof(p->outer));
 	finish(s, out);
-	secret_wipe(inner, sizeof(inner));
 }
 
 void hmac_blake2s(struct suite *s, uint8_t out[HASH_LEN], const uint8_t *key, size_t key_len,
@@ -127,18 +123,18 @@ void kdf(struct suite *s, uint8_t *const out[], size_t n, const uint8_t chain[HA
 	 const void *input, size_t input_len)
 {
 	struct hmac_pads pads;
-	uint8_t key[HASH_LEN], block[HASH_LEN];
+	uint8_t key[HASH_LEN], block[HASH_LEN + 1]; /* an output and the number of the next */
 
+	assert(n >= 1 && n <= 3);
 	hmac_blake2s(s, key, chain, HASH_LEN, &(struct hash_part){ input, input_len }, 1);
 	make_pads(s, &pads, key, HASH_LEN);
-	for (uint8_t i = 1; i <= (uint8_t)n; i++) {
-		const struct hash_part parts[] = {
-			{ block, i == 1 ? 0 : HASH_LEN },
-			{ &i, 1 },
-		};
+	for (size_t i = 0; i < n; i++) {
+		size_t skip = i == 0 ? HASH_LEN : 0; /* the first has none before it */
 
-		hmac(s, block, &pads, parts, 2);
-		memcpy(out[i - 1], block, HASH_LEN);
+		block[HASH_LEN] = (uint8_t)(i + 1);
+		hmac(s, block, &pads, &(struct hash_part){ block + skip, sizeof(block) - skip },
+		     1);
+		memcpy(out[i], block, HASH_LEN);
 	}
 	secret_wipe(key, sizeof(key));
 	secret_wipe(block, sizeof(block));
