@@ -177,7 +177,8 @@ static void a_host_without_a_key_neither_asks_nor_answers(void)
 	CHECK(send_response(&a) == ERR_KEY);
 	a.pair.i_sees_r.is_prepared = false; /* as after every change of key */
 	CHECK(send_initiation(&a) == ERR_KEY);
-	CHECK(!a.pair.i_sees_r.is_unusable);
+	CHECK(!noise_remote_prepare(&a.pair.i_sees_r, suite, &a.pair.i));
+	CHECK(!a.pair.i_sees_r.is_unusable && !a.pair.i_sees_r.is_prepared);
 }
 
 /* The seven points the kernel's self-test uses, and every zero result of Wycheproof (W36). */
