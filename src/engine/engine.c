@@ -76,6 +76,13 @@ static void forget_handshakes(struct peer *p)
 	atomic_store(&p->needs_new_static, true);
 }
 
+static bool is_our_key(struct engine *e, const struct secret_key *key)
+{
+	const struct identity *id = atomic_load_explicit(&e->identity, memory_order_acquire);
+
+	return secret_equal(&id->noise.private_key, key, sizeof(*key));
+}
+
 void engine_set_private_key(struct engine_worker *w, uint64_t now_ns,
 			    const struct secret_key *key)
 {
@@ -87,6 +94,11 @@ void engine_set_private_key(struct engine_worker *w, uint64_t now_ns,
 	if (!id)
 		return;
 	noise_identity_init(&id->noise, w->suite, key);
+	if (is_our_key(e, &id->noise.private_key)) {
+		noise_identity_done(&id->noise);
+		free(id);
+		return;
+	}
 	cookie_checker_init(&id->checker, w->suite, id->noise.public_key);
 	self = peer_by_key(w, id->noise.public_key);
 	if (self)
