@@ -17,13 +17,13 @@ Needs: util-linux, iproute2. Written for Python 3.11, the oldest that is support
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 
 CLONE_NEWNET = 0x40000000
-SKIP = 77  # exit status that the test runner reads as "skipped"
 INSIDE = "CULVERT_INSIDE_SANDBOX"
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -36,15 +36,18 @@ def _syscall(name, *args):
 
 
 def skip(reason):
-    """End the program as skipped, saying why."""
-    print(f"1..0 # SKIP {reason}" if "--tap" in sys.argv else f"skipped: {reason}", flush=True)
-    sys.exit(SKIP)
+    """End a test program as skipped, saying why (TAP)."""
+    print(f"1..0 # SKIP {reason}", flush=True)
+    sys.exit(0)
 
 
-def sandbox():
-    """Run this program again in namespaces of its own; return only inside them."""
-    if os.environ.get(INSIDE) == str(os.getppid()) or os.environ.get(INSIDE) == "1":
-        _prepare()
+def sandbox(refuse=skip):
+    """Run this program again in namespaces of its own; return only inside them.
+
+    Where that is not possible, refuse(reason) is called and must not return.
+    """
+    if os.environ.get(INSIDE):
+        _prepare(refuse)
         return
     command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if os.geteuid() != 0:
@@ -52,13 +55,13 @@ def sandbox():
     probe = subprocess.run([*command, "mount", "-t", "tmpfs", "probe", "/run"],
                            capture_output=True, text=True)
     if probe.returncode != 0:
-        skip("no namespaces here: " + probe.stderr.strip().replace("\n", "; "))
+        refuse("no namespaces here: " + probe.stderr.strip().replace("\n", "; "))
     os.environ[INSIDE] = "1"
     script = os.path.abspath(sys.argv[0])
     os.execvp(command[0], [*command, sys.executable, script, *sys.argv[1:]])
 
 
-def _prepare():
+def _prepare(refuse):
     del os.environ[INSIDE]
     # A killed runner must not leave its processes behind when its parent dies first.
     _syscall("prctl", 1, signal.SIGKILL)
@@ -67,7 +70,7 @@ def _prepare():
     try:
         os.close(os.open("/dev/net/tun", os.O_RDWR))
     except OSError as error:
-        skip(f"/dev/net/tun: {error.strerror}")
+        refuse(f"/dev/net/tun: {error.strerror}")
 
 
 def run(*command, check=True, **options):
@@ -157,10 +160,18 @@ class Namespace:
             return self.output("cat", path).strip()
         return self.run("sh", "-c", 'printf %s "$2" >"$1"', "sh", path, str(value)).stdout
 
-    def nft(self, ruleset):
-        return self.run("nft", "-f", "-", input=ruleset)
+    def rules(self, family, hook, *rules, table="test"):
+        """A table with one chain, replacing the one of that name: rules("ip", "filter hook input", …)."""
+        body = "\n".join(rules)
+        self.run("nft", "-f", "-", input=f"table {family} {table}\ndelete table {family} {table}\n"
+                 f"table {family} {table} {{\nchain c {{\ntype {hook} priority 0\n{body}\n}}\n}}\n")
 
-    def ping(self, address, count=1, timeout=5, check=True, *words):
+    def hits(self, family, table="test"):
+        """Packets that the counters of a table's rules have seen."""
+        text = self.output("nft", "list", "table", family, table)
+        return sum(int(n) for n in re.findall(r"counter packets (\d+)", text))
+
+    def ping(self, address, count=1, timeout=5, check=True, words=()):
         return self.run("ping", "-n", "-q", "-c", count, "-i", "0.05", "-W", timeout, *words,
                         address, check=check, timeout=timeout * count + 10).returncode == 0
 

@@ -73,7 +73,9 @@ class Device:
         command = [*CONTENDERS[self.contender](), *self._extra, self.interface]
         env = {**os.environ, "LOG_LEVEL": "error", "WG_LOG_LEVEL": "error",
                "WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD": "1", **self._env}
-        output = self._log or (None if os.environ.get("CULVERT_TEST_VERBOSE") else subprocess.DEVNULL)
+        output = self._log or subprocess.DEVNULL
+        if os.environ.get("CULVERT_TEST_VERBOSE"):
+            output = None
         self.process = self.namespace.start(*command, env=env, stdout=output, stderr=output)
         netns.wait_until(self._is_ready, what=f"{self.contender} {self.interface}")
 
@@ -212,7 +214,7 @@ class Pair:
     PORT = (51821, 51822)
 
     def __init__(self, network, contenders=("culvert", "culvert"), outer=4, link_mtu=1500, mtu=1420,
-                 names=("wgl0", "wgr0"), keepalive=None, preshared=None, extra=()):
+                 names=("wgl0", "wgr0"), keepalive=None, preshared=None, extra=(), log=None):
         self.network = network
         self.ends = [network.namespace("left"), network.namespace("right")]
         self.left, self.right = self.ends
@@ -225,7 +227,7 @@ class Pair:
                 end.address("out0", f"{self.INNER[0][i]}/24", f"{self.INNER[1][i]}/64")
             return
         for i, end in enumerate(self.ends):
-            device = Device(end, names[i], contenders[i], extra=extra)
+            device = Device(end, names[i], contenders[i], extra=extra, log=log)
             device.configure(listen_port=self.PORT[i])
             self.devices.append(device)
         for i in (0, 1):

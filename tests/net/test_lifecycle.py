@@ -1,0 +1,280 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The life of the tunnel process: start, ready, restart, keys changed under load, end."""
+
+import ctypes
+import fcntl
+import json
+import os
+import platform
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+import netns
+import suite
+import tunnel
+
+
+class Restarts(suite.NetTest):
+    def setUp(self):
+        super().setUp()
+        self.tunnel = self.pair()
+        self.connected(self.tunnel)
+
+    def restart(self, i, how):
+        pair = self.tunnel
+        pair.devices[i].restart(how)
+        pair.devices[i].configure(listen_port=pair.PORT[i])
+        pair.join(i)
+        pair.devices[i].up(*(f"{pair.INNER[family][i]}/{(24, 64)[family]}" for family in (0, 1)))
+
+    def test_either_end_may_be_killed_and_started_again(self):
+        pair = self.tunnel
+        for i in (0, 1) * suite.scaled(2, 20):
+            self.restart(i, signal.SIGKILL)
+            self.assertTrue(self.pings(pair.ends[i], pair.INNER[0][1 - i]), "the new process connects at once")
+            self.assertTrue(self.pings(pair.ends[1 - i], pair.INNER[1][i]), "the other end follows")
+
+    def test_the_other_end_notices_a_restart_by_itself(self):
+        pair = self.tunnel
+        self.restart(1, signal.SIGTERM)
+        # Data without an answer for 15 s, and a new handshake begins (W4).
+        start = time.monotonic()
+        self.soon(lambda: self.pings(pair.left, pair.INNER[0][1]), "a new handshake", 20)
+        self.assertGreater(time.monotonic() - start, 9)
+
+    def test_stopping_leaves_neither_interface_nor_socket(self):
+        for how in (signal.SIGTERM, signal.SIGINT):
+            device = self.device(self.tunnel.left, f"gone{int(how)}")
+            device.stop(how)
+            self.assertFalse(os.path.exists(device.socket_path))
+            self.assertNotIn(device.interface, self.tunnel.left.output("ip", "-o", "link"))
+
+    def test_link_down_closes_the_port_and_up_opens_it_again(self):
+        pair = self.tunnel
+        port = f":{pair.PORT[0]:04X} "
+        bound = lambda: port in pair.left.output("cat", "/proc/net/udp")
+        self.assertTrue(bound())
+        pair.left.ip("link", "set", pair.devices[0].interface, "down")
+        self.soon(lambda: not bound(), "the socket closes")
+        pair.left.ip("link", "set", pair.devices[0].interface, "up")
+        self.soon(bound, "the socket is back")
+        self.soon(lambda: self.pings(pair.left, pair.INNER[0][1]), "traffic is back", 8)
+
+
+class KeysUnderLoad(suite.NetTest):
+    def setUp(self):
+        super().setUp()
+        self.tunnel = self.pair()
+        self.connected(self.tunnel)
+        self.tunnel.right.start("iperf3", "-s", "-p", 5201, stdout=subprocess.DEVNULL)
+        time.sleep(0.3)
+        seconds = 9  # one lost initiation is repeated after 5 s
+        self.load = self.tunnel.left.start("iperf3", "-J", "-c", "10.9.0.2", "-p", 5201, "-t", seconds,
+                                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        time.sleep(1)
+
+    def last_second(self):
+        """Bits per second at the end of the load, which must have ended well."""
+        result = json.loads(self.load.communicate(timeout=30)[0])
+        self.assertNotIn("error", result)
+        return result["intervals"][-1]["sum"]["bits_per_second"]
+
+    def handshake_of(self, i):
+        device = self.tunnel.devices[i]
+        peer = next(iter(device.get()[1].values()))
+        return peer["last_handshake_time_sec"], peer["last_handshake_time_nsec"]
+
+    def test_a_new_private_key_on_a_loaded_interface(self):
+        left, right = self.tunnel.devices
+        old, (left.private, left.public) = left.public, tunnel.keypair()
+        left.wg("set", left.interface, "private-key", "/dev/stdin", input=left.private)
+        right.remove_peer(old)
+        self.tunnel.join(1)
+        self.assertGreater(self.last_second(), 1e6, "traffic came back")
+        self.assertEqual(left.wg("show", left.interface, "public-key").stdout.strip(), left.public)
+
+    def test_the_same_private_key_again_changes_nothing(self):
+        left, before = self.tunnel.devices[0], self.handshake_of(0)
+        left.wg("set", left.interface, "private-key", "/dev/stdin", input=left.private)
+        self.assertTrue(self.pings(self.tunnel.left, "10.9.0.2"))
+        self.assertEqual(self.handshake_of(0), before)
+
+    def test_a_new_preshared_key_waits_for_the_next_handshake(self):
+        """W8: the live keys stay, the next handshake uses it."""
+        left, right = self.tunnel.devices
+        before, psk = self.handshake_of(0), tunnel.keypair()[0]
+        for here, there in ((left, right), (right, left)):
+            here.wg("set", here.interface, "peer", there.public, "preshared-key", "/dev/stdin", input=psk)
+        self.assertGreater(self.last_second(), 1e6, "the live keys stay")
+        self.assertEqual(self.handshake_of(0), before)
+        self.fresh_handshake(True)
+        wrong = tunnel.keypair()[0]
+        left.wg("set", left.interface, "peer", right.public, "preshared-key", "/dev/stdin", input=wrong)
+        self.fresh_handshake(False)
+
+    def fresh_handshake(self, works):
+        for device in self.tunnel.devices:
+            device.namespace.ip("link", "set", device.interface, "down")
+        for device in self.tunnel.devices:
+            device.namespace.ip("link", "set", device.interface, "up")
+        self.assertEqual(self.pings(self.tunnel.left, "10.9.0.2", timeout=2), works)
+
+
+class Contract(suite.NetTest):
+    """What wg-quick and scripts rely on."""
+
+    def setUp(self):
+        super().setUp()
+        self.host = self.net.namespace("host")
+        self.words = [w for w in tunnel.CONTENDERS["culvert"]() if w not in ("-f", "--foreground")]
+
+    def alive(self, device):
+        return device.process.poll() is None
+
+    def has_link(self, name):
+        return self.host.run("ip", "link", "show", name, check=False).returncode == 0
+
+    def test_deleting_the_socket_ends_the_process(self):
+        device = self.device(self.host, "del0")
+        os.unlink(device.socket_path)
+        self.soon(lambda: not self.alive(device), "the process ends")
+        self.assertFalse(self.has_link("del0"))
+
+    def test_deleting_the_interface_ends_the_process(self):
+        device = self.device(self.host, "del1")
+        self.host.ip("link", "del", "del1")
+        self.soon(lambda: not self.alive(device), "the process ends")
+        self.assertFalse(os.path.exists(device.socket_path))
+
+    def test_a_stale_socket_is_replaced(self):
+        os.makedirs(tunnel.SOCKETS, exist_ok=True)
+        with socket.socket(socket.AF_UNIX) as s:
+            s.bind(f"{tunnel.SOCKETS}/stale0.sock")
+        device = self.device(self.host, "stale0")
+        self.assertTrue(self.alive(device))
+        self.assertIn("errno=0", device.exchange(b"get=1\n\n").decode())
+
+    def test_a_live_socket_is_refused(self):
+        first = self.device(self.host, "live0")
+        first.configure(listen_port=5010)
+        elsewhere = self.net.namespace("elsewhere")
+        second = elsewhere.run(*self.words, "-f", "live0", check=False, timeout=10)
+        self.assertNotEqual(second.returncode, 0)
+        self.assertEqual(first.get()[0]["listen_port"], "5010", "the first one is unharmed")
+        self.assertNotIn("live0", elsewhere.output("ip", "-o", "link"))
+
+    def test_the_socket_is_for_its_owner_alone(self):
+        device = self.device(self.host, "mode0")
+        self.assertEqual(os.stat(device.socket_path).st_mode & 0o077, 0)
+        self.assertEqual(os.stat(tunnel.SOCKETS).st_mode & 0o777, 0o755)
+
+    def test_the_parent_returns_when_interface_and_socket_exist(self):
+        """W40, many times, because it would be a race."""
+        for number in range(suite.scaled(10, 200)):
+            name = f"d{number}"
+            self.host.run(*self.words, name, timeout=10)
+            self.assertTrue(self.has_link(name))
+            with socket.socket(socket.AF_UNIX) as s:
+                s.connect(f"{tunnel.SOCKETS}/{name}.sock")
+            os.unlink(f"{tunnel.SOCKETS}/{name}.sock")
+        self.soon(lambda: not self.has_link(name), "the last daemon ends")
+
+    def test_a_parent_that_fails_says_so(self):
+        done = self.host.run(*self.words, "a-name-that-is-much-too-long", check=False, timeout=10)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertTrue(done.stdout + done.stderr, "a sentence about it")
+
+    def test_the_environment_keeps_it_in_the_foreground(self):
+        process = self.host.start(*self.words, "env0", stdout=self.log, stderr=self.log,
+                                  env={**os.environ, "WG_PROCESS_FOREGROUND": "1"})
+        self.soon(lambda: os.path.exists(f"{tunnel.SOCKETS}/env0.sock"), "the socket")
+        self.assertIsNone(process.poll())
+
+    def test_takes_a_tun_and_a_listening_socket_from_its_parent(self):
+        with self.host:
+            tun = os.open("/dev/net/tun", os.O_RDWR)
+            IFF_TUN, IFF_NO_PI, IFF_VNET_HDR, IFF_MULTI_QUEUE, TUNSETIFF = 1, 0x1000, 0x4000, 0x100, 0x400454ca
+            flags = IFF_TUN | IFF_NO_PI
+            if "culvert" in self.words[0]:
+                flags |= IFF_VNET_HDR | IFF_MULTI_QUEUE
+            fcntl.ioctl(tun, TUNSETIFF, struct.pack("16sH22x", b"fd0", flags))
+        os.makedirs(tunnel.SOCKETS, exist_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        path = f"{tunnel.SOCKETS}/fd0.sock"
+        listener.bind(path)
+        listener.listen(8)
+        process = self.host.start(*self.words, "-f", "fd0", pass_fds=(tun, listener.fileno()),
+                                  stdout=self.log, stderr=self.log,
+                                  env={**os.environ, "WG_TUN_FD": str(tun), "WG_UAPI_FD": str(listener.fileno())})
+        os.close(tun)
+        listener.close()
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(10)
+            s.connect(path)
+            s.sendall(b"get=1\n\n")
+            self.assertIn(b"errno=0\n\n", s.recv(65536))
+        self.assertTrue(self.has_link("fd0"))
+        self.assertIsNone(process.poll())
+
+    def test_says_its_version(self):
+        self.assertEqual(self.host.run(*self.words, "--version", check=False).returncode, 0)
+
+
+def without_ipv6_sockets():
+    """In a child before exec: socket(AF_INET6, …) answers EAFNOSUPPORT from now on."""
+    number, arch = {"x86_64": (41, 0xC000003E), "aarch64": (198, 0xC00000B7)}[platform.machine()]
+    program = b"".join(struct.pack("HBBI", *step) for step in (
+        (0x20, 0, 0, 4), (0x15, 0, 5, arch),         # load architecture, another: allow
+        (0x20, 0, 0, 0), (0x15, 0, 3, number),       # load system call, not socket: allow
+        (0x20, 0, 0, 16), (0x15, 0, 1, socket.AF_INET6),
+        (0x06, 0, 0, 0x00050000 | 97),               # ERRNO, EAFNOSUPPORT
+        (0x06, 0, 0, 0x7FFF0000)))                   # ALLOW
+    buffer = ctypes.create_string_buffer(program, len(program))
+    fprog = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.c_char_p(fprog), 0, 0):
+        os._exit(99)
+
+
+class OddHosts(suite.NetTest):
+    def test_starts_where_the_kernel_has_no_ipv6(self):
+        """W19."""
+        wrapper = ["/usr/bin/python3", __file__, "--without-ipv6"]
+        ours = tunnel.CONTENDERS["culvert"]
+        tunnel.CONTENDERS["v4only"] = lambda: [*wrapper, *ours()]
+        pair = self.pair(contenders=("v4only", "culvert"))
+        self.connected(pair)
+
+    def test_works_where_ipv6_is_switched_off(self):
+        namespace = self.net.namespace("plain")
+        namespace.sysctl("net.ipv6.conf.all.disable_ipv6", 1)
+        device = self.device(namespace, "plain0")
+        device.configure(listen_port=5005)
+        device.namespace.ip("link", "set", "plain0", "up")
+        self.soon(lambda: f":{5005:04X} " in namespace.output("cat", "/proc/net/udp"), "the IPv4 socket")
+
+    def test_a_stopped_and_continued_process_goes_on(self):
+        """W17: every blocking call is interrupted, under traffic and idle."""
+        pair = self.pair()
+        self.connected(pair)
+        pair.right.start("iperf3", "-s", "-p", 5201, stdout=subprocess.DEVNULL)
+        time.sleep(0.3)
+        load = pair.left.start("iperf3", "-c", "10.9.0.2", "-p", 5201, "-t", 3, "--bidir", stdout=subprocess.DEVNULL)
+        for _ in range(suite.scaled(300, 10000)):
+            for device in pair.devices:
+                device.process.send_signal(signal.SIGSTOP)
+                device.process.send_signal(signal.SIGCONT)
+            time.sleep(0.005)
+        self.assertEqual(load.wait(20), 0)
+        self.assertTrue(all(device.process.poll() is None for device in pair.devices))
+        self.assertTrue(self.pings(pair.left, "10.9.0.2"))
+
+
+if __name__ == "__main__" and "--without-ipv6" in os.sys.argv:
+    without_ipv6_sockets()
+    os.execvp(os.sys.argv[2], os.sys.argv[2:])
+suite.main()

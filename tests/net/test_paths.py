@@ -1,0 +1,115 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Packets get through: address families, sizes, loss.
+
+    [left] out0 ──── [right] out0        (test_passes_..., test_carries_..., test_survives_...)
+    [left] out0 ──── [middle] ──── [right] out0        where the middle link is narrower
+"""
+
+import suite
+import tunnel
+
+MEGABYTE = 1 << 20
+
+
+class Families(suite.NetTest):
+    def both_families(self, outer):
+        pair = self.pair(outer=outer)
+        self.connected(pair)
+        size = suite.scaled(8, 256) * MEGABYTE
+        for family in (0, 1):
+            self.assertTrue(self.pings(pair.left, pair.INNER[family][1]))
+            self.assertTrue(self.pings(pair.right, pair.INNER[family][0]))
+            self.moved(pair.left, pair.right, pair.INNER[family][1], size)
+            self.moved(pair.right, pair.left, pair.INNER[family][0], size)
+
+    def test_passes_ipv4_and_ipv6_over_ipv4(self):
+        self.both_families(4)
+
+    def test_passes_ipv4_and_ipv6_over_ipv6(self):
+        self.both_families(6)
+
+    def test_either_end_may_speak_first(self):
+        pair = self.pair()
+        self.soon(lambda: self.pings(pair.right, pair.INNER[1][0]), "the right end connects")
+
+    def test_a_preshared_key_on_both_ends_lets_traffic_pass(self):
+        self.connected(self.pair(preshared=tunnel.keypair()[0]))
+
+
+class Sizes(suite.NetTest):
+    def test_carries_every_packet_size_up_to_the_mtu_from_1280_to_8920(self):
+        pair = self.pair(link_mtu=9000, mtu=1280)
+        self.connected(pair)
+        for mtu in (1280, 1281, 1420, 1500, 2999, 8920):
+            for device in pair.devices:
+                device.namespace.ip("link", "set", device.interface, "mtu", mtu)
+            for size in (0, 1, mtu - 48 - 1, mtu - 48):
+                self.assertTrue(self.pings(pair.left, pair.INNER[1][1], words=("-s", size)),
+                                f"IPv6 payload {size}, MTU {mtu}")
+            self.assertTrue(self.pings(pair.left, pair.INNER[0][1], words=("-M", "do", "-s", mtu - 28)))
+            self.moved(pair.left, pair.right, pair.INNER[0][1], 2 * MEGABYTE)
+
+    def test_fragments_what_is_larger_than_the_link(self):
+        pair = self.pair(link_mtu=1280, mtu=1420)
+        self.connected(pair)
+        self.moved(pair.left, pair.right, pair.INNER[0][1], 2 * MEGABYTE)
+
+    def test_fragments_over_ipv6_too(self):
+        pair = self.pair(outer=6, link_mtu=1280, mtu=1420)
+        self.connected(pair)
+        self.moved(pair.left, pair.right, pair.INNER[0][1], 2 * MEGABYTE)
+
+    def test_bulk_passes_a_narrower_path_that_says_nothing(self):
+        """W42: DF set on the outer packet would make a black hole of it."""
+        for narrow in (1280, 1400, 1500):
+            with self.subTest(path=narrow):
+                self.bulk_through(narrow)
+
+    def bulk_through(self, narrow):
+        net = self.net
+        left, middle, right = (net.namespace(n) for n in ("left", "middle", "right"))
+        net.link(left, "out0", middle, "a0", addresses=("192.0.2.1/24", "192.0.2.254/24"))
+        net.link(middle, "b0", right, "out0", mtu=narrow,
+                 addresses=("198.51.100.254/24", "198.51.100.1/24"))
+        # The far end does not know how narrow it is: only the middle does.
+        right.ip("link", "set", "out0", "mtu", 1500)
+        middle.sysctl("net.ipv4.ip_forward", 1)
+        middle.rules("ip", "filter hook output", "icmp type destination-unreachable drop")
+        left.ip("route", "add", "198.51.100.0/24", "via", "192.0.2.254")
+        right.ip("route", "add", "192.0.2.0/24", "via", "198.51.100.254")
+        ends = [self.device(left, f"na{narrow}"), self.device(right, f"nb{narrow}")]
+        for here, there, address, peer, endpoint in (
+                (0, 1, "10.9.0.1/24", "10.9.0.2/32", "198.51.100.1:5001"),
+                (1, 0, "10.9.0.2/24", "10.9.0.1/32", "192.0.2.1:5000")):
+            ends[here].configure(listen_port=5000 + here)
+            ends[here].add_peer(ends[there].public, [peer], endpoint)
+            ends[here].up(address)
+        self.soon(lambda: self.pings(left, "10.9.0.2"), "ping over the narrow path", 10)
+        self.moved(left, right, "10.9.0.2", 4 * MEGABYTE, timeout=15)
+
+
+def lose(namespace, percent):
+    # Each datagram is lost by itself, not with the whole train it was sent in.
+    namespace.run("ethtool", "-K", "out0", "tx-udp-segmentation", "off", "gso", "off", "gro", "off")
+    namespace.rules("inet", "filter hook input", f'iifname "out0" numgen random mod 100 < {percent} counter drop')
+
+
+class Loss(suite.NetTest):
+    def test_a_transfer_survives_random_loss_in_both_directions(self):
+        pair = self.pair()
+        self.connected(pair)
+        for end in pair.ends:
+            lose(end, 2)
+        self.moved(pair.left, pair.right, pair.INNER[0][1], suite.scaled(4, 64) * MEGABYTE, timeout=120)
+        self.moved(pair.right, pair.left, pair.INNER[1][0], suite.scaled(4, 64) * MEGABYTE, timeout=120)
+        self.assertGreater(min(end.hits("inet") for end in pair.ends), 10, "nothing was lost: no test")
+
+    def test_a_handshake_gets_through_although_most_packets_are_lost(self):
+        pair = self.pair()
+        for end in pair.ends:
+            lose(end, 30)
+        self.connected(pair, timeout=60)
+
+
+suite.main()
