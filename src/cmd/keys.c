@@ -103,21 +103,24 @@ static int generate_preshared(bool json)
 	return EXIT_DONE;
 }
 
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* The key on standard input, with white space around it. 0 or an error code. */
 static int read_private_key(struct secret_key *ret)
 {
 	struct text in = { 0 };
 	int err = input_read(NULL, INPUT_MAX, &in);
+	size_t from = 0, to = in.len;
 
-	if (!err) {
-		const char *start = in.data ? in.data : "";
-
-		start += strspn(start, " \t\r\n");
-		err = key_from_base64(start, strcspn(start, " \t\r\n"), ret->b);
-		start += strcspn(start, " \t\r\n");
-		if (!err && start[strspn(start, " \t\r\n")] != '\0')
-			err = ERR_FORMAT; /* something follows the key */
-	}
+	while (from < to && is_space(in.data[from]))
+		from++;
+	while (to > from && is_space(in.data[to - 1]))
+		to--;
+	if (!err)
+		err = key_from_base64(in.data ? in.data + from : "", to - from, ret->b);
 	text_done(&in);
 	return err;
 }

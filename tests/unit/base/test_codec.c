@@ -104,11 +104,11 @@ static void writes_every_character_of_each_alphabet(void)
 /* The private key of Alice, RFC 7748 section 6.1, in the form `wg pubkey` reads. */
 static void reads_and_writes_keys_in_both_forms(void)
 {
-	static const char hex[] = "77076d0a7318a57d3c16c17251b26645df4c2f92ebc099"
-				  "2ac177fba51db92c2a";
+	static const char hex[] =
+		"77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a";
 	static const char upper[] =
-		"77076D0A7318A57D3C16C17251B26645DF4C2F92EBC0992AC177FBA51DB92C2A";
-	static const char base64[] = "dwdtCnMYpX08FsFyUbJmRd9ML5LrwJkqwXf7pR25LCo=";
+		"77076D0A7318A57D3C16C17251B26645DF4C2F87EBC0992AB177FBA51DB92C2A";
+	static const char base64[] = "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=";
 	uint8_t key[32], again[32];
 	char out[KEY_HEX_LEN + 1];
 

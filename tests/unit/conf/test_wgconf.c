@@ -9,7 +9,7 @@
 #include "conf/wgconf.h"
 
 /* The keys of Alice and Bob, RFC 7748 section 6.1. */
-#define ALICE "dwdtCnMYpX08FsFyUbJmRd9ML5LrwJkqwXf7pR25LCo="
+#define ALICE "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo="
 #define BOB   "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08="
 
 static int parse(const char *text, struct wgconf *c, struct diag *d)

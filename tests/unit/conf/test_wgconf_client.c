@@ -8,7 +8,7 @@
 #include "base/codec.h"
 #include "conf/wgconf.h"
 
-#define ALICE "dwdtCnMYpX08FsFyUbJmRd9ML5LrwJkqwXf7pR25LCo="
+#define ALICE "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo="
 #define BOB   "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08="
 
 static const char *const dns[] = { "10.0.1.1", "fd42:4242:1::1" };

@@ -1,0 +1,374 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The commands that need no tunnel, from outside: output, exit codes, and what the programs that
+people had before say about the same input.
+
+    test_cmd.py CULVERT
+"""
+import base64, json, os, pathlib, random, shutil, stat, subprocess, sys, tempfile
+
+CULVERT = os.path.abspath(sys.argv[1])
+WORK = pathlib.Path(tempfile.mkdtemp(prefix="culvert-cmd-"))
+ALICE = "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo="  # RFC 7748 section 6.1
+ALICE_PUBLIC = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="
+BOB_PUBLIC = "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08="
+
+LAPTOP = f"""\
+# the laptop
+[Interface]
+PrivateKey = {ALICE}
+Address = 10.0.0.2/24, fd00::2/64
+DNS = 10.0.0.1
+PostUp = logger "up; $(hostname)"
+Jc = 4
+Colour = \u00fcber
+
+[Peer]
+# friendly_name = the gateway
+PublicKey = {BOB_PUBLIC}
+PresharedKey = {ALICE}
+AllowedIPs = 0.0.0.0/0, ::/0
+Endpoint = vpn.example.com:51820
+PersistentKeepalive = 25
+"""
+
+
+class Skip(Exception):
+    pass
+
+
+def run(*args, stdin=b"", program=None, **kwargs):
+    if isinstance(stdin, str):
+        stdin = stdin.encode()
+    return subprocess.run([program or CULVERT, *args], input=stdin, capture_output=True, timeout=120, **kwargs)
+
+
+def need(program):
+    if not shutil.which(program):
+        raise Skip(f"{program} is not installed")
+
+
+def write(name, text):
+    path = WORK / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    path.chmod(0o600)
+    return str(path)
+
+
+def refused(result, code, *words):
+    text = result.stderr.decode()
+    assert result.returncode == code, (result.returncode, text)
+    for word in words:
+        assert word in text, text
+
+
+# --- culvert ---
+
+def lists_its_commands_and_their_exit_codes():
+    for args in (["--help"], ["-h"], ["help"]):
+        result = run(*args)
+        assert result.returncode == 0 and not result.stderr
+        for word in (b"device", b"keys", b"conf", b"qr", b"Exit codes"):
+            assert word in result.stdout
+
+
+def says_its_version():
+    result = run("--version")
+    assert result.returncode == 0 and result.stdout.startswith(b"culvert ") and result.stdout.count(b"\n") == 1
+
+
+def guesses_the_command_that_was_meant():
+    refused(run("kyes"), 2, "no command 'kyes'", "did you mean 'keys'")
+    refused(run("frobnicate"), 2, "no command 'frobnicate'")
+    assert "did you mean" not in run("frobnicate").stderr.decode()
+    refused(run("x" * 5000), 2, "no command")
+    refused(run(), 2, "Usage")
+
+
+def is_the_device_command_under_three_names():
+    for name in ("culvert-device", "wireguard-go", "amneziawg-go"):
+        link = WORK / name
+        link.symlink_to(CULVERT)
+        result = run("--help", program=str(link))
+        assert result.returncode == 0 and b"device" in result.stdout.lower(), (name, result)
+
+
+def fails_when_its_output_cannot_be_written():
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run([CULVERT, "keys", "gen"], stdout=full, stderr=subprocess.PIPE)
+    assert result.returncode == 1 and b"No space left" in result.stderr
+
+
+def every_command_answers_help():
+    for command in ("keys", "conf", "qr"):
+        result = run(command, "--help")
+        assert result.returncode == 0 and result.stdout.startswith(b"Usage: culvert " + command.encode())
+
+
+def refuses_wrong_command_lines():
+    for args in (["keys"], ["keys", "make"], ["keys", "gen", "x"], ["keys", "--nope"], ["conf"], ["conf", "eat"],
+                 ["conf", "check", "a", "b"], ["qr", "--format", "gif"], ["qr", "a", "b"], ["qr", "--nope"]):
+        result = run(*args)
+        assert result.returncode == 2 and result.stderr.startswith(b"culvert " + args[0].encode() + b": "), args
+        assert not result.stdout
+
+
+# --- keys ---
+
+def makes_clamped_private_keys_that_differ():
+    keys = {run("keys", "gen").stdout for _ in range(8)}
+    assert len(keys) == 8
+    for line in keys:
+        octets = base64.b64decode(line.strip(), validate=True)
+        assert len(line) == 45 and len(octets) == 32
+        assert octets[0] & 7 == 0 and octets[31] & 0xC0 == 0x40
+
+
+def makes_preshared_keys_that_differ():
+    keys = {run("keys", "psk").stdout for _ in range(8)}
+    assert len(keys) == 8 and all(len(base64.b64decode(k)) == 32 for k in keys)
+
+
+def computes_the_public_key_of_rfc_7748():
+    assert run("keys", "pub", stdin=ALICE).stdout.decode() == ALICE_PUBLIC + "\n"
+    assert run("keys", "pub", stdin=f"  {ALICE}\r\n\n").stdout.decode() == ALICE_PUBLIC + "\n"
+
+
+def computes_the_same_public_keys_as_wg():
+    need("wg")
+    for _ in range(8):
+        key = base64.b64encode(random.randbytes(32))  # not clamped
+        assert run("keys", "pub", stdin=key).stdout == run("pubkey", stdin=key, program="wg").stdout
+
+
+def refuses_input_that_is_not_one_key():
+    for text in ("", "\n", ALICE[:-1], ALICE + "x", ALICE + " " + ALICE, ALICE[:-2] + "p=", "x" * 44, ALICE + "\n" * 1000,
+                 ALICE + "\0"):
+        result = run("keys", "pub", stdin=text)
+        refused(result, 3, "not one key")
+        assert not result.stdout and ALICE[:20].encode() not in result.stderr
+
+
+def writes_keys_as_json():
+    pair = json.loads(run("keys", "gen", "--json").stdout)
+    assert set(pair) == {"private_key", "public_key"}
+    assert json.loads(run("keys", "pub", "--json", stdin=pair["private_key"]).stdout) == \
+        {"public_key": pair["public_key"]}
+    assert set(json.loads(run("keys", "psk", "--json").stdout)) == {"preshared_key"}
+
+
+def warns_when_others_may_read_the_key():
+    for mode, warned in ((0o644, True), (0o600, False)):
+        with open(WORK / "key", "wb") as out:
+            os.fchmod(out.fileno(), mode)
+            result = subprocess.run([CULVERT, "keys", "gen"], stdout=out, stderr=subprocess.PIPE)
+        assert result.returncode == 0 and (b"warning" in result.stderr) == warned
+
+
+# --- conf ---
+
+def says_nothing_about_a_good_file():
+    good = LAPTOP.replace("Colour", "# Colour")
+    for result in (run("conf", "check", write("laptop.conf", good)), run("conf", "check", stdin=good),
+                   run("conf", "check", "-", stdin=good)):
+        assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+
+
+def warns_of_keys_nobody_knows():
+    path = write("typo.conf", LAPTOP.replace("AllowedIPs", "AllowedIP"))
+    result = run("conf", "check", path)
+    assert result.returncode == 0 and not result.stdout
+    assert f"{path}:8: warning: unknown key Colour\n" in result.stderr.decode()
+    assert f"{path}:14: warning: unknown key AllowedIP; did you mean AllowedIPs?\n" in result.stderr.decode()
+    answer = json.loads(run("conf", "check", "--json", path).stdout)
+    assert answer["valid"] is True and [w["line"] for w in answer["warnings"]] == [8, 14]
+
+
+def names_line_key_and_reason_of_a_bad_file():
+    path = write("bad.conf", LAPTOP.replace("::/0", "::/129"))
+    result = run("conf", "check", path)
+    refused(result, 3, f"culvert conf: {path}:14: AllowedIPs: '::/129' is not a prefix")
+    answer = run("conf", "check", "--json", path)
+    assert answer.returncode == 3
+    assert json.loads(answer.stdout) == {"valid": False, "line": 14,
+                                         "reason": json.loads(answer.stdout)["reason"]}
+    for verb in ("strip", "show"):
+        result = run("conf", verb, path)
+        refused(result, 3, ":14: AllowedIPs")
+        assert not result.stdout
+
+
+def reports_files_it_cannot_read():
+    refused(run("conf", "check", str(WORK / "none.conf")), 1, "No such file")
+    refused(run("conf", "check", str(WORK)), 1, "directory")
+
+
+def hides_every_secret_in_show():
+    text = LAPTOP + f"PresharedKy = {ALICE}\n# PrivateKey = {ALICE}\nOld = {base64.b64decode(ALICE).hex()}\n"
+    for args in (["show"], ["show", "--json"]):
+        result = run("conf", *args, stdin=text)
+        assert result.returncode == 0, result
+        assert ALICE.encode() not in result.stdout and base64.b64decode(ALICE).hex().encode() not in result.stdout
+        assert ALICE_PUBLIC.encode() in result.stdout and b"PresharedKy" in result.stdout
+
+
+def shows_a_file_to_a_person():
+    assert run("conf", "show", stdin=LAPTOP).stdout.decode() == f"""\
+interface
+  public key: {ALICE_PUBLIC}
+  private key: (hidden)
+  addresses: 10.0.0.2/24, fd00::2/64
+  dns: 10.0.0.1
+  PostUp: logger "up; $(hostname)"
+  Jc: 4
+  Colour: \u00fcber
+
+peer: {BOB_PUBLIC}
+  name: the gateway
+  preshared key: (hidden)
+  endpoint: vpn.example.com:51820
+  allowed ips: 0.0.0.0/0, ::/0
+  persistent keepalive: every 25 seconds
+"""
+
+
+def shows_a_file_to_a_script():
+    assert json.loads(run("conf", "show", "--json", stdin=LAPTOP).stdout) == {
+        "interface": {
+            "public_key": ALICE_PUBLIC, "has_private_key": True, "addresses": ["10.0.0.2/24", "fd00::2/64"],
+            "dns": ["10.0.0.1"], "save_config": False,
+            "other": [{"key": "PostUp", "value": 'logger "up; $(hostname)"'}, {"key": "Jc", "value": "4"},
+                      {"key": "Colour", "value": "\u00fcber"}]},
+        "peers": [{
+            "public_key": BOB_PUBLIC, "name": "the gateway", "has_preshared_key": True,
+            "endpoint_host": "vpn.example.com", "endpoint_port": 51820, "allowed_ips": ["0.0.0.0/0", "::/0"],
+            "persistent_keepalive": 25, "other": []}]}
+
+
+def keeps_control_characters_off_the_terminal():
+    text = b"[Interface]\nPostUp = a\x1b[2Jb\x01c\n"
+    assert b"PostUp: a?[2Jb?c\n" in run("conf", "show", stdin=text).stdout
+    value = json.loads(run("conf", "show", "--json", stdin=text).stdout)["interface"]["other"][0]["value"]
+    assert value == "a\x1b[2Jb\x01c"
+
+
+def writes_json_even_of_octets_that_are_no_text():
+    for octets in (b"\xff", b"\xc3", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82", b"\xf0\x80\x80\x80",
+                   "\u20ac".encode(), "\U0001f600".encode(), b'"\\\x7f'):
+        text = b"[Interface]\nPostUp = x" + octets + b"y\n"
+        value = json.loads(run("conf", "show", "--json", stdin=text).stdout)["interface"]["other"][0]["value"]
+        wanted = octets.decode(errors="replace")
+        assert value[0] == "x" and value[-1] == "y"
+        assert value[1:-1] == wanted or set(value[1:-1]) == {"\ufffd"} and "\ufffd" in wanted, (octets, value)
+
+
+def random_conf(rng):
+    """Lines that wg-quick and we must agree about, with the white space people leave behind."""
+    names = ["PrivateKey", "Address", "DNS", "MTU", "Table", "PreUp", "PostDown", "ListenPort", "SaveConfig", "Odd"]
+    values = {"PrivateKey": ALICE, "Address": "10.0.0.1/8,fd00::1", "DNS": "1.1.1.1, x.example", "MTU": "1420",
+              "Table": "auto", "PreUp": "echo $HOME `id` = \\t \\", "PostDown": "a;b", "ListenPort": "7",
+              "SaveConfig": "true", "Odd": "1 # no"}
+    space = lambda: rng.choice(["", "", " ", "\t", "  ", " \t "])
+    text = space() + rng.choice(["[Interface]", "[interface]", "[INTERFACE] # main"]) + space()
+    for _ in range(rng.randrange(12)):
+        name = rng.choice(names)
+        line = space() + rng.choice([name, name.lower(), name.upper()]) + space() + "=" + space() + values[name]
+        text += rng.choice(["\n", "\n", "\r\n"]) + rng.choice([line, line, line + " # c", "# " + line, "", space()])
+    text += "\n" + space() + "[Peer]" + space() + "\n" + f"PublicKey={BOB_PUBLIC}" + space()
+    return text + rng.choice(["", "\n", "\n\n", "\n  ", "\nAllowedIPs=::/0", "\r\n", "\n#"])
+
+
+def strips_what_wg_quick_strips():
+    need("wg-quick")
+    if os.geteuid() != 0:
+        raise Skip("wg-quick strip wants root")
+    seed = int(os.environ.get("CULVERT_SEED", "1"))
+    print(f"# seed {seed}")
+    rng = random.Random(seed)
+    for text in [LAPTOP, "", "\n", "# x", "[Interface]\nTable = off"] + [random_conf(rng) for _ in range(40)]:
+        path = write("strip.conf", text)
+        theirs = run("strip", path, program="wg-quick", env={**os.environ, "LC_ALL": "C.UTF-8"})
+        ours = run("conf", "strip", path)
+        assert theirs.returncode == ours.returncode == 0, (text, theirs.stderr, ours.stderr)
+        assert ours.stdout == theirs.stdout, (text, ours.stdout, theirs.stdout)
+
+
+# --- qr ---
+
+def decode(png):
+    need("zbarimg")
+    result = run("-q", "--raw", "-Sbinary", png, program="zbarimg")
+    return result.stdout
+
+
+def makes_codes_that_another_program_reads():
+    path = write("laptop.conf", LAPTOP)
+    for size in (1, 17, 300, 1273, 1274, 2331, 2332, 2953):
+        text = (LAPTOP * 10).encode()[:size]
+        png = str(WORK / f"{size}.png")
+        result = run("qr", "-o", png, stdin=text)
+        assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+        assert decode(png) == text, size
+    result = run("qr", "--format", "png", path)
+    write("stdout.png", result.stdout)
+    assert result.returncode == 0 and decode(str(WORK / "stdout.png")) == LAPTOP.encode()
+
+
+def chooses_the_picture_by_the_name_of_the_file():
+    starts = {"a.svg": b"<?xml", "a.png": b"\x89PNG", "a.txt": b"\033[40;37;1m", "svg": b"\033[40;37;1m"}
+    for name, start in starts.items():
+        assert run("qr", "-o", str(WORK / name), stdin="x").returncode == 0
+        assert (WORK / name).read_bytes().startswith(start)
+    assert run("qr", "-f", "svg", "-o", str(WORK / "b.png"), stdin="x").returncode == 0
+    assert (WORK / "b.png").read_bytes().startswith(b"<?xml")
+
+
+def keeps_the_picture_to_its_owner():
+    path = WORK / "mine.png"
+    path.write_bytes(b"old")
+    path.chmod(0o644)
+    assert run("qr", "-o", str(path), stdin="x").returncode == 0
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not [p for p in WORK.iterdir() if p.name.startswith(("mine", ".mine")) and p != path]
+
+
+def writes_into_a_device_and_never_replaces_it():
+    assert run("qr", "-o", "/dev/null", stdin="x").returncode == 0
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    assert run("qr", "-o", "-", stdin="x").stdout.startswith(b"\033[40;37;1m")
+
+
+def refuses_text_that_no_code_can_hold():
+    refused(run("qr", stdin="x" * 2954), 3, "2953", "2954")
+    refused(run("qr", stdin="x" * (2 << 20)), 3, "2953")
+    refused(run("qr", stdin=""), 3, "no text")
+    refused(run("qr", str(WORK / "none")), 1, "No such file")
+    refused(run("qr", "-o", str(WORK / "no/such/dir.png"), stdin="x"), 1, "No such file")
+
+
+def fits_a_terminal_of_eighty_columns():
+    lines = run("qr", stdin=LAPTOP[:330]).stdout.decode().splitlines()
+    width = len(lines[0].removeprefix("\033[40;37;1m").removesuffix("\033[0m"))
+    assert width <= 80 and len(lines) <= 41 and all(len(l) == len(lines[0]) for l in lines)
+
+
+def main():
+    tests = [f for name, f in globals().items() if callable(f) and getattr(f, "__module__", "") == "__main__"
+             and name not in ("Skip", "run", "need", "write", "refused", "decode", "random_conf", "main")]
+    bad = 0
+    for number, test in enumerate(tests, 1):
+        try:
+            test()
+            print(f"ok {number} - {test.__name__}", flush=True)
+        except Skip as why:
+            print(f"ok {number} - {test.__name__} # SKIP {why}", flush=True)
+        except Exception as error:  # every failure is a line, and the next test runs
+            bad += 1
+            print("".join(f"# {line}\n" for line in repr(error).splitlines()) + f"not ok {number} - {test.__name__}",
+                  flush=True)
+    print(f"1..{len(tests)}")
+    shutil.rmtree(WORK)
+    return bad != 0
+
+
+sys.exit(main())
