@@ -166,6 +166,42 @@ static void dump_peer(struct peer *peer, struct text *out, struct prefixes *pref
 	secret_key_done(&get.preshared_key);
 }
 
+/* Ours: what happened to what did not get through. wg skips these keys. */
+static void dump_counters(const struct engine *e, struct text *out)
+{
+	struct engine_counters c;
+
+	engine_counters(e, &c);
+	const struct {
+		const char *key;
+		uint64_t value;
+	} rows[] = {
+		{ "culvert_malformed=", c.malformed },
+		{ "culvert_unknown_index=", c.unknown_index },
+		{ "culvert_bad_tag=", c.bad_tag },
+		{ "culvert_replayed=", c.replayed },
+		{ "culvert_bad_source=", c.bad_source },
+		{ "culvert_bad_packet=", c.bad_packet },
+		{ "culvert_no_route=", c.no_route },
+		{ "culvert_no_endpoint=", c.no_endpoint },
+		{ "culvert_staged_dropped=", c.staged_dropped },
+		{ "culvert_over_budget=", c.over_budget },
+		{ "culvert_handshake_queue_full=", c.handshake_queue_full },
+		{ "culvert_bad_mac1=", c.bad_mac1 },
+		{ "culvert_cookies_sent=", c.cookies_sent },
+		{ "culvert_rate_limited=", c.rate_limited },
+		{ "culvert_handshakes_refused=", c.handshakes_refused },
+		{ "culvert_handshakes_answered=", c.handshakes_answered },
+		{ "culvert_handshakes_completed=", c.handshakes_completed },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		text_puts(out, rows[i].key);
+		text_put_u64(out, rows[i].value);
+		text_puts(out, "\n");
+	}
+}
+
 void uapi_dump(struct engine *e, struct text *out, uint16_t listen_port, uint32_t fwmark)
 {
 	struct uapi_get_device device = { .listen_port = listen_port, .fwmark = fwmark };
@@ -173,6 +209,7 @@ void uapi_dump(struct engine *e, struct text *out, uint16_t listen_port, uint32_
 
 	engine_get_private_key(e, &device.private_key);
 	uapi_write_device(out, &device);
+	dump_counters(e, out);
 	secret_key_done(&device.private_key);
 	for (struct peer *p = engine_peer_next(e, NULL); p; p = engine_peer_next(e, p))
 		dump_peer(p, out, &prefixes);
