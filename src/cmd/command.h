@@ -31,6 +31,7 @@ struct command {
 };
 
 int cmd_device(int argc, char **argv);
+int cmd_gateway(int argc, char **argv);
 int cmd_keys(int argc, char **argv);
 int cmd_conf(int argc, char **argv);
 int cmd_qr(int argc, char **argv);

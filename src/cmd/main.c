@@ -9,6 +9,7 @@
 
 static const struct command commands[] = {
 	{ "device", "serve a tunnel interface, driven by wg and wg-quick", cmd_device },
+	{ "gateway", "run a WireGuard gateway with its REST API", cmd_gateway },
 	{ "keys", "make private keys, public keys and preshared keys", cmd_keys },
 	{ "conf", "check, strip or show a wg-quick file", cmd_conf },
 	{ "qr", "turn a configuration into a QR code", cmd_qr },

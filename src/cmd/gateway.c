@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* culvert gateway: the privileged side of a gateway. The other side is gateway-serve. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <unistd.h>
+
+#include "base/codec.h"
+#include "cmd/command.h"
+#include "cmd/options.h"
+#include "host/host.h"
+#include "sys/log.h"
+
+/* One row per option: arguments, CULVERT_GATEWAY_*, the file's section [gateway], --help. */
+static const struct option_row rows[] = {
+	{ "state", "DIR", "/var/lib/culvert", NULL, "state directory" },
+	{ "interface", "NAME", "wg0", "WG_INTERFACE", "the tunnel's interface" },
+	{ "listen", "URL", "http://127.0.0.1:8000", NULL, "where the REST API listens" },
+	{ "port", "N", "51820", "WG_DEFAULT_PORT", "UDP port of the tunnel" },
+	{ "subnet4", "PREFIX", "10.0.1.0/24", "WG_IPV4_SUBNET", "IPv4 addresses of the peers" },
+	{ "subnet6", "PREFIX", "fd42:4242:1::/64", "WG_IPV6_SUBNET",
+	  "IPv6 addresses of the peers" },
+	{ "endpoint", "HOST", NULL, NULL, "name or address peers connect to; else found out" },
+	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug" },
+	{ "log-json", NULL, NULL, NULL, "log lines as JSON" },
+	{ "device-program", "PATH", NULL, NULL, NULL },	 /* tests: another tunnel */
+	{ "gateway-program", "PATH", NULL, NULL, NULL }, /* tests: another gateway process */
+};
+
+static const char *const level_names[] = {
+	[LOG_LEVEL_SILENT] = "silent",	 [LOG_LEVEL_ERROR] = "error",
+	[LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_INFO] = "info",
+	[LOG_LEVEL_DEBUG] = "debug",
+};
+
+enum { N_LEVELS = sizeof(level_names) / sizeof(level_names[0]) };
+
+static void print_help(const struct options *o)
+{
+	fputs("Usage: culvert gateway [OPTIONS]\n"
+	      "\n"
+	      "Runs a WireGuard gateway in the foreground until SIGTERM or SIGINT, and leaves the\n"
+	      "host as it was. Nothing has to be configured.\n"
+	      "\n",
+	      stdout);
+	options_print_help(o, stdout);
+	fputs("\n"
+	      "Each may also stand in the environment (CULVERT_GATEWAY_PORT=51821) or below\n"
+	      "[gateway] in /etc/culvert/culvert.conf and DIR/culvert.conf (port = 51821).\n",
+	      stdout);
+}
+
+static int complain(int code, const struct diag *d)
+{
+	if (d->text[0])
+		fprintf(stderr, "culvert gateway: %s\n", d->text);
+	return code;
+}
+
+/* Arguments and environment first: they may say where the file is. */
+static int collect(struct options *o, int argc, char **argv)
+{
+	struct diag d = { 0 };
+	char path[OPTION_VALUE_MAX + 16];
+
+	if (options_read_arguments(o, argc, argv, &d) < 0) {
+		complain(0, &d);
+		fputs("Try 'culvert gateway --help'.\n", stderr);
+		return EXIT_USAGE;
+	}
+	if (o->wants_help)
+		return EXIT_DONE;
+	if (options_read_environment(o, environ, &d) < 0 ||
+	    options_read_file(o, "/etc/culvert/culvert.conf", OPTION_FILE, &d) < 0)
+		return complain(EXIT_REFUSED, &d);
+	snprintf(path, sizeof(path), "%s/culvert.conf", options_get(o, "state"));
+	if (options_read_file(o, path, OPTION_FILE_NEARER, &d) < 0)
+		return complain(EXIT_REFUSED, &d);
+	return EXIT_DONE;
+}
+
+static int refuse_value(const struct options *o, const char *name, const char *expected)
+{
+	fprintf(stderr, "culvert gateway: %s: \"%s\" is not %s\n", options_origin(o, name),
+		options_get(o, name), expected);
+	return options_is_argument(o, name) ? EXIT_USAGE : EXIT_REFUSED;
+}
+
+static int read_log(const struct options *o)
+{
+	const char *level = options_get(o, "log-level");
+	char name[32];
+
+	snprintf(name, sizeof(name), "host %.15s", options_get(o, "interface"));
+	for (int i = 0; i < N_LEVELS; i++) {
+		if (strcmp(level, level_names[i]) != 0)
+			continue;
+		log_init(name, (enum log_level)i, options_get(o, "log-json") != NULL);
+		return EXIT_DONE;
+	}
+	return refuse_value(o, "log-level", "silent, error, warning, info or debug");
+}
+
+static int read_config(const struct options *o, struct host_config *c)
+{
+	const char *port = options_get(o, "port");
+	uint64_t number;
+
+	if (decimal_parse(port, strlen(port), 65535, &number) < 0 || number == 0)
+		return refuse_value(o, "port", "a port from 1 to 65535");
+	if (ip_prefix_parse(options_get(o, "subnet4"), true, &c->subnet4) < 0 ||
+	    c->subnet4.ip.family != ADDR_V4)
+		return refuse_value(o, "subnet4", "a network such as 10.0.1.0/24");
+	if (ip_prefix_parse(options_get(o, "subnet6"), true, &c->subnet6) < 0 ||
+	    c->subnet6.ip.family != ADDR_V6)
+		return refuse_value(o, "subnet6", "a network such as fd42:4242:1::/64");
+	c->port = (uint16_t)number;
+	c->state = options_get(o, "state");
+	c->interface = options_get(o, "interface");
+	c->listen = options_get(o, "listen");
+	c->endpoint = options_get(o, "endpoint");
+	c->device_program = options_get(o, "device-program");
+	c->gateway_program = options_get(o, "gateway-program");
+	return read_log(o);
+}
+
+/* The tunnel process would take these as meant for it. */
+static void clean_environment(void)
+{
+	unsetenv("WG_TUN_FD");
+	unsetenv("WG_UAPI_FD");
+	unsetenv("WG_PROCESS_FOREGROUND");
+}
+
+static int run(const struct options *o)
+{
+	struct host_config config = { 0 };
+	struct diag d = { 0 };
+	int code = read_config(o, &config);
+
+	if (code != EXIT_DONE)
+		return code;
+	clean_environment();
+	code = (int)host_run(&config, &d);
+	return complain(code, &d);
+}
+
+int cmd_gateway(int argc, char **argv)
+{
+	struct options o = { .command = "gateway",
+			     .rows = rows,
+			     .n = sizeof(rows) / sizeof(rows[0]) };
+	int code = collect(&o, argc, argv);
+
+	if (code == EXIT_DONE && o.wants_help)
+		print_help(&o);
+	else if (code == EXIT_DONE)
+		code = run(&o);
+	options_done(&o);
+	return code;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/child.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "host/journal.h"
+#include "sys/clock.h"
+#include "sys/privileges.h"
+
+enum {
+	FIRST_FD = 3,
+	EXEC_FAILED = 127,
+	BACKOFF_FIRST_MS = 100,
+	BACKOFF_MAX_MS = 10000,
+};
+
+#define MS_NS	   UINT64_C(1000000)
+#define FORGIVE_NS (UINT64_C(60) * 1000000000)
+
+/* Duplicates above all targets first: a source may sit where another must go. */
+static bool place_fds(const struct child_plan *plan)
+{
+	int high[CHILD_FDS_MAX];
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0)
+		return false;
+	for (size_t i = 0; i < plan->n_fds; i++) {
+		high[i] = fcntl(plan->fds[i], F_DUPFD_CLOEXEC, FIRST_FD + CHILD_FDS_MAX);
+		if (high[i] < 0)
+			return false;
+	}
+	for (size_t i = 0; i < plan->n_fds; i++) {
+		if (dup2(high[i], FIRST_FD + (int)i) < 0)
+			return false;
+	}
+	/* Ours close on exec anyway; this is for those somebody started us with. */
+	syscall(SYS_close_range, (unsigned int)FIRST_FD + (unsigned int)plan->n_fds, ~0U, 4U);
+	return true;
+}
+
+static bool drop(const struct child_plan *plan)
+{
+	if (plan->drops_user && privileges_become(plan->uid, plan->gid, false) < 0)
+		return false;
+	return privileges_no_dump() == 0 && privileges_keep_caps(NULL, 0) == 0;
+}
+
+_Noreturn static void become_child(const struct child_plan *plan, pid_t host)
+{
+	const char *program = plan->program ? plan->program : "/proc/self/exe";
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	setpgid(0, 0);
+	if (!place_fds(plan) || (plan->drops_rights && !drop(plan)))
+		_exit(EXEC_FAILED);
+	/* After the change of user, which forgets it. The host may be gone already. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+	if (getppid() == host)
+		execv(program, (char *const *)(uintptr_t)plan->argv);
+	_exit(EXEC_FAILED);
+}
+
+int child_start(struct child *c, const struct child_plan *plan, uint64_t now_ns)
+{
+	pid_t host = getpid();
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		become_child(plan, host);
+	c->pid = pid;
+	c->begun_ns = now_ns;
+	return 0;
+}
+
+uint64_t child_ended(struct child *c, uint64_t now_ns)
+{
+	uint64_t wait_ms = BACKOFF_FIRST_MS;
+
+	if (now_ns - c->begun_ns >= FORGIVE_NS)
+		c->failures = 0;
+	for (unsigned int i = 0; i < c->failures && wait_ms < BACKOFF_MAX_MS; i++)
+		wait_ms *= 2;
+	c->failures++;
+	c->pid = 0;
+	return now_ns + (wait_ms < BACKOFF_MAX_MS ? wait_ms : BACKOFF_MAX_MS) * MS_NS;
+}
+
+bool child_reap(const struct child *c, int *ret_status)
+{
+	pid_t pid;
+
+	do {
+		pid = waitpid(c->pid, ret_status, WNOHANG);
+	} while (pid < 0 && errno == EINTR);
+	return pid == c->pid;
+}
+
+/* Wait for the end of a process, not to be confused with a later one of the same number. */
+static bool wait_for_end(int pidfd, uint64_t patience_ns)
+{
+	uint64_t deadline_ns = clock_boot_ns() + patience_ns;
+
+	for (;;) {
+		struct pollfd p = { .fd = pidfd, .events = POLLIN };
+		uint64_t now_ns = clock_boot_ns();
+		int n = poll(&p, 1,
+			     now_ns < deadline_ns ? (int)((deadline_ns - now_ns) / MS_NS) + 1
+						  : 0);
+
+		if (n > 0)
+			return true;
+		if (now_ns >= deadline_ns)
+			return false;
+	}
+}
+
+static bool end(int pidfd, uint64_t patience_ns)
+{
+	syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0);
+	if (wait_for_end(pidfd, patience_ns))
+		return true;
+	syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+	wait_for_end(pidfd, patience_ns);
+	return false;
+}
+
+bool child_stop(struct child *c, uint64_t patience_ns)
+{
+	bool by_itself;
+	int pidfd;
+
+	if (c->pid == 0)
+		return true;
+	pidfd = (int)syscall(SYS_pidfd_open, c->pid,
+			     0); /* ours and not reaped: it is the one */
+	by_itself = pidfd >= 0 && end(pidfd, patience_ns);
+	if (pidfd >= 0)
+		close(pidfd);
+	else
+		kill(c->pid, SIGKILL);
+	while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	c->pid = 0;
+	return by_itself;
+}
+
+void child_stop_foreign(pid_t pid, uint64_t started, uint64_t patience_ns)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	if (pidfd < 0)
+		return;
+	if (journal_process_started(pid) == started) /* asked while @pidfd keeps the number */
+		end(pidfd, patience_ns);
+	close(pidfd);
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/device_child.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "host/tunnel.h"
+#include "sys/clock.h"
+#include "sys/file.h"
+#include "sys/log.h"
+
+enum {
+	SOCKET_POLL_MS = 5,
+	EXIT_NO_PRIVILEGE = 4, /* as every command of ours says it */
+	EXEC_FAILED = 127,
+};
+
+#define SOCKET_PATIENCE_NS (UINT64_C(10) * 1000000000)
+#define STOP_PATIENCE_NS   (UINT64_C(5) * 1000000000)
+
+static int start_process(struct device_child *t, struct diag *d)
+{
+	const char *const argv[] = { "culvert-device", "-f", t->config->interface, NULL };
+	const struct child_plan plan = { .program = t->config->device_program, .argv = argv };
+	int err = child_start(&t->child, &plan, clock_boot_ns());
+
+	if (err < 0)
+		return diag_set(d, err, 0, "cannot start the tunnel process: %s",
+				err_text(err));
+	err = claim_add_child(t->claim, t->child.pid);
+	if (err < 0)
+		log_warning("cannot enter the tunnel process in the journal: %s",
+			    err_text(err));
+	return 0;
+}
+
+/* It ended while we waited. It has written its reason to standard error. */
+static int explain_end(int status, struct diag *d)
+{
+	if (WIFSIGNALED(status))
+		return diag_set(d, -EPIPE, 0, "the tunnel process was ended by signal %d",
+				WTERMSIG(status));
+	if (WEXITSTATUS(status) == EXEC_FAILED)
+		return diag_set(d, -ENOEXEC, 0, "the tunnel process could not be started");
+	diag_set(d, 0, 0, "%s", "");
+	return WEXITSTATUS(status) == EXIT_NO_PRIVILEGE ? -EACCES : -EPIPE;
+}
+
+/* Return: a connection to the tunnel as soon as it listens. */
+static int wait_for_socket(struct device_child *t, struct diag *d)
+{
+	uint64_t deadline_ns = clock_boot_ns() + SOCKET_PATIENCE_NS;
+	struct pollfd wake = { .fd = t->signals->fd, .events = POLLIN };
+
+	for (;;) {
+		int fd = tunnel_connect(t->config->interface);
+		int status = 0;
+
+		if (fd >= 0)
+			return fd;
+		if (child_reap(&t->child, &status)) {
+			t->child.pid = 0;
+			return explain_end(status, d);
+		}
+		if (clock_boot_ns() > deadline_ns)
+			return diag_set(d, -ETIMEDOUT, 0,
+					"the tunnel process does not answer on its socket: %s",
+					err_text(fd));
+		poll(&wake, 1, SOCKET_POLL_MS);
+		if (signals_take(t->signals))
+			return diag_set(d, -ECANCELED, 0, "%s", "");
+	}
+}
+
+static int set_key(struct device_child *t, int fd, struct diag *d)
+{
+	struct secret_key key;
+	int err = state_dir_private_key(t->state, &key);
+
+	if (err < 0)
+		return diag_set(d, err, 0, "%s/server.key: %s", t->state->path, err_text(err));
+	err = tunnel_configure(fd, &key, t->config->port, d);
+	secret_key_done(&key);
+	return err;
+}
+
+/* An interface of ours: its own switch may be on because new ones are born that way. */
+static void allow_ipv6(const char *interface)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%.15s/disable_ipv6", interface);
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return;
+	file_write_all(fd, "0", 1);
+	close(fd);
+}
+
+static int add_address(struct device_child *t, const struct ip_prefix *subnet, struct diag *d)
+{
+	struct netlink_address a = { .ip = subnet->ip,
+				     .bits = subnet->bits,
+				     .index = t->index };
+	char text[ADDR_TEXT_MAX];
+	int err;
+
+	a.ip.b[ip_addr_bits(&a.ip) / 8 - 1] |= 1; /* the first host */
+	err = netlink_address_add(t->nl, &a);
+	if (err == 0 || err == -EEXIST)
+		return 0;
+	return diag_set(d, err, 0, "cannot set %s on %s: %s", ip_addr_format(&a.ip, text),
+			t->config->interface, err_text(err));
+}
+
+static int set_addresses(struct device_child *t, struct diag *d)
+{
+	struct netlink_link link;
+	int err = netlink_link_find(t->nl, t->config->interface, &link);
+
+	if (err < 0)
+		return diag_set(d, err, 0, "the interface %s did not come up: %s",
+				t->config->interface, err_text(err));
+	t->index = link.index;
+	err = add_address(t, &t->config->subnet4, d);
+	if (err < 0)
+		return err;
+	allow_ipv6(t->config->interface);
+	if (add_address(t, &t->config->subnet6, d) < 0)
+		log_warning("%s; going on without IPv6 inside the tunnel", d->text);
+	err = netlink_link_set_up(t->nl, t->index, true);
+	return err < 0 ? diag_set(d, err, 0, "cannot switch on %s: %s", t->config->interface,
+				  err_text(err))
+		       : 0;
+}
+
+int device_child_start(struct device_child *t, struct diag *d)
+{
+	int err = start_process(t, d);
+	int fd;
+
+	if (err < 0)
+		return err;
+	fd = wait_for_socket(t, d);
+	if (fd < 0)
+		return fd;
+	err = set_key(t, fd, d);
+	close(fd);
+	return err < 0 ? err : set_addresses(t, d);
+}
+
+void device_child_stop(struct device_child *t)
+{
+	struct netlink_link link;
+	char path[64];
+
+	if (t->child.pid == 0 && t->index == 0)
+		return;
+	child_stop(&t->child, STOP_PATIENCE_NS);
+	/* An interface that outlives its process was made persistent by somebody. */
+	if (t->index && netlink_link_find(t->nl, t->config->interface, &link) == 0 &&
+	    link.index == t->index)
+		netlink_link_delete(t->nl, t->index);
+	t->index = 0;
+	unlink(tunnel_socket_path(t->config->interface, path));
+}

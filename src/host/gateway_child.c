@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/gateway_child.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "host/tunnel.h"
+#include "sys/clock.h"
+#include "sys/log.h"
+
+enum {
+	ARGUMENTS_MAX = 32,
+	MESSAGES_PER_WAKE = 32,
+};
+
+#define READY_PATIENCE_NS (UINT64_C(120) * 1000000000) /* a large database is read first */
+#define STOP_PATIENCE_NS  (UINT64_C(10) * 1000000000)
+
+#define BIT(n) (1U << (n))
+
+/* Where each state may lead. Anything else is a bug in this file. */
+static const unsigned int exits[] = {
+	[GATEWAY_ABSENT] = BIT(GATEWAY_STARTING),
+	[GATEWAY_STARTING] = BIT(GATEWAY_SERVING) | BIT(GATEWAY_ENDING) | BIT(GATEWAY_ABSENT),
+	[GATEWAY_SERVING] = BIT(GATEWAY_ENDING) | BIT(GATEWAY_ABSENT),
+	[GATEWAY_ENDING] = BIT(GATEWAY_ABSENT),
+};
+
+/* The only place that writes @phase. */
+static void enter(struct gateway_child *g, enum gateway_state to, uint64_t now_ns)
+{
+	assert(exits[g->phase] & BIT(to));
+	g->phase = to;
+	switch (to) {
+	case GATEWAY_STARTING:
+		g->dialogue = (struct host_dialogue){ 0 };
+		g->ready_by_ns = now_ns + READY_PATIENCE_NS;
+		break;
+	case GATEWAY_SERVING:
+		g->has_served = true;
+		break;
+	case GATEWAY_ENDING:
+		kill(g->child.pid, SIGKILL);
+		break;
+	case GATEWAY_ABSENT:
+		if (g->fd >= 0)
+			close(g->fd);
+		g->fd = -1;
+		break;
+	}
+}
+
+static void give_up(struct gateway_child *g, const char *why)
+{
+	log_error("the gateway process is ended: %s", why);
+	enter(g, GATEWAY_ENDING, clock_boot_ns());
+}
+
+/* The texts behind its arguments. */
+struct arguments {
+	const char *argv[ARGUMENTS_MAX];
+	char subnet4[ADDR_TEXT_MAX];
+	char subnet6[ADDR_TEXT_MAX];
+	char port[8];
+};
+
+static void fill_arguments(const struct gateway_child *g, struct arguments *a)
+{
+	const struct host_config *c = g->config;
+	size_t n = 0;
+	const char *const fixed[] = { "culvert",      "gateway-serve",
+				      "--state",      g->view->state,
+				      "--interface",  c->interface,
+				      "--listen",     c->listen,
+				      "--uapi-fd",    "3",
+				      "--host-fd",    "4",
+				      "--public-key", g->public_key,
+				      "--subnet4",    ip_prefix_format(&c->subnet4, a->subnet4),
+				      "--subnet6",    ip_prefix_format(&c->subnet6, a->subnet6),
+				      "--port",	      a->port };
+
+	static_assert(sizeof(fixed) / sizeof(fixed[0]) + 3 <= ARGUMENTS_MAX, "room for all");
+	snprintf(a->port, sizeof(a->port), "%u", c->port);
+	for (; n < sizeof(fixed) / sizeof(fixed[0]); n++)
+		a->argv[n] = fixed[n];
+	if (c->endpoint) {
+		a->argv[n++] = "--endpoint";
+		a->argv[n++] = c->endpoint;
+	}
+	a->argv[n] = NULL;
+}
+
+static int spawn(struct gateway_child *g, int uapi_fd, int their_end)
+{
+	struct arguments arguments;
+	struct child_plan plan = {
+		.argv = arguments.argv,
+		.fds = { uapi_fd, their_end },
+		.n_fds = 2,
+		.drops_rights = true,
+		.drops_user = g->state->uid != geteuid(),
+		.uid = g->state->uid,
+		.gid = g->state->gid,
+	};
+
+	plan.program = g->config->gateway_program;
+	if (!plan.program && g->view->program[0])
+		plan.program = g->view->program;
+	fill_arguments(g, &arguments);
+	return child_start(&g->child, &plan, clock_boot_ns());
+}
+
+int gateway_child_start(struct gateway_child *g, struct diag *d)
+{
+	int ends[2] = { -1, -1 };
+	int uapi_fd = tunnel_connect(g->config->interface);
+	int err = uapi_fd < 0 ? uapi_fd : 0;
+
+	if (err == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		err = -errno;
+	if (err == 0)
+		err = spawn(g, uapi_fd, ends[1]);
+	if (uapi_fd >= 0)
+		close(uapi_fd);
+	if (ends[1] >= 0)
+		close(ends[1]);
+	if (err < 0) {
+		if (ends[0] >= 0)
+			close(ends[0]);
+		return diag_set(d, err, 0, "cannot start the gateway process: %s",
+				err_text(err));
+	}
+	g->fd = ends[0];
+	enter(g, GATEWAY_STARTING, clock_boot_ns());
+	if (claim_add_child(g->claim, g->child.pid) < 0)
+		log_warning("cannot enter the gateway process in the journal");
+	return 0;
+}
+
+static void say(struct gateway_child *g, const struct host_message *m, int passed_fd)
+{
+	int err = host_message_send(g->fd, m, passed_fd);
+
+	if (err == -EAGAIN)
+		give_up(g, "it does not listen");
+	/* -EPIPE: it is ending, and its end will be told. */
+}
+
+static void answer(struct gateway_child *g, const struct host_message *m)
+{
+	struct host_message reply = { .type = HOST_PONG, .serial = m->serial };
+	int fd = -1;
+
+	if (m->type == HOST_READY) {
+		enter(g, GATEWAY_SERVING, clock_boot_ns());
+		return;
+	}
+	if (m->type == HOST_RECONNECT) {
+		reply.type = HOST_UAPI;
+		fd = tunnel_connect(g->config->interface);
+		reply.error = fd < 0 ? (uint32_t)-fd : 0;
+	}
+	say(g, &reply, fd);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Return: false when there is nothing more to read now. */
+static bool heed_one(struct gateway_child *g)
+{
+	struct host_message m;
+	const char *broken;
+	int passed = -1;
+	int n = host_message_receive(g->fd, &m, &passed);
+
+	if (n == -EAGAIN)
+		return false;
+	if (n <= 0) {
+		give_up(g, n == 0 ? "it left the conversation" : "a message of a wrong form");
+		return false;
+	}
+	broken = host_dialogue_judge(&g->dialogue, &m, passed >= 0, clock_boot_ns());
+	if (passed >= 0)
+		close(passed);
+	if (broken)
+		give_up(g, broken);
+	else
+		answer(g, &m);
+	return g->phase != GATEWAY_ENDING;
+}
+
+void gateway_child_heed(struct gateway_child *g)
+{
+	for (int i = 0; i < MESSAGES_PER_WAKE; i++) {
+		if (!heed_one(g))
+			return;
+	}
+}
+
+void gateway_child_device_restarted(struct gateway_child *g)
+{
+	const struct host_message m = { .type = HOST_DEVICE_RESTARTED };
+
+	if (g->phase == GATEWAY_STARTING || g->phase == GATEWAY_SERVING)
+		say(g, &m, -1);
+}
+
+void gateway_child_expire(struct gateway_child *g, uint64_t now_ns)
+{
+	if (g->phase == GATEWAY_STARTING && now_ns >= g->ready_by_ns)
+		give_up(g, "it did not get ready in time");
+}
+
+uint64_t gateway_child_deadline_ns(const struct gateway_child *g)
+{
+	switch (g->phase) {
+	case GATEWAY_ABSENT:
+		return g->due_ns;
+	case GATEWAY_STARTING:
+		return g->ready_by_ns;
+	case GATEWAY_SERVING:
+	case GATEWAY_ENDING:
+		return UINT64_MAX;
+	}
+	return UINT64_MAX;
+}
+
+void gateway_child_ended(struct gateway_child *g, int status)
+{
+	uint64_t now_ns = clock_boot_ns();
+
+	if (g->has_served && WIFSIGNALED(status))
+		log_error("the gateway process was ended by signal %d; starting it again",
+			  WTERMSIG(status));
+	else if (g->has_served)
+		log_error("the gateway process ended with code %d; starting it again",
+			  WEXITSTATUS(status));
+	g->due_ns = child_ended(&g->child, now_ns);
+	enter(g, GATEWAY_ABSENT, now_ns);
+}
+
+void gateway_child_stop(struct gateway_child *g)
+{
+	const struct host_message m = { .type = HOST_STOP };
+
+	if (g->phase == GATEWAY_ABSENT)
+		return;
+	host_message_send(g->fd, &m, -1); /* SIGTERM follows, for one that does not listen */
+	if (!child_stop(&g->child, STOP_PATIENCE_NS))
+		log_warning("the gateway process did not stop by itself");
+	enter(g, GATEWAY_ABSENT, clock_boot_ns());
+	state_dir_remove_socket(g->state);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * gateway_child.h - The gateway process as the host keeps it: started, heard, answered
+ *
+ * Its states:
+ *
+ *	ABSENT     none runs; @due_ns says when the next one starts
+ *	STARTING   runs, has not said that it serves; @ready_by_ns gives it up
+ *	SERVING    has said so
+ *	ENDING     broke a rule or left the conversation, and was killed; not yet buried
+ *
+ * Threads: one.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/codec.h"
+#include "host/child.h"
+#include "host/claim.h"
+#include "host/host.h"
+#include "host/messages.h"
+#include "host/state_dir.h"
+#include "host/view.h"
+
+enum gateway_state {
+	GATEWAY_ABSENT,
+	GATEWAY_STARTING,
+	GATEWAY_SERVING,
+	GATEWAY_ENDING,
+};
+
+/**
+ * struct gateway_child - All zeroes is ABSENT and due at once; @fd must be -1
+ * @fd:		Our end of the conversation, -1: none
+ * @has_served:	One of its lives reached SERVING
+ */
+struct gateway_child {
+	const struct host_config *config;
+	const struct state_dir *state;
+	const struct claim *claim;
+	const struct view *view;
+	char public_key[KEY_BASE64_LEN + 1];
+	struct child child;
+	struct host_dialogue dialogue;
+	enum gateway_state phase;
+	uint64_t due_ns;
+	uint64_t ready_by_ns;
+	int fd;
+	bool has_served;
+};
+
+int gateway_child_start(struct gateway_child *g, struct diag *d);
+
+/* Read and answer what it said. */
+void gateway_child_heed(struct gateway_child *g);
+
+/* Tell it that the tunnel lost its peers. */
+void gateway_child_device_restarted(struct gateway_child *g);
+
+/* Kill one that did not get ready in time. */
+void gateway_child_expire(struct gateway_child *g, uint64_t now_ns);
+
+/* When something is to be done about it: start it, give it up. UINT64_MAX: never */
+uint64_t gateway_child_deadline_ns(const struct gateway_child *g);
+
+/* Bury it after child_reap() said that it ended. */
+void gateway_child_ended(struct gateway_child *g, int status);
+
+void gateway_child_stop(struct gateway_child *g);

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * host.h - The small privileged process around a gateway
+ *
+ * It makes the state directory, starts the tunnel process and gives it its key, sets the
+ * addresses, forwarding and address translation, starts the gateway as a user without
+ * rights, and then waits: for a child to end (it is started again), for one of the fixed
+ * messages of host/messages.h, or for SIGTERM, upon which it takes everything back. It reads
+ * no octet that came from the network.
+ *
+ * The gateway may end and come back without a packet noticing. When the tunnel ends, the
+ * gateway is told to set its peers again.
+ *
+ * Threads: one; call it from a process that has started none.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/err.h"
+
+/**
+ * struct host_config - What to run. Texts are borrowed until host_run() returns
+ * @endpoint:	What clients are told to connect to; NULL: the gateway finds it out
+ * @subnet4, @subnet6: The first host of each is the gateway's address
+ * @device_program, @gateway_program: For tests; NULL: this program
+ */
+struct host_config {
+	const char *state;
+	const char *interface;
+	const char *listen;
+	const char *endpoint;
+	struct ip_prefix subnet4;
+	struct ip_prefix subnet6;
+	uint16_t port;
+	const char *device_program;
+	const char *gateway_program;
+};
+
+/* What kind of failure; the same numbers as a command's exit codes. */
+enum host_end {
+	HOST_DONE = 0, /* stopped by a signal, everything taken back */
+	HOST_FAILED = 1,
+	HOST_REFUSED = 3,   /* the configuration does not fit this host */
+	HOST_PRIVILEGE = 4, /* a right or a device is missing */
+};
+
+/**
+ * host_run() - Be the host process until SIGTERM or SIGINT
+ *
+ * Return: HOST_DONE, or why not with a sentence in @d; empty when a child has said it already.
+ */
+enum host_end host_run(const struct host_config *config, struct diag *d);

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/preflight.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+
+#include <fcntl.h>
+#include <net/if.h>
+#include <sys/capability.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sys/privileges.h"
+
+static bool has_cap(cap_value_t cap)
+{
+	cap_t caps = cap_get_proc();
+	cap_flag_value_t value = CAP_CLEAR;
+
+	if (caps)
+		cap_get_flag(caps, cap, CAP_EFFECTIVE, &value);
+	cap_free(caps);
+	return value == CAP_SET;
+}
+
+enum host_end preflight_rights(struct diag *d)
+{
+	int fd;
+
+	if (!has_cap(CAP_NET_ADMIN)) {
+		diag_set(
+			d, -EPERM, 0,
+			"a gateway sets addresses, forwarding and firewall rules: start it as root");
+		return HOST_PRIVILEGE;
+	}
+	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	if (fd < 0) {
+		diag_set(
+			d, -errno, 0,
+			"/dev/net/tun: %s; load the module (modprobe tun), or give this container "
+			"the device",
+			err_text(-errno));
+		return HOST_PRIVILEGE;
+	}
+	close(fd);
+	return HOST_DONE;
+}
+
+/* What the kernel takes, without what would need quoting in some place or other. */
+static bool is_interface_name(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len == 0 || len >= IFNAMSIZ || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+	    strcmp(name, "all") == 0 || strcmp(name, "default") == 0 || strcmp(name, "lo") == 0)
+		return false;
+	for (const char *p = name; *p; p++) {
+		if (!isalnum((unsigned char)*p) && !strchr("_=+.-", *p))
+			return false;
+	}
+	return true;
+}
+
+static bool is_unusable(const struct ip_addr *a)
+{
+	if (a->family == ADDR_V4)
+		return a->b[0] == 0 || a->b[0] == 127 || a->b[0] >= 224;
+	return a->b[0] == 0xff || a->b[0] == 0 || (a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80);
+}
+
+static enum host_end check_subnet(const struct ip_prefix *p, enum addr_family family,
+				  unsigned int longest, const char *option, struct diag *d)
+{
+	if (p->ip.family == family && p->bits >= 1 && p->bits <= longest &&
+	    !is_unusable(&p->ip))
+		return HOST_DONE;
+	diag_set(d, ERR_RANGE, 0,
+		 "%s must be a network of IPv%d hosts with a length of 1 to %u, such as %s",
+		 option, (int)family, longest,
+		 family == ADDR_V4 ? "10.0.1.0/24" : "fd42:4242:1::/64");
+	return HOST_REFUSED;
+}
+
+enum host_end preflight_config(const struct host_config *config, struct diag *d)
+{
+	enum host_end end;
+
+	if (!is_interface_name(config->interface)) {
+		diag_set(
+			d, ERR_FORMAT, 0,
+			"\"%.32s\" cannot be an interface name: 1 to 15 letters, digits and _=+.-, "
+			"not lo, all or default",
+			config->interface);
+		return HOST_REFUSED;
+	}
+	end = check_subnet(&config->subnet4, ADDR_V4, 30, "--subnet4", d);
+	if (end == HOST_DONE)
+		end = check_subnet(&config->subnet6, ADDR_V6, 126, "--subnet6", d);
+	return end;
+}
+
+struct overlap {
+	const struct ip_prefix *subnet;
+	struct netlink_address found;
+	bool is_found;
+};
+
+static bool look_for_overlap(void *context, const struct netlink_address *address)
+{
+	struct overlap *o = context;
+	struct ip_prefix theirs = { .ip = address->ip, .bits = address->bits };
+
+	if (address->ip.family != o->subnet->ip.family)
+		return true;
+	ip_prefix_mask(&theirs);
+	if (ip_prefix_contains(o->subnet, &address->ip) ||
+	    ip_prefix_contains(&theirs, &o->subnet->ip)) {
+		o->found = *address;
+		o->is_found = true;
+	}
+	return !o->is_found;
+}
+
+static enum host_end check_overlap(struct netlink *nl, const struct ip_prefix *subnet,
+				   const char *option, struct diag *d)
+{
+	char wanted[ADDR_TEXT_MAX], theirs[ADDR_TEXT_MAX], name[IF_NAMESIZE] = "?";
+	struct overlap o = { .subnet = subnet };
+	int err = netlink_addresses(nl, look_for_overlap, &o);
+
+	if (err < 0) {
+		diag_set(d, err, 0, "cannot list this host's addresses: %s", err_text(err));
+		return HOST_FAILED;
+	}
+	if (!o.is_found)
+		return HOST_DONE;
+	if_indextoname(o.found.index, name);
+	diag_set(d, -EADDRINUSE, 0, "%s overlaps %s/%u on %s: choose another network with %s",
+		 ip_prefix_format(subnet, wanted), ip_addr_format(&o.found.ip, theirs),
+		 o.found.bits, name, option);
+	return HOST_REFUSED;
+}
+
+enum host_end preflight_network(const struct host_config *config, struct netlink *nl,
+				struct diag *d)
+{
+	struct netlink_link link;
+	enum host_end end;
+	int err = netlink_link_find(nl, config->interface, &link);
+
+	if (err == 0) {
+		diag_set(d, -EEXIST, 0,
+			 "the interface %s exists already and is not ours: choose another with "
+			 "--interface, or remove it (ip link delete %s)",
+			 config->interface, config->interface);
+		return HOST_FAILED;
+	}
+	if (err != -ENODEV) {
+		diag_set(d, err, 0, "cannot list this host's interfaces: %s", err_text(err));
+		return HOST_FAILED;
+	}
+	end = check_overlap(nl, &config->subnet4, "--subnet4", d);
+	if (end == HOST_DONE)
+		end = check_overlap(nl, &config->subnet6, "--subnet6", d);
+	return end;
+}
+
+static bool can_become(uid_t uid, gid_t gid)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(privileges_become(uid, gid, false) < 0);
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+void preflight_user(uid_t *ret_uid, gid_t *ret_gid)
+{
+	if (privileges_unprivileged_ids(ret_uid, ret_gid) == 0 &&
+	    can_become(*ret_uid, *ret_gid))
+		return;
+	privileges_add_gap("the gateway runs as the user that started it");
+	*ret_uid = geteuid();
+	*ret_gid = getegid();
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * preflight.h - Can a gateway run here? Asked before anything is changed
+ *
+ * Every refusal is a sentence that says what to do. Threads: one.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "host/host.h"
+#include "net/netlink.h"
+
+/** preflight_rights() - Capabilities and the TUN device. HOST_DONE, or HOST_PRIVILEGE */
+enum host_end preflight_rights(struct diag *d);
+
+/** preflight_config() - The interface's name, and subnets a gateway can live in */
+enum host_end preflight_config(const struct host_config *config, struct diag *d);
+
+/** preflight_network() - Nobody has the interface or the subnets yet */
+enum host_end preflight_network(const struct host_config *config, struct netlink *nl,
+				struct diag *d);
+
+/**
+ * preflight_user() - Whom the gateway runs as
+ *
+ * Where that user cannot be had (in a user namespace that does not know it) the gateway
+ * stays with our own, and that is a gap.
+ */
+void preflight_user(uid_t *ret_uid, gid_t *ret_gid);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * tunnel.h - Talking to the tunnel process from the host's side
+ *
+ * Only what must happen before the gateway gets its own connection: the private key, which
+ * the gateway never sees, and the port. Threads: one.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "crypto/secret.h"
+
+/** tunnel_socket_path() - Where the socket of @interface lies. Return: @out */
+char *tunnel_socket_path(const char *interface, char out[64]);
+
+/** tunnel_connect() - Return: a connected descriptor; -ENOENT, -ECONNREFUSED: nobody listens yet */
+int tunnel_connect(const char *interface);
+
+/**
+ * tunnel_configure() - Set key and port on a connection, and wait for the answer
+ *
+ * Return: 0; -EADDRINUSE; -ETIMEDOUT after 10 s; -EPROTO for an answer that is none; other
+ *	   -errno as the tunnel gave it. With a sentence in @d.
+ */
+int tunnel_configure(int fd, const struct secret_key *key, uint16_t port, struct diag *d);
