@@ -585,6 +585,15 @@ void sim_sleep(struct sim_node *n, uint64_t ns)
 
 /* ---- arrival ---- */
 
+static void note_arrival(struct sim_node *at, const uint8_t *data, uint32_t len)
+{
+	struct sim_datagram d = { .data = (uint8_t *)(uintptr_t)data,
+				  .len = len,
+				  .type = type_of(data, len) };
+
+	sim_keys_arrived(at->sim->keys, at, &d, at->sim->now_ns);
+}
+
 void sim_inject_burst(struct sim_node *to, const struct endpoint *source,
 		      const uint8_t *const *data, const uint32_t *len, size_t n)
 {
@@ -599,6 +608,7 @@ void sim_inject_burst(struct sim_node *to, const struct endpoint *source,
 		if (source->local.family == ADDR_NONE)
 			in[i].source.local = to->address.ip;
 		memcpy(in[i].data, data[i], len[i]);
+		note_arrival(to, data[i], len[i]);
 	}
 	engine_receive(to->worker, sim_boot_ns(to), in, n);
 	sim_pump(to);
@@ -621,6 +631,7 @@ void sim_inject_tos(struct sim_node *to, const struct endpoint *source, const vo
 
 	memcpy(in.data, data, len);
 	in.source.local = to->address.ip;
+	note_arrival(to, data, len);
 	engine_receive(to->worker, sim_boot_ns(to), &in, 1);
 	sim_pump(to);
 	free(in.data);
@@ -644,7 +655,7 @@ static void arrive(struct sim *s, struct sim_datagram *d)
 	if (!n || n->is_cut || n->is_asleep)
 		return;
 	in.source.local = d->destination.ip;
-	sim_keys_arrived(s->keys, n, d, s->now_ns);
+	note_arrival(n, d->data, d->len);
 	engine_receive(n->worker, sim_boot_ns(n), &in, 1);
 	sim_pump(n);
 }

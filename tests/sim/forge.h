@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * forge.h - Handshake messages that no engine made
+ *
+ * Somebody who knows a node's public key, as every attacker may, and perhaps a private key.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "net.h"
+#include "noise/handshake.h"
+
+struct forger {
+	struct sim *sim;
+	struct suite *suite;
+	struct noise_identity identity;
+	struct noise_remote target;
+};
+
+/** forger_init() - @key: whose private key he has; NULL: one nobody knows */
+void forger_init(struct forger *f, const struct sim_node *target, const struct secret_key *key);
+void forger_done(struct forger *f);
+
+/* A whole initiation to the target, MAC1 included, with the label of @unix_ns. */
+void forge_initiation(struct forger *f, uint32_t sender, uint64_t unix_ns,
+		      struct msg_initiation *ret);
+
+/* Compute MAC1 anew after a change, as sent to @to. MAC2 is zeroed. */
+void forge_mac1(struct forger *f, const struct sim_node *to, void *message, uint32_t len);
