@@ -311,7 +311,7 @@ void sim_send_raw(struct sim_node *from, const uint8_t *packet, uint32_t len)
 	memset(copy + len, 0xa5, ENGINE_TAILROOM);
 	if (!from->is_asleep) {
 		engine_send(from->worker, sim_boot_ns(from), &p, 1);
-		sim_pump(from);
+		sim_fetch(from);
 	}
 	free(copy);
 }
@@ -433,10 +433,15 @@ static void await_deadline(struct sim_node *n)
 	wake_by(n, at);
 }
 
-void sim_pump(struct sim_node *n)
+void sim_fetch(struct sim_node *n)
 {
 	fetch_datagrams(n);
 	fetch_packets(n);
+	sim_pump(n);
+}
+
+void sim_pump(struct sim_node *n)
+{
 	if (engine_wants_keeper(n->worker)) {
 		if (n->keeper_delay_ns) {
 			n->keeper_wanted = true;
@@ -611,7 +616,7 @@ void sim_inject_burst(struct sim_node *to, const struct endpoint *source,
 		note_arrival(to, data[i], len[i]);
 	}
 	engine_receive(to->worker, sim_boot_ns(to), in, n);
-	sim_pump(to);
+	sim_fetch(to);
 	for (size_t i = 0; i < n; i++)
 		free(in[i].data);
 	free(in);
@@ -633,7 +638,7 @@ void sim_inject_tos(struct sim_node *to, const struct endpoint *source, const vo
 	in.source.local = to->address.ip;
 	note_arrival(to, data, len);
 	engine_receive(to->worker, sim_boot_ns(to), &in, 1);
-	sim_pump(to);
+	sim_fetch(to);
 	free(in.data);
 }
 
@@ -657,7 +662,7 @@ static void arrive(struct sim *s, struct sim_datagram *d)
 	in.source.local = d->destination.ip;
 	note_arrival(n, d->data, d->len);
 	engine_receive(n->worker, sim_boot_ns(n), &in, 1);
-	sim_pump(n);
+	sim_fetch(n);
 }
 
 /* ---- the run ---- */

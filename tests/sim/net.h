@@ -181,8 +181,10 @@ void sim_inject_tos(struct sim_node *to, const struct endpoint *source, const vo
 /* A datagram of the log arrives (again). */
 void sim_replay(struct sim_node *to, const struct sim_datagram *d);
 
-/** sim_pump() - Fetch outputs and let the keeper work; after direct calls into an engine */
+/** sim_pump() - Let the keeper work if it is wanted; after direct control calls */
 void sim_pump(struct sim_node *n);
+/** sim_fetch() - Take the outputs, then pump; after a direct engine_send() or _receive() */
+void sim_fetch(struct sim_node *n);
 
 void sim_sleep(struct sim_node *n, uint64_t ns); /* suspend; wakes by itself */
 void sim_call(struct sim *s, uint64_t at_ns, void (*function)(struct sim *s, void *arg),

@@ -361,7 +361,7 @@ static void the_last_valid_packet_of_a_batch_decides(void)
 	}
 	in[2].data[60] ^= 1; /* the last is not valid */
 	engine_receive(p.b->worker, p.s->now_ns, in, 3);
-	sim_pump(p.b);
+	sim_fetch(p.b);
 	CHECK(p.b->delivered == 3);
 	CHECK(still_at(&p, &at[1]));
 	pair_done(&p);
@@ -533,7 +533,7 @@ static void coalesced_datagrams_are_told_apart(void)
 	in.data = joined;
 	in.len = 9 * each + 7;
 	engine_receive(p.b->worker, p.s->now_ns, &in, 1);
-	sim_pump(p.b);
+	sim_fetch(p.b);
 	CHECK(p.b->delivered == 1 + 7);
 	CHECK(sim_counters(p.b).malformed == 2);
 	CHECK(sim_counters(p.b).bad_tag == 1);
