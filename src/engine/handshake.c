@@ -77,6 +77,16 @@ static bool commit_pending(struct peer *p, struct session *s, struct noise_hands
 	return committed;
 }
 
+/* The peer takes only labels greater than the last, whatever our wall clock does: it may have
+ * been set back since. Labels closer than this are equal (noise_time()). */
+static uint64_t next_label_ns(struct peer *p, uint64_t wall_ns)
+{
+	uint64_t least = p->label_ns + (UINT64_C(1) << 24);
+
+	p->label_ns = wall_ns > least ? wall_ns : least;
+	return p->label_ns;
+}
+
 static int write_initiation(struct engine_worker *w, struct peer *p, const struct identity *id,
 			    uint64_t wall_ns, struct msg_initiation *msg)
 {
@@ -95,7 +105,7 @@ static int write_initiation(struct engine_worker *w, struct peer *p, const struc
 		goto out;
 	}
 	random_bytes(w->engine, random, sizeof(random));
-	noise_time(label, wall_ns);
+	noise_time(label, next_label_ns(p, wall_ns));
 	err = noise_initiation_create(w->suite, &id->noise, &remote,
 				      frame_type(&frame_plain, MESSAGE_INITIATION),
 				      s->index.index, random, label, hs, msg);

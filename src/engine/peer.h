@@ -132,6 +132,7 @@ struct peer {
 	struct session *pending;
 	uint64_t initiation_consumed_ns;
 	_Atomic uint64_t handshake_sent_ns;
+	uint64_t label_ns;		       /* Unix time in our last initiation */
 	uint8_t greatest_time[NOISE_TIME_LEN]; /* @lock */
 	_Atomic bool needs_new_static; /* our key changed: compute the static secret again */
 
