@@ -30,7 +30,7 @@ static void free_code(QRcode *code)
 {
 	if (!code)
 		return;
-	secret_wipe(code->data, (size_t)(code->width * code->width));
+	secret_wipe(code->data, (size_t)code->width * (size_t)code->width);
 	QRcode_free(code);
 }
 
@@ -66,7 +66,7 @@ int qr_make(const void *data, size_t len, unsigned int max_width, struct qr *ret
 	if (err == ERR_LIMIT)
 		return diag_set(d, err, 0, "a QR code holds %d octets, this text has %zu",
 				QR_OCTETS_MAX, len);
-	if (err)
+	if (!code)
 		return diag_set(d, err, 0, "%s", err_text(err));
 
 	qr.width = (unsigned int)code->width;

@@ -323,7 +323,7 @@ static int read_endpoint(struct wgconf_reading *r)
 {
 	static const char wanted[] =
 		"an endpoint, such as vpn.example.com:51820, 192.0.2.1:51820 or [2001:db8::1]:51820";
-	struct wgconf_span v = r->line.value, host = v, port;
+	struct wgconf_span v = r->line.value, host, port;
 	bool is_good;
 	uint64_t number;
 

@@ -293,11 +293,12 @@ static void refuse(struct engine_worker *w, enum inet_icmp_error error, uint32_t
 		   const struct engine_packet *packet)
 {
 	struct inet_ip ip;
-	uint8_t *out = w->icmp[w->n_icmp];
-	uint32_t len = 0;
+	uint8_t *out;
+	uint32_t len;
 
 	if (w->n_icmp == ICMP_PER_BATCH)
 		return;
+	out = w->icmp[w->n_icmp];
 	len = inet_icmp_error(error, mtu, packet->data, packet->len, out);
 	if (len && inet_ip_parse(out, len, &ip) && !inet_merge_is_full(w->merge)) {
 		inet_merge_add(w->merge, out, &ip, false);

@@ -410,7 +410,8 @@ static enum MHD_Result on_local_access(void *context, struct MHD_Connection *c, 
 
 /* --- The server --- */
 
-static void on_log(void *context, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void on_log(void *context, const char *format,
+							 va_list args)
 {
 	char line[256];
 
