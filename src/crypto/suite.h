@@ -4,8 +4,13 @@
  *
  * A suite owns every context that is costly to make: hash and MAC contexts,
  * fetched algorithms, the bulk cipher's manager. No call below allocates or
- * fetches an algorithm, with one exception: OpenSSL makes a small object per
- * X25519 key.
+ * fetches an algorithm, with one exception: OpenSSL makes small objects for a
+ * private X25519 key it has not seen (see dh()).
+ *
+ * Secrets: private keys stay in the suite until dh_forget(), until two others
+ * have come, or until suite_free(); the OpenSSL back-end keeps the last packet
+ * key until the next one. A primitive that fails where it cannot (the library
+ * is broken or out of memory) aborts the process rather than send plaintext.
  *
  * Threads: one suite per thread; nothing is shared between suites.
  * Source:  RFC 7693 (BLAKE2s), RFC 7748 (X25519), RFC 8439 (ChaCha20-Poly1305),

@@ -4,7 +4,8 @@
  *
  * Sources are IPv4 addresses and IPv6 /64 networks. A table keyed with a secret
  * holds those seen lately; an entry idle long enough to be full again is free to
- * be reused. A new source that finds its bucket of entries taken is refused.
+ * be reused. A new source that finds its row of eight entries taken is refused:
+ * with a sixth of the table in use that happens to one newcomer in 20 000.
  *
  * Source:  WireGuard whitepaper, section 5.3; Linux ratelimiter.c (behaviour:
  *          20 per second, burst 5, refuse when full).
