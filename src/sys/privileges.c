@@ -130,6 +130,8 @@ int privileges_become(uid_t uid, gid_t gid, bool keep_caps)
 		return -EPERM;
 	if (keep_caps && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
 		return -errno;
+	if (!keep_caps && uid != 0)
+		shrink_bounding_set(NULL, 0); /* afterwards the right to do so is gone */
 	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 ||
 	    setresuid(uid, uid, uid) < 0)
 		return -errno;

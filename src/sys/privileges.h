@@ -27,7 +27,8 @@ int privileges_keep_caps(const int *caps, size_t n);
 /* The same, but @caps stay in the bounding set: programs run by exec may still hold them. */
 int privileges_limit_caps(const int *caps, size_t n);
 
-/* setgroups, setgid, setuid; as root only. @keep_caps: PR_SET_KEEPCAPS across the change. */
+/* setgroups, setgid, setuid; as root only. @keep_caps: PR_SET_KEEPCAPS across the change;
+ * without it the bounding set is emptied as well. */
 int privileges_become(uid_t uid, gid_t gid, bool keep_caps);
 
 /* The uid/gid an unprivileged process runs as: user "culvert" if it exists, else "nobody". */
