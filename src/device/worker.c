@@ -396,6 +396,7 @@ int worker_init(struct worker *w, struct worker_shared *shared, unsigned int num
 	if (!w->tun_buffer)
 		return -ENOMEM;
 	engine_worker_set_merge(w->engine_worker, shared->queues[number].has_tso);
+	engine_worker_set_merge_udp(w->engine_worker, shared->queues[number].has_uso);
 	return watch(w, shared->queues[number].fd);
 }
 

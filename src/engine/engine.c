@@ -270,6 +270,11 @@ void engine_worker_set_merge(struct engine_worker *w, bool can_merge)
 	w->can_merge = can_merge;
 }
 
+void engine_worker_set_merge_udp(struct engine_worker *w, bool can_merge)
+{
+	inet_merge_allow(w->merge, true, can_merge);
+}
+
 void engine_enter(struct engine_worker *w)
 {
 	epoch_online(&w->engine->epoch, &w->reader);

@@ -79,6 +79,8 @@ int engine_worker_new(struct engine *e, struct engine_worker **ret);
 struct engine_worker *engine_worker_free(struct engine_worker *w);
 /* false: every packet is written alone (the TUN has no offloads). */
 void engine_worker_set_merge(struct engine_worker *w, bool can_merge);
+/* false: only TCP is merged (a TUN before Linux 6.2 takes no UDP super-frames). */
+void engine_worker_set_merge_udp(struct engine_worker *w, bool can_merge);
 
 void engine_enter(struct engine_worker *w);
 void engine_quiet(struct engine_worker *w);
