@@ -44,6 +44,7 @@ enum watched {
 	WATCHED_LINK,
 	WATCHED_FILE,
 	WATCHED_CLOCK,
+	WATCHED_TICK, /* runs while somebody watches */
 	WATCHED,
 };
 
@@ -206,6 +207,31 @@ static void handle_get(void *context, struct text *out)
 	engine_leave(dev->control);
 }
 
+static void handle_watched(void *context, bool is_watched)
+{
+	struct device *dev = context;
+	struct itimerspec tick = { .it_interval.tv_sec = is_watched,
+				   .it_value.tv_sec = is_watched };
+
+	if (timerfd_settime(dev->fds[WATCHED_TICK], 0, &tick, NULL) < 0)
+		log_error("cannot set the timer for those who watch: %s", err_text(-errno));
+}
+
+static void tick_came(struct device *dev)
+{
+	struct text changes = { 0 };
+	uint64_t times = 0;
+
+	if (read(dev->fds[WATCHED_TICK], &times, sizeof(times)) < 0)
+		return;
+	engine_enter(dev->control);
+	uapi_dump_changes(dev->shared.engine, &changes);
+	engine_leave(dev->control);
+	if (changes.len && !changes.err)
+		uapi_server_tell(dev->server, changes.data, changes.len);
+	text_done(&changes);
+}
+
 /* --- Events --- */
 
 static void link_changed(struct device *dev)
@@ -309,6 +335,8 @@ static void handle_event(struct device *dev, const struct epoll_event *event)
 		file_changed(dev);
 	else if (event->data.ptr == &dev->fds[WATCHED_CLOCK])
 		clock_changed(dev);
+	else if (event->data.ptr == &dev->fds[WATCHED_TICK])
+		tick_came(dev);
 	else
 		uapi_server_event(dev->server, event->data.ptr, event->events);
 }
@@ -489,9 +517,9 @@ static int watch_clock(struct device *dev)
 
 static int open_events(struct device *dev, struct diag *d)
 {
-	const struct uapi_handler handler = { .set = handle_set,
-					      .get = handle_get,
-					      .context = dev };
+	const struct uapi_handler handler = {
+		.set = handle_set, .get = handle_get, .watched = handle_watched, .context = dev
+	};
 	int err = 0;
 
 	dev->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -505,6 +533,9 @@ static int open_events(struct device *dev, struct diag *d)
 		err = watch_file(dev);
 	if (err == 0)
 		err = watch_clock(dev);
+	if (err == 0)
+		err = watch(dev, WATCHED_TICK,
+			    timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
 	if (err == 0)
 		err = uapi_server_new(dev->uapi, dev->epoll, &handler, &dev->server);
 	if (err < 0)

@@ -215,3 +215,51 @@ void uapi_dump(struct engine *e, struct text *out, uint16_t listen_port, uint32_
 		dump_peer(p, out, &prefixes);
 	free(prefixes.list);
 }
+
+/* --- Changes --- */
+
+static void put_number(struct text *out, const char *key, uint64_t value)
+{
+	text_puts(out, key);
+	text_put_u64(out, value);
+	text_puts(out, "\n");
+}
+
+static void dump_change(struct peer *p, unsigned int changes, struct text *out)
+{
+	struct engine_peer_info info;
+	char endpoint[ADDR_TEXT_MAX];
+
+	engine_peer_info(p, &info);
+	text_puts(out, "public_key=");
+	text_put_hex(out, info.public_key, sizeof(info.public_key));
+	text_puts(out, "\n");
+	if (changes & ENGINE_CHANGED_HANDSHAKE)
+		text_puts(out, "event=handshake\n");
+	if (changes & ENGINE_CHANGED_ENDPOINT)
+		text_puts(out, "event=endpoint\n");
+	if (info.endpoint.ip.family != ADDR_NONE) {
+		text_puts(out, "endpoint=");
+		text_puts(out, endpoint_format(&info.endpoint, endpoint));
+		text_puts(out, "\n");
+	}
+	put_number(out,
+		   "last_handshake_time_sec=", info.last_handshake_wall_ns / ENGINE_SECOND);
+	put_number(out,
+		   "last_handshake_time_nsec=", info.last_handshake_wall_ns % ENGINE_SECOND);
+	put_number(out, "tx_bytes=", info.tx_bytes);
+	put_number(out, "rx_bytes=", info.rx_bytes);
+	put_number(out, "culvert_drops=", info.drops);
+	text_puts(out, "\n");
+	secret_key_done(&info.preshared_key);
+}
+
+void uapi_dump_changes(struct engine *e, struct text *out)
+{
+	for (struct peer *p = engine_peer_next(e, NULL); p; p = engine_peer_next(e, p)) {
+		unsigned int changes = engine_peer_changes(p);
+
+		if (changes)
+			dump_change(p, changes, out);
+	}
+}

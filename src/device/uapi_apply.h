@@ -21,3 +21,11 @@ int uapi_apply(struct engine *e, struct engine_worker *w, uint64_t now_ns,
 
 /** uapi_dump() - The reply to get=1, without errno */
 void uapi_dump(struct engine *e, struct text *out, uint16_t listen_port, uint32_t fwmark);
+
+/**
+ * uapi_dump_changes() - One block for each peer that changed since the last call
+ *
+ * A block: public_key, event=handshake and event=endpoint where they happened,
+ * endpoint, last_handshake_time_sec and _nsec, tx_bytes, rx_bytes, culvert_drops, an empty line.
+ */
+void uapi_dump_changes(struct engine *e, struct text *out);

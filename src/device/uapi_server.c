@@ -18,13 +18,15 @@
 
 enum {
 	READ_BYTES = 65536,
-	READS_PER_EVENT = 16, /* then others get their turn */
+	READS_PER_EVENT = 16,	     /* then others get their turn */
+	WATCH_BACKLOG_MAX = 1 << 20, /* octets a watcher may be behind */
 };
 
 enum operation {
 	OPERATION_NONE, /* between requests */
 	OPERATION_GET,
 	OPERATION_SET,
+	OPERATION_WATCH,
 };
 
 /**
@@ -41,6 +43,8 @@ struct connection {
 	unsigned int line_number;
 	int error;
 	bool is_closing; /* after the reply */
+	bool is_watching;
+	bool has_overrun; /* blocks were left out because the client does not read */
 	size_t line_len;
 	struct text out;
 	size_t out_sent;
@@ -56,6 +60,7 @@ struct uapi_server {
 	struct uapi_handler handler;
 	struct connection *connections[UAPI_CONNECTIONS_MAX];
 	unsigned int n;
+	unsigned int n_watching;
 };
 
 /* --- The listening socket --- */
@@ -121,10 +126,21 @@ static void forget_set(struct connection *c)
 	memset(&c->set, 0, sizeof(c->set));
 }
 
+static void count_watchers(struct uapi_server *s, int by)
+{
+	bool before = s->n_watching;
+
+	s->n_watching += (unsigned int)by;
+	if (before != (s->n_watching != 0))
+		s->handler.watched(s->handler.context, s->n_watching != 0);
+}
+
 static void connection_free(struct connection *c)
 {
 	struct uapi_server *s = c->server;
 
+	if (c->is_watching)
+		count_watchers(s, -1);
 	for (unsigned int i = 0; i < s->n; i++)
 		if (s->connections[i] == c) {
 			s->connections[i] = s->connections[--s->n];
@@ -209,6 +225,10 @@ static void finish(struct connection *c)
 			finish_get(c);
 	} else if (c->operation == OPERATION_SET) {
 		finish_set(c);
+	} else if (c->operation == OPERATION_WATCH) {
+		text_puts(&c->out, "watching=1\n\n");
+		c->is_watching = true;
+		count_watchers(c->server, 1);
 	}
 	c->operation = OPERATION_NONE;
 	c->error = 0;
@@ -221,6 +241,8 @@ static void begin(struct connection *c, const char *line)
 		c->operation = OPERATION_GET;
 	else if (strcmp(line, "set=1") == 0)
 		c->operation = OPERATION_SET;
+	else if (strcmp(line, "watch=1") == 0 && !c->is_watching)
+		c->operation = OPERATION_WATCH;
 	else
 		c->is_closing = true;
 }
@@ -236,8 +258,8 @@ static void take_line(struct connection *c)
 			begin(c, c->line);
 	} else if (c->line_len == 0) {
 		finish(c);
-	} else if (c->operation == OPERATION_GET) {
-		c->error = UAPI_EINVAL; /* get=1 stands alone */
+	} else if (c->operation != OPERATION_SET) {
+		c->error = UAPI_EINVAL; /* get=1 and watch=1 stand alone */
 	} else if (!c->error) {
 		c->error = uapi_set_line(&c->set, c->line, c->line_len, &d);
 		if (c->error)
@@ -379,4 +401,29 @@ bool uapi_server_event(struct uapi_server *s, void *ptr, uint32_t events)
 			return true;
 		}
 	return false;
+}
+
+static void tell(struct connection *c, const char *text, size_t len)
+{
+	if (c->out.len - c->out_sent > WATCH_BACKLOG_MAX) {
+		c->has_overrun = true;
+		return;
+	}
+	if (c->has_overrun)
+		text_puts(&c->out, "overrun=1\n\n");
+	c->has_overrun = false;
+	text_add(&c->out, text, len);
+}
+
+void uapi_server_tell(struct uapi_server *s, const char *text, size_t len)
+{
+	for (unsigned int i = s->n; i-- > 0;) { /* backwards: a failed one leaves the list */
+		struct connection *c = s->connections[i];
+
+		if (!c->is_watching)
+			continue;
+		tell(c, text, len);
+		if (c->out.err || !write_out(c))
+			connection_free(c);
+	}
 }

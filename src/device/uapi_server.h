@@ -6,6 +6,11 @@
  * is read to its end and answered; nothing of it is applied. An unknown operation closes
  * the connection.
  *
+ * watch=1 turns a connection into a stream: "watching=1" and an empty line, then, each
+ * second in which something changed, a block per changed peer (device/uapi_apply.h). A client
+ * that does not read loses blocks and finds "overrun=1" instead: get=1 on another connection
+ * tells the whole.
+ *
  * Bounds:  UAPI_CONNECTIONS_MAX at once; a line of UAPI_LINE_MAX; the bounds of conf/uapi.h.
  * Threads: the control thread.
  */
@@ -23,6 +28,8 @@ struct uapi_handler {
 	/* Apply a whole request. Return: 0 or a positive UAPI_E... */
 	int (*set)(void *context, const struct uapi_set *set, struct diag *d);
 	void (*get)(void *context, struct text *out);
+	/* There is somebody to tell changes, or nobody any more. */
+	void (*watched)(void *context, bool is_watched);
 	void *context;
 };
 
@@ -51,3 +58,6 @@ struct uapi_server *uapi_server_free(struct uapi_server *s);
 
 /** uapi_server_event() - Handle one event. false: @ptr is not ours */
 bool uapi_server_event(struct uapi_server *s, void *ptr, uint32_t events);
+
+/** uapi_server_tell() - Send @len octets of @text to all who watch */
+void uapi_server_tell(struct uapi_server *s, const char *text, size_t len);

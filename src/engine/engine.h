@@ -246,6 +246,16 @@ struct engine_peer_info {
 };
 
 void engine_peer_info(struct peer *p, struct engine_peer_info *ret);
+
+enum engine_change {
+	ENGINE_CHANGED_TRAFFIC = 1,   /* octets went in or out */
+	ENGINE_CHANGED_HANDSHAKE = 2, /* a handshake was completed */
+	ENGINE_CHANGED_ENDPOINT = 4,  /* it is somewhere else now */
+};
+
+/** engine_peer_changes() - What changed since the last call for @p: a set of enum
+ * engine_change, 0 for none. Costs no lock and no copy where nothing changed */
+unsigned int engine_peer_changes(struct peer *p);
 /* Writes at most @max prefixes, in order of insertion. Return: how many there are. */
 size_t engine_peer_allowed_ips(const struct peer *p, struct ip_prefix *out, size_t max);
 

@@ -386,6 +386,27 @@ void engine_peer_info(struct peer *p, struct engine_peer_info *ret)
 	ret->budget_bytes = budget == INT64_MAX ? UINT64_MAX : (uint64_t)budget;
 }
 
+unsigned int engine_peer_changes(struct peer *p)
+{
+	uint64_t bytes = atomic_load_explicit(&p->tx_bytes, memory_order_relaxed) +
+			 atomic_load_explicit(&p->rx_bytes, memory_order_relaxed);
+	uint64_t handshake =
+		atomic_load_explicit(&p->last_handshake_wall_ns, memory_order_relaxed);
+	const struct route *route = atomic_load_explicit(&p->route, memory_order_relaxed);
+	unsigned int changes = 0;
+
+	if (bytes != p->seen_bytes)
+		changes |= ENGINE_CHANGED_TRAFFIC;
+	if (handshake != p->seen_handshake_ns)
+		changes |= ENGINE_CHANGED_HANDSHAKE;
+	if (route != p->seen_route)
+		changes |= ENGINE_CHANGED_ENDPOINT;
+	p->seen_bytes = bytes;
+	p->seen_handshake_ns = handshake;
+	p->seen_route = route;
+	return changes;
+}
+
 size_t engine_peer_allowed_ips(const struct peer *p, struct ip_prefix *out, size_t max)
 {
 	const struct allowed_ips_node *node = NULL;

@@ -136,6 +136,11 @@ struct peer {
 	uint8_t greatest_time[NOISE_TIME_LEN]; /* @lock */
 	_Atomic bool needs_new_static; /* our key changed: compute the static secret again */
 
+	/* What engine_peer_changes() saw last; control. */
+	uint64_t seen_bytes;
+	uint64_t seen_handshake_ns;
+	const struct route *seen_route; /* to compare, never to follow */
+
 	_Atomic uint64_t last_handshake_wall_ns;
 	_Atomic uint64_t tx_bytes;
 	_Atomic uint64_t rx_bytes;
