@@ -25,7 +25,7 @@ enum {
 };
 
 static const char usage[] =
-	"Usage: culvert device [-f] [--workers N] [--memory MB] INTERFACE\n"
+	"Usage: culvert device [-f] [--workers N] [--memory MB] [--take-over] INTERFACE\n"
 	"\n"
 	"Creates a WireGuard tunnel INTERFACE and serves it. Configure it with wg(8) or\n"
 	"wg-quick(8). Without -f it goes to the background once interface and control socket exist.\n"
@@ -33,6 +33,7 @@ static const char usage[] =
 	"  -f, --foreground  stay in the foreground\n"
 	"  --workers N       data threads (default: one on up to two processors, then all but one, at most 8)\n"
 	"  --memory MB       for buffers and waiting packets (default 32, at least 4)\n"
+	"  --take-over       continue what another process serves, without losing the interface\n"
 	"  --version         print the version\n"
 	"\n"
 	"Environment: WG_PROCESS_FOREGROUND=1 (as -f), WG_TUN_FD and WG_UAPI_FD (descriptors opened by\n"
@@ -103,6 +104,9 @@ static int read_option(int option, struct settings *s)
 	case 'f':
 		s->foreground = true;
 		return EXIT_DONE;
+	case 't':
+		s->device.takes_over = true;
+		return EXIT_DONE;
 	case 'w':
 		if (read_number("--workers", optarg, 1, DEVICE_WORKERS_MAX, &n))
 			return EXIT_USAGE;
@@ -127,6 +131,7 @@ static int read_arguments(int argc, char **argv, struct settings *s)
 		{ "workers", required_argument, NULL, 'w' },
 		{ "memory", required_argument, NULL, 'm' },
 		{ "help", no_argument, NULL, 'h' },
+		{ "take-over", no_argument, NULL, 't' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};

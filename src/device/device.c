@@ -17,6 +17,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "device/handover.h"
 #include "device/uapi_apply.h"
 #include "device/uapi_server.h"
 #include "device/worker.h"
@@ -61,8 +62,11 @@ struct device {
 	uint32_t mark;
 	bool is_up;
 	bool is_over;
-	bool owns_socket;  /* its file is ours to remove */
-	uint64_t slept_ns; /* boot clock less monotonic clock, last seen */
+	bool owns_socket;     /* its file is ours to remove */
+	bool is_handing_over; /* the gate is closed; a successor gets ready */
+	bool takes_over;
+	struct handover handover; /* where it @takes_over */
+	uint64_t slept_ns;	  /* boot clock less monotonic clock, last seen */
 	int uapi;
 	int epoll;
 	int fds[WATCHED];
@@ -181,6 +185,10 @@ static int handle_set(void *context, const struct uapi_set *set, struct diag *d)
 	struct device *dev = context;
 	int err = 0;
 
+	if (dev->is_handing_over) {
+		diag_set(d, 0, 0, "the interface is being handed over: ask again");
+		return UAPI_EIO;
+	}
 	engine_enter(dev->control);
 	if (set->has_listen_port)
 		err = set_port(dev, set->listen_port);
@@ -230,6 +238,37 @@ static void tick_came(struct device *dev)
 	if (changes.len && !changes.err)
 		uapi_server_tell(dev->server, changes.data, changes.len);
 	text_done(&changes);
+}
+
+/* --- Handing over --- */
+
+static size_t handle_handover(void *context, struct text *out, int *fds)
+{
+	struct device *dev = context;
+	size_t n = 0;
+
+	if (dev->is_handing_over)
+		return 0;
+	dev->is_handing_over = true;
+	gate_close(&dev->shared.gate, wake_all, dev);
+	n = handover_offer(&dev->shared, dev->uapi, out, fds);
+	handle_get(dev, out);
+	return n;
+}
+
+static void handle_handover_end(void *context, bool is_done)
+{
+	struct device *dev = context;
+
+	gate_open(&dev->shared.gate);
+	dev->is_handing_over = false;
+	if (is_done) {
+		log_info("handed over to another process");
+		dev->is_over = true;
+		dev->owns_socket = false;
+	} else {
+		log_warning("a successor went away before it was ready: going on");
+	}
 }
 
 /* --- Events --- */
@@ -329,6 +368,9 @@ static void handle_event(struct device *dev, const struct epoll_event *event)
 {
 	if (event->data.ptr == &dev->fds[WATCHED_SIGNALS])
 		signal_came(dev);
+	else if (
+		dev->is_handing_over) /* what else happens is for the successor, or for later */
+		uapi_server_event(dev->server, event->data.ptr, event->events);
 	else if (event->data.ptr == &dev->fds[WATCHED_LINK])
 		link_changed(dev);
 	else if (event->data.ptr == &dev->fds[WATCHED_FILE])
@@ -343,10 +385,34 @@ static void handle_event(struct device *dev, const struct epoll_event *event)
 
 /* --- Opening --- */
 
+static int take_over_queues(struct device *dev, const struct device_options *o, struct diag *d)
+{
+	struct handover *h = &dev->handover;
+	int err = handover_take(o->name, h, d);
+
+	if (err < 0)
+		return err;
+	dev->takes_over = true;
+	dev->n_workers = h->n_queues;
+	for (unsigned int i = 0; i < h->n_queues; i++) {
+		err = tun_adopt(h->queues[i], &dev->shared.queues[i]);
+		if (err < 0)
+			return diag_set(d, err, 0, "cannot use the interface handed over: %s",
+					err_text(err));
+		h->queues[i] = -1;
+		dev->shared.n_queues++;
+	}
+	memcpy(dev->name, dev->shared.queues[0].name, sizeof(dev->name));
+	return 0;
+}
+
 static int open_tun(struct device *dev, const struct device_options *o, struct diag *d)
 {
 	bool multi = dev->n_workers > 1;
 	struct tun_queue *q = dev->shared.queues;
+
+	if (o->takes_over)
+		return take_over_queues(dev, o, d);
 	int err = o->tun_fd >= 0 ? tun_adopt(o->tun_fd, q) : tun_open(o->name, multi, q);
 
 	if (err == -EPERM || err == -EACCES)
@@ -438,6 +504,8 @@ static int open_workers(struct device *dev, struct diag *d)
 			"the kernel keeps socket buffers small without CAP_NET_ADMIN: expect loss in bursts; "
 			"raise net.core.rmem_max and wmem_max to %d",
 			UDP_BUFFER_BYTES);
+	if (dev->takes_over && dev->handover.has_sockets)
+		sockets_adopt(&dev->shared.sockets, &dev->handover.v4, &dev->handover.v6);
 	err = worker_init(&dev->keeper, &dev->shared, 0, true);
 	for (unsigned int i = 0; i < dev->n_workers && err == 0; i++)
 		err = worker_init(&dev->workers[i], &dev->shared, i, false);
@@ -452,6 +520,12 @@ static int open_socket(struct device *dev, const struct device_options *o, struc
 
 	memcpy(dev->socket_name, dev->name, len);
 	memcpy(dev->socket_name + len, ".sock", sizeof(".sock"));
+	if (dev->takes_over) {
+		dev->uapi = dev->handover.uapi;
+		dev->handover.uapi = -1;
+		dev->owns_socket = true;
+		return 0;
+	}
 	if (o->uapi_fd >= 0) {
 		dev->uapi = o->uapi_fd;
 		return 0;
@@ -518,7 +592,12 @@ static int watch_clock(struct device *dev)
 static int open_events(struct device *dev, struct diag *d)
 {
 	const struct uapi_handler handler = {
-		.set = handle_set, .get = handle_get, .watched = handle_watched, .context = dev
+		.set = handle_set,
+		.get = handle_get,
+		.watched = handle_watched,
+		.handover = handle_handover,
+		.handover_end = handle_handover_end,
+		.context = dev,
 	};
 	int err = 0;
 
@@ -588,7 +667,7 @@ int device_open(const struct device_options *o, struct device **ret, struct diag
 		err = open_engine(
 			dev, o->memory_bytes < MEMORY_MIN ? MEMORY_MIN : o->memory_bytes, d);
 	if (err == 0)
-		err = shape_link(dev, o->tun_fd < 0, d);
+		err = shape_link(dev, o->tun_fd < 0 && !o->takes_over, d);
 	if (err == 0)
 		err = open_workers(dev, d);
 	if (err == 0)
@@ -640,10 +719,41 @@ static void stop_threads(struct device *dev)
 	worker_join(&dev->keeper);
 }
 
+/* As the old one was, before any thread runs; then it may end. */
+static int become(struct device *dev, struct diag *d)
+{
+	int err = 0;
+
+	engine_enter(dev->control);
+	err = handover_apply(&dev->handover, dev->shared.engine, dev->control, clock_boot_ns(),
+			     clock_wall_ns(), &dev->port, &dev->mark, d);
+	if (err == 0 && dev->shared.sockets.port) {
+		dev->shared.sockets.mark = dev->mark;
+		err = watch_all_sockets(dev);
+		dev->is_up = true;
+		engine_set_up(dev->control, clock_boot_ns(), true);
+	}
+	engine_leave(dev->control);
+	if (err == 0)
+		err = handover_done(&dev->handover);
+	handover_free(&dev->handover);
+	wake_keeper(dev);
+	return err;
+}
+
+/* Return: what to wait at most, while a successor keeps everybody waiting. */
+static int patience_ms(const struct device *dev)
+{
+	return dev->is_handing_over ? HANDOVER_PATIENCE_MS : -1;
+}
+
 int device_run(struct device *dev, struct diag *d)
 {
 	struct epoll_event events[EVENTS];
-	int err = drop_privileges(d);
+	int err = dev->takes_over ? become(dev, d) : 0;
+
+	if (err == 0)
+		err = drop_privileges(d);
 
 	if (err == 0)
 		err = start_threads(dev, d);
@@ -652,8 +762,10 @@ int device_run(struct device *dev, struct diag *d)
 	if (err == 0 && privileges_gaps()[0])
 		log_warning("this kernel could not enforce: %s", privileges_gaps());
 	while (err == 0 && !dev->is_over) {
-		int n = epoll_wait(dev->epoll, events, EVENTS, -1);
+		int n = epoll_wait(dev->epoll, events, EVENTS, patience_ms(dev));
 
+		if (n == 0)
+			uapi_server_end_handover(dev->server);
 		if (n < 0 && errno != EINTR)
 			err = diag_set(d, -errno, 0, "waiting for events failed: %s",
 				       err_text(-errno));
@@ -671,6 +783,8 @@ struct device *device_free(struct device *dev)
 	if (!dev)
 		return NULL;
 	uapi_server_free(dev->server);
+	if (dev->takes_over)
+		handover_free(&dev->handover);
 	if (dev->owns_socket) {
 		uapi_path(dev->name, path);
 		unlink(path);

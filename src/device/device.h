@@ -26,6 +26,8 @@ enum { DEVICE_WORKERS_MAX = 64 };
  * @tun_fd, @uapi_fd: Opened by the caller (WG_TUN_FD, WG_UAPI_FD), or -1
  * @workers:	Data workers; 0: one per processor but one, at least one
  * @memory_bytes: For buffers and waiting packets
+ * @takes_over:	From the process that serves @name now (device/handover.h); @workers is
+ *		then what that one had
  */
 struct device_options {
 	const char *name;
@@ -33,6 +35,7 @@ struct device_options {
 	int uapi_fd;
 	unsigned int workers;
 	size_t memory_bytes;
+	bool takes_over;
 };
 
 struct device;

@@ -185,3 +185,13 @@ int sockets_set_mark(struct sockets *s, uint32_t mark)
 	s->mark = mark;
 	return 0;
 }
+
+void sockets_adopt(struct sockets *s, struct socket_family *v4, struct socket_family *v6)
+{
+	s->v4 = *v4;
+	s->v6 = *v6;
+	memset(v4, -1, sizeof(*v4));
+	memset(v6, -1, sizeof(*v6));
+	s->port = udp_port(s->v4.data[0] >= 0 ? s->v4.data[0] : s->v6.data[0]);
+	s->is_steered = s->v4.handshake >= 0 || s->v6.handshake >= 0;
+}

@@ -58,3 +58,6 @@ void sockets_close(struct sockets *s);
 
 /** sockets_set_mark() - Return: 0 or -errno; the old mark then stays everywhere */
 int sockets_set_mark(struct sockets *s, uint32_t mark);
+
+/** sockets_adopt() - Take sockets that another process opened; moved out of @v4 and @v6 */
+void sockets_adopt(struct sockets *s, struct socket_family *v4, struct socket_family *v6);

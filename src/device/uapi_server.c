@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "device/handover.h"
 #include "sys/log.h"
 
 #define SOCKET_DIRECTORY "/var/run/wireguard"
@@ -27,6 +28,8 @@ enum operation {
 	OPERATION_GET,
 	OPERATION_SET,
 	OPERATION_WATCH,
+	OPERATION_HANDOVER,
+	OPERATION_DONE,
 };
 
 /**
@@ -44,7 +47,8 @@ struct connection {
 	int error;
 	bool is_closing; /* after the reply */
 	bool is_watching;
-	bool has_overrun; /* blocks were left out because the client does not read */
+	bool is_successor; /* everything waits for its done=1 */
+	bool has_overrun;  /* blocks were left out because the client does not read */
 	size_t line_len;
 	struct text out;
 	size_t out_sent;
@@ -141,6 +145,8 @@ static void connection_free(struct connection *c)
 
 	if (c->is_watching)
 		count_watchers(s, -1);
+	if (c->is_successor)
+		s->handler.handover_end(s->handler.context, false);
 	for (unsigned int i = 0; i < s->n; i++)
 		if (s->connections[i] == c) {
 			s->connections[i] = s->connections[--s->n];
@@ -216,6 +222,42 @@ static void finish_set(struct connection *c)
 	forget_set(c);
 }
 
+/* Descriptors travel with the first octet of the answer. Return: 0 or -errno. */
+static int pass_fds(int fd, const char *first, const int *fds, size_t n)
+{
+	_Alignas(struct cmsghdr)
+		uint8_t control[CMSG_SPACE(HANDOVER_FDS_MAX * sizeof(int))] = { 0 };
+	struct iovec iov = { (void *)(uintptr_t)first, 1 };
+	struct msghdr m = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = control,
+			    .msg_controllen = CMSG_SPACE(n * sizeof(int)) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(n * sizeof(int));
+	memcpy(CMSG_DATA(c), fds, n * sizeof(int));
+	return sendmsg(fd, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static void finish_handover(struct connection *c)
+{
+	struct uapi_server *s = c->server;
+	int fds[HANDOVER_FDS_MAX];
+	size_t n = s->handler.handover(s->handler.context, &c->out, fds);
+
+	if (n == 0) {
+		uapi_write_errno(&c->out, UAPI_EIO, true);
+		return;
+	}
+	c->is_successor = true;
+	uapi_write_errno(&c->out, 0, true);
+	if (c->out.err || pass_fds(c->fd, c->out.data, fds, n) < 0)
+		c->is_closing = true;
+	c->out_sent = 1;
+}
+
 static void finish(struct connection *c)
 {
 	if (c->operation == OPERATION_GET) {
@@ -229,6 +271,12 @@ static void finish(struct connection *c)
 		text_puts(&c->out, "watching=1\n\n");
 		c->is_watching = true;
 		count_watchers(c->server, 1);
+	} else if (c->operation == OPERATION_HANDOVER) {
+		finish_handover(c);
+	} else if (c->operation == OPERATION_DONE) {
+		c->is_successor = false;
+		c->is_closing = true;
+		c->server->handler.handover_end(c->server->handler.context, true);
 	}
 	c->operation = OPERATION_NONE;
 	c->error = 0;
@@ -243,6 +291,10 @@ static void begin(struct connection *c, const char *line)
 		c->operation = OPERATION_SET;
 	else if (strcmp(line, "watch=1") == 0 && !c->is_watching)
 		c->operation = OPERATION_WATCH;
+	else if (strcmp(line, "handover=1") == 0 && !c->is_successor)
+		c->operation = OPERATION_HANDOVER;
+	else if (strcmp(line, "done=1") == 0 && c->is_successor)
+		c->operation = OPERATION_DONE;
 	else
 		c->is_closing = true;
 }
@@ -426,4 +478,13 @@ void uapi_server_tell(struct uapi_server *s, const char *text, size_t len)
 		if (c->out.err || !write_out(c))
 			connection_free(c);
 	}
+}
+
+void uapi_server_end_handover(struct uapi_server *s)
+{
+	for (unsigned int i = 0; i < s->n; i++)
+		if (s->connections[i]->is_successor) {
+			connection_free(s->connections[i]);
+			return;
+		}
 }

@@ -11,6 +11,8 @@
  * that does not read loses blocks and finds "overrun=1" instead: get=1 on another connection
  * tells the whole.
  *
+ * handover=1 passes the device's descriptors to a successor: device/handover.h.
+ *
  * Bounds:  UAPI_CONNECTIONS_MAX at once; a line of UAPI_LINE_MAX; the bounds of conf/uapi.h.
  * Threads: the control thread.
  */
@@ -30,6 +32,10 @@ struct uapi_handler {
 	void (*get)(void *context, struct text *out);
 	/* There is somebody to tell changes, or nobody any more. */
 	void (*watched)(void *context, bool is_watched);
+	/* A successor asks: stop, write the answer's text, list descriptors to pass (they
+	 * are not closed). Return: how many; 0: refused. */
+	size_t (*handover)(void *context, struct text *out, int *fds);
+	void (*handover_end)(void *context, bool is_done);
 	void *context;
 };
 
@@ -61,3 +67,6 @@ bool uapi_server_event(struct uapi_server *s, void *ptr, uint32_t events);
 
 /** uapi_server_tell() - Send @len octets of @text to all who watch */
 void uapi_server_tell(struct uapi_server *s, const char *text, size_t len);
+
+/** uapi_server_end_handover() - The successor took too long: drop it */
+void uapi_server_end_handover(struct uapi_server *s);

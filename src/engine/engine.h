@@ -223,6 +223,9 @@ void engine_peer_set_greatest_time(struct peer *p, const uint8_t time[12]);
 /* Try to send what is staged, starting a handshake if need be (after configuration). */
 void engine_peer_flush(struct engine_worker *w, uint64_t now_ns, struct peer *p);
 
+/* Say that we are there: a keepalive, after a handshake if need be. */
+void engine_peer_greet(struct engine_worker *w, struct peer *p);
+
 /** engine_reserve() - So that @peers and @prefixes more cannot fail. Return: 0 or -ENOMEM */
 int engine_reserve(struct engine *e, size_t peers, size_t prefixes);
 int engine_allowed_ip_add(struct engine *e, struct peer *p, const struct ip_prefix *prefix);

@@ -294,6 +294,12 @@ void engine_peer_flush(struct engine_worker *w, uint64_t now_ns, struct peer *p)
 	peer_kick(w, p);
 }
 
+void engine_peer_greet(struct engine_worker *w, struct peer *p)
+{
+	atomic_store(&p->wants_keepalive, true);
+	peer_kick(w, p);
+}
+
 int engine_allowed_ip_add(struct engine *e, struct peer *p, const struct ip_prefix *prefix)
 {
 	return allowed_ips_insert(e->allowed_ips, prefix, &p->allowed_ips);

@@ -141,6 +141,14 @@ int udp_bind(int fd, enum addr_family family, uint16_t port)
 	return port_of(&name);
 }
 
+uint16_t udp_port(int fd)
+{
+	struct sockaddr_storage name = { 0 };
+	socklen_t len = sizeof(name);
+
+	return getsockname(fd, (struct sockaddr *)&name, &len) < 0 ? 0 : port_of(&name);
+}
+
 bool udp_port_is_free(enum addr_family family, uint16_t port)
 {
 	struct sockaddr_storage name;

@@ -42,6 +42,9 @@ int udp_create(enum addr_family family, bool *ret_is_forced);
  */
 int udp_bind(int fd, enum addr_family family, uint16_t port);
 
+/** udp_port() - The port @fd is bound to; 0: none */
+uint16_t udp_port(int fd);
+
 /** udp_port_is_free() - Does no other socket, of ours or others, have @port? */
 bool udp_port_is_free(enum addr_family family, uint16_t port);
 

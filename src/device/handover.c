@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "device/handover.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/codec.h"
+#include "conf/uapi.h"
+#include "device/uapi_apply.h"
+#include "device/uapi_server.h"
+
+enum {
+	ALIVE_S = 180, /* a handshake this recent: the peer expects us to be there */
+	CHUNK = 65536,
+};
+
+/* --- The old process --- */
+
+static size_t list_family(const struct socket_family *f, unsigned int workers, int *fds)
+{
+	size_t n = 0;
+
+	if (workers == 0 || f->data[0] < 0)
+		return 0;
+	for (unsigned int i = 0; i < workers; i++)
+		fds[n++] = f->data[i];
+	if (f->handshake >= 0)
+		fds[n++] = f->handshake;
+	return n;
+}
+
+size_t handover_offer(const struct worker_shared *shared, int uapi, struct text *out,
+		      int fds[HANDOVER_FDS_MAX])
+{
+	const struct sockets *s = &shared->sockets;
+	size_t n = 0, n4 = 0, n6 = 0;
+
+	for (unsigned int i = 0; i < shared->n_queues; i++)
+		fds[n++] = shared->queues[i].fd;
+	fds[n++] = uapi;
+	n += n4 = list_family(&s->v4, s->workers, fds + n);
+	n += n6 = list_family(&s->v6, s->workers, fds + n);
+	text_printf(out, "handover=%u,%zu,%zu\n", shared->n_queues, n4, n6);
+	return n;
+}
+
+/* --- The successor: asking --- */
+
+static int ask(const char *name, struct handover *h)
+{
+	static const char question[] = "handover=1\n\n";
+	const struct timeval patience = { .tv_sec = HANDOVER_PATIENCE_MS / 1000 };
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	uapi_path(name, address.sun_path);
+	h->connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (h->connection < 0 ||
+	    setsockopt(h->connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) <
+		    0 ||
+	    connect(h->connection, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    send(h->connection, question, sizeof(question) - 1, MSG_NOSIGNAL) < 0)
+		return -errno;
+	return 0;
+}
+
+/* The descriptors that came with this message, appended to @fds. */
+static size_t take_fds(struct msghdr *m, int *fds, size_t n)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		size_t came = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < came; i++) {
+			int fd = -1;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+			if (n < HANDOVER_FDS_MAX)
+				fds[n++] = fd;
+			else
+				close(fd);
+		}
+	}
+	return n;
+}
+
+static bool is_complete(const struct text *t)
+{
+	return t->len >= 2 && memcmp(t->data + t->len - 2, "\n\n", 2) == 0;
+}
+
+static int read_answer(struct handover *h, int *fds, size_t *ret_n)
+{
+	static char chunk[CHUNK];
+	_Alignas(struct cmsghdr) static uint8_t
+		control[CMSG_SPACE(HANDOVER_FDS_MAX * sizeof(int))];
+
+	while (!is_complete(&h->config) && !h->config.err) {
+		struct iovec iov = { chunk, sizeof(chunk) };
+		struct msghdr m = { .msg_iov = &iov,
+				    .msg_iovlen = 1,
+				    .msg_control = control,
+				    .msg_controllen = sizeof(control) };
+		ssize_t n = recvmsg(h->connection, &m, MSG_CMSG_CLOEXEC);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n == 0 ? -EPROTO : -errno;
+		*ret_n = take_fds(&m, fds, *ret_n);
+		text_add(&h->config, chunk, (size_t)n);
+	}
+	secret_wipe(chunk, sizeof(chunk));
+	return h->config.err;
+}
+
+/* "handover=Q,A,B\n": three numbers. */
+static int read_counts(const struct text *t, uint64_t counts[3])
+{
+	static const char key[] = "handover=";
+	const char *end = memchr(t->data, '\n', t->len), *at = t->data + sizeof(key) - 1;
+
+	if (!end || t->len < sizeof(key) || memcmp(t->data, key, sizeof(key) - 1) != 0)
+		return ERR_FORMAT;
+	for (int i = 0; i < 3; i++) {
+		const char *stop = i < 2 ? memchr(at, ',', (size_t)(end - at)) : end;
+
+		if (!stop || decimal_parse(at, (size_t)(stop - at), DEVICE_WORKERS_MAX + 1,
+					   &counts[i]) < 0)
+			return ERR_FORMAT;
+		at = stop + 1;
+	}
+	return counts[0] >= 1 && counts[0] <= DEVICE_WORKERS_MAX ? 0 : ERR_FORMAT;
+}
+
+/* @n sockets: one per worker and perhaps one for handshakes. */
+static bool adopt_family(struct socket_family *f, const int *fds, uint64_t n,
+			 unsigned int workers)
+{
+	if (n == 0)
+		return true;
+	if (n != workers && n != workers + 1)
+		return false;
+	for (unsigned int i = 0; i < workers; i++)
+		f->data[i] = fds[i];
+	if (n > workers)
+		f->handshake = fds[workers];
+	return true;
+}
+
+static int sort_fds(struct handover *h, const int *fds, size_t n)
+{
+	uint64_t counts[3];
+	size_t at = 0;
+
+	if (read_counts(&h->config, counts) < 0 || counts[0] + 1 + counts[1] + counts[2] != n)
+		return ERR_FORMAT;
+	h->n_queues = (unsigned int)counts[0];
+	for (; at < counts[0]; at++)
+		h->queues[at] = fds[at];
+	h->uapi = fds[at++];
+	if (!adopt_family(&h->v4, fds + at, counts[1], h->n_queues) ||
+	    !adopt_family(&h->v6, fds + at + counts[1], counts[2], h->n_queues))
+		return ERR_FORMAT;
+	h->has_sockets = counts[1] || counts[2];
+	return 0;
+}
+
+int handover_take(const char *name, struct handover *h, struct diag *d)
+{
+	int fds[HANDOVER_FDS_MAX];
+	size_t n = 0;
+	int err = 0;
+
+	memset(h, -1, sizeof(*h)); /* no descriptor */
+	memset(&h->config, 0, sizeof(h->config));
+	h->n_queues = 0;
+	h->has_sockets = false;
+	err = ask(name, h);
+	if (err == 0)
+		err = read_answer(h, fds, &n);
+	if (err == 0)
+		err = sort_fds(h, fds, n);
+	if (err == 0)
+		return 0;
+	handover_free(h);
+	return diag_set(d, err, 0, "the process that serves %s does not hand it over: %s", name,
+			err == ERR_FORMAT || err == -EPROTO ? "it does not know how"
+							    : err_text(err));
+}
+
+/* --- The successor: becoming what the old one was --- */
+
+/* Lines of get that set does not take: they report. */
+static bool is_report(const char *line, size_t len)
+{
+	static const char *const keys[] = { "handover=", "last_handshake_time_",
+					    "tx_bytes=", "rx_bytes=", "errno=" };
+	static const char *const settable[] = { "culvert_budget_bytes=", "culvert_rate_bps=",
+						"culvert_greatest_timestamp=" };
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (len >= strlen(keys[i]) && memcmp(line, keys[i], strlen(keys[i])) == 0)
+			return true;
+	if (len < 8 || memcmp(line, "culvert_", 8) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof(settable) / sizeof(settable[0]); i++)
+		if (len >= strlen(settable[i]) &&
+		    memcmp(line, settable[i], strlen(settable[i])) == 0)
+			return false;
+	return true;
+}
+
+struct living {
+	struct engine_worker *w;
+	uint64_t wall_s;
+};
+
+/* A reader's callback: a peer that shook hands lately is greeted. */
+static void greet(void *context, const struct uapi_get_peer *get)
+{
+	struct living *l = context;
+	struct peer *p = engine_peer_find(l->w, get->public_key);
+	uint64_t then_s = get->last_handshake_ns / ENGINE_SECOND;
+
+	if (p && then_s && then_s + ALIVE_S >= l->wall_s)
+		engine_peer_greet(l->w, p);
+}
+
+static int read_lines(const struct handover *h, struct uapi_set *set,
+		      struct uapi_get_reader *reader, struct diag *d)
+{
+	const char *at = h->config.data, *end = at + h->config.len;
+	int err = 0;
+
+	while (at < end && err == 0) {
+		const char *stop = memchr(at, '\n', (size_t)(end - at));
+		size_t len = stop ? (size_t)(stop - at) : (size_t)(end - at);
+
+		if (set && len && !is_report(at, len))
+			err = uapi_set_line(set, at, len, d);
+		if (reader && len && memcmp(at, "handover=", len < 9 ? len : 9) != 0)
+			err = uapi_get_line(reader, at, len, d);
+		at += len + 1;
+	}
+	return err;
+}
+
+int handover_apply(const struct handover *h, struct engine *e, struct engine_worker *w,
+		   uint64_t now_ns, uint64_t wall_ns, uint16_t *ret_port, uint32_t *ret_mark,
+		   struct diag *d)
+{
+	struct living living = { .w = w, .wall_s = wall_ns / ENGINE_SECOND };
+	struct uapi_get_reader reader = { .peer = greet, .context = &living };
+	struct uapi_set set = { 0 };
+	int err = read_lines(h, &set, NULL, d);
+
+	if (err == 0)
+		err = uapi_apply(e, w, now_ns, &set, d);
+	if (err == 0)
+		err = read_lines(h, NULL, &reader, d);
+	*ret_port = set.listen_port;
+	*ret_mark = set.fwmark;
+	uapi_set_done(&set);
+	uapi_get_reader_done(&reader);
+	return err ? -EPROTO : 0;
+}
+
+int handover_done(struct handover *h)
+{
+	static const char word[] = "done=1\n\n";
+
+	return send(h->connection, word, sizeof(word) - 1, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void handover_free(struct handover *h)
+{
+	close_fd(&h->connection);
+	close_fd(&h->uapi);
+	for (unsigned int i = 0; i < DEVICE_WORKERS_MAX; i++) {
+		close_fd(&h->queues[i]);
+		close_fd(&h->v4.data[i]);
+		close_fd(&h->v6.data[i]);
+	}
+	close_fd(&h->v4.handshake);
+	close_fd(&h->v6.handshake);
+	text_done(&h->config);
+	memset(&h->config, 0, sizeof(h->config));
+}
