@@ -5,19 +5,10 @@
  * beginning of what it answers, is never answered itself; a congestion mark leaves
  * a right header checksum right.
  */
-#include <stdlib.h>
-
 #include "../unit/inet/packets.h"
+#include "fuzz.h"
 #include "inet/icmp.h"
 #include "inet/packet.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 static void check_answer(const uint8_t *out, uint32_t n, const uint8_t *packet, uint32_t len)
 {
@@ -26,18 +17,18 @@ static void check_answer(const uint8_t *out, uint32_t n, const uint8_t *packet, 
 	uint8_t again[INET_ICMP_MAX];
 	struct inet_ip ip, answered;
 
-	must(inet_ip_parse(packet, len, &answered) && inet_ip_parse(out, n, &ip) &&
-	     ip.len == n);
-	must(memcmp(&ip.source, &answered.destination, sizeof(ip.source)) == 0);
-	must(memcmp(&ip.destination, &answered.source, sizeof(ip.source)) == 0);
-	must(n <= (is_v4 ? 576 : 1280) && quoted <= answered.len);
-	must(quoted == answered.len || n == (is_v4 ? 576 : 1280));
-	must(memcmp(out + header + 8, packet, quoted) == 0);
+	HOLDS(inet_ip_parse(packet, len, &answered) && inet_ip_parse(out, n, &ip) &&
+	      ip.len == n);
+	HOLDS(memcmp(&ip.source, &answered.destination, sizeof(ip.source)) == 0);
+	HOLDS(memcmp(&ip.destination, &answered.source, sizeof(ip.source)) == 0);
+	HOLDS(n <= (is_v4 ? 576 : 1280) && quoted <= answered.len);
+	HOLDS(quoted == answered.len || n == (is_v4 ? 576 : 1280));
+	HOLDS(memcmp(out + header + 8, packet, quoted) == 0);
 	if (is_v4)
-		must(slow_sum(out, 20) == 0xffff && slow_sum(out + 20, n - 20) == 0xffff);
+		HOLDS(slow_sum(out, 20) == 0xffff && slow_sum(out + 20, n - 20) == 0xffff);
 	else
-		must(slow_transport_checksum(out, 40, n - 40, 58) == 0);
-	must(inet_icmp_error(INET_ICMP_HOST_UNREACHABLE, 0, out, n, again) == 0);
+		HOLDS(slow_transport_checksum(out, 40, n - 40, 58) == 0);
+	HOLDS(inet_icmp_error(INET_ICMP_HOST_UNREACHABLE, 0, out, n, again) == 0);
 }
 
 static void check_ecn(uint8_t *packet, uint32_t len, uint8_t tos)
@@ -49,12 +40,12 @@ static void check_ecn(uint8_t *packet, uint32_t len, uint8_t tos)
 
 	if (!inet_ip_parse(packet, len, &ip))
 		return;
-	must(ip.len <= len);
-	must(!inet_upper_find(packet, ip.len, &up) || up.offset <= ip.len);
+	HOLDS(ip.len <= len);
+	HOLDS(!inet_upper_find(packet, ip.len, &up) || up.offset <= ip.len);
 	if (packet[0] >> 4 == 4)
 		sum = slow_sum(packet, header);
 	if (inet_ecn_decap(tos, packet) && packet[0] >> 4 == 4)
-		must((slow_sum(packet, header) == 0xffff) == (sum == 0xffff));
+		HOLDS((slow_sum(packet, header) == 0xffff) == (sum == 0xffff));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -14,9 +14,8 @@
  * Holds: everything comes back from the slow segmenter, octet for octet, and nothing that
  * may belong to one flow is reordered.
  */
-#include <stdlib.h>
-
 #include "../unit/inet/packets.h"
+#include "fuzz.h"
 #include "inet/merge.h"
 
 enum { STEPS = 200, ROOM = 600 };
@@ -30,14 +29,6 @@ struct sent {
 
 static struct sent sent[STEPS];
 static uint32_t n_sent;
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 /* The fuzzer's octets, zeroes at their end. */
 struct input {
@@ -203,10 +194,10 @@ static void receive(const uint8_t *packet, uint32_t len)
 	while (i < n_sent && (sent[i].is_seen || sent[i].len != len ||
 			      !is_same(packet, sent[i].original, len)))
 		i++;
-	must(i < n_sent);
+	HOLDS(i < n_sent);
 	sent[i].is_seen = true;
 	for (uint32_t j = 0; j < i; j++)
-		must(sent[j].is_seen || !is_related(&sent[j], &sent[i]));
+		HOLDS(sent[j].is_seen || !is_related(&sent[j], &sent[i]));
 }
 
 static void check_write(const struct inet_write *w, const struct iovec *slices)
@@ -214,22 +205,22 @@ static void check_write(const struct inet_write *w, const struct iovec *slices)
 	static uint8_t run[PACKET_MAX], segment[PACKET_MAX];
 	uint32_t len = 0, at, header;
 
-	must(w->len <= INET_MERGE_BYTES_MAX && w->n_slices <= INET_MERGE_SLICES);
+	HOLDS(w->len <= INET_MERGE_BYTES_MAX && w->n_slices <= INET_MERGE_SLICES);
 	for (uint32_t i = 0; i < w->n_slices; i++) {
 		memcpy(run + len, slices[w->first_slice + i].iov_base,
 		       slices[w->first_slice + i].iov_len);
 		len += (uint32_t)slices[w->first_slice + i].iov_len;
 	}
-	must(len == w->len);
+	HOLDS(len == w->len);
 	if (w->n_slices == 1) {
-		must(w->offload.gso == INET_GSO_NONE);
+		HOLDS(w->offload.gso == INET_GSO_NONE);
 		receive(run, len);
 		return;
 	}
 	at = w->offload.csum_start;
-	must(at == upper_at(run));
-	must(get_be16(run + at + w->offload.csum_offset) ==
-	     slow_pseudo_sum(run, len - at, protocol_of(run)));
+	HOLDS(at == upper_at(run));
+	HOLDS(get_be16(run + at + w->offload.csum_offset) ==
+	      slow_pseudo_sum(run, len - at, protocol_of(run)));
 	header = headers_of(run, len);
 	for (uint32_t i = 0; i < w->n_slices; i++)
 		receive(segment,
@@ -244,8 +235,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct iovec *slices;
 	size_t n;
 
-	if (!m && inet_merge_new(STEPS, &m) < 0)
-		abort();
+	HOLDS(m || inet_merge_new(STEPS, &m) == 0);
 	inet_merge_reset(m);
 	n_sent = 0;
 	while (in.left > 0 && n_sent < STEPS)
@@ -254,7 +244,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < n; i++)
 		check_write(&writes[i], slices);
 	for (uint32_t i = 0; i < n_sent; i++) {
-		must(sent[i].is_seen);
+		HOLDS(sent[i].is_seen);
 		free(sent[i].copy);
 	}
 	return 0;

@@ -4,18 +4,9 @@
  * Holds: what is refused is not touched; what is taken gives the segments that the slow
  * model makes, octet for octet, and they cover the payload.
  */
-#include <stdlib.h>
-
 #include "../unit/inet/packets.h"
+#include "fuzz.h"
 #include "inet/split.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 static void check_segments(struct inet_split *s, const uint8_t *original, uint32_t len)
 {
@@ -27,10 +18,10 @@ static void check_segments(struct inet_split *s, const uint8_t *original, uint32
 		uint32_t want_len = slow_segment(original, len, s->transport, s->header_len,
 						 s->gso_size, n++, want);
 
-		must(got_len == want_len && memcmp(segment, want, got_len) == 0);
+		HOLDS(got_len == want_len && memcmp(segment, want, got_len) == 0);
 		covered += got_len - s->header_len;
 	}
-	must(n == s->count && covered == len - s->header_len);
+	HOLDS(n == s->count && covered == len - s->header_len);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -56,10 +47,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(packet, data, len);
 
 	if (inet_split_begin(&s, packet, len, &offload) == 0) {
-		must(memcmp(packet, data, len) == 0 && inet_ip_parse(packet, len, &ip));
+		HOLDS(memcmp(packet, data, len) == 0 && inet_ip_parse(packet, len, &ip));
 		check_segments(&s, data, ip.len);
 	} else {
-		must(memcmp(packet, data, len) == 0);
+		HOLDS(memcmp(packet, data, len) == 0);
 	}
 	inet_checksum_finish(packet, len, &offload);
 	free(packet);
