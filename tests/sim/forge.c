@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "noise/cookie.h"
-
 void forger_init(struct forger *f, const struct sim_node *target, const struct secret_key *key)
 {
 	struct secret_key own;
@@ -27,15 +25,6 @@ void forger_done(struct forger *f)
 	f->suite = suite_free(f->suite);
 }
 
-static void sign(struct forger *f, const uint8_t key[NOISE_KEY_LEN], void *message,
-		 uint32_t len)
-{
-	struct cookie_maker maker = { 0 };
-
-	memset((uint8_t *)message + len - 2 * NOISE_MAC_LEN, 0, 2 * NOISE_MAC_LEN);
-	cookie_sign(&maker, f->suite, key, 0, message, len);
-}
-
 void forge_initiation(struct forger *f, uint32_t sender, uint64_t unix_ns,
 		      struct msg_initiation *ret)
 {
@@ -49,10 +38,19 @@ void forge_initiation(struct forger *f, uint32_t sender, uint64_t unix_ns,
 				    sender, random, label, &hs, ret) != 0)
 		abort();
 	noise_handshake_done(&hs);
-	sign(f, f->target.public_key, ret, sizeof(*ret));
+	cookie_sign(&f->maker, f->suite, f->target.public_key, f->sim->now_ns, ret,
+		    sizeof(*ret));
+}
+
+bool forger_take_cookie(struct forger *f, const void *reply)
+{
+	return cookie_consume(&f->maker, f->suite, f->target.public_key, f->sim->now_ns, reply);
 }
 
 void forge_mac1(struct forger *f, const struct sim_node *to, void *message, uint32_t len)
 {
-	sign(f, to->public_key, message, len);
+	struct cookie_maker maker = { 0 };
+
+	memset((uint8_t *)message + len - 2 * NOISE_MAC_LEN, 0, 2 * NOISE_MAC_LEN);
+	cookie_sign(&maker, f->suite, to->public_key, 0, message, len);
 }

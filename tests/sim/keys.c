@@ -104,7 +104,7 @@ void sim_keys_arrived(struct sim_keys *k, const struct sim_node *at,
 }
 
 const char *sim_keys_sent(struct sim_keys *k, const struct sim_datagram *d,
-			  uint64_t *age_max_ns)
+			  uint64_t *ret_age_ns)
 {
 	const struct msg_data *m = (const void *)d->data;
 	struct key *key = NULL;
@@ -118,8 +118,7 @@ const char *sim_keys_sent(struct sim_keys *k, const struct sim_datagram *d,
 	counter = le64_value(m->counter);
 	if (key->born_ns && d->sent_ns > key->born_ns)
 		age = d->sent_ns - key->born_ns;
-	if (age > *age_max_ns)
-		*age_max_ns = age;
+	*ret_age_ns = age;
 	if (counter < key->next_counter)
 		return "a counter was used again, or out of order";
 	key->next_counter = counter + 1;

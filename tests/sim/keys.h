@@ -17,9 +17,10 @@ struct sim_keys;
 struct sim_keys *sim_keys_new(void);
 void sim_keys_free(struct sim_keys *k);
 
-/** sim_keys_sent() - Judge a datagram as it is sent. Return: what is wrong with it, or NULL */
+/** sim_keys_sent() - Judge a datagram as it is sent. Return: what is wrong with it, or NULL
+ * @ret_age_ns:	Age of the key, for data */
 const char *sim_keys_sent(struct sim_keys *k, const struct sim_datagram *d,
-			  uint64_t *age_max_ns);
+			  uint64_t *ret_age_ns);
 
 /* A datagram arrives at a node. */
 void sim_keys_arrived(struct sim_keys *k, const struct sim_node *at,

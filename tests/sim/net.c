@@ -204,10 +204,12 @@ static void put_on_wire(struct sim_node *from, uint8_t *data, uint32_t len, uint
 		.tos = tos,
 		.data = data,
 	};
-	const char *wrong = sim_keys_sent(s->keys, &d, &s->key_age_max_ns);
+	const char *wrong = sim_keys_sent(s->keys, &d, &s->key_age_ns);
 
 	if (wrong)
 		violation(s, wrong, from);
+	if (s->key_age_ns > s->key_age_max_ns)
+		s->key_age_max_ns = s->key_age_ns;
 	from->sent++;
 	s->datagrams++;
 	log_datagram(s, &d);

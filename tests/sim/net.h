@@ -127,6 +127,7 @@ struct sim {
 	uint64_t violations;
 	uint64_t datagrams;
 	uint64_t key_age_max_ns;
+	uint64_t key_age_ns; /* of the key of the last data sent */
 };
 
 /** sim_seed() - CULVERT_SIM_SEED, or @otherwise. Prints what it is */
