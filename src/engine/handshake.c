@@ -88,7 +88,7 @@ static uint64_t next_label_ns(struct peer *p, uint64_t wall_ns)
 }
 
 static int write_initiation(struct engine_worker *w, struct peer *p, const struct identity *id,
-			    uint64_t wall_ns, struct msg_initiation *msg)
+			    uint64_t now_ns, uint64_t wall_ns, struct msg_initiation *msg)
 {
 	struct noise_handshake *hs = NULL;
 	struct session *s = NULL;
@@ -104,6 +104,7 @@ static int write_initiation(struct engine_worker *w, struct peer *p, const struc
 		err = -ENOMEM;
 		goto out;
 	}
+	s->asked_ns = now_ns;
 	random_bytes(w->engine, random, sizeof(random));
 	noise_time(label, next_label_ns(p, wall_ns));
 	err = noise_initiation_create(w->suite, &id->noise, &remote,
@@ -157,8 +158,8 @@ void handshake_initiate(struct engine_worker *w, struct peer *p, uint64_t now_ns
 		count(w, COUNT_NO_ENDPOINT, 1);
 		return;
 	}
-	if (write_initiation(w, p, id, wall_ns, (struct msg_initiation *)(void *)arena_end(w)) <
-	    0) {
+	if (write_initiation(w, p, id, now_ns, wall_ns,
+			     (struct msg_initiation *)(void *)arena_end(w)) < 0) {
 		atomic_fetch_add_explicit(&p->handshake_failures, 1, memory_order_relaxed);
 		return;
 	}

@@ -195,7 +195,8 @@ uint64_t jitter(struct engine_worker *w);
 struct session *session_begin(struct engine_worker *w, struct peer *p, bool is_initiator);
 /* Out of the table, keys unusable, freed once nobody sees it. Takes NULL. */
 void session_kill(struct engine *e, struct session *s);
-/* Our initiation was answered: @s is current now. Under the peer's lock. */
+/* Our initiation was answered: @s is current now, unless we yield to theirs that crossed it.
+ * Under the peer's lock. */
 void session_initiator_done(struct peer *p, struct session *s);
 /* We answered: @s is next. Under the peer's lock. */
 void session_responder_done(struct peer *p, struct session *s);

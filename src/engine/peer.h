@@ -63,7 +63,8 @@ struct session {
 	_Atomic bool can_send;
 	_Atomic bool asked_rekey;
 	bool is_initiator;
-	uint64_t born_ns;
+	uint64_t asked_ns; /* when our initiation left; initiator only */
+	uint64_t born_ns;  /* when the keys were made */
 	struct secret_key send;
 	struct secret_key receive;
 	_Alignas(64) _Atomic uint64_t send_counter;

@@ -61,8 +61,47 @@ void session_kill(struct engine *e, struct session *s)
 	epoch_retire(&e->epoch, &s->epoch_node, release);
 }
 
+/* Of two handshakes that crossed, the one that the smaller public key began counts. */
+static bool yields(const struct peer *p)
+{
+	const struct identity *id =
+		atomic_load_explicit(&p->engine->identity, memory_order_acquire);
+
+	return memcmp(id->noise.public_key, p->remote.public_key, NOISE_KEY_LEN) > 0;
+}
+
+/* Did we make @s for an initiation of theirs while our own was on its way? */
+static bool crossed(const struct session *theirs, const struct session *ours)
+{
+	return theirs && !theirs->is_initiator && theirs->born_ns >= ours->asked_ns;
+}
+
+/*
+ * Both ends initiated at once, and both handshakes complete. Were each end to send with its
+ * own, each would see itself as the initiator for good: two handshakes every 120 s, and at
+ * each the other end's packets in flight lost. So the end that yields waits for the other's
+ * key to be confirmed, sends with its own until then, and afterwards hears both.
+ */
+static bool yield_to_theirs(struct peer *p, struct session *ours)
+{
+	struct session *current = atomic_load(&p->current);
+
+	if (crossed(current, ours)) { /* confirmed before our answer came */
+		session_kill(p->engine, ours);
+		return true;
+	}
+	if (!crossed(atomic_load(&p->next), ours))
+		return false;
+	atomic_store(&p->current, ours);
+	session_kill(p->engine, atomic_exchange(&p->previous, current));
+	return true;
+}
+
 void session_initiator_done(struct peer *p, struct session *s)
 {
+	if (yields(p) && yield_to_theirs(p, s))
+		return;
+
 	struct session *next = atomic_exchange(&p->next, NULL);
 	struct session *current = atomic_exchange(&p->current, s);
 
