@@ -129,6 +129,40 @@ static void simultaneous_initiations_end_with_a_key_that_works(void)
 	pair_done(&p);
 }
 
+static bool is_initiator(const struct sim_node *at, const struct sim_node *of)
+{
+	return atomic_load(&sim_peer(at, of)->current)->is_initiator;
+}
+
+/* Crossed handshakes must not go on crossing: one key is left, with one initiator. */
+static void crossed_handshakes_leave_one_key_and_one_initiator(void)
+{
+	for (uint64_t lag_ms = 0; lag_ms <= 400; lag_ms += 25) {
+		struct pair p = pair_new();
+
+		p.a->link.delay_min_ns = p.a->link.delay_max_ns = 200 * SIM_MS;
+		p.b->link = p.a->link;
+		sim_send(p.a, p.b, 100);
+		sim_run_for(p.s, lag_ms * SIM_MS);
+		sim_send(p.b, p.a, 100);
+		sim_run_for(p.s, 2 * SIM_S);
+		CHECK(p.a->delivered == 1 && p.b->delivered == 1);
+		CHECK(is_initiator(p.a, p.b) != is_initiator(p.b, p.a));
+		pair_mark(&p);
+		for (int i = 0; i < 10000; i++) {
+			sim_send(p.a, p.b, 100);
+			sim_send(p.b, p.a, 100);
+			sim_run_for(p.s, 60 * SIM_MS);
+		}
+		sim_run_for(p.s, SIM_S);
+		CHECK(p.a->delivered == 10001 && p.b->delivered == 10001);
+		CHECK(said(&p, NULL, MESSAGE_RESPONSE) <= 5); /* in 600 s */
+		pair_done(&p);
+		if (!sim_is_soak())
+			lag_ms += 75;
+	}
+}
+
 /* ---- preshared and private keys ---- */
 
 /* W8 */
@@ -418,6 +452,7 @@ int main(void)
 	RUN(any_round_trip_below_the_repeat_time_makes_a_key_at_once);
 	RUN(counter_zero_of_each_key_is_delivered);
 	RUN(simultaneous_initiations_end_with_a_key_that_works);
+	RUN(crossed_handshakes_leave_one_key_and_one_initiator);
 	RUN(a_new_preshared_key_serves_the_next_handshake_and_ends_no_key);
 	RUN(a_new_private_key_ends_sending_and_makes_new_keys_at_once);
 	RUN(a_peer_with_our_own_key_is_refused);
