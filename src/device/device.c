@@ -36,6 +36,8 @@ enum {
 	GSO_SIZE = 65536,
 	PACKETS_PER_RECEIVE = 256,
 	MEMORY_MIN = 4 << 20,
+	DATA_BUFFERS_MIN = 2, /* of 64 KiB, per worker */
+	DATA_BUFFERS_MAX = 16,
 	EVENTS = 16,
 };
 
@@ -491,7 +493,17 @@ static int open_engine(struct device *dev, size_t memory_bytes, struct diag *d)
 	return 0;
 }
 
-static int open_workers(struct device *dev, struct diag *d)
+/* Half of the budget is for receive buffers, as far as they are of use. */
+static unsigned int buffers_within(size_t memory_bytes, unsigned int workers)
+{
+	size_t n = memory_bytes / 2 / workers / 65536;
+
+	if (n < DATA_BUFFERS_MIN)
+		return DATA_BUFFERS_MIN;
+	return n > DATA_BUFFERS_MAX ? DATA_BUFFERS_MAX : (unsigned int)n;
+}
+
+static int open_workers(struct device *dev, size_t memory_bytes, struct diag *d)
 {
 	int err = gate_init(&dev->shared.gate);
 
@@ -506,6 +518,7 @@ static int open_workers(struct device *dev, struct diag *d)
 			UDP_BUFFER_BYTES);
 	if (dev->takes_over && dev->handover.has_sockets)
 		sockets_adopt(&dev->shared.sockets, &dev->handover.v4, &dev->handover.v6);
+	dev->shared.data_buffers = buffers_within(memory_bytes, dev->n_workers);
 	err = worker_init(&dev->keeper, &dev->shared, 0, true);
 	for (unsigned int i = 0; i < dev->n_workers && err == 0; i++)
 		err = worker_init(&dev->workers[i], &dev->shared, i, false);
@@ -655,6 +668,7 @@ static struct device *device_new(const struct device_options *o)
 
 int device_open(const struct device_options *o, struct device **ret, struct diag *d)
 {
+	size_t memory_bytes = o->memory_bytes < MEMORY_MIN ? MEMORY_MIN : o->memory_bytes;
 	struct device *dev = device_new(o);
 	int err = -ENOMEM;
 
@@ -669,7 +683,7 @@ int device_open(const struct device_options *o, struct device **ret, struct diag
 	if (err == 0)
 		err = shape_link(dev, o->tun_fd < 0 && !o->takes_over, d);
 	if (err == 0)
-		err = open_workers(dev, d);
+		err = open_workers(dev, memory_bytes, d);
 	if (err == 0)
 		err = open_socket(dev, o, d);
 	if (err == 0)

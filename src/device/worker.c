@@ -19,7 +19,6 @@
 #include "sys/clock.h"
 
 enum {
-	DATA_BUFFERS = 16, /* of 64 KiB each: one receive call */
 	DATA_BUFFER_BYTES = 65536,
 	KEEPER_BUFFERS = 64,
 	KEEPER_BUFFER_BYTES = 2048,
@@ -251,7 +250,7 @@ static int pump_socket(struct worker *w, int fd)
 {
 	const struct udp_datagram *got = NULL;
 	struct engine_datagram datagrams[DATAGRAMS_MAX];
-	int n = fd < 0 ? 0 : udp_receive(fd, w->shared->sockets.port, w->inbox, &got);
+	int n = fd < 0 ? 0 : udp_receive(fd, w->inbox, &got);
 	uint64_t now = n > 0 ? clock_boot_ns() : 0;
 
 	for (int at = 0; at < n;) {
@@ -373,7 +372,7 @@ int worker_watch_sockets(struct worker *w)
 int worker_init(struct worker *w, struct worker_shared *shared, unsigned int number,
 		bool is_keeper)
 {
-	size_t buffers = is_keeper ? KEEPER_BUFFERS : DATA_BUFFERS;
+	size_t buffers = is_keeper ? KEEPER_BUFFERS : shared->data_buffers;
 	size_t buffer_bytes = is_keeper ? KEEPER_BUFFER_BYTES : DATA_BUFFER_BYTES;
 	int err = 0;
 

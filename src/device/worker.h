@@ -29,6 +29,7 @@ enum {
 
 /**
  * struct worker_shared - What all workers of a device read
+ * @data_buffers: What one receive call can bring; from the memory budget
  * @keeper_wake: eventfd that wakes the keeper
  * @is_stopping: Set once; then every worker is woken
  */
@@ -38,6 +39,7 @@ struct worker_shared {
 	struct sockets sockets;
 	struct tun_queue queues[DEVICE_WORKERS_MAX];
 	unsigned int n_queues;
+	unsigned int data_buffers; /* of 64 KiB, per data worker */
 	int keeper_wake;
 	_Atomic bool is_stopping;
 };

@@ -318,11 +318,10 @@ static bool is_stale_report(int err)
 	       err == EMSGSIZE || err == EAGAIN || err == EINTR;
 }
 
-int udp_receive(int fd, uint16_t port, struct udp_inbox *b, const struct udp_datagram **ret)
+int udp_receive(int fd, struct udp_inbox *b, const struct udp_datagram **ret)
 {
 	int n = 0;
 
-	(void)port;
 	for (size_t i = 0; i < b->n; i++) {
 		b->messages[i].msg_hdr.msg_namelen = sizeof(b->names[i]);
 		b->messages[i].msg_hdr.msg_controllen = sizeof(b->controls[i]);

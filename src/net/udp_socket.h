@@ -94,7 +94,7 @@ struct udp_inbox *udp_inbox_free(struct udp_inbox *b);
  * Return: datagrams now at @ret (valid until the next call), 0 when there is none,
  *	   or -errno. Errors that only report an ICMP message count as none.
  */
-int udp_receive(int fd, uint16_t port, struct udp_inbox *b, const struct udp_datagram **ret);
+int udp_receive(int fd, struct udp_inbox *b, const struct udp_datagram **ret);
 
 /* --- Sending --- */
 
