@@ -36,6 +36,10 @@ static void check_prefix(const char *text)
 	}
 	HOLDS(p.bits <= ip_addr_bits(&p.ip));
 	HOLDS(ip_prefix_contains(&p, &p.ip));
+	again = p;
+	ip_prefix_mask(&again);
+	HOLDS(memcmp(&p, &again, sizeof(p)) == 0); /* host bits are gone already */
+	HOLDS(p.ip.family == ADDR_V4 || p.bits < 96 || ip_addr_v6(p.ip.b).family == ADDR_V6);
 	HOLDS((ip_prefix_parse(text, true, &again) == 0) == (strchr(text, '/') != NULL));
 	HOLDS(ip_prefix_parse(ip_prefix_format(&p, out), true, &again) == 0);
 	HOLDS(memcmp(&p, &again, sizeof(p)) == 0);
