@@ -19,7 +19,7 @@ enum command_exit {
 /**
  * struct command - One row of the table in main.c
  * @name:	The word after "culvert"
- * @summary:	One line of `culvert --help`, no capital, no full stop
+ * @summary:	One line of `culvert --help`, no capital, no full stop; NULL: not for people
  * @run:	Like main(); argv[0] is "culvert NAME", what getopt_long() puts before its
  *		complaints, or the program's own name when that chose the command.
  *		Return: an enum command_exit
@@ -32,6 +32,8 @@ struct command {
 
 int cmd_device(int argc, char **argv);
 int cmd_gateway(int argc, char **argv);
+int cmd_gateway_peer(int argc, char **argv);  /* argv[0] is "culvert gateway peer" */
+int cmd_gateway_serve(int argc, char **argv); /* the unprivileged side; see host/messages.h */
 int cmd_keys(int argc, char **argv);
 int cmd_conf(int argc, char **argv);
 int cmd_qr(int argc, char **argv);

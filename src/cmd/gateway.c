@@ -42,6 +42,8 @@ static void print_help(const struct options *o)
 	      "\n"
 	      "Runs a WireGuard gateway in the foreground until SIGTERM or SIGINT, and leaves the\n"
 	      "host as it was. Nothing has to be configured.\n"
+	      "\n"
+	      "culvert gateway peer --help: peers of a running gateway.\n"
 	      "\n",
 	      stdout);
 	options_print_help(o, stdout);
@@ -151,8 +153,11 @@ int cmd_gateway(int argc, char **argv)
 	struct options o = { .command = "gateway",
 			     .rows = rows,
 			     .n = sizeof(rows) / sizeof(rows[0]) };
-	int code = collect(&o, argc, argv);
+	int code;
 
+	if (argc > 1 && strcmp(argv[1], "peer") == 0)
+		return cmd_gateway_peer(argc - 1, argv + 1);
+	code = collect(&o, argc, argv);
 	if (code == EXIT_DONE && o.wants_help)
 		print_help(&o);
 	else if (code == EXIT_DONE)

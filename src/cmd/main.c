@@ -10,6 +10,7 @@
 static const struct command commands[] = {
 	{ "device", "serve a tunnel interface, driven by wg and wg-quick", cmd_device },
 	{ "gateway", "run a WireGuard gateway with its REST API", cmd_gateway },
+	{ "gateway-serve", NULL, cmd_gateway_serve }, /* started by gateway */
 	{ "keys", "make private keys, public keys and preshared keys", cmd_keys },
 	{ "conf", "check, strip or show a wg-quick file", cmd_conf },
 	{ "qr", "turn a configuration into a QR code", cmd_qr },
@@ -44,7 +45,8 @@ static void print_help(FILE *out)
 	      "Commands (each answers --help):\n",
 	      out);
 	for (const struct command *c = commands; c->name; c++)
-		fprintf(out, "  %-12s %s\n", c->name, c->summary);
+		if (c->summary)
+			fprintf(out, "  %-12s %s\n", c->name, c->summary);
 	fputs("\n"
 	      "Exit codes: 0 done, 1 failed, 2 wrong command line, 3 refused input, 4 missing\n"
 	      "privilege or device.\n",

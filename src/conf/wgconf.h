@@ -171,7 +171,7 @@ const char *wgconf_nearest_key(enum wgconf_section section, struct wgconf_span n
  * @dns:		Addresses or search domains
  * @mtu, @keepalive_s:	0: the line is left out
  * @preshared_key:	NULL: none
- * @endpoint:		"host:port" or "[v6]:port"
+ * @endpoint:		"host:port" or "[v6]:port"; NULL: not known
  */
 struct wgconf_client {
 	const char *name;

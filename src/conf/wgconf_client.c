@@ -93,9 +93,11 @@ static void put_peer(struct text *out, const struct wgconf_client *client)
 	put_key(out, "PublicKey = ", client->server_key);
 	if (client->preshared_key)
 		put_key(out, "PresharedKey = ", client->preshared_key->b);
-	text_puts(out, "Endpoint = ");
-	put_word(out, client->endpoint);
-	text_puts(out, "\n");
+	if (client->endpoint) {
+		text_puts(out, "Endpoint = ");
+		put_word(out, client->endpoint);
+		text_puts(out, "\n");
+	}
 	put_allowed_ips(out, client);
 	put_number(out, "PersistentKeepalive = ", client->keepalive_s);
 }

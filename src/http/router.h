@@ -23,22 +23,22 @@ enum route_auth {
 	ROUTE_LOCAL_OR_SIGNED, /* a local caller, or signed with version 2 */
 };
 
-/**
- * struct route - One row of a route table
- * @signed_body: What version 1 signs here
- */
+/* What version 1 of signing signs on a route. */
 enum route_signed {
 	ROUTE_SIGNS_RAW_BODY = 1, /* the body as received */
 	ROUTE_SIGNS_STATUS,	  /* that, or the spaced JSON of its member "status" */
 	ROUTE_SIGNS_NOTHING,	  /* the empty text, whatever the body */
 };
 
+struct call; /* one request on its way through whoever has the route table */
+
+/* struct route - One row of a route table */
 struct route {
 	enum http_method method;
 	const char *pattern;
 	enum route_auth auth;
 	enum route_signed signs;
-	void (*handle)(void *context, struct http_exchange *x);
+	void (*handle)(struct call *call);
 };
 
 /* The array's size is negative, and the row does not compile, when @auth_ or @signs_ is 0. */

@@ -86,6 +86,7 @@ enum store_change_kind {
  * @who:	Name of the principal, for the audit trail; an empty one leaves no row
  * @result:	Set by store_apply(): 0; ERR_EXISTS (key, name or address taken);
  *		ERR_UNKNOWN (no such peer); or what store_apply() returned
+ * @carried:	Set by whoever carries committed changes on: 0, or why it has not arrived
  * @context:	For the owner
  */
 struct store_change {
@@ -100,6 +101,7 @@ struct store_change {
 	uint64_t forget_before_s;
 	char who[STORE_WHO_MAX + 1];
 	int result;
+	int carried;
 	void *context;
 };
 

@@ -4,10 +4,9 @@
 #include "../test.h"
 #include "http/router.h"
 
-static void nothing(void *context, struct http_exchange *x)
+static void nothing(struct call *call)
 {
-	(void)context;
-	(void)x;
+	(void)call;
 }
 
 static const struct route routes[] = {

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/call.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sys/log.h"
+
+static const char our_prefix[] = "/api/v1/peers";
+
+static void call_free(struct call *call)
+{
+	secret_key_done(&call->private_key);
+	json_decref(call->body);
+	free(call);
+}
+
+bool call_is_ours(const struct call *call)
+{
+	const char *target = http_exchange_request(call->x)->target;
+
+	return strncmp(target, our_prefix, sizeof(our_prefix) - 1) == 0;
+}
+
+/* --- Sending --- */
+
+static void send_text(struct call *call, unsigned int status, const char *type,
+		      const char *text)
+{
+	struct http_reply reply = { .status = status, .content_type = type };
+
+	text_puts(&reply.body, text);
+	http_reply(call->x, &reply);
+	call_free(call);
+}
+
+static void send_json(struct call *call, unsigned int status, const char *type, json_t *value)
+{
+	struct http_reply reply = { .status = status, .content_type = type };
+	bool written = value && json_write(value, &reply.body) == 0 && reply.body.err == 0;
+
+	json_decref(value);
+	if (!written) {
+		text_done(&reply.body);
+		send_text(call, 500, "application/json",
+			  "{\"detail\":\"Internal Server Error\"}");
+		return;
+	}
+	if (status == 405) {
+		reply.header = "Allow";
+		reply.value = call->match.allow;
+	} else if (status == 503) {
+		reply.header = "Retry-After";
+		reply.value = "1";
+	}
+	http_reply(call->x, &reply);
+	call_free(call);
+}
+
+static const char *title_of(unsigned int status)
+{
+	switch (status) {
+	case 400:
+		return "Bad Request";
+	case 401:
+		return "Unauthorized";
+	case 403:
+		return "Forbidden";
+	case 404:
+		return "Not Found";
+	case 405:
+		return "Method Not Allowed";
+	case 409:
+		return "Conflict";
+	case 413:
+		return "Content Too Large";
+	case 414:
+		return "URI Too Long";
+	case 422:
+		return "Unprocessable Content";
+	case 431:
+		return "Request Header Fields Too Large";
+	case 501:
+		return "Not Implemented";
+	case 503:
+		return "Service Unavailable";
+	case 507:
+		return "Insufficient Storage";
+	default:
+		return "Internal Server Error";
+	}
+}
+
+static json_t *problem(unsigned int status, const char *detail)
+{
+	return json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title",
+			 title_of(status), "status", (int)status, "detail", detail);
+}
+
+static void send_error(struct call *call, unsigned int status, const char *text)
+{
+	if (call_is_ours(call))
+		send_json(call, status, "application/problem+json", problem(status, text));
+	else
+		send_json(call, status, "application/json", json_pack("{s:s}", "detail", text));
+}
+
+/* --- Answers --- */
+
+void call_reply(struct call *call, unsigned int status, json_t *value)
+{
+	send_json(call, status, "application/json", value);
+}
+
+void call_refuse(struct call *call, unsigned int status, const char *text)
+{
+	send_error(call, status, text);
+}
+
+void call_refuse_fields(struct call *call, json_t *errors)
+{
+	json_t *value;
+
+	if (!call_is_ours(call)) {
+		send_json(call, 422, "application/json", json_pack("{s:o}", "detail", errors));
+		return;
+	}
+	value = problem(422, "The request has members that are missing or wrong");
+	if (value && json_object_set_new(value, "errors", errors) != 0) {
+		json_decref(value);
+		value = NULL;
+	}
+	send_json(call, 422, "application/problem+json", value);
+}
+
+void call_redirect(struct call *call, const char *location)
+{
+	struct http_reply reply = { .status = 307,
+				    .content_type = "application/json",
+				    .header = "Location",
+				    .value = location };
+
+	http_reply(call->x, &reply);
+	call_free(call);
+}
+
+static unsigned int status_of(int err)
+{
+	switch (err) {
+	case -ENOSPC:
+		return 507;
+	case -EIO:
+	case -EBUSY:
+	case -ENOMEM:
+	case -ENOTCONN:
+	case ERR_CORRUPT:
+	case ERR_LIMIT:
+		return 503;
+	default:
+		return 500;
+	}
+}
+
+static const char *reason_of(int err)
+{
+	switch (err) {
+	case -ENOSPC:
+		return "The disk is full; nothing was changed";
+	case -EIO:
+	case ERR_CORRUPT:
+		return "The disk failed; nothing is accepted until the gateway is restarted";
+	case -EBUSY:
+		return "The database is locked by another program";
+	case -ENOMEM:
+		return "Out of memory";
+	case -ENOTCONN:
+		return "The interface cannot be reached";
+	case ERR_LIMIT:
+		return "Too many changes at once";
+	default:
+		return err_text(err);
+	}
+}
+
+void call_fail(struct call *call, int err, const char *text)
+{
+	unsigned int status = status_of(err);
+
+	hmac_forget(call->api->cache, &call->use);
+	log_warning("%s failed: %s", call->match.route->pattern, err_text(err));
+	send_error(call, status, text ? text : reason_of(err));
+}
+
+/* --- Answers that spend the signature --- */
+
+struct conclusion {
+	struct call *call;
+	unsigned int status;
+	json_t *value; /* NULL: a refusal with @text */
+	const char *text;
+};
+
+static void concluded(void *context, int err, int carried, const struct peer *peer)
+{
+	struct conclusion *c = context;
+
+	(void)carried;
+	(void)peer;
+	if (err != 0) {
+		json_decref(c->value);
+		call_fail(c->call, err, NULL);
+	} else if (c->value) {
+		call_reply(c->call, c->status, c->value);
+	} else {
+		call_refuse(c->call, c->status, c->text);
+	}
+	free(c);
+}
+
+static void conclude(struct call *call, unsigned int status, json_t *value, const char *text)
+{
+	struct gateway_grant grant = call_grant(call);
+	struct conclusion *c = malloc(sizeof(*c));
+	int err = c ? 0 : -ENOMEM;
+
+	if (c) {
+		*c = (struct conclusion){ call, status, value, text };
+		if (!grant.has_signature) {
+			concluded(c, 0, 0, NULL);
+			return;
+		}
+		err = gateway_record(call->api->gateway, &grant, concluded, c);
+	}
+	if (err != 0) {
+		free(c);
+		json_decref(value);
+		call_fail(call, err, NULL);
+	}
+}
+
+void call_conclude(struct call *call, unsigned int status, json_t *value)
+{
+	if (!value)
+		call_fail(call, -ENOMEM, NULL);
+	else
+		conclude(call, status, value, NULL);
+}
+
+void call_conclude_refusal(struct call *call, unsigned int status, const char *text)
+{
+	conclude(call, status, NULL, text);
+}
+
+/* --- Reading --- */
+
+/* Entries about the body as a whole have no member's name in their place. */
+static void refuse_body(struct call *call, const char *type, const char *msg)
+{
+	call_refuse_fields(call, json_pack("[{s:s, s:[s], s:s, s:n}]", "type", type, "loc",
+					   "body", "msg", msg, "input"));
+}
+
+bool call_read_object(struct call *call)
+{
+	const struct http_request *r = http_exchange_request(call->x);
+	struct diag d = { .text = "" };
+	char msg[DIAG_TEXT_MAX + 32];
+
+	if (call->body) /* the handler runs again */
+		return true;
+	if (r->body_len == 0) {
+		refuse_body(call, "missing", "Field required");
+		return false;
+	}
+	if (json_parse(r->body, r->body_len, &call->body, &d) != 0) {
+		snprintf(msg, sizeof(msg), "JSON decode error: %s", d.text);
+		refuse_body(call, "json_invalid", msg);
+		return false;
+	}
+	if (!json_is_object(call->body)) {
+		refuse_body(call, "model_attributes_type",
+			    "Input should be a valid dictionary");
+		return false;
+	}
+	return true;
+}
+
+struct gateway_grant call_grant(const struct call *call)
+{
+	struct gateway_grant g = { .now_ns = call->now_ns };
+	uint64_t now_s = call->now_ns / 1000000000;
+
+	snprintf(g.who, sizeof(g.who), "%s", call->who.name);
+	g.has_signature = call->use.has_digest;
+	g.signed_s = call->use.signed_s;
+	g.forget_before_s = now_s > call->api->window_s ? now_s - call->api->window_s : 0;
+	memcpy(g.digest, call->use.digest, sizeof(g.digest));
+	return g;
+}
+
+static void again(void *context, int err, int carried, const struct peer *peer)
+{
+	struct call *call = context;
+
+	(void)carried;
+	(void)peer;
+	if (err != 0)
+		call_fail(call, err, NULL);
+	else
+		call->match.route->handle(call);
+}
+
+void call_again(struct call *call)
+{
+	int err = gateway_wait(call->api->gateway, again, call);
+
+	if (err != 0)
+		call_fail(call, err, NULL);
+}
+
+void call_refusal_body(struct http_reply *reply, unsigned int status, const char *why)
+{
+	json_t *value = problem(status, why);
+
+	reply->status = status;
+	reply->content_type = "application/problem+json";
+	if (!value || json_write(value, &reply->body) != 0)
+		text_clear(&reply->body);
+	json_decref(value);
+}

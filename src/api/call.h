@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * call.h - One request on its way through the API: who asked, what for, and the answer
+ *
+ * A handler gets a call whose caller is known to be allowed. It answers with one of the
+ * call_ functions below, at once or from a callback; the call is gone then.
+ *
+ * A request that may change something is good for one use. If it did change something,
+ * its signature was committed with the change. If it came to a definite answer without a
+ * change ("exists", "not found"), call_conclude() commits the signature before answering.
+ * If it failed for want of something (disk, memory), call_fail() forgets the signature, so
+ * that the same request may be sent again.
+ *
+ * Errors have the shape of the caller's dialect: {"detail": …} on the routes of the
+ * gateway contract, problem+json (RFC 9457) on ours.
+ *
+ * Threads: the main loop's.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "auth/hmac.h"
+#include "auth/principal.h"
+#include "crypto/suite.h"
+#include "gateway/gateway.h"
+#include "gateway/observer.h"
+#include "gateway/reconcile.h"
+#include "http/json.h"
+#include "http/router.h"
+
+enum {
+	API_DNS_CHOICES = 3,
+	API_HOST_MAX = 255,
+	API_CLIENT_MTU = 1420,
+};
+
+/**
+ * struct api - What all handlers share; the objects are borrowed
+ * @own_uid:	The user we run as
+ * @window_s:	How far a timestamp may be off
+ * @dns:	Resolver addresses behind the words d1, d2, d3; several with commas
+ * @endpoint:	Where clients find the interface, as host, [v6] or either with a port; "":
+ *		find out per request
+ * @fallback:	Our address when the way to the Internet does not tell; may be none
+ * @meminfo_fd, @loadavg_fd: Files of /proc, opened before the sandbox; or -1
+ */
+struct api {
+	struct gateway *gateway;
+	struct observer *observer;
+	struct reconcile *reconcile;
+	struct replay_cache *cache;
+	struct suite *suite;
+	struct hmac_key key;
+	uid_t own_uid;
+	uint64_t window_s;
+	char dns[API_DNS_CHOICES][STORE_DNS_MAX + 1];
+	char endpoint[API_HOST_MAX + 1];
+	struct ip_addr fallback;
+	int meminfo_fd;
+	int loadavg_fd;
+};
+
+/**
+ * struct call - One request
+ * @use:	What is remembered of its signature
+ * @key:	For handlers: the peer it is about
+ * @id:		For handlers: likewise
+ * @private_key: For handlers: made for this call; wiped at the end
+ * @body:	Owned JSON body once read, or NULL
+ */
+struct call {
+	struct api *api;
+	struct http_exchange *x;
+	struct route_match match;
+	struct principal who;
+	struct hmac_use use;
+	uint64_t now_ns; /* wall clock */
+	uint8_t key[32];
+	int64_t id;
+	struct secret_key private_key;
+	bool has_private_key;
+	const char *word; /* for handlers: points to static text or into @body */
+	json_t *body;
+};
+
+/* --- Answers. @value is taken over; NULL means out of memory and answers 500. --- */
+
+void call_reply(struct call *call, unsigned int status, json_t *value);
+void call_conclude(struct call *call, unsigned int status, json_t *value);
+
+/** call_refuse() - The caller is wrong. @text: "Configuration not found" */
+void call_refuse(struct call *call, unsigned int status, const char *text);
+/** call_conclude_refusal() - The same, and the signature is spent */
+void call_conclude_refusal(struct call *call, unsigned int status, const char *text);
+/** call_refuse_fields() - 422 with the list of what is wrong; @errors is taken over */
+void call_refuse_fields(struct call *call, json_t *errors);
+/** call_fail() - We are wrong: @err of the gateway as status and text; forgets the signature */
+void call_fail(struct call *call, int err, const char *text);
+
+/** call_redirect() - 307 to @location */
+void call_redirect(struct call *call, const char *location);
+
+/* Is this one of our own routes, or of the gateway contract? */
+bool call_is_ours(const struct call *call);
+
+/* --- Reading --- */
+
+/**
+ * call_read_object() - The body as an object, in @call->body
+ *
+ * Return: false when it is none; the call has been answered then.
+ */
+bool call_read_object(struct call *call);
+
+/** call_grant() - What the gateway should remember with the change */
+struct gateway_grant call_grant(const struct call *call);
+
+/**
+ * call_again() - Somebody else's change is on its way: run the handler again after it
+ *
+ * Whatever @err the gateway returned instead of 0, -EBUSY leads here.
+ */
+void call_again(struct call *call);
+
+/** call_refusal_body() - For the HTTP server: its own refusals in our shape */
+void call_refusal_body(struct http_reply *reply, unsigned int status, const char *why);

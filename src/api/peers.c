@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/peers.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/call.h"
+#include "api/client_conf.h"
+#include "api/key_text.h"
+#include "api/time_text.h"
+#include "crypto/suite.h"
+#include "sys/clock.h"
+#include "sys/random.h"
+
+enum {
+	PAGE_MAX = 1000,
+	KEY_TEXT_MAX = 64,
+	ADDRESSES_MAX = 2,
+	NAME_PATH_MAX = 3 * STORE_NAME_MAX,
+};
+
+static const char unknown_peer[] = "There is no such peer";
+
+/* --- A peer as JSON --- */
+
+static json_t *addresses_of(const struct peer *peer)
+{
+	json_t *list = json_array();
+	char text[ADDR_TEXT_MAX];
+	struct ip_prefix v4 = { peer->v4, 32 }, v6 = { peer->v6, 128 };
+
+	if (peer->v4.family != ADDR_NONE)
+		json_array_append_new(list, json_string(ip_prefix_format(&v4, text)));
+	if (peer->v6.family != ADDR_NONE)
+		json_array_append_new(list, json_string(ip_prefix_format(&v6, text)));
+	return list;
+}
+
+static json_t *peer_json(const struct peer *peer)
+{
+	char key[KEY_BASE64_LEN + 1], time[TIME_TEXT_MAX];
+	json_t *name = peer->name[0] ? json_string(peer->name) : json_null();
+
+	key_to_base64(peer->public_key, key);
+	return json_pack("{s:I, s:o, s:s, s:o, s:b, s:s}", "id", (json_int_t)peer->id, "name",
+			 name, "public_key", key, "addresses", addresses_of(peer), "enabled",
+			 peer->status == STORE_PEER_ACTIVE, "created",
+			 time_text_utc(peer->created_ns, time));
+}
+
+/* What the interface knows; null where it knows nothing. */
+static void add_observed(json_t *json, const struct observed *o)
+{
+	char text[ADDR_TEXT_MAX], time[TIME_TEXT_MAX];
+	bool has_endpoint = o && o->endpoint.ip.family != ADDR_NONE;
+	bool has_handshake = o && o->last_handshake_ns != 0;
+
+	json_object_set_new(json, "endpoint",
+			    has_endpoint ? json_string(endpoint_format(&o->endpoint, text))
+					 : json_null());
+	json_object_set_new(json, "last_handshake",
+			    has_handshake
+				    ? json_string(time_text_utc(o->last_handshake_ns, time))
+				    : json_null());
+	json_object_set_new(json, "rx_bytes", json_integer(o ? (json_int_t)o->rx_bytes : 0));
+	json_object_set_new(json, "tx_bytes", json_integer(o ? (json_int_t)o->tx_bytes : 0));
+}
+
+static json_t *observed_peer_json(const struct peer *peer, const struct observation *seen)
+{
+	json_t *json = peer_json(peer);
+
+	if (json)
+		add_observed(json, seen ? observation_find(seen, peer->public_key) : NULL);
+	return json;
+}
+
+/* --- Which peer --- */
+
+static const struct peer *find_peer(const struct call *call)
+{
+	const struct peers *peers = gateway_peers(call->api->gateway);
+	const char *part = call->match.part;
+	size_t len = call->match.part_len;
+	char name[NAME_PATH_MAX + 1];
+	uint8_t key[32];
+
+	if (key_text_from_path(part, len, key) == 0)
+		return peers_find_key(peers, key);
+	if (key_text_unescape(part, len, name, sizeof(name)) < 0)
+		return NULL;
+	return peers_find_name(peers, name);
+}
+
+/* --- List --- */
+
+/* One decimal number out of a query; the rest of it must be known too. */
+static bool read_query(const char *query, uint64_t *ret_limit, uint64_t *ret_after)
+{
+	while (*query) {
+		size_t len = strcspn(query, "&");
+		uint64_t *to = NULL;
+		uint64_t max = INT64_MAX;
+		size_t skip = 0;
+
+		if (strncmp(query, "limit=", 6) == 0) {
+			to = ret_limit;
+			max = PAGE_MAX;
+			skip = 6;
+		} else if (strncmp(query, "after=", 6) == 0) {
+			to = ret_after;
+			skip = 6;
+		}
+		if (!to || decimal_parse(query + skip, len - skip, max, to) != 0)
+			return false;
+		query += len + (query[len] == '&');
+	}
+	return *ret_limit > 0;
+}
+
+static void list(void *context, int err, const struct observation *seen)
+{
+	struct call *call = context;
+	const struct peers *peers = gateway_peers(call->api->gateway);
+	json_t *page = json_array(), *next = json_null();
+	uint64_t limit = PAGE_MAX, after = 0;
+	const struct peer *peer;
+
+	(void)err; /* then @seen is NULL, and the peers are listed without their traffic */
+	read_query(call->match.query, &limit, &after);
+	peer = peers_after(peers, (int64_t)after);
+	for (; peer && limit > 0; limit--, peer = peer->next) {
+		json_array_append_new(page, observed_peer_json(peer, seen));
+		if (limit == 1 && peer->next)
+			next = json_integer((json_int_t)peer->id);
+	}
+	call_reply(call, 200,
+		   json_pack("{s:o, s:o, s:I}", "peers", page, "next", next, "total",
+			     (json_int_t)peers_count(peers)));
+}
+
+void peers_list(struct call *call)
+{
+	uint64_t limit = PAGE_MAX, after = 0;
+
+	if (!read_query(call->match.query, &limit, &after)) {
+		call_refuse(call, 400, "The query takes limit (1 to 1000) and after (an id)");
+		return;
+	}
+	if (observer_look(call->api->observer, clock_boot_ns(), list, call) != 0)
+		list(call, 0, NULL);
+}
+
+/* --- Show --- */
+
+static void show(void *context, int err, const struct observation *seen)
+{
+	struct call *call = context;
+	const struct peer *peer = peers_find_id(gateway_peers(call->api->gateway), call->id);
+
+	(void)err;
+	if (!peer) /* removed while we asked */
+		call_refuse(call, 404, unknown_peer);
+	else
+		call_reply(call, 200, observed_peer_json(peer, seen));
+}
+
+void peers_show(struct call *call)
+{
+	const struct peer *peer = find_peer(call);
+
+	if (!peer || peer->id == 0) {
+		call_refuse(call, 404, unknown_peer);
+		return;
+	}
+	call->id = peer->id;
+	if (observer_look(call->api->observer, clock_boot_ns(), show, call) != 0)
+		show(call, 0, NULL);
+}
+
+/* --- Create --- */
+
+static void read_name(struct json_reader *r, struct gateway_add *add)
+{
+	const char *name = NULL, *why;
+
+	json_take_text(r, "name", true, STORE_NAME_MAX, &name);
+	if (name && !key_text_is_name(name, &why))
+		json_refuse(r, "name", "value_error", why);
+	else if (name)
+		add->name = name;
+}
+
+static void make_key(struct call *call, struct gateway_add *add)
+{
+	if (!call->has_private_key) {
+		random_fill(call->private_key.b, sizeof(call->private_key.b));
+		dh_clamp(&call->private_key);
+		call->has_private_key = true;
+	}
+	dh_public(call->api->suite, add->public_key, &call->private_key);
+}
+
+/* A key of the client's, or one made here: not both. */
+static void read_key(struct call *call, struct json_reader *r, struct gateway_add *add)
+{
+	const char *text = NULL;
+	bool generate = false;
+
+	json_take_text(r, "public_key", false, KEY_TEXT_MAX, &text);
+	json_take_bool(r, "generate", false, &generate);
+	if (text && generate)
+		json_refuse(r, "generate", "value_error",
+			    "Either a public_key is given or one is generated");
+	else if (text && key_text_read(text, strlen(text), add->public_key) != 0)
+		json_refuse(r, "public_key", "value_error",
+			    "A WireGuard public key is 44 characters of base64");
+	else if (!text)
+		make_key(call, add);
+}
+
+static bool is_one_host(const struct ip_prefix *p)
+{
+	return p->bits == ip_addr_bits(&p->ip);
+}
+
+static void read_addresses(struct json_reader *r, struct gateway_add *add)
+{
+	const json_t *list = NULL;
+	const char *why = NULL;
+
+	json_take_list(r, "addresses", &list);
+	add->wants_v4 = add->wants_v6 = json_array_size(list) == 0;
+	if (json_array_size(list) > ADDRESSES_MAX)
+		why = "At most one IPv4 and one IPv6 address";
+	for (size_t i = 0; !why && i < json_array_size(list); i++) {
+		const char *text = json_string_value(json_array_get(list, i));
+		struct ip_prefix p;
+
+		if (!text || ip_prefix_parse(text, false, &p) != 0 || !is_one_host(&p)) {
+			why = "An address is one host, like 10.0.1.2 or 10.0.1.2/32";
+			break;
+		}
+
+		struct ip_addr *slot = p.ip.family == ADDR_V4 ? &add->v4 : &add->v6;
+
+		if (slot->family != ADDR_NONE)
+			why = "At most one IPv4 and one IPv6 address";
+		*slot = p.ip;
+	}
+	if (why)
+		json_refuse(r, "addresses", "value_error", why);
+}
+
+static json_t *created_body(struct call *call, const struct peer *peer)
+{
+	const struct secret_key *key = call->has_private_key ? &call->private_key : NULL;
+	json_t *body = peer_json(peer);
+	struct text conf = { .data = NULL };
+	char text[KEY_BASE64_LEN + 1];
+
+	if (key) {
+		key_to_base64(key->b, text);
+		json_object_set_new(body, "private_key", json_string(text));
+		secret_wipe(text, sizeof(text));
+	}
+	json_object_set_new(body, "client", client_conf_values(call->api, peer));
+	if (client_conf_text(call->api, peer, key, &conf) == 0)
+		json_object_set_new(body, "configuration", json_string(conf.data));
+	text_done(&conf);
+	return body;
+}
+
+static void created(void *context, int err, int carried, const struct peer *peer)
+{
+	struct call *call = context;
+
+	(void)carried; /* stored: the interface gets it as soon as it can */
+	if (err != 0)
+		call_fail(call, err, NULL);
+	else
+		call_reply(call, 201, created_body(call, peer));
+}
+
+static void refuse_existing(struct call *call, const struct gateway_add *add)
+{
+	const struct peers *peers = gateway_peers(call->api->gateway);
+
+	if (peers_find_name(peers, add->name))
+		call_conclude_refusal(call, 409, "A peer with this name exists");
+	else if (peers_find_key(peers, add->public_key))
+		call_conclude_refusal(call, 409, "A peer with this key exists");
+	else
+		call_conclude_refusal(call, 409, "The address belongs to another peer");
+}
+
+static void create(struct call *call, const struct gateway_add *add)
+{
+	struct gateway_grant grant = call_grant(call);
+	int err = gateway_add_peer(call->api->gateway, add, &grant, created, call);
+
+	switch (err) {
+	case 0:
+		return;
+	case -EBUSY:
+		call_again(call);
+		return;
+	case ERR_EXISTS:
+		refuse_existing(call, add);
+		return;
+	case ERR_KEY:
+		call_refuse(call, 422, "This key cannot be a client's");
+		return;
+	case ERR_RANGE:
+		call_refuse(call, 422, "The address is not a client's address of this gateway");
+		return;
+	case ERR_EXPIRED:
+		call_conclude_refusal(call, 409,
+				      "The address was given back a moment ago and rests");
+		return;
+	case ERR_EXHAUSTED:
+		call_fail(call, ERR_LIMIT, "The address pool is full");
+		return;
+	default:
+		call_fail(call, err, NULL);
+		return;
+	}
+}
+
+void peers_create(struct call *call)
+{
+	struct gateway_add add = {
+		.name = "",
+		.dns = "d1",
+		.obfuscation = "",
+		.families = STORE_IPV4 | STORE_IPV6,
+	};
+	struct json_reader r;
+
+	if (!call_read_object(call))
+		return;
+	if (json_reader_init(&r, call->body) != 0) {
+		call_fail(call, -ENOMEM, NULL);
+		return;
+	}
+	add.port = gateway_config(call->api->gateway)->port;
+	read_name(&r, &add);
+	read_key(call, &r, &add);
+	read_addresses(&r, &add);
+	if (!json_reader_is_well(&r)) {
+		call_refuse_fields(call, json_reader_take_errors(&r));
+		return;
+	}
+	json_reader_done(&r);
+	create(call, &add);
+}
+
+/* --- Enable, disable --- */
+
+static void changed(void *context, int err, int carried, const struct peer *peer)
+{
+	struct call *call = context;
+
+	if (err != 0)
+		call_fail(call, err, NULL);
+	else if (carried != 0)
+		call_refuse(call, 503, "Stored, but the interface does not act on it yet");
+	else
+		call_reply(call, 200, peer_json(peer));
+}
+
+static bool read_enabled(struct call *call, bool *ret)
+{
+	struct json_reader r;
+
+	if (!call_read_object(call))
+		return false;
+	if (json_reader_init(&r, call->body) != 0) {
+		call_fail(call, -ENOMEM, NULL);
+		return false;
+	}
+	json_take_bool(&r, "enabled", true, ret);
+	if (!json_reader_is_well(&r)) {
+		call_refuse_fields(call, json_reader_take_errors(&r));
+		return false;
+	}
+	json_reader_done(&r);
+	return true;
+}
+
+/* What became of handing a change of an existing peer to the gateway. */
+static void follow(struct call *call, int err)
+{
+	if (err == -EBUSY)
+		call_again(call);
+	else if (err != 0)
+		call_fail(call, err, NULL);
+}
+
+void peers_change(struct call *call)
+{
+	struct gateway_grant grant = call_grant(call);
+	const struct peer *peer;
+	bool enabled = false;
+
+	if (!read_enabled(call, &enabled))
+		return;
+	peer = find_peer(call);
+	if (!peer)
+		call_conclude_refusal(call, 404, unknown_peer);
+	else if (peer->is_busy)
+		follow(call, -EBUSY);
+	else
+		follow(call,
+		       gateway_set_status(call->api->gateway, peer->id,
+					  enabled ? STORE_PEER_ACTIVE : STORE_PEER_SUSPENDED,
+					  &grant, changed, call));
+}
+
+/* --- Delete --- */
+
+static void deleted(void *context, int err, int carried, const struct peer *peer)
+{
+	struct call *call = context;
+
+	(void)peer;
+	if (err != 0)
+		call_fail(call, err, NULL);
+	else if (carried != 0)
+		call_refuse(call, 503, "Removed, but the interface does not act on it yet");
+	else
+		call_reply(call, 200, json_pack("{s:s}", "status", "deleted"));
+}
+
+void peers_delete(struct call *call)
+{
+	struct gateway_grant grant = call_grant(call);
+	const struct peer *peer = find_peer(call);
+
+	if (!peer)
+		call_conclude_refusal(call, 404, unknown_peer);
+	else if (peer->is_busy)
+		follow(call, -EBUSY);
+	else
+		follow(call, gateway_remove_peer(call->api->gateway, peer->id, &grant, deleted,
+						 call));
+}

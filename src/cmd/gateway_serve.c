@@ -1,0 +1,611 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * culvert gateway-serve: the unprivileged side of a gateway. It parses what strangers send,
+ * owns the database and the local socket, and drives the interface through a UAPI socket
+ * that the host process hands over. Started by `culvert gateway`; see host/messages.h.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "api/call.h"
+#include "api/dispatch.h"
+#include "api/own_address.h"
+#include "base/codec.h"
+#include "cmd/command.h"
+#include "cmd/listen.h"
+#include "cmd/local_api.h"
+#include "cmd/options.h"
+#include "cmd/role.h"
+#include "gateway/uplink.h"
+#include "sys/clock.h"
+#include "sys/file.h"
+#include "sys/log.h"
+#include "sys/privileges.h"
+
+enum {
+	DEFAULT_WINDOW_S = 60,
+	REPLAY_ENTRIES_MAX = 1 << 20,
+	PATH_MAX_LEN = 512,
+	POLLED_MAX = 8,
+	DRAIN_MS = 3000, /* at the end: for requests under way */
+};
+
+static const uint64_t SECOND_NS = 1000000000, MS_NS = 1000000;
+
+static const struct option_row rows[] = {
+	{ "state", "DIR", NULL, NULL, "state directory" },
+	{ "interface", "NAME", "wg0", NULL, "the tunnel's interface" },
+	{ "listen", "URL", "http://127.0.0.1:8000", NULL, "where the REST API listens" },
+	{ "uapi-fd", "N", NULL, NULL, "connected UAPI socket" },
+	{ "host-fd", "N", NULL, NULL, "conversation with the host process" },
+	{ "public-key", "BASE64", NULL, NULL, "the interface's public key" },
+	{ "subnet4", "PREFIX", "10.0.1.0/24", NULL, "IPv4 addresses of the peers" },
+	{ "subnet6", "PREFIX", "fd42:4242:1::/64", NULL, "IPv6 addresses of the peers" },
+	{ "port", "N", "51820", NULL, "UDP port of the tunnel" },
+	{ "endpoint", "HOST", NULL, NULL, "name or address peers connect to" },
+	{ "rest", "SECONDS", "120", NULL, "how long a freed address is not given again" },
+};
+
+/* Everything there is while it serves. All zeroes and -1 descriptors is nothing yet. */
+struct serve {
+	const char *state;
+	const char *database; /* its path */
+	struct gateway_config config;
+	struct api api;
+	struct store *store;
+	struct uplink *uplink;
+	struct iface *iface;
+	struct reconcile reconcile;
+	struct replay_cache *cache;
+	struct http_server *server;
+	char socket_path[PATH_MAX_LEN];
+	char database_path[PATH_MAX_LEN];
+	char shown[80]; /* where it listens */
+	int tcp_fd;	/* until the HTTP server has them */
+	int local_fd;
+	int signal_fd;
+	bool is_over;
+	bool host_is_gone;
+};
+
+static int complain(int code, const char *what)
+{
+	fprintf(stderr, "culvert gateway-serve: %s\n", what);
+	return code;
+}
+
+/* --- What it was told --- */
+
+static int read_fd(const struct options *o, const char *name, int *ret)
+{
+	const char *text = options_get(o, name);
+	uint64_t fd;
+
+	if (!text || decimal_parse(text, strlen(text), INT32_MAX, &fd) != 0 ||
+	    fcntl((int)fd, F_GETFD) < 0)
+		return complain(EXIT_USAGE, "--uapi-fd and --host-fd are open descriptors; this"
+					    " command is started by 'culvert gateway'");
+	/* Not to be inherited by anything. */
+	(void)fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+	*ret = (int)fd;
+	return EXIT_DONE;
+}
+
+static int read_numbers(const struct options *o, struct serve *s)
+{
+	const char *port = options_get(o, "port"), *rest = options_get(o, "rest");
+	uint64_t number;
+
+	if (decimal_parse(port, strlen(port), UINT16_MAX, &number) != 0)
+		return complain(EXIT_USAGE, "--port is a number up to 65535");
+	s->config.port = (uint16_t)number;
+	if (decimal_parse(rest, strlen(rest), 86400, &number) != 0)
+		return complain(EXIT_USAGE, "--rest is a number of seconds up to 86400");
+	s->config.rest_ns = number * SECOND_NS;
+	return EXIT_DONE;
+}
+
+static int read_config(const struct options *o, struct serve *s)
+{
+	const char *key = options_get(o, "public-key"), *endpoint = options_get(o, "endpoint");
+
+	s->state = options_get(o, "state");
+	if (!s->state || strlen(s->state) > PATH_MAX_LEN - 16)
+		return complain(EXIT_USAGE, "--state DIR is needed");
+	if (!key || key_from_base64(key, strlen(key), s->config.public_key) != 0)
+		return complain(EXIT_USAGE, "--public-key is a key in base64");
+	if (ip_prefix_parse(options_get(o, "subnet4"), true, &s->config.subnet4) != 0 ||
+	    s->config.subnet4.ip.family != ADDR_V4)
+		return complain(EXIT_USAGE, "--subnet4 is an IPv4 prefix");
+	if (ip_prefix_parse(options_get(o, "subnet6"), true, &s->config.subnet6) != 0 ||
+	    s->config.subnet6.ip.family != ADDR_V6)
+		return complain(EXIT_USAGE, "--subnet6 is an IPv6 prefix");
+	if (endpoint && strlen(endpoint) > API_HOST_MAX)
+		return complain(EXIT_USAGE, "--endpoint has at most 255 characters");
+	snprintf(s->config.interface, sizeof(s->config.interface), "%s",
+		 options_get(o, "interface"));
+	snprintf(s->api.endpoint, sizeof(s->api.endpoint), "%s", endpoint ? endpoint : "");
+	return read_numbers(o, s);
+}
+
+/* --- The environment the contract names --- */
+
+static bool is_resolver_list(const char *text)
+{
+	char copy[STORE_DNS_MAX + 1], *save = NULL;
+	struct ip_addr a;
+
+	if (strlen(text) > STORE_DNS_MAX)
+		return false;
+	memcpy(copy, text, strlen(text) + 1);
+	for (char *one = strtok_r(copy, ", ", &save); one; one = strtok_r(NULL, ", ", &save))
+		if (ip_addr_parse(one, &a) != 0)
+			return false;
+	return true;
+}
+
+static bool set_resolvers(struct api *api, int choice, const char *text)
+{
+	if (!text)
+		return true;
+	if (!is_resolver_list(text))
+		return false;
+	memcpy(api->dns[choice], text, strlen(text) + 1);
+	return true;
+}
+
+static bool read_resolvers(struct api *api)
+{
+	static const char *const defaults[API_DNS_CHOICES] = { "1.1.1.1", "8.8.8.8",
+							       "9.9.9.9" };
+	static const char *const names[] = { "d1", "d2", "d3" };
+	static const char *const variables[] = { "DNS_D1", "DNS_D2", "DNS_D3" };
+	const char *all = getenv("DNS_SERVERS");
+	json_t *object = NULL;
+	bool good = true;
+
+	if (all && json_parse(all, strlen(all), &object, NULL) != 0)
+		return false;
+	for (int i = 0; i < API_DNS_CHOICES && good; i++) {
+		const char *one = json_string_value(json_object_get(object, names[i]));
+
+		set_resolvers(api, i, defaults[i]);
+		good = set_resolvers(api, i, one) &&
+		       set_resolvers(api, i, getenv(variables[i]));
+	}
+	json_decref(object);
+	return good;
+}
+
+static int read_environment(struct serve *s)
+{
+	const char *diff = getenv("MAX_TIMESTAMP_DIFF");
+
+	s->api.window_s = DEFAULT_WINDOW_S;
+	if (diff &&
+	    (decimal_parse(diff, strlen(diff), REPLAY_CACHE_WINDOW_MAX_S, &s->api.window_s) ||
+	     s->api.window_s == 0))
+		return complain(EXIT_REFUSED,
+				"MAX_TIMESTAMP_DIFF is a number of seconds from 1 to 300");
+	if (!read_resolvers(&s->api))
+		return complain(EXIT_REFUSED,
+				"DNS_SERVERS is JSON with the members d1, d2, d3, and"
+				" DNS_D1 to DNS_D3 are resolver addresses");
+	snprintf(s->socket_path, sizeof(s->socket_path), "%s/gateway.sock", s->state);
+	snprintf(s->database_path, sizeof(s->database_path), "%s/culvert.db", s->state);
+	s->database = getenv("DB_PATH") ? getenv("DB_PATH") : s->database_path;
+	return EXIT_DONE;
+}
+
+/* The key is the text: of the environment, or of the file without its newline. */
+static int read_api_key(struct serve *s)
+{
+	const char *text = getenv("GATEWAY_API_KEY");
+	struct hmac_key *k = &s->api.key;
+	char path[PATH_MAX_LEN + 16];
+	int err = 0;
+
+	snprintf(k->id, sizeof(k->id), "gateway");
+	snprintf(path, sizeof(path), "%s/api.key", s->state);
+	if (text && strlen(text) <= HMAC_KEY_MAX) {
+		k->len = strlen(text);
+		memcpy(k->text, text, k->len);
+	} else if (!text) {
+		err = file_read(AT_FDCWD, path, k->text, sizeof(k->text), &k->len);
+		if (err == 0 && k->len > 0 && k->text[k->len - 1] == '\n')
+			k->len--;
+	}
+	if (err == 0 && k->len > 0)
+		return EXIT_DONE;
+	log_error("%s holds no API key: %s", text ? "GATEWAY_API_KEY" : path,
+		  err ? err_text(err) : "it is empty or too long");
+	return EXIT_REFUSED;
+}
+
+/* --- Opening everything --- */
+
+static int fail(const struct diag *d, int err)
+{
+	log_error("%s", d->text[0] ? d->text : err_text(err));
+	return EXIT_FAILED;
+}
+
+static int load_signature(void *context, const struct store_signature *one)
+{
+	struct serve *s = context;
+	int err = replay_cache_add(s->cache, clock_wall_ns() / SECOND_NS, one->digest,
+				   one->signed_s);
+
+	return err == ERR_EXPIRED || err == ERR_REPLAY ? 0 : err;
+}
+
+static int open_store(struct serve *s, struct diag *d)
+{
+	uint64_t floor_s = 0;
+	int err = store_open_sqlite(s->database, s->config.interface, s->config.public_key,
+				    clock_wall_ns(), &s->store, d);
+
+	if (err == 0)
+		err = replay_cache_new(s->api.window_s, REPLAY_ENTRIES_MAX, &s->cache);
+	if (err == 0)
+		err = store_load_signatures(s->store, load_signature, s, &floor_s);
+	if (err == 0)
+		replay_cache_raise_floor(s->cache, floor_s);
+	return err;
+}
+
+static void device_restarted(void *context)
+{
+	struct serve *s = context;
+
+	log_info("the device was restarted: setting its peers again");
+	reconcile_mark_stale(&s->reconcile);
+	gateway_wake(s->api.gateway);
+}
+
+static void told_to_stop(void *context)
+{
+	((struct serve *)context)->is_over = true;
+}
+
+static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag *d)
+{
+	const struct uplink_events events = { device_restarted, told_to_stop, s };
+	int err = uplink_new(host_fd, &events, &s->uplink);
+
+	if (err == 0)
+		err = iface_userspace_new(uapi_fd, uplink_connect, s->uplink, &s->iface);
+	if (err != 0)
+		return err;
+	s->reconcile.store = s->store;
+	s->reconcile.iface = s->iface;
+	/* Served anyway: what is asked and stored does not need the interface, and the
+	 * writer's thread keeps trying. */
+	if (reconcile_now(&s->reconcile, d) != 0)
+		log_error("the interface is not in sync yet: %s", d->text);
+	d->text[0] = '\0';
+	return 0;
+}
+
+static void group_committed(void *context, struct store_change *first)
+{
+	reconcile_group(context, first);
+}
+
+static uint64_t writer_idle(void *context)
+{
+	return reconcile_idle(context);
+}
+
+static int open_gateway(struct serve *s, struct diag *d)
+{
+	const struct writer_callbacks callbacks = { group_committed, writer_idle,
+						    &s->reconcile };
+	struct iface *second = NULL;
+	int err = gateway_new(&s->config, s->store, &callbacks, clock_wall_ns(),
+			      &s->api.gateway, d);
+
+	if (err == 0)
+		err = iface_userspace_new(-1, uplink_connect, s->uplink, &second);
+	if (err == 0) {
+		err = observer_new(second, &s->api.observer);
+		if (err != 0)
+			iface_free(second);
+	}
+	return err;
+}
+
+static int open_sockets(struct serve *s, const char *url, struct diag *d)
+{
+	s->tcp_fd = listen_url(url, s->shown, d);
+	if (s->tcp_fd < 0)
+		return s->tcp_fd;
+	s->local_fd = listen_local(s->socket_path, d);
+	return s->local_fd < 0 ? s->local_fd : 0;
+}
+
+static int open_server(struct serve *s, struct diag *d)
+{
+	const struct http_server_config config = { .tcp_fd = s->tcp_fd,
+						   .local_fd = s->local_fd,
+						   .handle = dispatch_request,
+						   .refuse = call_refusal_body,
+						   .context = &s->api };
+	int err = http_server_new(&config, &s->server);
+
+	if (err != 0)
+		return diag_set(d, err, 0, "the HTTP server does not start");
+	s->tcp_fd = s->local_fd = -1;
+	return 0;
+}
+
+static int open_signals(struct serve *s)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	signal(SIGPIPE, SIG_IGN);
+	sigprocmask(SIG_BLOCK, &set, NULL); /* before the first thread: all inherit it */
+	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return s->signal_fd < 0 ? -errno : 0;
+}
+
+static void open_descriptors_of_proc(struct serve *s)
+{
+	s->api.meminfo_fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+	s->api.loadavg_fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+	tzset(); /* reads a file too */
+}
+
+/* As many connections as the server allows, beside the few files of our own. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max < 4096 ? limit.rlim_max : 4096;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* What needs files and addresses that are out of reach later. */
+static int open_outside(struct serve *s, const char *url, int uapi_fd, int host_fd,
+			struct diag *d)
+{
+	int err = open_signals(s);
+
+	raise_descriptor_limit();
+	if (err == 0)
+		err = open_store(s, d);
+	if (err == 0)
+		err = suite_new(SUITE_BEST, &s->api.suite);
+	if (err == 0)
+		err = open_sockets(s, url, d);
+	if (err == 0)
+		err = open_interface(s, uapi_fd, host_fd, d);
+	if (err != 0)
+		return err;
+	open_descriptors_of_proc(s);
+	if (own_address_any(s->config.interface, &s->api.fallback) != 0)
+		s->api.fallback.family = ADDR_NONE;
+	return 0;
+}
+
+/* Before the first thread: Landlock binds the threads that are started after it. The
+ * directory of the database counts too, where DB_PATH says another. */
+static int close_the_doors(const struct serve *s, struct diag *d)
+{
+	char directory[PATH_MAX_LEN];
+	const char *paths[] = { s->state, directory };
+	char *slash;
+	int err;
+
+	snprintf(directory, sizeof(directory), "%s", s->database);
+	slash = strrchr(directory, '/');
+	if (slash)
+		slash[slash == directory] = '\0';
+	err = privileges_landlock(paths, s->database == s->database_path || !slash ? 1 : 2);
+	if (err == 0 || err == -ENOTSUP)
+		err = privileges_seccomp(PRIVILEGES_GATEWAY);
+	return err == 0
+		       ? 0
+		       : diag_set(d, err, 0, "the sandbox cannot be closed: %s", err_text(err));
+}
+
+static int open_inside(struct serve *s, struct diag *d)
+{
+	int err = open_gateway(s, d);
+
+	s->api.cache = s->cache;
+	s->api.reconcile = &s->reconcile;
+	s->api.own_uid = geteuid();
+	return err == 0 ? open_server(s, d) : err;
+}
+
+/* --- Serving --- */
+
+static void read_signal(struct serve *s)
+{
+	struct signalfd_siginfo info;
+
+	if (read(s->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info) &&
+	    info.ssi_signo != SIGHUP)
+		s->is_over = true;
+}
+
+static void read_uplink(struct serve *s)
+{
+	if (uplink_read(s->uplink))
+		return;
+	log_warning("the host process is gone");
+	s->host_is_gone = true;
+	s->is_over = true;
+}
+
+/* One turn: wait for whatever comes first, then look after everything. */
+static void turn(struct serve *s, int timeout_ms)
+{
+	struct pollfd p[POLLED_MAX] = {
+		{ .fd = gateway_fd(s->api.gateway), .events = POLLIN },
+		{ .fd = observer_fd(s->api.observer), .events = POLLIN },
+		{ .fd = s->signal_fd, .events = POLLIN },
+		{ .fd = s->host_is_gone ? -1 : uplink_fd(s->uplink), .events = POLLIN },
+	};
+	nfds_t n = 4;
+	int fds[2];
+	unsigned int servers = http_server_fds(s->server, fds);
+
+	for (unsigned int i = 0; i < servers; i++)
+		p[n++] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
+	if (poll(p, n, timeout_ms) < 0)
+		return; /* interrupted: the next turn looks again */
+	if (p[0].revents)
+		gateway_collect(s->api.gateway);
+	if (p[1].revents)
+		observer_collect(s->api.observer, clock_boot_ns());
+	if (p[2].revents)
+		read_signal(s);
+	if (p[3].revents)
+		read_uplink(s);
+}
+
+static void drain(struct serve *s)
+{
+	uint64_t end_ns = clock_boot_ns() + DRAIN_MS * MS_NS;
+
+	http_server_quiesce(s->server);
+	gateway_stop(s->api.gateway);
+	while (http_server_waiting(s->server) > 0 && clock_boot_ns() < end_ns)
+		turn(s, http_server_run(s->server, clock_boot_ns()) > 20 ? 20 : 0);
+	for (int i = 0; i < 10; i++) /* let the last answers leave */
+		http_server_run(s->server, clock_boot_ns());
+}
+
+static int serve(struct serve *s)
+{
+	int timeout_ms = http_server_run(s->server, clock_boot_ns());
+
+	while (!s->is_over) {
+		turn(s, timeout_ms);
+		timeout_ms = http_server_run(s->server, clock_boot_ns());
+	}
+	drain(s);
+	log_info("stopped");
+	return EXIT_DONE;
+}
+
+static void say_ready(const struct serve *s)
+{
+	char v4[ADDR_TEXT_MAX], v6[ADDR_TEXT_MAX];
+
+	if (privileges_gaps()[0])
+		log_warning("not enforced here: %s", privileges_gaps());
+	printf("gateway ready: API %s and %s, interface %s, UDP port %u, peers from %s and %s\n",
+	       s->shown, s->socket_path, s->config.interface, s->config.port,
+	       ip_prefix_format(&s->config.subnet4, v4),
+	       ip_prefix_format(&s->config.subnet6, v6));
+	fflush(stdout);
+	uplink_ready(s->uplink);
+}
+
+/* An exchange that still waits cannot be freed; the process ends anyway, and the store is
+ * closed properly in either case. */
+static void close_all(struct serve *s)
+{
+	if (s->server) {
+		unlink(s->socket_path);
+		if (http_server_waiting(s->server) == 0)
+			http_server_free(s->server);
+	}
+	observer_free(s->api.observer);
+	gateway_free(s->api.gateway);
+	iface_free(s->iface);
+	store_free(s->store);
+	uplink_free(s->uplink);
+	replay_cache_free(s->cache);
+	suite_free(s->api.suite);
+	hmac_key_done(&s->api.key);
+}
+
+static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int *ret_host)
+{
+	int code = read_config(o, s);
+
+	if (code == EXIT_DONE)
+		code = read_fd(o, "uapi-fd", ret_uapi);
+	if (code == EXIT_DONE)
+		code = read_fd(o, "host-fd", ret_host);
+	if (code == EXIT_DONE)
+		code = read_environment(s);
+	return code == EXIT_DONE ? read_api_key(s) : code;
+}
+
+static int run(const struct options *o)
+{
+	struct serve s = { .tcp_fd = -1,
+			   .local_fd = -1,
+			   .signal_fd = -1,
+			   .api = { .meminfo_fd = -1, .loadavg_fd = -1 } };
+	struct diag d = { .text = "" };
+	int uapi_fd = -1, host_fd = -1, err;
+	int code = read_all(o, &s, &uapi_fd, &host_fd);
+
+	if (code != EXIT_DONE)
+		return code;
+	err = open_outside(&s, options_get(o, "listen"), uapi_fd, host_fd, &d);
+	if (err == 0)
+		err = close_the_doors(&s, &d);
+	if (err == 0)
+		err = open_inside(&s, &d);
+	if (err == 0) {
+		say_ready(&s);
+		code = serve(&s);
+	} else {
+		code = fail(&d, err);
+	}
+	close_all(&s);
+	return code;
+}
+
+int role_gateway_serve(int argc, char **argv)
+{
+	struct options o = { .command = "gateway-serve",
+			     .rows = rows,
+			     .n = sizeof(rows) / sizeof(rows[0]) };
+	struct diag d = { .text = "" };
+	char name[40];
+	int code;
+
+	/* Replies hold private keys: what JSON needed to make them is wiped when freed. */
+	json_set_alloc_funcs(malloc, local_api_wipe_and_free);
+	if (options_read_arguments(&o, argc, argv, &d) != 0) {
+		options_done(&o);
+		return complain(EXIT_USAGE, d.text);
+	}
+	if (o.wants_help) {
+		puts("Usage: culvert gateway-serve …\n\nStarted by 'culvert gateway', not by hand.");
+		options_print_help(&o, stdout);
+		options_done(&o);
+		return EXIT_DONE;
+	}
+	snprintf(name, sizeof(name), "gateway %.15s", options_get(&o, "interface"));
+	log_init(name, LOG_LEVEL_INFO, false);
+	/* Best done by whoever starts us, and repeated here for whoever does not. */
+	(void)privileges_no_dump();
+	code = run(&o);
+	options_done(&o);
+	return code;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the gateway's module shows to the program that loads it. */
+#include "cmd/role.h"
+
+#include <string.h>
+
+#include "cmd/module.h"
+
+static const struct module_command commands[] = {
+	{ "gateway-serve", role_gateway_serve },
+	{ "gateway-peer", role_gateway_peer },
+	{ NULL, NULL },
+};
+
+__attribute__((visibility("default"))) const struct module_command *culvert_gateway_module(
+	const char *version);
+
+const struct module_command *culvert_gateway_module(const char *version)
+{
+	return strcmp(version, CULVERT_VERSION) == 0 ? commands : NULL;
+}

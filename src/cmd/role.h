@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * role.h - The commands inside the gateway's module
+ */
+#pragma once
+
+int role_gateway_serve(int argc, char **argv);
+int role_gateway_peer(int argc, char **argv);

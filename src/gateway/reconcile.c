@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/reconcile.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "sys/clock.h"
+#include "sys/log.h"
+
+enum { ADDRESSES_PER_PEER = 2 };
+
+static const uint64_t SECOND_NS = 1000000000;
+
+/* --- Building a request --- */
+
+static int add_prefix(struct uapi_set *set, struct uapi_set_peer *peer,
+		      const struct ip_addr *ip)
+{
+	int err;
+
+	if (ip->family == ADDR_NONE)
+		return 0;
+	err = array_room(&set->allowed_ips, set->n_allowed_ips, sizeof(*set->allowed_ips),
+			 &set->allowed_ips_capacity);
+	if (err != 0)
+		return err;
+	set->allowed_ips[set->n_allowed_ips++] = (struct uapi_allowed_ip){
+		.prefix = { .ip = *ip, .bits = (uint8_t)ip_addr_bits(ip) },
+	};
+	peer->n_allowed_ips++;
+	return 0;
+}
+
+static int new_block(struct uapi_set *set, const uint8_t key[32], struct uapi_set_peer **ret)
+{
+	int err = array_room(&set->peers, set->n_peers, sizeof(*set->peers),
+			     &set->peers_capacity);
+
+	if (err != 0)
+		return err;
+	*ret = &set->peers[set->n_peers++];
+	**ret = (struct uapi_set_peer){ .first_allowed_ip = (uint32_t)set->n_allowed_ips };
+	memcpy((*ret)->public_key, key, 32);
+	return 0;
+}
+
+static int add_block(struct uapi_set *set, const struct store_peer *p)
+{
+	struct uapi_set_peer *block;
+	int err = new_block(set, p->public_key, &block);
+
+	if (err != 0)
+		return err;
+	block->replace_allowed_ips = true;
+	block->has_preshared_key = true; /* zero: none */
+	block->has_keepalive = true;
+	block->keepalive_s = RECONCILE_KEEPALIVE_S;
+	err = add_prefix(set, block, &p->v4);
+	return err != 0 ? err : add_prefix(set, block, &p->v6);
+}
+
+static int add_removal(struct uapi_set *set, const uint8_t key[32])
+{
+	struct uapi_set_peer *block;
+	int err = new_block(set, key, &block);
+
+	if (err == 0)
+		block->remove = true;
+	return err;
+}
+
+/* --- Comparing everything --- */
+
+/* A peer as the interface has it, reduced to what the store decides. */
+struct present {
+	uint8_t public_key[32];
+	struct ip_addr v4;
+	struct ip_addr v6;
+	bool is_plain; /* nothing that the store does not say: other prefixes, a preshared key */
+	bool is_wanted;
+};
+
+struct comparison {
+	struct present *present; /* sorted by key once complete */
+	size_t n;
+	size_t capacity;
+	struct uapi_set set;
+	int err;
+};
+
+static bool is_host(const struct ip_prefix *p)
+{
+	return p->bits == ip_addr_bits(&p->ip);
+}
+
+static bool has_preshared_key(const struct uapi_get_peer *peer)
+{
+	return !secret_is_zero(peer->preshared_key.b, sizeof(peer->preshared_key.b));
+}
+
+static void note_present(void *context, const struct uapi_get_peer *peer)
+{
+	struct comparison *c = context;
+	struct present one = { .is_plain = !has_preshared_key(peer) &&
+					   peer->keepalive_s == RECONCILE_KEEPALIVE_S };
+
+	if (c->err == 0)
+		c->err = array_room(&c->present, c->n, sizeof(one), &c->capacity);
+	if (c->err != 0)
+		return;
+	memcpy(one.public_key, peer->public_key, 32);
+	for (size_t i = 0; i < peer->n_allowed_ips; i++) {
+		const struct ip_prefix *p = &peer->allowed_ips[i];
+		struct ip_addr *slot = p->ip.family == ADDR_V4 ? &one.v4 : &one.v6;
+
+		one.is_plain &= is_host(p) && slot->family == ADDR_NONE;
+		*slot = p->ip;
+	}
+	c->present[c->n++] = one;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	return memcmp(((const struct present *)a)->public_key,
+		      ((const struct present *)b)->public_key, 32);
+}
+
+static int note_wanted(void *context, const struct store_peer *p)
+{
+	struct comparison *c = context;
+	struct present wanted, *found;
+
+	if (p->status != STORE_PEER_ACTIVE)
+		return 0;
+	memcpy(wanted.public_key, p->public_key, 32);
+	found = bsearch(&wanted, c->present, c->n, sizeof(wanted), by_key);
+	if (!found)
+		return add_block(&c->set, p);
+	found->is_wanted = true;
+	if (found->is_plain && ip_addr_equal(&found->v4, &p->v4) &&
+	    ip_addr_equal(&found->v6, &p->v6))
+		return 0;
+	return add_block(&c->set, p);
+}
+
+/* Removals first: a prefix must leave the peer that should not have it before it comes to
+ * the one that should. */
+static int add_removals(struct comparison *c)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < c->n && err == 0; i++)
+		if (!c->present[i].is_wanted)
+			err = add_removal(&c->set, c->present[i].public_key);
+	return err;
+}
+
+/* Move the last @n blocks to the front. */
+static int removals_to_front(struct uapi_set *set, size_t n)
+{
+	struct uapi_set_peer *moved;
+
+	if (n == 0 || n == set->n_peers)
+		return 0;
+	moved = calloc(set->n_peers, sizeof(*moved));
+	if (!moved)
+		return -ENOMEM;
+	memcpy(moved, set->peers + set->n_peers - n, n * sizeof(*moved));
+	memcpy(moved + n, set->peers, (set->n_peers - n) * sizeof(*moved));
+	memcpy(set->peers, moved, set->n_peers * sizeof(*moved));
+	free(moved);
+	return 0;
+}
+
+static int compare(struct reconcile *r, struct comparison *c, struct diag *d)
+{
+	int err = iface_get(r->iface, note_present, c, d);
+	size_t before;
+
+	if (err == 0)
+		err = c->err;
+	if (err != 0)
+		return err;
+	if (c->n > 0)
+		qsort(c->present, c->n, sizeof(*c->present), by_key);
+	err = store_load_peers(r->store, note_wanted, c);
+	before = c->set.n_peers;
+	if (err == 0)
+		err = add_removals(c);
+	if (err == 0)
+		err = removals_to_front(&c->set, c->set.n_peers - before);
+	return err == 0
+		       ? 0
+		       : diag_set(d, err, 0, "the peers cannot be compared: %s", err_text(err));
+}
+
+/* One block the device refuses must not keep all others from it. */
+static int set_one_by_one(struct reconcile *r, const struct uapi_set *all, struct diag *d)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < all->n_peers && (err == 0 || err == -EINVAL); i++) {
+		struct uapi_set one = *all;
+
+		one.peers = &all->peers[i];
+		one.n_peers = 1;
+		err = iface_set(r->iface, &one, d);
+		if (err == -EINVAL)
+			log_error("the interface refuses a stored peer: %s", d->text);
+	}
+	return err == -EINVAL ? 0 : err;
+}
+
+int reconcile_now(struct reconcile *r, struct diag *d)
+{
+	struct comparison c = { .n = 0 };
+	int err;
+
+	if (atomic_exchange(&r->is_stale, false))
+		iface_close(r->iface);
+	err = compare(r, &c, d);
+	if (err == 0 && c.set.n_peers > 0) {
+		log_info("setting %zu peers that differ between store and interface",
+			 c.set.n_peers);
+		err = iface_set(r->iface, &c.set, d);
+		if (err == -EINVAL)
+			err = set_one_by_one(r, &c.set, d);
+	}
+	atomic_store(&r->in_sync, err == 0);
+	r->next_try_ns = err == 0 ? 0 : clock_boot_ns() + SECOND_NS;
+	uapi_set_done(&c.set);
+	free(c.present);
+	return err;
+}
+
+/* --- One group --- */
+
+static int add_change(struct uapi_set *set, const struct store_change *c)
+{
+	if (c->result != 0)
+		return 0;
+	switch (c->kind) {
+	case STORE_ADD_PEER:
+	case STORE_SET_STATUS:
+		return c->peer.status == STORE_PEER_ACTIVE
+			       ? add_block(set, &c->peer)
+			       : add_removal(set, c->peer.public_key);
+	case STORE_REMOVE_PEER:
+		return add_removal(set, c->peer.public_key);
+	case STORE_NO_CHANGE:
+		break;
+	}
+	return 0;
+}
+
+static int carry(struct reconcile *r, struct store_change *first, struct diag *d)
+{
+	struct uapi_set set = { .n_peers = 0 };
+	int err = 0;
+
+	for (struct store_change *c = first; c && err == 0; c = c->next)
+		err = add_change(&set, c);
+	if (err == 0 && set.n_peers > 0)
+		err = iface_set(r->iface, &set, d);
+	uapi_set_done(&set);
+	return err;
+}
+
+bool reconcile_is_well(struct reconcile *r)
+{
+	return atomic_load(&r->in_sync) && !atomic_load(&r->is_stale);
+}
+
+/* Catch up, unless that failed less than a second ago; complain once. */
+static int catch_up(struct reconcile *r)
+{
+	struct diag d = { .text = "" };
+	int err;
+
+	if (clock_boot_ns() < r->next_try_ns && !atomic_load(&r->is_stale))
+		return -ENOTCONN;
+	err = reconcile_now(r, &d);
+	if (err != 0 && !r->has_complained)
+		log_error("the interface is not in sync, trying again: %s", d.text);
+	if (err == 0 && r->has_complained)
+		log_info("the interface is in sync again");
+	r->has_complained = err != 0;
+	return err;
+}
+
+void reconcile_group(struct reconcile *r, struct store_change *first)
+{
+	struct diag d = { .text = "" };
+	int err = -ENOTCONN;
+
+	if (reconcile_is_well(r)) {
+		err = carry(r, first, &d);
+		if (err != 0)
+			log_warning("setting peers failed, comparing all: %s", d.text);
+	}
+	if (err != 0) { /* the truth is in the store already */
+		atomic_store(&r->in_sync, false);
+		err = catch_up(r);
+	}
+	for (struct store_change *c = first; c; c = c->next)
+		c->carried = err;
+}
+
+uint64_t reconcile_idle(struct reconcile *r)
+{
+	if (!reconcile_is_well(r) || !iface_is_open(r->iface))
+		catch_up(r);
+	return SECOND_NS;
+}
+
+void reconcile_mark_stale(struct reconcile *r)
+{
+	atomic_store(&r->is_stale, true);
+}

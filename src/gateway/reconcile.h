@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * reconcile.h - The interface follows what is stored
+ *
+ * The store is the truth; the interface is brought to it. In the ordinary case a
+ * committed group of changes becomes one request to the interface. Whenever that is not
+ * enough (at the start, after the device restarted, after a failed request) the whole of
+ * both is compared and the difference set in one request, so that tunnels which are
+ * right already do not notice.
+ *
+ * Threads: everything but reconcile_mark_stale() and reconcile_is_well() in the writer's
+ *	    thread, or before it starts.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <stdatomic.h>
+
+#include "iface/iface.h"
+#include "store/store.h"
+
+enum { RECONCILE_KEEPALIVE_S = 25 }; /* what a data-plane entry has, by contract */
+
+/**
+ * struct reconcile - All zeroes but @store and @iface is ready; both borrowed
+ * @in_sync:	The interface has everything that was committed. May be read from any thread
+ * @is_stale:	Set from outside: what we believed of the interface is void
+ */
+struct reconcile {
+	struct store *store;
+	struct iface *iface;
+	atomic_bool in_sync;
+	bool has_complained;
+	atomic_bool is_stale;
+	uint64_t next_try_ns; /* boot clock */
+};
+
+/**
+ * reconcile_now() - Compare and set the difference
+ *
+ * Return: 0, or why the interface is not in sync (in words in @d).
+ */
+int reconcile_now(struct reconcile *r, struct diag *d);
+
+/** reconcile_group() - Carry a committed group to the interface; sets each @carried */
+void reconcile_group(struct reconcile *r, struct store_change *first);
+
+/** reconcile_idle() - Try again what failed. Return: in how many ns to be called again */
+uint64_t reconcile_idle(struct reconcile *r);
+
+/** reconcile_is_well() - Can the interface take a change right now? Any thread */
+bool reconcile_is_well(struct reconcile *r);
+
+/** reconcile_mark_stale() - The device restarted. Any thread */
+void reconcile_mark_stale(struct reconcile *r);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * uplink.h - The gateway's end of the conversation with the host process
+ *
+ * One thread reads (it has a loop), others ask for a new UAPI socket and wait. An answer
+ * goes to whoever waits; one that comes too late is closed.
+ *
+ * Threads: uplink_read() in one; uplink_connect() in any other.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { UPLINK_WAIT_MS = 2000 };
+
+/**
+ * struct uplink_events - What the host may say; called from uplink_read()
+ */
+struct uplink_events {
+	void (*device_restarted)(void *context);
+	void (*stop)(void *context);
+	void *context;
+};
+
+struct uplink;
+
+/** uplink_new() - @fd is taken over. Return: 0 or -ENOMEM */
+int uplink_new(int fd, const struct uplink_events *events, struct uplink **ret);
+struct uplink *uplink_free(struct uplink *u); /* takes NULL, returns NULL */
+
+int uplink_fd(const struct uplink *u);
+
+/** uplink_read() - Take what has come. Return: false when the host is gone or talks nonsense */
+bool uplink_read(struct uplink *u);
+
+/** uplink_ready() - Tell the host that we serve. Return: 0 or -errno */
+int uplink_ready(struct uplink *u);
+
+/**
+ * uplink_connect() - Ask for a connected UAPI socket and wait for it
+ * @uplink:	A struct uplink, untyped for iface_userspace_new()
+ *
+ * Return: 0; -ETIMEDOUT; -errno from the host.
+ */
+int uplink_connect(void *uplink, int *ret_fd);

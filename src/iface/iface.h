@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * iface.h - Driving one tunnel interface, of whatever kind
+ *
+ * A kind is a table of functions. After a failure other than a refused request the
+ * connection to the interface is closed; the next call opens it again.
+ *
+ * Threads: one at a time. Several objects may drive the same interface.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "conf/uapi.h"
+
+struct iface;
+
+/* Called per peer of the interface; @peer is borrowed. */
+typedef void (*iface_peer_visitor)(void *context, const struct uapi_get_peer *peer);
+
+struct iface_ops {
+	int (*set)(struct iface *i, const struct uapi_set *set, struct diag *d);
+	int (*get)(struct iface *i, iface_peer_visitor visit, void *context, struct diag *d);
+	bool (*is_open)(struct iface *i);
+	void (*close)(struct iface *i);
+	void (*free)(struct iface *i);
+};
+
+/* What every kind begins with. */
+struct iface {
+	const struct iface_ops *ops;
+};
+
+/**
+ * iface_set() - Change the interface: all of @set, or nothing
+ *
+ * Return: 0; -EINVAL when the interface refused it (it is then unchanged); -errno or
+ *	   ERR_FORMAT when the connection failed (whether it was applied is not known).
+ */
+static inline int iface_set(struct iface *i, const struct uapi_set *set, struct diag *d)
+{
+	return i->ops->set(i, set, d);
+}
+
+/** iface_get() - Visit every peer of the interface. Return: as iface_set() */
+static inline int iface_get(struct iface *i, iface_peer_visitor visit, void *context,
+			    struct diag *d)
+{
+	return i->ops->get(i, visit, context, d);
+}
+
+/** iface_is_open() - Is there a connection, as far as is known without asking anything? */
+static inline bool iface_is_open(struct iface *i)
+{
+	return i->ops->is_open(i);
+}
+
+static inline void iface_close(struct iface *i)
+{
+	i->ops->close(i);
+}
+
+static inline struct iface *iface_free(struct iface *i) /* takes NULL, returns NULL */
+{
+	if (i)
+		i->ops->free(i);
+	return NULL;
+}
+
+/**
+ * iface_userspace_new() - An interface behind a UAPI socket
+ * @fd:		A connected stream socket, taken over; -1: none yet
+ * @connect:	Gets another one when there is none: sets @ret_fd, or returns -errno. May
+ *		wait, a second or two
+ */
+int iface_userspace_new(int fd, int (*connect)(void *context, int *ret_fd), void *context,
+			struct iface **ret);
