@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the control thread does: the port, the mark, up and down, and UAPI. */
+#include <errno.h>
+
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "device/state.h"
+#include "device/uapi_apply.h"
+#include "sys/clock.h"
+#include "sys/log.h"
+
+/* --- Stopping the others --- */
+
+void control_wake_all(void *context)
+{
+	struct device *dev = context;
+
+	for (unsigned int i = 0; i < dev->n_workers; i++)
+		worker_wake(&dev->workers[i]);
+	worker_wake(&dev->keeper);
+}
+
+void control_wake_keeper(struct device *dev)
+{
+	if (engine_wants_keeper(dev->control))
+		worker_wake(&dev->keeper);
+}
+
+/* --- Sockets --- */
+
+int control_watch_sockets(struct device *dev)
+{
+	int err = worker_watch_sockets(&dev->keeper);
+
+	for (unsigned int i = 0; i < dev->n_workers && err == 0; i++)
+		err = worker_watch_sockets(&dev->workers[i]);
+	return err;
+}
+
+/* Close what is open and open @port. On failure the old port is opened again. */
+static int rebind(struct device *dev, uint16_t port, uint32_t mark)
+{
+	struct sockets *s = &dev->shared.sockets;
+	uint16_t old_port = s->port;
+	uint32_t old_mark = s->mark;
+	int err = 0, again = 0;
+
+	gate_close(&dev->shared.gate, control_wake_all, dev);
+	sockets_close(s);
+	err = sockets_open(s, port, mark);
+	if (err < 0 && old_port)
+		again = sockets_open(s, old_port, old_mark);
+	if (again == 0)
+		again = control_watch_sockets(dev);
+	gate_open(&dev->shared.gate);
+	if (again < 0)
+		log_error("the sockets could not be opened again: %s", err_text(again));
+	engine_forget_sources(dev->control);
+	return err;
+}
+
+static int set_port(struct device *dev, uint16_t port)
+{
+	int err = 0;
+
+	/* The same port again is no reason to lose what the kernel has queued. */
+	if (dev->is_up && (port == 0 || port != dev->shared.sockets.port)) {
+		err = rebind(dev, port, dev->mark);
+		port = dev->shared.sockets.port;
+	}
+	if (err == 0)
+		dev->port = port;
+	return err;
+}
+
+static int set_mark(struct device *dev, uint32_t mark)
+{
+	int err = 0;
+
+	if (mark == dev->mark)
+		return 0;
+	if (dev->is_up)
+		err = sockets_set_mark(&dev->shared.sockets, mark);
+	if (err == 0) {
+		dev->mark = mark;
+		engine_forget_sources(dev->control);
+	}
+	return err;
+}
+
+void control_go_up(struct device *dev)
+{
+	int err = rebind(dev, dev->port, dev->mark);
+
+	if (err < 0) {
+		log_error(
+			"cannot open UDP port %u: %s; choose another with `wg set %s listen-port N`",
+			dev->port, err_text(err), dev->name);
+		return;
+	}
+	dev->port = dev->shared.sockets.port;
+	dev->is_up = true;
+	engine_set_up(dev->control, clock_boot_ns(), true);
+	log_info("up, listening on port %u", dev->port);
+}
+
+void control_go_down(struct device *dev)
+{
+	engine_set_up(dev->control, clock_boot_ns(), false);
+	gate_close(&dev->shared.gate, control_wake_all, dev);
+	sockets_close(&dev->shared.sockets);
+	gate_open(&dev->shared.gate);
+	dev->is_up = false;
+	log_info("down");
+}
+
+/* --- UAPI --- */
+
+static int handle_set(void *context, const struct uapi_set *set, struct diag *d)
+{
+	struct device *dev = context;
+	int err = 0;
+
+	if (dev->is_handing_over) {
+		diag_set(d, 0, 0, "the interface is being handed over: ask again");
+		return UAPI_EIO;
+	}
+	engine_enter(dev->control);
+	if (set->has_listen_port)
+		err = set_port(dev, set->listen_port);
+	if (err == 0 && set->has_fwmark)
+		err = set_mark(dev, set->fwmark);
+	if (err < 0) {
+		diag_set(d, err, 0, "cannot use port %u with mark %u: %s", set->listen_port,
+			 set->fwmark, err_text(err));
+		err = UAPI_EADDRINUSE;
+	} else {
+		err = uapi_apply(dev->shared.engine, dev->control, clock_boot_ns(), set, d);
+	}
+	engine_leave(dev->control);
+	control_wake_keeper(dev);
+	return err;
+}
+
+static void handle_get(void *context, struct text *out)
+{
+	struct device *dev = context;
+
+	engine_enter(dev->control);
+	uapi_dump(dev->shared.engine, out, dev->port, dev->mark);
+	engine_leave(dev->control);
+}
+
+static void handle_watched(void *context, bool is_watched)
+{
+	struct device *dev = context;
+	struct itimerspec tick = { .it_interval.tv_sec = is_watched,
+				   .it_value.tv_sec = is_watched };
+
+	if (timerfd_settime(dev->fds[WATCHED_TICK], 0, &tick, NULL) < 0)
+		log_error("cannot set the timer for those who watch: %s", err_text(-errno));
+}
+
+void control_tell_changes(struct device *dev)
+{
+	struct text changes = { 0 };
+	uint64_t times = 0;
+
+	if (read(dev->fds[WATCHED_TICK], &times, sizeof(times)) < 0)
+		return;
+	engine_enter(dev->control);
+	uapi_dump_changes(dev->shared.engine, &changes);
+	engine_leave(dev->control);
+	if (changes.len && !changes.err)
+		uapi_server_tell(dev->server, changes.data, changes.len);
+	text_done(&changes);
+}
+
+/* --- Handing over --- */
+
+static size_t handle_handover(void *context, struct text *out, int *fds)
+{
+	struct device *dev = context;
+	size_t n = 0;
+
+	if (dev->is_handing_over)
+		return 0;
+	dev->is_handing_over = true;
+	gate_close(&dev->shared.gate, control_wake_all, dev);
+	n = handover_offer(&dev->shared, dev->uapi, out, fds);
+	handle_get(dev, out);
+	return n;
+}
+
+static void handle_handover_end(void *context, bool is_done)
+{
+	struct device *dev = context;
+
+	gate_open(&dev->shared.gate);
+	dev->is_handing_over = false;
+	if (is_done) {
+		log_info("handed over to another process");
+		dev->is_over = true;
+		dev->owns_socket = false;
+	} else {
+		log_warning("a successor went away before it was ready: going on");
+	}
+}
+
+struct uapi_handler control_handler(struct device *dev)
+{
+	return (struct uapi_handler){
+		.set = handle_set,
+		.get = handle_get,
+		.watched = handle_watched,
+		.handover = handle_handover,
+		.handover_end = handle_handover_end,
+		.context = dev,
+	};
+}

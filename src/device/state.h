@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * state.h - What the files of this directory share about one device, and nobody else
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "device/device.h"
+#include "device/handover.h"
+#include "device/uapi_server.h"
+#include "device/worker.h"
+
+/* Descriptors of the control thread that are not UAPI connections. */
+enum watched {
+	WATCHED_SIGNALS,
+	WATCHED_LINK,
+	WATCHED_FILE,
+	WATCHED_CLOCK,
+	WATCHED_TICK, /* runs while somebody watches */
+	WATCHED,
+};
+
+struct device {
+	char name[TUN_NAME_MAX];
+	char socket_name[TUN_NAME_MAX + 8];
+	unsigned int index;
+	unsigned int n_workers;
+	struct worker_shared shared;
+	struct worker workers[DEVICE_WORKERS_MAX];
+	struct worker keeper;
+	struct engine_worker *control; /* the control thread's own */
+	uint16_t port;		       /* wanted; 0: any */
+	uint32_t mark;
+	bool is_up;
+	bool is_over;
+	bool owns_socket;     /* its file is ours to remove */
+	bool is_handing_over; /* the gate is closed; a successor gets ready */
+	bool takes_over;
+	struct handover handover; /* where it @takes_over */
+	uint64_t slept_ns;	  /* boot clock less monotonic clock, last seen */
+	int uapi;
+	int epoll;
+	int fds[WATCHED];
+	struct uapi_server *server;
+};
+
+/* --- control.c: what the control thread does to the others --- */
+
+/* A gate's wake: every worker and the keeper. @context is the device. */
+void control_wake_all(void *context);
+/* After calls on the engine: the keeper may have got work. */
+void control_wake_keeper(struct device *dev);
+int control_watch_sockets(struct device *dev);
+/* The interface went up: open the sockets. Down: close them, forget all keys. */
+void control_go_up(struct device *dev);
+void control_go_down(struct device *dev);
+/* A second passed and somebody watches. */
+void control_tell_changes(struct device *dev);
+/* What UAPI connections call. */
+struct uapi_handler control_handler(struct device *dev);
+
+/* --- events.c: what the control thread waits for --- */
+
+/** events_open() - Everything that can wake it. Return: 0 or an error with @d */
+int events_open(struct device *dev, struct diag *d);
+/** events_wait() - Wait once and handle what came. Return: 0 or -errno */
+int events_wait(struct device *dev);
