@@ -21,6 +21,7 @@ enum {
 };
 
 #define READY_PATIENCE_NS (UINT64_C(120) * 1000000000) /* a large database is read first */
+#define LEAVE_PATIENCE_NS (UINT64_C(5) * 1000000000)
 #define STOP_PATIENCE_NS  (UINT64_C(10) * 1000000000)
 
 #define BIT(n) (1U << (n))
@@ -47,7 +48,7 @@ static void enter(struct gateway_child *g, enum gateway_state to, uint64_t now_n
 		g->has_served = true;
 		break;
 	case GATEWAY_ENDING:
-		kill(g->child.pid, SIGKILL);
+		g->end_by_ns = now_ns + LEAVE_PATIENCE_NS;
 		break;
 	case GATEWAY_ABSENT:
 		if (g->fd >= 0)
@@ -60,7 +61,9 @@ static void enter(struct gateway_child *g, enum gateway_state to, uint64_t now_n
 static void give_up(struct gateway_child *g, const char *why)
 {
 	log_error("the gateway process is ended: %s", why);
+	kill(g->child.pid, SIGKILL);
 	enter(g, GATEWAY_ENDING, clock_boot_ns());
+	g->end_by_ns = UINT64_MAX;
 }
 
 /* The texts behind its arguments. */
@@ -182,8 +185,12 @@ static bool heed_one(struct gateway_child *g)
 
 	if (n == -EAGAIN)
 		return false;
-	if (n <= 0) {
-		give_up(g, n == 0 ? "it left the conversation" : "a message of a wrong form");
+	if (n == 0) { /* mostly because it ends, with a code that will say why */
+		enter(g, GATEWAY_ENDING, clock_boot_ns());
+		return false;
+	}
+	if (n < 0) {
+		give_up(g, "a message of a wrong form");
 		return false;
 	}
 	broken = host_dialogue_judge(&g->dialogue, &m, passed >= 0, clock_boot_ns());
@@ -216,6 +223,11 @@ void gateway_child_expire(struct gateway_child *g, uint64_t now_ns)
 {
 	if (g->phase == GATEWAY_STARTING && now_ns >= g->ready_by_ns)
 		give_up(g, "it did not get ready in time");
+	if (g->phase == GATEWAY_ENDING && now_ns >= g->end_by_ns) {
+		log_error("the gateway process is ended: it left the conversation");
+		kill(g->child.pid, SIGKILL);
+		g->end_by_ns = UINT64_MAX;
+	}
 }
 
 uint64_t gateway_child_deadline_ns(const struct gateway_child *g)
@@ -226,8 +238,9 @@ uint64_t gateway_child_deadline_ns(const struct gateway_child *g)
 	case GATEWAY_STARTING:
 		return g->ready_by_ns;
 	case GATEWAY_SERVING:
-	case GATEWAY_ENDING:
 		return UINT64_MAX;
+	case GATEWAY_ENDING:
+		return g->end_by_ns;
 	}
 	return UINT64_MAX;
 }

@@ -7,7 +7,8 @@
  *	ABSENT     none runs; @due_ns says when the next one starts
  *	STARTING   runs, has not said that it serves; @ready_by_ns gives it up
  *	SERVING    has said so
- *	ENDING     broke a rule or left the conversation, and was killed; not yet buried
+ *	ENDING     broke a rule and was killed, or left the conversation and has until
+ *	           @end_by_ns to end by itself; not yet buried
  *
  * Threads: one.
  */
@@ -46,6 +47,7 @@ struct gateway_child {
 	enum gateway_state phase;
 	uint64_t due_ns;
 	uint64_t ready_by_ns;
+	uint64_t end_by_ns;
 	int fd;
 	bool has_served;
 };
@@ -58,7 +60,7 @@ void gateway_child_heed(struct gateway_child *g);
 /* Tell it that the tunnel lost its peers. */
 void gateway_child_device_restarted(struct gateway_child *g);
 
-/* Kill one that did not get ready in time. */
+/* Kill one that did not get ready, or did not end, in time. */
 void gateway_child_expire(struct gateway_child *g, uint64_t now_ns);
 
 /* When something is to be done about it: start it, give it up. UINT64_MAX: never */

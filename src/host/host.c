@@ -267,26 +267,32 @@ static int wait_ms(const struct host *h)
 	return due_ns <= now_ns ? 0 : (int)((due_ns - now_ns) / 1000000 % INT32_MAX) + 1;
 }
 
+/* Sleep until something happens, and hear what the gateway has to say. */
+static void wait_and_heed(struct host *h)
+{
+	struct pollfd fds[2] = {
+		{ .fd = h->signals.fd, .events = POLLIN },
+		{ .fd = h->gateway.phase == GATEWAY_ENDING ? -1 : h->gateway.fd,
+		  .events = POLLIN },
+	};
+
+	if (poll(fds, 2, wait_ms(h)) < 0 && errno != EINTR)
+		log_error("poll: %s", err_text(-errno));
+	if (fds[1].revents)
+		gateway_child_heed(&h->gateway);
+}
+
+/* Signals are taken before the dead are counted, never after: one that came in between
+ * would be taken for counted, and nothing would wake us again. */
 static void live(struct host *h, struct diag *d)
 {
 	while (!signals_take(&h->signals)) {
-		struct pollfd fds[2] = {
-			{ .fd = h->signals.fd, .events = POLLIN },
-			{ .fd = h->gateway.phase == GATEWAY_ENDING ? -1 : h->gateway.fd,
-			  .events = POLLIN },
-		};
-
-		if (poll(fds, 2, wait_ms(h)) < 0 && errno != EINTR)
-			log_error("poll: %s", err_text(-errno));
-		/* First what it said, then that it ended. */
-		if (fds[1].revents)
-			gateway_child_heed(&h->gateway);
-		if (signals_take(&h->signals))
-			return;
 		bury_device(h);
 		bury_gateway(h, d);
-		if (!h->signals.stop)
-			start_what_is_due(h);
+		if (h->signals.stop)
+			return;
+		start_what_is_due(h);
+		wait_and_heed(h);
 	}
 }
 

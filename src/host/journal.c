@@ -354,6 +354,8 @@ uint64_t journal_process_started(pid_t pid)
 		return 0;
 	stat[len] = '\0';
 	p = strrchr(stat, ')'); /* the name in front may hold anything */
+	if (p && (p[1] == '\0' || p[2] == 'Z' || p[2] == 'X'))
+		return 0; /* ended, only not yet buried */
 	for (int field = 2; p && field < STARTED_FIELD; field++)
 		p = strchr(p + 1, ' ');
 	if (!p || decimal_parse(p + 1, strcspn(p + 1, " \n"), UINT64_MAX, &started) < 0)

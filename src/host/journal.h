@@ -98,7 +98,7 @@ void journal_format(const struct journal *j, struct text *out);
 
 /* --- Processes and namespaces --- */
 
-/* Start of process @pid in clock ticks since boot; 0: there is none. */
+/* Start of process @pid in clock ticks since boot; 0: there is none, or only a zombie. */
 uint64_t journal_process_started(pid_t pid);
 /* This process's network namespace, as the journal names it. */
 uint64_t journal_netns(void);

@@ -7,7 +7,9 @@
 
 #include <fcntl.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sys/capability.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -142,6 +144,51 @@ static enum host_end check_overlap(struct netlink *nl, const struct ip_prefix *s
 	return HOST_REFUSED;
 }
 
+/* The tunnel opens its sockets when its interface goes up, and can then only log a failure. */
+static int try_port(int family, uint16_t port)
+{
+	const int on = 1;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} address = { .any.sa_family = (sa_family_t)family };
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int err = 0;
+
+	if (fd < 0) /* a kernel without this family */
+		return 0;
+	if (family == AF_INET6) {
+		address.v6.sin6_port = htons(port);
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	} else {
+		address.v4.sin_port = htons(port);
+	}
+	if (bind(fd, &address.any,
+		 family == AF_INET6 ? sizeof(address.v6) : sizeof(address.v4)) < 0)
+		err = -errno;
+	close(fd);
+	return err == -EADDRNOTAVAIL || err == -EAFNOSUPPORT ? 0 : err;
+}
+
+static enum host_end check_port(uint16_t port, struct diag *d)
+{
+	int err = try_port(AF_INET, port);
+
+	if (err == 0)
+		err = try_port(AF_INET6, port);
+	if (err == 0)
+		return HOST_DONE;
+	if (err == -EADDRINUSE)
+		diag_set(
+			d, err, 0,
+			"UDP port %u is in use: stop what uses it, or choose another with --port",
+			port);
+	else
+		diag_set(d, err, 0, "cannot use UDP port %u: %s", port, err_text(err));
+	return err == -EACCES ? HOST_PRIVILEGE : HOST_FAILED;
+}
+
 enum host_end preflight_network(const struct host_config *config, struct netlink *nl,
 				struct diag *d)
 {
@@ -163,6 +210,8 @@ enum host_end preflight_network(const struct host_config *config, struct netlink
 	end = check_overlap(nl, &config->subnet4, "--subnet4", d);
 	if (end == HOST_DONE)
 		end = check_overlap(nl, &config->subnet6, "--subnet6", d);
+	if (end == HOST_DONE)
+		end = check_port(config->port, d);
 	return end;
 }
 

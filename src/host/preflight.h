@@ -17,7 +17,7 @@ enum host_end preflight_rights(struct diag *d);
 /** preflight_config() - The interface's name, and subnets a gateway can live in */
 enum host_end preflight_config(const struct host_config *config, struct diag *d);
 
-/** preflight_network() - Nobody has the interface or the subnets yet */
+/** preflight_network() - Nobody has the interface, the subnets or the port yet */
 enum host_end preflight_network(const struct host_config *config, struct netlink *nl,
 				struct diag *d);
 

@@ -242,6 +242,8 @@ static void tells_processes_apart_by_their_start(void)
 	CHECK(ours > 0 && journal_process_started(getpid()) == ours);
 	CHECK(journal_process_started(pid) >= ours);
 	kill(pid, SIGKILL);
+	CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT) == 0);
+	CHECK(journal_process_started(pid) == 0); /* a zombie is not alive */
 	waitpid(pid, NULL, 0);
 	CHECK(journal_process_started(pid) == 0);
 }
