@@ -197,15 +197,17 @@ static void handle_handover_end(void *context, bool is_done)
 {
 	struct device *dev = context;
 
-	gate_open(&dev->shared.gate);
-	dev->is_handing_over = false;
 	if (is_done) {
 		log_info("handed over to another process");
 		dev->is_over = true;
 		dev->owns_socket = false;
+		/* Before the gate opens: what waits in the sockets is the successor's. */
+		atomic_store(&dev->shared.is_stopping, true);
 	} else {
 		log_warning("a successor went away before it was ready: going on");
 	}
+	gate_open(&dev->shared.gate);
+	dev->is_handing_over = false;
 }
 
 struct uapi_handler control_handler(struct device *dev)

@@ -273,7 +273,8 @@ static void restore_merge(struct worker *w)
 
 /* --- The threads --- */
 
-static void sleep_until_woken(struct worker *w, int timeout_ms)
+/* Return: false when it is time to end; nothing may be read any more then. */
+static bool sleep_until_woken(struct worker *w, int timeout_ms)
 {
 	struct epoll_event events[8];
 	int n = 0;
@@ -288,6 +289,7 @@ static void sleep_until_woken(struct worker *w, int timeout_ms)
 		}
 	gate_pass(&w->shared->gate);
 	engine_enter(w->engine_worker);
+	return !atomic_load_explicit(&w->shared->is_stopping, memory_order_acquire);
 }
 
 static void *data_loop(void *context)
@@ -296,8 +298,7 @@ static void *data_loop(void *context)
 	struct sockets *s = &w->shared->sockets;
 
 	engine_enter(w->engine_worker);
-	while (!atomic_load_explicit(&w->shared->is_stopping, memory_order_relaxed)) {
-		sleep_until_woken(w, -1);
+	while (sleep_until_woken(w, -1)) {
 		restore_merge(w);
 		pump_socket(w, s->v4.data[w->number]);
 		pump_socket(w, s->v6.data[w->number]);
@@ -336,8 +337,7 @@ static void *keeper_loop(void *context)
 	bool more = true;
 
 	engine_enter(w->engine_worker);
-	while (!atomic_load_explicit(&w->shared->is_stopping, memory_order_relaxed)) {
-		sleep_until_woken(w, more ? 0 : keeper_timeout_ms(w));
+	while (sleep_until_woken(w, more ? 0 : keeper_timeout_ms(w))) {
 		more = fill_queue(w, s->v4.handshake);
 		more |= fill_queue(w, s->v6.handshake);
 		uint64_t now = clock_boot_ns();
