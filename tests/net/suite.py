@@ -71,6 +71,28 @@ class NetTest(unittest.TestCase):
         self.assertEqual(*transfer(source, sink, address, size, timeout), "hashes differ")
 
 
+class HandshakeTest(NetTest):
+    """Two implementations that shall understand each other every single time."""
+
+    # A peer answers at most one initiation in 20 ms, and two timestamps within 17 ms are equal.
+    PAUSE_S = 0.03
+
+    def consecutive_handshakes(self, contenders, outer, count):
+        """Each time the left end has forgotten everything; one ping must bring one handshake at once."""
+        pair = self.pair(contenders=contenders, outer=outer)
+        left, right = pair.devices
+        watched, other = (left, right) if contenders[0] != "kernel" else (right, left)
+        seen = set()
+        for number in range(count):
+            left.remove_peer(right.public)
+            pair.join(0)
+            time.sleep(self.PAUSE_S)
+            self.assertTrue(self.pings(pair.left, pair.INNER[number % 2][1], timeout=2), f"handshake {number + 1}")
+            peer = watched.get()[1][other.public]
+            seen.add((peer["last_handshake_time_sec"], peer["last_handshake_time_nsec"]))
+            self.assertEqual(len(seen), number + 1, "each ping had a handshake of its own")
+
+
 def print_drawing_once(test):
     if os.environ.get("CULVERT_TEST_VERBOSE"):
         print(test.net.drawing())

@@ -183,6 +183,53 @@ class Device:
         return sum(_status(pid, key) for pid in self._session())
 
 
+class KernelDevice:
+    """An interface of the kernel's module, with the calls of Device that the tests of both use."""
+
+    def __init__(self, namespace, interface):
+        self.namespace, self.interface = namespace, interface
+        self.private, self.public = keypair()
+        self.start()
+
+    def start(self):
+        self.namespace.ip("link", "add", self.interface, "type", "wireguard")
+
+    def restart(self, how=None):
+        self.namespace.ip("link", "del", self.interface)
+        self.start()
+
+    def wg(self, *words, **options):
+        return self.namespace.run("wg", *words, **options)
+
+    def configure(self, listen_port=None):
+        port = [] if listen_port is None else ["listen-port", listen_port]
+        self.wg("set", self.interface, *port, "private-key", "/dev/stdin", input=self.private)
+
+    def add_peer(self, public, allowed=(), endpoint=None, preshared=None, keepalive=None):
+        words = ["peer", public, "allowed-ips", ",".join(allowed)]
+        words += ["endpoint", endpoint] if endpoint else []
+        words += ["persistent-keepalive", keepalive] if keepalive is not None else []
+        words += ["preshared-key", "/dev/stdin"] if preshared else []
+        self.wg("set", self.interface, *words, input=preshared)
+
+    def remove_peer(self, public):
+        self.wg("set", self.interface, "peer", public, "remove")
+
+    def get(self):
+        """As Device.get(), as far as `wg show dump` tells: endpoint, seconds of the handshake."""
+        lines = [line.split("\t") for line in self.wg("show", self.interface, "dump").stdout.splitlines()]
+        return {"listen_port": lines[0][2]}, {
+            fields[0]: {"endpoint": fields[2], "last_handshake_time_sec": fields[4]} for fields in lines[1:]}
+
+    up = Device.up
+
+
+def make_device(namespace, interface, contender, **options):
+    if contender == "kernel":
+        return KernelDevice(namespace, interface)
+    return Device(namespace, interface, contender, **options)
+
+
 def _stat(pid):
     """Fields of /proc/PID/stat after the command name: [0] is the state."""
     try:
@@ -227,7 +274,7 @@ class Pair:
                 end.address("out0", f"{self.INNER[0][i]}/24", f"{self.INNER[1][i]}/64")
             return
         for i, end in enumerate(self.ends):
-            device = Device(end, names[i], contenders[i], extra=extra, log=log)
+            device = make_device(end, names[i], contenders[i], extra=extra, log=log)
             device.configure(listen_port=self.PORT[i])
             self.devices.append(device)
         for i in (0, 1):
