@@ -168,14 +168,16 @@ int cmd_keys(int argc, char **argv)
 	bool json = false;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "ho:", options, NULL)) != -1) {
 		if (option == 'h') {
 			fputs(usage, stdout);
 			return EXIT_DONE;
 		}
-		if (option != 'j')
+		if (option == '?')
 			return EXIT_USAGE;
-		json = true;
+		if (option == 'o' && strcmp(optarg, "json") != 0)
+			return complain("unknown output form ", optarg);
+		json = true; /* -o json is another way to say --json */
 	}
 	if (optind == argc)
 		return complain("say what to do", "");

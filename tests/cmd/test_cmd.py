@@ -107,7 +107,8 @@ def every_command_answers_help():
 
 def refuses_wrong_command_lines():
     for args in (["keys"], ["keys", "make"], ["keys", "gen", "x"], ["keys", "--nope"], ["conf"], ["conf", "eat"],
-                 ["conf", "check", "a", "b"], ["qr", "--format", "gif"], ["qr", "a", "b"], ["qr", "--nope"]):
+                 ["conf", "check", "a", "b"], ["qr", "--format", "gif"], ["qr", "a", "b"], ["qr", "--nope"],
+                 ["keys", "gen", "-o", "yaml"], ["conf", "show", "-o"]):
         result = run(*args)
         assert result.returncode == 2 and result.stderr.startswith(b"culvert " + args[0].encode() + b": "), args
         assert not result.stdout
@@ -154,7 +155,7 @@ def writes_keys_as_json():
     assert set(pair) == {"private_key", "public_key"}
     assert json.loads(run("keys", "pub", "--json", stdin=pair["private_key"]).stdout) == \
         {"public_key": pair["public_key"]}
-    assert set(json.loads(run("keys", "psk", "--json").stdout)) == {"preshared_key"}
+    assert set(json.loads(run("keys", "psk", "-o", "json").stdout)) == {"preshared_key"}
 
 
 def warns_when_others_may_read_the_key():
