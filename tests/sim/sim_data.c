@@ -50,6 +50,29 @@ static void no_message_beyond_the_limit_is_sent(void)
 	pair_done(&p);
 }
 
+/* W10: nor does a batch step over the limit. */
+static void no_batch_crosses_the_limit(void)
+{
+	struct pair p = pair_up();
+	uint64_t limit = UINT64_MAX - (UINT64_C(1) << 13);
+	struct ip_prefix from = sim_inner4(p.a), to = sim_inner4(p.b);
+	uint8_t room[5][100 + ENGINE_TAILROOM];
+	struct engine_packet batch[5];
+
+	atomic_store(&current(p.a, p.b)->send_counter, limit - 3);
+	for (uint64_t i = 0; i < 5; i++) {
+		sim_build(room[i], &from.ip, &to.ip, 0, 1000 + i, 0, 100);
+		batch[i] = (struct engine_packet){ .data = room[i], .len = 100 };
+	}
+	engine_send(p.a->worker, p.s->now_ns, batch, 5);
+	sim_fetch(p.a);
+	for (size_t i = p.mark; i < p.s->n_log; i++)
+		CHECK(p.s->log[i].type != MESSAGE_DATA || counter_of(&p.s->log[i]) < limit);
+	sim_run_for(p.s, 10 * SIM_S);
+	CHECK(p.b->delivered == 1 + 5);
+	pair_done(&p);
+}
+
 /* A message under any counter: what a peer could send if it ignored the rules. */
 static uint32_t seal(const struct session *s, uint64_t counter, const uint8_t *text,
 		     uint32_t len, uint8_t *out)
@@ -609,6 +632,7 @@ int main(void)
 {
 	RUN(the_counter_crosses_two_to_the_32);
 	RUN(no_message_beyond_the_limit_is_sent);
+	RUN(no_batch_crosses_the_limit);
 	RUN(no_message_beyond_the_limit_is_accepted);
 	RUN(after_two_to_the_60_messages_either_role_asks_for_a_new_key);
 	RUN(packets_are_padded_to_16_but_never_beyond_the_mtu);
