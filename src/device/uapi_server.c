@@ -35,8 +35,10 @@ enum operation {
 /**
  * struct connection - One client
  * @line, @line_len: The unfinished line
+ * @skips_line:	It is longer than UAPI_LINE_MAX: what comes up to its end is not kept
  * @error:	UAPI_E... of the running set, or 0; its remaining lines are only read
  * @out, @out_sent: Reply that is being written; while there is one nothing is read
+ * @events:	What the epoll set watches for
  */
 struct connection {
 	int fd;
@@ -49,6 +51,8 @@ struct connection {
 	bool is_watching;
 	bool is_successor; /* everything waits for its done=1 */
 	bool has_overrun;  /* blocks were left out because the client does not read */
+	bool skips_line;
+	uint32_t events;
 	size_t line_len;
 	struct text out;
 	size_t out_sent;
@@ -161,10 +165,20 @@ static void connection_free(struct connection *c)
 	free(c);
 }
 
-static void watch_for(struct connection *c, uint32_t events)
+/* A reply waits for room, and nothing is read meanwhile. Input that was read but not handled
+ * yet gets its turn at once: no event would tell of it. */
+static void rearm(struct connection *c)
 {
-	struct epoll_event event = { .events = events, .data.ptr = c };
+	bool has_input = c->input_at < c->input_len;
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
 
+	if (c->out.len)
+		event.events = EPOLLOUT;
+	else if (has_input)
+		event.events = EPOLLIN | EPOLLOUT;
+	if (event.events == c->events)
+		return;
+	c->events = event.events;
 	epoll_ctl(c->server->epoll, EPOLL_CTL_MOD, c->fd, &event);
 }
 
@@ -190,6 +204,7 @@ static void accept_one(struct uapi_server *s)
 	}
 	c->fd = fd;
 	c->server = s;
+	c->events = EPOLLIN;
 	s->connections[s->n++] = c;
 }
 
@@ -323,12 +338,23 @@ static void take_line(struct connection *c)
 
 static void line_too_long(struct connection *c)
 {
-	if (!c->error)
+	if (!c->error && !c->skips_line)
 		log_warning("control request refused: line %u: longer than %d octets",
 			    c->line_number + 1, UAPI_LINE_MAX);
-	c->error = c->operation == OPERATION_NONE ? 0 : UAPI_EINVAL;
+	if (!c->error)
+		c->error = UAPI_EINVAL;
 	c->is_closing = c->operation == OPERATION_NONE;
+	c->skips_line = true;
 	c->line_len = 0;
+}
+
+static void end_line(struct connection *c)
+{
+	if (c->skips_line)
+		c->line_number++;
+	else
+		take_line(c);
+	c->skips_line = false;
 }
 
 /* Lines until a reply stands ready or the input is used up. */
@@ -340,15 +366,15 @@ static void consume(struct connection *c)
 		const char *end = memchr(from, '\n', left);
 		size_t n = end ? (size_t)(end - from) : left;
 
-		if (c->line_len + n > UAPI_LINE_MAX)
+		if (c->line_len + n > UAPI_LINE_MAX) {
 			line_too_long(c);
-		else
+		} else if (!c->skips_line) {
 			memcpy(c->line + c->line_len, from, n);
-		if (c->line_len + n <= UAPI_LINE_MAX)
 			c->line_len += n;
+		}
 		c->input_at += n + (end != NULL);
 		if (end)
-			take_line(c);
+			end_line(c);
 	}
 }
 
@@ -361,10 +387,8 @@ static bool write_out(struct connection *c)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN) {
-			watch_for(c, EPOLLOUT);
+		if (n < 0 && errno == EAGAIN)
 			return true;
-		}
 		if (n < 0)
 			return false;
 		c->out_sent += (size_t)n;
@@ -373,7 +397,6 @@ static bool write_out(struct connection *c)
 		text_done(&c->out); /* it may have been long, and held keys */
 		memset(&c->out, 0, sizeof(c->out));
 		c->out_sent = 0;
-		watch_for(c, EPOLLIN);
 	}
 	return true;
 }
@@ -448,7 +471,9 @@ bool uapi_server_event(struct uapi_server *s, void *ptr, uint32_t events)
 	}
 	for (unsigned int i = 0; i < s->n; i++)
 		if (s->connections[i] == ptr) {
-			if (!serve(ptr))
+			if (serve(ptr))
+				rearm(ptr);
+			else
 				connection_free(ptr);
 			return true;
 		}
@@ -477,6 +502,8 @@ void uapi_server_tell(struct uapi_server *s, const char *text, size_t len)
 		tell(c, text, len);
 		if (c->out.err || !write_out(c))
 			connection_free(c);
+		else
+			rearm(c);
 	}
 }
 

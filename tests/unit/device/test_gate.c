@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Threads that work on something only while the gate is open. Runs under TSan as well. */
-#include <sched.h>
 #include <stdint.h>
 #include <time.h>
 
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -157,6 +157,39 @@ static void with_nobody_behind_it_nothing_waits(void)
 	gate_done(&gate);
 }
 
+static _Atomic int arrived;
+
+static void *come_at(void *context)
+{
+	struct timespec pause = { .tv_nsec = *(int *)context };
+
+	nanosleep(&pause, NULL);
+	atomic_fetch_add(&arrived, 1);
+	gate_wait(&gate);
+	gate_leave(&gate);
+	return NULL;
+}
+
+static void closing_waits_for_the_slowest(void)
+{
+	static int pauses[THREADS] = { 0, 0, 1000000, 50000000 };
+	pthread_t threads[THREADS];
+
+	CHECK(gate_init(&gate) == 0);
+	atomic_store(&gate.is_closed, true); /* they wait from the first pass */
+	atomic_store(&arrived, 0);
+	for (int i = 0; i < THREADS; i++) {
+		gate_join(&gate);
+		CHECK(pthread_create(&threads[i], NULL, come_at, &pauses[i]) == 0);
+	}
+	gate_close(&gate, wake_all, NULL);
+	CHECK(atomic_load(&arrived) == THREADS);
+	gate_open(&gate);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	gate_done(&gate);
+}
+
 static void *leave_late(void *context)
 {
 	struct timespec moment = { .tv_nsec = 20000000 };
@@ -187,6 +220,7 @@ int main(void)
 	RUN(while_it_is_closed_nobody_passes);
 	RUN(closed_means_closed_until_it_is_opened);
 	RUN(closing_right_after_opening_waits_for_everybody_again);
+	RUN(closing_waits_for_the_slowest);
 	RUN(who_leaves_while_it_closes_is_not_waited_for);
 	return DONE();
 }
