@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,6 +53,17 @@ static int explain_end(int status, struct diag *d)
 	return WEXITSTATUS(status) == EXIT_NO_PRIVILEGE ? -EACCES : -EPIPE;
 }
 
+/* Somebody else may serve a socket of that name: a tunnel of another network namespace
+ * that shares our file system. Ours then ends with a sentence about it. */
+static bool is_ours(const struct device_child *t, int fd)
+{
+	struct ucred peer = { 0 };
+	socklen_t len = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+	       peer.pid == t->child.pid;
+}
+
 /* Return: a connection to the tunnel as soon as it listens. */
 static int wait_for_socket(struct device_child *t, struct diag *d)
 {
@@ -62,8 +74,10 @@ static int wait_for_socket(struct device_child *t, struct diag *d)
 		int fd = tunnel_connect(t->config->interface);
 		int status = 0;
 
-		if (fd >= 0)
+		if (fd >= 0 && is_ours(t, fd))
 			return fd;
+		if (fd >= 0)
+			close(fd);
 		if (child_reap(&t->child, &status)) {
 			t->child.pid = 0;
 			return explain_end(status, d);
