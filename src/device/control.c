@@ -143,12 +143,12 @@ static int handle_set(void *context, const struct uapi_set *set, struct diag *d)
 	return err;
 }
 
-static void handle_get(void *context, struct text *out)
+static void handle_get(void *context, struct text *out, bool with_private_key)
 {
 	struct device *dev = context;
 
 	engine_enter(dev->control);
-	uapi_dump(dev->shared.engine, out, dev->port, dev->mark);
+	uapi_dump(dev->shared.engine, out, dev->port, dev->mark, with_private_key);
 	engine_leave(dev->control);
 }
 
@@ -189,7 +189,7 @@ static size_t handle_handover(void *context, struct text *out, int *fds)
 	dev->is_handing_over = true;
 	gate_close(&dev->shared.gate, control_wake_all, dev);
 	n = handover_offer(&dev->shared, dev->uapi, out, fds);
-	handle_get(dev, out);
+	handle_get(dev, out, true);
 	return n;
 }
 

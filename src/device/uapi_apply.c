@@ -202,12 +202,14 @@ static void dump_counters(const struct engine *e, struct text *out)
 	}
 }
 
-void uapi_dump(struct engine *e, struct text *out, uint16_t listen_port, uint32_t fwmark)
+void uapi_dump(struct engine *e, struct text *out, uint16_t listen_port, uint32_t fwmark,
+	       bool with_private_key)
 {
 	struct uapi_get_device device = { .listen_port = listen_port, .fwmark = fwmark };
 	struct prefixes prefixes = { 0 };
 
-	engine_get_private_key(e, &device.private_key);
+	if (with_private_key)
+		engine_get_private_key(e, &device.private_key);
 	uapi_write_device(out, &device);
 	dump_counters(e, out);
 	secret_key_done(&device.private_key);

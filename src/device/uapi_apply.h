@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "conf/uapi.h"
 #include "engine/engine.h"
 
@@ -19,8 +21,12 @@
 int uapi_apply(struct engine *e, struct engine_worker *w, uint64_t now_ns,
 	       const struct uapi_set *set, struct diag *d);
 
-/** uapi_dump() - The reply to get=1, without errno */
-void uapi_dump(struct engine *e, struct text *out, uint16_t listen_port, uint32_t fwmark);
+/**
+ * uapi_dump() - The reply to get=1, without errno
+ * @with_private_key: false leaves it out
+ */
+void uapi_dump(struct engine *e, struct text *out, uint16_t listen_port, uint32_t fwmark,
+	       bool with_private_key);
 
 /**
  * uapi_dump_changes() - One block for each peer that changed since the last call

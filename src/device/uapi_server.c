@@ -28,6 +28,7 @@ enum operation {
 	OPERATION_GET,
 	OPERATION_SET,
 	OPERATION_WATCH,
+	OPERATION_LIMIT,
 	OPERATION_HANDOVER,
 	OPERATION_DONE,
 };
@@ -49,6 +50,7 @@ struct connection {
 	int error;
 	bool is_closing; /* after the reply */
 	bool is_watching;
+	bool is_limited;   /* not for the private key */
 	bool is_successor; /* everything waits for its done=1 */
 	bool has_overrun;  /* blocks were left out because the client does not read */
 	bool skips_line;
@@ -214,7 +216,7 @@ static void finish_get(struct connection *c)
 {
 	struct uapi_server *s = c->server;
 
-	s->handler.get(s->handler.context, &c->out);
+	s->handler.get(s->handler.context, &c->out, !c->is_limited);
 	if (c->out.err) { /* no memory for all of it */
 		text_clear(&c->out);
 		uapi_write_errno(&c->out, UAPI_EOTHER, true);
@@ -228,6 +230,11 @@ static void finish_set(struct connection *c)
 	struct uapi_server *s = c->server;
 	struct diag d = { 0 };
 
+	if (!c->error && c->is_limited &&
+	    (c->set.has_private_key || c->set.has_listen_port || c->set.has_fwmark)) {
+		c->error = UAPI_EINVAL;
+		log_warning("control request refused: not on a limited connection");
+	}
 	if (!c->error) {
 		c->error = s->handler.set(s->handler.context, &c->set, &d);
 		if (c->error)
@@ -286,6 +293,9 @@ static void finish(struct connection *c)
 		text_puts(&c->out, "watching=1\n\n");
 		c->is_watching = true;
 		count_watchers(c->server, 1);
+	} else if (c->operation == OPERATION_LIMIT) {
+		c->is_limited = true;
+		uapi_write_errno(&c->out, 0, false);
 	} else if (c->operation == OPERATION_HANDOVER) {
 		finish_handover(c);
 	} else if (c->operation == OPERATION_DONE) {
@@ -306,7 +316,9 @@ static void begin(struct connection *c, const char *line)
 		c->operation = OPERATION_SET;
 	else if (strcmp(line, "watch=1") == 0 && !c->is_watching)
 		c->operation = OPERATION_WATCH;
-	else if (strcmp(line, "handover=1") == 0 && !c->is_successor)
+	else if (strcmp(line, "limited=1") == 0)
+		c->operation = OPERATION_LIMIT;
+	else if (strcmp(line, "handover=1") == 0 && !c->is_successor && !c->is_limited)
 		c->operation = OPERATION_HANDOVER;
 	else if (strcmp(line, "done=1") == 0 && c->is_successor)
 		c->operation = OPERATION_DONE;

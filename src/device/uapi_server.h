@@ -11,6 +11,10 @@
  * that does not read loses blocks and finds "overrun=1" instead: get=1 on another connection
  * tells the whole.
  *
+ * limited=1 makes a connection one that can be handed to a process that must not have the
+ * device's identity: from then on get=1 leaves out the private key, a set may neither
+ * replace it nor change port and mark, and handover=1 closes. There is no way back.
+ *
  * handover=1 passes the device's descriptors to a successor: device/handover.h.
  *
  * Bounds:  UAPI_CONNECTIONS_MAX at once; a line of UAPI_LINE_MAX; the bounds of conf/uapi.h.
@@ -29,7 +33,7 @@ enum { UAPI_CONNECTIONS_MAX = 64 };
 struct uapi_handler {
 	/* Apply a whole request. Return: 0 or a positive UAPI_E... */
 	int (*set)(void *context, const struct uapi_set *set, struct diag *d);
-	void (*get)(void *context, struct text *out);
+	void (*get)(void *context, struct text *out, bool with_private_key);
 	/* There is somebody to tell changes, or nobody any more. */
 	void (*watched)(void *context, bool is_watched);
 	/* A successor asks: stop, write the answer's text, list descriptors to pass (they
