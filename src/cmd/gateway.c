@@ -24,7 +24,6 @@ static const struct option_row rows[] = {
 	{ "endpoint", "HOST", NULL, NULL, "name or address peers connect to; else found out" },
 	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug" },
 	{ "log-json", NULL, NULL, NULL, "log lines as JSON" },
-	{ "device-program", "PATH", NULL, NULL, NULL },	 /* tests: another tunnel */
 	{ "gateway-program", "PATH", NULL, NULL, NULL }, /* tests: another gateway process */
 };
 
@@ -122,7 +121,6 @@ static int read_config(const struct options *o, struct host_config *c)
 	c->interface = options_get(o, "interface");
 	c->listen = options_get(o, "listen");
 	c->endpoint = options_get(o, "endpoint");
-	c->device_program = options_get(o, "device-program");
 	c->gateway_program = options_get(o, "gateway-program");
 	return read_log(o);
 }

@@ -28,7 +28,7 @@ enum {
 static int start_process(struct device_child *t, struct diag *d)
 {
 	const char *const argv[] = { "culvert-device", "-f", t->config->interface, NULL };
-	const struct child_plan plan = { .program = t->config->device_program, .argv = argv };
+	const struct child_plan plan = { .argv = argv };
 	int err = child_start(&t->child, &plan, clock_boot_ns());
 
 	if (err < 0)

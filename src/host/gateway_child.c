@@ -123,7 +123,7 @@ static int spawn(struct gateway_child *g, int uapi_fd, int their_end)
 int gateway_child_start(struct gateway_child *g, struct diag *d)
 {
 	int ends[2] = { -1, -1 };
-	int uapi_fd = tunnel_connect(g->config->interface);
+	int uapi_fd = tunnel_connect_limited(g->config->interface);
 	int err = uapi_fd < 0 ? uapi_fd : 0;
 
 	if (err == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
@@ -167,7 +167,7 @@ static void answer(struct gateway_child *g, const struct host_message *m)
 	}
 	if (m->type == HOST_RECONNECT) {
 		reply.type = HOST_UAPI;
-		fd = tunnel_connect(g->config->interface);
+		fd = tunnel_connect_limited(g->config->interface);
 		reply.error = fd < 0 ? (uint32_t)-fd : 0;
 	}
 	say(g, &reply, fd);

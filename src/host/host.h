@@ -25,7 +25,7 @@
  * struct host_config - What to run. Texts are borrowed until host_run() returns
  * @endpoint:	What clients are told to connect to; NULL: the gateway finds it out
  * @subnet4, @subnet6: The first host of each is the gateway's address
- * @device_program, @gateway_program: For tests; NULL: this program
+ * @gateway_program: For tests; NULL: this program
  */
 struct host_config {
 	const char *state;
@@ -35,7 +35,6 @@ struct host_config {
 	struct ip_prefix subnet4;
 	struct ip_prefix subnet6;
 	uint16_t port;
-	const char *device_program;
 	const char *gateway_program;
 };
 

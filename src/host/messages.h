@@ -13,6 +13,7 @@
  *						HOST_DEVICE_RESTARTED  all peers are gone
  *						HOST_STOP	finish, then exit
  *
+ * The UAPI socket is a limited one (device/uapi_server.h): it does not give the private key.
  * The host answers HOST_RECONNECT and HOST_PING in order. HOST_DEVICE_RESTARTED and
  * HOST_STOP may stand between a question and its answer. After HOST_DEVICE_RESTARTED
  * the old UAPI socket is dead: ask with HOST_RECONNECT and set every peer again. A

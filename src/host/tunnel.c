@@ -28,7 +28,6 @@ char *tunnel_socket_path(const char *interface, char out[64])
 
 int tunnel_connect(const char *interface)
 {
-	const struct timeval patience = { .tv_sec = ANSWER_TIMEOUT_S };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	char path[64];
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -38,8 +37,7 @@ int tunnel_connect(const char *interface)
 		return -errno;
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s",
 		 tunnel_socket_path(interface, path));
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) == 0 &&
-	    connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
 		return fd;
 	err = -errno;
 	close(fd);
@@ -72,11 +70,40 @@ static int read_answer(int fd)
 	return (int)number;
 }
 
-static int set_timeout(int fd, int seconds)
+static void set_timeout(int fd, int seconds)
 {
 	const struct timeval patience = { .tv_sec = seconds };
 
-	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+}
+
+/* Send a whole request and wait for its answer, as read_answer() gives it. */
+static int ask(int fd, const char *request, size_t len)
+{
+	int answer;
+
+	set_timeout(fd, ANSWER_TIMEOUT_S);
+	answer = file_write_all(fd, request, len);
+	if (answer == 0)
+		answer = read_answer(fd);
+	set_timeout(fd, 0); /* the next user of this connection decides for itself */
+	return answer;
+}
+
+int tunnel_connect_limited(const char *interface)
+{
+	static const char request[] = "limited=1\n\n";
+	int fd = tunnel_connect(interface);
+	int answer;
+
+	if (fd < 0)
+		return fd;
+	answer = ask(fd, request, sizeof(request) - 1);
+	if (answer == 0)
+		return fd;
+	close(fd);
+	return answer > 0 ? -EPROTO : answer;
 }
 
 int tunnel_configure(int fd, const struct secret_key *key, uint16_t port, struct diag *d)
@@ -91,13 +118,8 @@ int tunnel_configure(int fd, const struct secret_key *key, uint16_t port, struct
 	uapi_write_set(&request, &set);
 	secret_key_done(&set.private_key);
 	if (request.err == 0)
-		answer = file_write_all(fd, request.data, request.len);
+		answer = ask(fd, request.data, request.len);
 	text_done(&request);
-	if (answer == 0) {
-		set_timeout(fd, ANSWER_TIMEOUT_S);
-		answer = read_answer(fd);
-		set_timeout(fd, 0); /* the next user of this connection decides for itself */
-	}
 	if (answer == 0)
 		return 0;
 	answer = answer > 0 ? -answer : answer;

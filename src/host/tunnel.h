@@ -19,6 +19,14 @@ char *tunnel_socket_path(const char *interface, char out[64]);
 int tunnel_connect(const char *interface);
 
 /**
+ * tunnel_connect_limited() - A connection to hand to the gateway
+ *
+ * It cannot read or replace the private key, nor take the device over.
+ * Return: a connected descriptor; -EPROTO when the tunnel does not know such connections.
+ */
+int tunnel_connect_limited(const char *interface);
+
+/**
  * tunnel_configure() - Set key and port on a connection, and wait for the answer
  *
  * Return: 0; -EADDRINUSE; -ETIMEDOUT after 10 s; -EPROTO for an answer that is none; other

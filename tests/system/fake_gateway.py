@@ -49,6 +49,21 @@ def ask_tunnel(fd):
     return [line for line in text.decode().split() if line.startswith("listen_port=")]
 
 
+def try_for_the_key(fd):
+    """What a taken-over gateway process would ask the tunnel."""
+    with socket.socket(fileno=os.dup(fd)) as uapi:
+        uapi.settimeout(5)
+        answers = []
+        for request in (b"get=1\n\n", b"set=1\nprivate_key=" + b"11" * 32 + b"\n\n", b"set=1\nfwmark=1\n\n",
+                        b"set=1\nlisten_port=1\n\n", b"limited=0\n\n"):
+            uapi.sendall(request)
+            try:
+                answers.append(uapi.recv(65536).decode())
+            except ConnectionError:
+                answers.append("")
+        return answers
+
+
 def be_rude(how):
     note("rude", how=how)
     if how == "short":
@@ -66,6 +81,15 @@ def be_rude(how):
     elif how == "flood":
         for _ in range(2000):
             say(PING)
+    elif how == "greedy":
+        say(RECONNECT)
+        _, (fd,) = hear()
+        note("greedy", answers=try_for_the_key(fd))
+        say(RECONNECT)
+        _, (fd,) = hear()
+        with socket.socket(fileno=fd) as uapi:
+            uapi.sendall(b"handover=1\n\n")
+            note("handover", answer=uapi.recv(65536).decode())
     elif how == "hang-up":
         host.shutdown(socket.SHUT_RDWR)
     time.sleep(60)

@@ -546,6 +546,21 @@ class Children(HostTest):
         self.assertEqual(gateway.end(), 0)
         self.assertAsFound()
 
+    def test_the_gateway_process_cannot_get_the_tunnel_or_its_key(self):
+        gateway = self.start(mode="rude greedy").ready()
+        os.kill(self.child(gateway, "gateway-serve"), signal.SIGUSR1)
+        self.soon(lambda: gateway.said("handover"), "its attempts")
+        get, set_key, set_mark, set_port, way_back = gateway.said("greedy")[0]["answers"]
+        self.assertIn("listen_port=51820", get)
+        self.assertNotIn("private_key", get)
+        self.assertEqual([set_key, set_mark, set_port], ["errno=-22\n\n"] * 3)
+        self.assertEqual(way_back, "", "closed")
+        self.assertEqual(gateway.said("handover")[0]["answer"], "", "closed")
+        private = open(f"{self.state}/server.key").read().strip()
+        self.assertEqual(self.edge.output("wg", "show", "wg0", "private-key").strip(), private)
+        self.assertEqual(self.edge.output("wg", "show", "wg0", "fwmark").strip(), "off")
+        gateway.end()
+
     def test_a_gateway_process_that_breaks_a_rule_is_killed_and_replaced(self):
         for word, reason in {"short": "wrong form", "long": "wrong form", "type": "unknown type",
                              "host-type": "unknown type", "ready": "ready a second time",
