@@ -135,7 +135,7 @@ static int note_wanted(void *context, const struct store_peer *p)
 	if (p->status != STORE_PEER_ACTIVE)
 		return 0;
 	memcpy(wanted.public_key, p->public_key, 32);
-	found = bsearch(&wanted, c->present, c->n, sizeof(wanted), by_key);
+	found = c->n == 0 ? NULL : bsearch(&wanted, c->present, c->n, sizeof(wanted), by_key);
 	if (!found)
 		return add_block(&c->set, p);
 	found->is_wanted = true;

@@ -54,13 +54,11 @@ static void judge_once(struct http_check *c, const char *name)
 
 static void judge_framing(struct http_check *c, const char *name, const char *value, size_t len)
 {
-	uint64_t length;
-
 	if (strcasecmp(name, once[CONTENT_LENGTH].name) == 0) {
-		if (decimal_parse(value, len, INT64_MAX, &length) != 0)
+		if (decimal_parse(value, len, INT64_MAX, &c->length) != 0)
 			refuse(c, BAD_REQUEST,
 			       "RFC 9110 section 8.6: Content-Length is not a number");
-		else if (length > HTTP_BODY_MAX)
+		else if (c->length > HTTP_BODY_MAX)
 			refuse(c, CONTENT_TOO_LARGE, "the body is larger than 1 MiB");
 	}
 	if (strcasecmp(name, once[TRANSFER_ENCODING].name) == 0 &&

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /**
  * struct http_check - The header fields of one request so far. All zeroes: none
@@ -21,6 +22,7 @@ struct http_check {
 	unsigned int n_fields;
 	unsigned int seen; /* bit per field that may stand once */
 	size_t octets;
+	uint64_t length; /* of the body, where it was said */
 	unsigned int status;
 	const char *why;
 };

@@ -46,9 +46,11 @@ struct http_exchange {
 	char *target;
 	struct text body;
 	struct http_reply reply;
+	char value[HTTP_VALUE_MAX + 1]; /* of the reply's header field */
 	bool has_reply;
 	bool is_seen;	      /* the headers have been judged */
 	bool is_suspended;    /* the reply is owed */
+	bool skips_body;      /* refused, but the client may finish sending */
 	unsigned int refused; /* status of our own refusal, 0: none */
 	const char *why;
 };
@@ -243,6 +245,9 @@ static void judge_headers(struct http_exchange *x, const char *method)
 	http_check_end(&check);
 	if (check.status)
 		refuse(x, check.status, check.why);
+	/* Closing while a client still sends would take the answer from it as well. */
+	x->skips_body = check.status == MHD_HTTP_CONTENT_TOO_LARGE &&
+			check.length <= HTTP_BODY_SKIPPED_MAX;
 	if (!http_check_target(x->target))
 		refuse(x, MHD_HTTP_BAD_REQUEST,
 		       "RFC 9112 section 3.2: the request target is not plain visible ASCII");
@@ -260,7 +265,7 @@ static void wipe_body(void *body)
 	free(t);
 }
 
-static struct MHD_Response *make_response(struct http_reply *reply)
+static struct MHD_Response *make_response(struct http_reply *reply, const char *value)
 {
 	static char nothing[1];
 	struct text *body = malloc(sizeof(*body));
@@ -280,13 +285,13 @@ static struct MHD_Response *make_response(struct http_reply *reply)
 	MHD_add_response_header(r, "Cache-Control", "no-store");
 	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
 	if (reply->header)
-		MHD_add_response_header(r, reply->header, reply->value);
+		MHD_add_response_header(r, reply->header, value);
 	return r;
 }
 
 static enum MHD_Result send_reply(struct http_exchange *x)
 {
-	struct MHD_Response *r = make_response(&x->reply);
+	struct MHD_Response *r = make_response(&x->reply, x->value);
 	enum MHD_Result done;
 
 	if (!r)
@@ -310,6 +315,7 @@ void http_reply(struct http_exchange *x, struct http_reply *reply)
 {
 	assert(!x->has_reply);
 	x->reply = *reply;
+	snprintf(x->value, sizeof(x->value), "%s", reply->value ? reply->value : "");
 	x->has_reply = true;
 	*reply = (struct http_reply){ .status = 0 };
 	if (!x->is_suspended)
@@ -326,7 +332,7 @@ static enum MHD_Result take_headers(struct http_exchange *x, const char *method)
 	x->is_seen = true;
 	set_deadline(x->connection, HTTP_BODY_DEADLINE_S);
 	judge_headers(x, method);
-	return x->refused ? send_refusal(x) : MHD_YES;
+	return x->refused && !x->skips_body ? send_refusal(x) : MHD_YES;
 }
 
 static enum MHD_Result take_body(struct http_exchange *x, const char *data, size_t len)

@@ -29,6 +29,9 @@ enum {
 	HTTP_HEADERS_MAX = 16384, /* octets of all header fields */
 	HTTP_FIELDS_MAX = 64,
 	HTTP_BODY_MAX = 1 << 20,
+	HTTP_BODY_SKIPPED_MAX = 16 << 20, /* of a body that is too large, to let the client
+					   * finish and read why */
+	HTTP_VALUE_MAX = 127,
 	HTTP_BODIES_MAX = 64 << 20, /* octets held for all requests together */
 	HTTP_CONNECTIONS_MAX = 1024,
 	HTTP_CONNECTIONS_PER_IP_MAX = 512,
@@ -68,7 +71,8 @@ struct http_request {
  * struct http_reply - What to answer
  * @status:	200 to 599
  * @body:	Taken over and wiped once sent
- * @header, @value: One more header field; NULL: none
+ * @header, @value: One more header field, of static text and at most HTTP_VALUE_MAX octets,
+ *		copied; NULL: none
  */
 struct http_reply {
 	unsigned int status;

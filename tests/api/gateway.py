@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A gateway process under test: its host played here, its clients too.
+
+gateway-serve is started as `culvert gateway` starts it: unprivileged work, a connected
+UAPI socket of a real tunnel process and a conversation with its host. The tunnel is ours,
+or whatever CULVERT_DEVICE names. Everything runs inside the sandbox of netns.sandbox().
+"""
+
+import base64
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "net"))
+import netns  # noqa: E402
+import suite  # noqa: E402
+import tunnel  # noqa: E402
+
+READY, RECONNECT, PING = 1, 2, 3
+UAPI, PONG, DEVICE_RESTARTED, STOP = 101, 102, 103, 104
+CULVERT = os.environ.get("CULVERT") or os.path.join(tunnel.ROOT, "build", "culvert")
+# Behind Landlock the leak checker cannot look at its own threads.
+SANITIZER = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
+
+
+class Here:
+    """The sandbox's own network, with the calls that tunnel.Device needs."""
+
+    name = "here"
+
+    def run(self, *command, **options):
+        return netns.run(*command, **options)
+
+    def output(self, *command, **options):
+        return self.run(*command, **options).stdout
+
+    def start(self, *command, **options):
+        options.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.Popen([str(c) for c in command], start_new_session=True, **options)
+
+    def ip(self, *words, **options):
+        return self.run("ip", *words, **options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+def new_key(n=None):
+    """A public key; the n-th is always the same."""
+    raw = os.urandom(32) if n is None else hashlib.sha256(b"peer %d" % n).digest()
+    return base64.b64encode(raw).decode()
+
+
+class Answer:
+    def __init__(self, response, body):
+        self.status, self.headers = response.status, response.headers
+        self.text = body.decode()
+        try:
+            self.json = json.loads(body)
+        except ValueError:
+            self.json = None
+
+    def __repr__(self):
+        return f"{self.status} {self.text}"
+
+
+class LocalConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=20)
+        self._path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(20)
+        self.sock.connect(self._path)
+
+
+class Gateway:
+    """One state directory, one interface, and a gateway process that may come and go."""
+
+    def __init__(self, log, state="/run/state", extra=(), env=None, interface="wg0"):
+        self.state, self.extra, self.env, self.interface = state, list(extra), env or {}, interface
+        os.makedirs(state, mode=0o700, exist_ok=True)
+        self.log = log
+        self.key = "k" * 64
+        with open(f"{state}/api.key", "w") as f:
+            f.write(self.key + "\n")
+        self.device = None
+        self.process = None
+        self.port = None
+        self._host = None
+        self._lock = threading.Lock()
+        self.start_device()
+
+    # --- the tunnel ---
+
+    def start_device(self):
+        self.device = tunnel.Device(Here(), self.interface, "culvert", log=self.log)
+        if getattr(self, "private", None):
+            self.device.private, self.device.public = self.private, self.public
+        self.private, self.public = self.device.private, self.device.public
+        self.device.uapi(f"set=1\nprivate_key={tunnel.hexkey(self.private)}\nlisten_port=51820\n\n")
+
+    def stop_device(self):
+        self.device.process.kill()
+        self.device.process.wait()
+        try:
+            os.unlink(self.device.socket_path)
+        except FileNotFoundError:
+            pass
+
+    def restart_device(self):
+        self.stop_device()
+        netns.wait_until(lambda: not os.path.exists(f"/sys/class/net/{self.interface}"), what="the old interface")
+        self.start_device()
+        self.tell(DEVICE_RESTARTED)
+
+    def on_device(self):
+        """{key: set of allowed IPs} of the interface."""
+        found = {}
+        for line in netns.run("wg", "show", self.interface, "allowed-ips").stdout.splitlines():
+            key, prefixes = line.split("\t")
+            found[key] = set(prefixes.split()) - {"(none)"}
+        return found
+
+    # --- the host's part ---
+
+    def connect_uapi(self):
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(self.device.socket_path)
+        return s
+
+    def _serve_host(self, conversation):
+        while True:
+            try:
+                data = conversation.recv(64)
+            except OSError:
+                return
+            if not data:
+                return
+            kind, _, serial = struct.unpack("=IIQ", data)
+            if kind == READY:
+                self.was_ready.set()
+            elif kind == RECONNECT:
+                try:
+                    with self.connect_uapi() as s:
+                        socket.send_fds(conversation, [struct.pack("=IIQ", UAPI, 0, 0)], [s.fileno()])
+                except OSError as error:
+                    conversation.send(struct.pack("=IIQ", UAPI, error.errno, 0))
+            elif kind == PING:
+                conversation.send(struct.pack("=IIQ", PONG, 0, serial))
+
+    def tell(self, kind):
+        if self._host:
+            self._host.send(struct.pack("=IIQ", kind, 0, 0))
+
+    # --- the process ---
+
+    def spawn(self, *more):
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.was_ready = threading.Event()
+        with self.connect_uapi() as uapi, theirs:
+            command = [CULVERT, "gateway-serve", "--state", self.state, "--interface", self.interface, "--listen",
+                       "http://127.0.0.1:0", "--uapi-fd", str(uapi.fileno()), "--host-fd", str(theirs.fileno()),
+                       "--public-key", self.public, *self.extra, *more]
+            self.process = subprocess.Popen(command, pass_fds=(uapi.fileno(), theirs.fileno()), text=True,
+                                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log,
+                                            env={**os.environ, **SANITIZER, **self.env})
+        self._host = mine
+        threading.Thread(target=self._serve_host, args=(mine,), daemon=True).start()
+        return self.process
+
+    def start(self, *more):
+        line = self.spawn(*more).stdout.readline()
+        if not line.startswith("gateway ready"):
+            raise AssertionError(f"no ready line but {line!r}, exit {self.process.wait()}")
+        self.port = int(line.split("http://127.0.0.1:")[1].split()[0])
+        self.ready_line = line
+        return self
+
+    def kill(self):
+        self.process.kill()
+        self._end()
+
+    def stop(self, timeout=20):
+        self.process.terminate()
+        return self._end(timeout)
+
+    def _end(self, timeout=20):
+        code = self.process.wait(timeout)
+        self.process.stdout.close()
+        self._host.close()
+        self._host = None
+        return code
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.kill()
+        if self.device and self.device.process.poll() is None:
+            self.stop_device()
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    # --- clients ---
+
+    def sign(self, signed, timestamp, nonce=None):
+        middle = f"nonce={nonce}, " if nonce else ""
+        text = f"timestamp={timestamp}, {middle}body_hash={hashlib.sha256(signed).hexdigest()}"
+        return hmac.new(self.key.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+    def sign_v2(self, method, target, timestamp, nonce, body):
+        text = f"v2\n{method}\n{target}\n{timestamp}\n{nonce}\n{hashlib.sha256(body).hexdigest()}"
+        return hmac.new(self.key.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+    def raw(self, method, target, body=b"", headers=None, connection=None):
+        c = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            c.putrequest(method, target, skip_accept_encoding=True)
+            if body or method in ("POST", "PUT", "PATCH"):
+                c.putheader("Content-Length", str(len(body)))
+            for name, value in (headers or {}).items():
+                c.putheader(name, value)
+            c.endheaders(body if body else None)
+            response = c.getresponse()
+            return Answer(response, response.read())
+        finally:
+            if not connection:
+                c.close()
+
+    def signed(self, method, target, body=None, signed=None, timestamp=None, connection=None):
+        """A version 1 request; body is JSON or bytes; what is signed follows the route's rule."""
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        if signed is None:
+            signed = data if method in ("POST", "PUT") else b""
+        timestamp = str(int(time.time())) if timestamp is None else timestamp
+        headers = {"signature": self.sign(signed, timestamp), "timestamp": timestamp}
+        return self.raw(method, target, data, headers, connection)
+
+    def signed_v2(self, method, target, body=None, nonce=None, timestamp=None):
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        timestamp = str(int(time.time())) if timestamp is None else timestamp
+        nonce = nonce or os.urandom(8).hex()
+        headers = {"signature": self.sign_v2(method, target, timestamp, nonce, data), "timestamp": timestamp,
+                   "X-Nonce": nonce, "X-Signature-Version": "2"}
+        return self.raw(method, target, data, headers)
+
+    def create(self, key, **members):
+        members.setdefault("request_id", os.urandom(6).hex())  # equal requests of one second would be replays
+        return self.signed("POST", "/api/v1/configurations/", {"public_key": key, **members})
+
+    def local(self, method, target, body=None):
+        c = LocalConnection(f"{self.state}/gateway.sock")
+        try:
+            return self.raw(method, target, b"" if body is None else json.dumps(body).encode(), {}, c)
+        finally:
+            c.close()
+
+
+class ApiTest(suite.unittest.TestCase):
+    """A test with a gateway of its own."""
+
+    longMessage = True
+    extra = ()
+    env = {}
+
+    def setUp(self):
+        self.log_path = f"/run/{self.id()}.log"
+        self.log = open(self.log_path, "w+")
+        self.addCleanup(self.log.close)
+        self.gateway = self.make()
+
+    def make(self, **options):
+        options.setdefault("extra", self.extra)
+        options.setdefault("env", self.env)
+        made = Gateway(self.log, **options)
+        self.addCleanup(made.close)
+        return made.start()
+
+    def logged(self):
+        with open(self.log_path) as f:
+            return f.read()
+
+    def soon(self, condition, what, timeout=10.0):
+        try:
+            return netns.wait_until(condition, timeout, what=what)
+        except TimeoutError as error:
+            self.fail(str(error))
+
+    def is_(self, answer, status, body=None):
+        self.assertEqual(answer.status, status, answer)
+        if body is not None:
+            self.assertEqual(answer.json, body)

@@ -1,0 +1,232 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Our own routes, and the command line that uses them."""
+
+import base64
+import json
+import os
+import pty
+import subprocess
+import time
+
+from gateway import CULVERT, ApiTest, netns, new_key, suite
+
+PEERS = "/api/v1/peers"
+
+
+def public_of(private):
+    return netns.run("wg", "pubkey", input=private + "\n").stdout.strip()
+
+
+class Routes(ApiTest):
+    def test_a_generated_key_is_returned_once_and_stored_nowhere(self):
+        g = self.gateway
+        answer = g.local("POST", PEERS, {"name": "phone", "generate": True})
+        self.is_(answer, 201)
+        made = answer.json
+        self.assertEqual(public_of(made["private_key"]), made["public_key"])
+        self.assertEqual(made["addresses"], ["10.0.1.2/32", "fd42:4242:1::2/128"])
+        self.assertIn(f"PrivateKey = {made['private_key']}\n", made["configuration"])
+        self.assertEqual(g.on_device(), {made["public_key"]: set(made["addresses"])})
+        shown = g.local("GET", f"{PEERS}/phone")
+        self.is_(shown, 200)
+        raw = base64.b64decode(made["private_key"])
+        everything = shown.text + g.local("GET", PEERS).text + self.logged()
+        self.assertNotIn(made["private_key"], everything)
+        for name in os.listdir(g.state):
+            if os.path.isfile(f"{g.state}/{name}"):
+                data = open(f"{g.state}/{name}", "rb").read()
+                self.assertNotIn(raw, data, name)
+                self.assertNotIn(made["private_key"].encode(), data, name)
+
+    def test_a_given_key_has_no_private_half_here(self):
+        key = new_key(1)
+        answer = self.gateway.local("POST", PEERS, {"name": "router", "public_key": key, "addresses": ["10.0.1.9"]})
+        self.is_(answer, 201)
+        self.assertNotIn("private_key", answer.json)
+        self.assertEqual((answer.json["public_key"], answer.json["addresses"]), (key, ["10.0.1.9/32"]))
+        self.assertNotIn("\nPrivateKey", answer.json["configuration"])
+
+    def test_peers_are_found_by_name_and_by_key(self):
+        g, key = self.gateway, new_key(2)
+        name = "Büro-Drucker (2. Stock)"
+        self.is_(g.local("POST", PEERS, {"name": name, "public_key": key}), 201)
+        from urllib.parse import quote
+        for part in (quote(name), quote(name, safe=""), key, key.replace("/", "_").replace("+", "-"), quote(key, safe="")):
+            answer = g.local("GET", f"{PEERS}/{part}")
+            self.is_(answer, 200)
+            self.assertEqual(answer.json["name"], name)
+            self.assertEqual(set(answer.json), {"id", "name", "public_key", "addresses", "enabled", "created", "endpoint",
+                                                "last_handshake", "rx_bytes", "tx_bytes"})
+        for part in ("nobody", new_key(3).replace("/", "_"), "%FF", "B%C3"):
+            self.is_(g.local("GET", f"{PEERS}/{part}"), 404)
+
+    def test_the_list_comes_in_pages(self):
+        g = self.gateway
+        names = [f"peer-{n}" for n in range(25)]
+        for name in names:
+            self.is_(g.local("POST", PEERS, {"name": name}), 201)
+        found, after = [], 0
+        while after is not None:
+            page = g.local("GET", f"{PEERS}?limit=10&after={after}")
+            self.is_(page, 200)
+            found += [p["name"] for p in page.json["peers"]]
+            after = page.json["next"]
+            self.assertEqual(page.json["total"], 25)
+        self.assertEqual(found, names)
+        for query in ("limit=0", "limit=1001", "limit=x", "after=-1", "other=1", "limit=5&limit", "&", "limit"):
+            self.is_(g.local("GET", f"{PEERS}?{query}"), 400)
+
+    def test_disabling_and_removing(self):
+        g = self.gateway
+        key = g.local("POST", PEERS, {"name": "a"}).json["public_key"]
+        self.is_(g.local("PATCH", f"{PEERS}/a", {"enabled": False}), 200)
+        self.assertEqual(g.on_device(), {})
+        self.assertFalse(g.local("GET", f"{PEERS}/a").json["enabled"])
+        self.is_(g.local("PATCH", f"{PEERS}/{key.replace('/', '_')}", {"enabled": True}), 200)
+        self.assertIn(key, g.on_device())
+        for body in ({}, {"enabled": 1}, {"enabled": "false"}):
+            self.is_(g.local("PATCH", f"{PEERS}/a", body), 422)
+        self.is_(g.local("DELETE", f"{PEERS}/a"), 200)
+        self.is_(g.local("DELETE", f"{PEERS}/a"), 404)
+        self.is_(g.local("PATCH", f"{PEERS}/a", {"enabled": True}), 404)
+        self.assertEqual(g.on_device(), {})
+
+    def test_names_keys_and_addresses_belong_to_one(self):
+        g, key = self.gateway, new_key(4)
+        self.is_(g.local("POST", PEERS, {"name": "a", "public_key": key, "addresses": ["10.0.1.5", "fd42:4242:1::5"]}), 201)
+        for body in ({"name": "a"}, {"name": "b", "public_key": key}, {"name": "b", "addresses": ["10.0.1.5/32"]},
+                     {"name": "b", "addresses": ["10.0.1.6", "fd42:4242:1::5"]}):
+            answer = g.local("POST", PEERS, body)
+            self.is_(answer, 409)
+            self.assertEqual(answer.json["status"], 409)
+        # The IPv4 address of a refused pair was not kept.
+        self.is_(g.local("POST", PEERS, {"name": "b", "addresses": ["10.0.1.6"]}), 201)
+        self.is_(g.local("DELETE", f"{PEERS}/a"), 200)
+        self.is_(g.local("POST", PEERS, {"name": "c", "addresses": ["10.0.1.5"]}), 409)  # it rests
+
+    def test_wrong_members_are_named(self):
+        g = self.gateway
+        cases = [({}, "name"), ({"name": ""}, "name"), ({"name": "x" * 65}, "name"), ({"name": "a/b"}, "name"),
+                 ({"name": "a\nb"}, "name"), ({"name": " a"}, "name"), ({"name": "a\u202eb"}, "name"),
+                 ({"name": new_key(1)}, "name"), ({"name": 5}, "name"),
+                 ({"name": "a", "public_key": "x"}, "public_key"),
+                 ({"name": "a", "public_key": new_key(1), "generate": True}, "generate"),
+                 ({"name": "a", "addresses": ["10.0.1.0/24"]}, "addresses"),
+                 ({"name": "a", "addresses": ["10.0.1.2", "10.0.1.3"]}, "addresses"),
+                 ({"name": "a", "addresses": [5]}, "addresses"), ({"name": "a", "addresses": "10.0.1.2"}, "addresses")]
+        for body, member in cases:
+            answer = g.local("POST", PEERS, body)
+            self.is_(answer, 422)
+            self.assertEqual(answer.json["errors"][0]["loc"], ["body", member], (body, answer))
+            self.assertEqual(answer.headers["Content-Type"], "application/problem+json")
+        for address in ("10.0.1.0", "10.0.1.1", "10.0.1.255", "10.0.2.2", "fd42:4242:1::1", "::1"):
+            self.is_(g.local("POST", PEERS, {"name": "a", "addresses": [address]}), 422)
+        self.assertEqual(g.on_device(), {})
+        self.is_(g.local("POST", PEERS, {"name": "x" * 64}), 201)
+
+
+class CommandLine(ApiTest):
+    extra = ("--endpoint", "192.0.2.1")
+
+    def run_it(self, *words, code=0):
+        done = subprocess.run([CULVERT, "gateway", "peer", *words, "--state", self.gateway.state], text=True,
+                              capture_output=True, timeout=30)
+        self.assertEqual(done.returncode, code, (words, done))
+        return done
+
+    def test_add_writes_a_file_that_wg_quick_reads(self):
+        done = self.run_it("add", "phone")
+        with open("/run/phone.conf", "w") as f:
+            f.write(done.stdout)
+        os.chmod("/run/phone.conf", 0o600)
+        stripped = netns.run("wg-quick", "strip", "/run/phone.conf").stdout
+        private = stripped.split("PrivateKey = ")[1].split()[0]
+        public, = self.gateway.on_device()
+        self.assertEqual(public_of(private), public)
+        for line in ("Address = 10.0.1.2/32, fd42:4242:1::2/128", "DNS = 1.1.1.1", "MTU = 1420",
+                     f"PublicKey = {self.gateway.public}", "Endpoint = 192.0.2.1:51820",
+                     "AllowedIPs = 0.0.0.0/0, ::/0", "PersistentKeepalive = 25"):
+            self.assertIn(line + "\n", done.stdout)
+        self.assertNotIn("█", done.stdout)
+
+    def test_add_with_json_has_exactly_its_members(self):
+        made = json.loads(self.run_it("add", "laptop", "--json").stdout)
+        self.assertEqual(set(made), {"name", "public_key", "private_key", "addresses", "configuration"})
+        self.assertEqual(public_of(made["private_key"]), made["public_key"])
+        self.assertIn(made["private_key"], made["configuration"])
+        self.assertEqual(made["addresses"], ["10.0.1.2/32", "fd42:4242:1::2/128"])
+
+    def test_add_shows_a_code_on_a_terminal(self):
+        master, slave = pty.openpty()
+        p = subprocess.Popen([CULVERT, "gateway", "peer", "add", "phone", "--state", self.gateway.state], stdout=slave)
+        os.close(slave)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(master, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            shown += piece
+        os.close(master)
+        self.assertEqual(p.wait(), 0)
+        text = shown.decode()
+        self.assertIn("PrivateKey = ", text)
+        self.assertIn("▀", text)
+
+    def test_options_of_add(self):
+        key = new_key(8)
+        done = self.run_it("add", "r", "--public-key", key, "--address", "10.0.1.40", "--dns", "none",
+                           "--allowed-ips=10.0.1.0/24, fd42:4242:1::/64")
+        self.assertIn("Address = 10.0.1.40/32\n", done.stdout)
+        self.assertNotIn("DNS", done.stdout)
+        self.assertNotIn("\nPrivateKey", done.stdout)
+        self.assertIn("AllowedIPs = 10.0.1.0/24, fd42:4242:1::/64\n", done.stdout)
+        self.assertEqual(self.gateway.on_device(), {key: {"10.0.1.40/32"}})
+
+    def test_list_show_disable_enable_remove(self):
+        self.run_it("add", "one")
+        self.run_it("--state", self.gateway.state, "add", "zwei ü")
+        listed = self.run_it("list").stdout.splitlines()
+        self.assertEqual(len(listed), 3)
+        self.assertTrue(listed[1].startswith("one ") and "10.0.1.2/32" in listed[1] and "enabled" in listed[1])
+        self.assertEqual([p["name"] for p in json.loads(self.run_it("list", "--json").stdout)], ["one", "zwei ü"])
+        self.run_it("disable", "one")
+        self.assertFalse(json.loads(self.run_it("show", "one", "--json").stdout)["enabled"])
+        self.assertIn("state:           disabled", self.run_it("show", "one").stdout)
+        self.run_it("enable", "one")
+        self.assertEqual(len(self.gateway.on_device()), 2)
+        key = json.loads(self.run_it("show", "zwei ü", "--json").stdout)["public_key"]
+        self.run_it("remove", key)
+        self.assertEqual(len(self.gateway.on_device()), 1)
+
+    def test_refusals_are_sentences_with_codes(self):
+        self.run_it("add", "one")
+        self.assertIn("A peer with this name exists", self.run_it("add", "one", code=3).stderr)
+        self.assertIn("no such peer", self.run_it("show", "two", code=3).stderr)
+        self.assertIn("name: A name has no slash", self.run_it("add", "a/b", code=3).stderr)
+        self.assertIn("one NAME", self.run_it("add", code=2).stderr)
+        self.assertIn("no NAME", self.run_it("list", "x", code=2).stderr)
+        self.assertIn("say add", self.run_it("ad", "x", code=2).stderr)
+        self.assertIn("no option", self.run_it("add", "x", "--jsn", code=2).stderr)
+        self.assertIn("base64", self.run_it("add", "x", "--public-key", "short", code=3).stderr)
+        self.gateway.stop()
+        started = time.monotonic()
+        done = self.run_it("list", code=1)
+        self.assertIn("no gateway is running", done.stderr)
+        self.assertIn(f"culvert gateway --state {self.gateway.state}", done.stderr)
+        self.assertLess(time.monotonic() - started, 5)
+
+    def test_a_private_key_is_in_no_argument_and_no_file(self):
+        private = json.loads(self.run_it("add", "phone", "--json").stdout)["private_key"]
+        for name in os.listdir(self.gateway.state):
+            path = f"{self.gateway.state}/{name}"
+            if os.path.isfile(path):
+                self.assertNotIn(base64.b64decode(private), open(path, "rb").read(), name)
+        self.assertNotIn(private, self.logged())
+
+
+if __name__ == "__main__":
+    suite.main()
