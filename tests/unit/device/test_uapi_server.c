@@ -37,6 +37,7 @@ static struct {
 	bool is_watched;
 	unsigned int watch_changes;
 	bool refuses_handover;
+	bool gave_key; /* in the last reply to get */
 	int handed[2];
 	int ended; /* handover_end: 1 done, 2 given up */
 } device;
@@ -53,10 +54,11 @@ static int on_set(void *context, const struct uapi_set *set, struct diag *d)
 	return device.set_error;
 }
 
-static void on_get(void *context, struct text *out)
+static void on_get(void *context, struct text *out, bool with_private_key)
 {
 	(void)context;
 	device.gets++;
+	device.gave_key = with_private_key;
 	if (device.get_bytes == 0)
 		text_printf(out, "listen_port=%u\n", device.gets);
 	for (size_t i = 0; i < device.get_bytes / 16; i++)
@@ -746,6 +748,47 @@ static void a_handover_that_is_refused_hands_nothing_over(void)
 	stop();
 }
 
+/* ---- limited=1 ---- */
+
+static void a_limited_connection_has_peers_and_counters_but_not_the_identity(void)
+{
+	start();
+	int fd = dial(), other = dial();
+
+	CHECK(lives(fd) && device.gave_key);
+	say(fd, "limited=1\n\n");
+	CHECK(hears(fd, "errno=0\n\n"));
+	CHECK(lives(fd) && !device.gave_key);
+	say(fd, "set=1\nprivate_key=");
+	say(fd, key_of(1) + strlen("public_key="));
+	say(fd, "\nset=1\nlisten_port=7\n\nset=1\nfwmark=7\n\n");
+	CHECK(hears(fd, "errno=-22\n\nerrno=-22\n\nerrno=-22\n\n") && device.sets == 0);
+	say(fd, "set=1\n");
+	say(fd, key_of(1));
+	say(fd, "\n");
+	CHECK(hears(fd, "errno=0\n\n") && device.sets == 1 && device.peers == 1);
+	CHECK(lives(other) && device.gave_key); /* it concerns this connection alone */
+	say(fd, "handover=1\n\n");
+	CHECK(is_closed(fd) && device.ended == 0);
+	close(fd);
+	close(other);
+	stop();
+}
+
+static void a_limited_connection_stays_limited(void)
+{
+	start();
+	int fd = dial();
+
+	say(fd, "limited=1\n\nlimited=1\n\n");
+	CHECK(hears(fd, "errno=0\n\nerrno=0\n\n"));
+	CHECK(lives(fd) && !device.gave_key);
+	say(fd, "limited=0\n\n");
+	CHECK(is_closed(fd));
+	close(fd);
+	stop();
+}
+
 /* ---- W39: the file ---- */
 
 static bool has_own_run_directory;
@@ -815,6 +858,8 @@ int main(void)
 	RUN(a_successor_that_is_ready_ends_the_old_one);
 	RUN(a_successor_that_goes_away_gives_everything_back);
 	RUN(a_handover_that_is_refused_hands_nothing_over);
+	RUN(a_limited_connection_has_peers_and_counters_but_not_the_identity);
+	RUN(a_limited_connection_stays_limited);
 	RUN(a_stale_socket_is_replaced_and_a_live_one_is_left_alone);
 	unlink(address.sun_path);
 	rmdir(directory);
