@@ -174,6 +174,7 @@ void device_child_stop(struct device_child *t)
 {
 	struct netlink_link link;
 	char path[64];
+	int fd;
 
 	if (t->child.pid == 0 && t->index == 0)
 		return;
@@ -183,5 +184,10 @@ void device_child_stop(struct device_child *t)
 	    link.index == t->index)
 		netlink_link_delete(t->nl, t->index);
 	t->index = 0;
-	unlink(tunnel_socket_path(t->config->interface, path));
+	/* Ours, left behind by force; not one that another process answers on. */
+	fd = tunnel_connect(t->config->interface);
+	if (fd == -ECONNREFUSED)
+		unlink(tunnel_socket_path(t->config->interface, path));
+	if (fd >= 0)
+		close(fd);
 }
