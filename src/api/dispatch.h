@@ -8,5 +8,5 @@
 
 #include "api/call.h"
 
-/** dispatch_request() - For the HTTP server; @api is a struct api */
-void dispatch_request(void *api, struct http_exchange *x);
+/** dispatch_request() - For the HTTP server; @context is a struct api */
+void dispatch_request(void *context, struct http_exchange *x);

@@ -100,12 +100,14 @@ int key_text_from_path(const char *part, size_t len, uint8_t ret[32])
 /* Characters that reorder or hide text around them, as UTF-8. */
 static bool has_trick(const char *name)
 {
+	/* NOLINTBEGIN(misc-misleading-bidirectional): named to be refused */
 	static const char *const tricks[] = {
 		"\xe2\x80\x8e", "\xe2\x80\x8f", /* LRM, RLM */
 		"\xe2\x80\xa8", "\xe2\x80\xa9", /* line ends */
 		"\xe2\x80\xaa", "\xe2\x80\xab", "\xe2\x80\xac", "\xe2\x80\xad", "\xe2\x80\xae",
 		"\xe2\x81\xa6", "\xe2\x81\xa7", "\xe2\x81\xa8", "\xe2\x81\xa9", "\xef\xbb\xbf",
 	};
+	/* NOLINTEND(misc-misleading-bidirectional) */
 
 	for (size_t i = 0; i < sizeof(tricks) / sizeof(tricks[0]); i++)
 		if (strstr(name, tricks[i]))

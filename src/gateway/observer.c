@@ -302,7 +302,7 @@ void observer_collect(struct observer *o, uint64_t now_ns)
 const struct observed *observation_find(const struct observation *seen,
 					const uint8_t public_key[32])
 {
-	struct observed wanted;
+	struct observed wanted = { 0 };
 
 	if (seen->n == 0)
 		return NULL;

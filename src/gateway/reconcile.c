@@ -130,7 +130,7 @@ static int by_key(const void *a, const void *b)
 static int note_wanted(void *context, const struct store_peer *p)
 {
 	struct comparison *c = context;
-	struct present wanted, *found;
+	struct present wanted = { 0 }, *found;
 
 	if (p->status != STORE_PEER_ACTIVE)
 		return 0;

@@ -120,6 +120,7 @@ static socklen_t any_address(enum addr_family family, uint16_t port,
 
 static uint16_t port_of(const struct sockaddr_storage *name)
 {
+	/* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): it loses the memset behind the cast */
 	return ntohs(name->ss_family == AF_INET
 			     ? ((const struct sockaddr_in *)(const void *)name)->sin_port
 			     : ((const struct sockaddr_in6 *)(const void *)name)->sin6_port);
