@@ -8,6 +8,9 @@
 
 #define KEY_LIFE (180 * SIM_S)
 
+static const uint32_t HEARS =
+	UINT32_C(1) << 31; /* with a node: its key for receiving, under its own index */
+
 struct key {
 	uint32_t node; /* who sends with it; 0: free slot */
 	uint32_t index;
@@ -83,11 +86,13 @@ static void learn(struct sim_keys *k, const struct sim_datagram *d)
 
 	key->born_ns = d->sent_ns;
 	key->next_counter = 0; /* some 2^32 keys later an index comes back */
+	find_key(k, d->from->id | HEARS, le32_value(m->sender))->born_ns = d->sent_ns;
 	if (!d->to)
 		return;
 	key = find_key(k, d->to->id, le32_value(m->sender));
 	key->born_ns = 0;
 	key->next_counter = 0;
+	find_key(k, d->to->id | HEARS, le32_value(m->receiver))->born_ns = 0;
 }
 
 void sim_keys_arrived(struct sim_keys *k, const struct sim_node *at,
@@ -101,6 +106,21 @@ void sim_keys_arrived(struct sim_keys *k, const struct sim_node *at,
 	key = find_key(k, at->id, le32_value(m->sender));
 	if (!key->born_ns)
 		key->born_ns = now_ns + at->keeper_delay_ns;
+	key = find_key(k, at->id | HEARS, le32_value(m->receiver));
+	if (!key->born_ns)
+		key->born_ns = now_ns + at->keeper_delay_ns;
+}
+
+bool sim_keys_may_hear(struct sim_keys *k, const struct sim_node *at,
+		       const struct sim_datagram *d, uint64_t now_ns)
+{
+	const struct msg_data *m = (const void *)d->data;
+	const struct key *key = NULL;
+
+	if (d->type != MESSAGE_DATA || d->len < MESSAGE_DATA_MIN)
+		return false;
+	key = slot_for(k, at->id | HEARS, le32_value(m->receiver));
+	return key->node && key->born_ns && now_ns < key->born_ns + KEY_LIFE + at->wobble_ns;
 }
 
 const char *sim_keys_sent(struct sim_keys *k, const struct sim_datagram *d,

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct sim_datagram;
@@ -25,3 +26,7 @@ const char *sim_keys_sent(struct sim_keys *k, const struct sim_datagram *d,
 /* A datagram arrives at a node. */
 void sim_keys_arrived(struct sim_keys *k, const struct sim_node *at,
 		      const struct sim_datagram *d, uint64_t now_ns);
+
+/* May the node deliver what is in @d? Not under a key that is unknown or older than 180 s. */
+bool sim_keys_may_hear(struct sim_keys *k, const struct sim_node *at,
+		       const struct sim_datagram *d, uint64_t now_ns);

@@ -663,8 +663,14 @@ static void arrive(struct sim *s, struct sim_datagram *d)
 		return;
 	in.source.local = d->destination.ip;
 	note_arrival(n, d->data, d->len);
+
+	bool may_hear = sim_keys_may_hear(s->keys, n, d, s->now_ns);
+	uint64_t before = n->delivered;
+
 	engine_receive(n->worker, sim_boot_ns(n), &in, 1);
 	sim_fetch(n);
+	if (n->delivered > before && !may_hear)
+		violation(s, "data heard under a key older than 180 s, or unknown", n);
 }
 
 /* ---- the run ---- */

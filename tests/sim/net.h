@@ -19,7 +19,7 @@
  *
  * The network itself checks what must hold in every run, whatever the test: counters
  * of one sender under one receiver index strictly increase (so no nonce repeats), nothing is
- * sent under a key older than 180 s, inner packets arrive unchanged and at the right node, and
+ * sent or heard under a key older than 180 s, inner packets arrive unchanged and at the right node, and
  * an engine's keeper comes to rest. sim_check() reports it.
  */
 #pragma once
