@@ -27,6 +27,9 @@
 #define REKEY_AFTER_MESSAGES  (UINT64_C(1) << 60)
 #define REJECT_AFTER_MESSAGES (UINT64_MAX - (UINT64_C(1) << 13)) /* 2^64 - 2^13 - 1 */
 #define JITTER_MAX	      (333 * MILLISECOND)
+/* RFC 4443 section 2.4 (f): a worker's errors per second, and how many may come at once. */
+#define ICMP_SPACING	      (10 * MILLISECOND)
+#define ICMP_BURST	      (50 * ICMP_SPACING)
 #define INITIATION_SPACING    (20 * MILLISECOND) /* at most 50 a second from one peer */
 
 enum {
@@ -136,6 +139,7 @@ struct engine_worker {
 	bool wants_keeper;
 	bool can_merge;
 	uint32_t n_icmp;
+	uint64_t icmp_paid_ns; /* errors are paid for until then: see refuse() */
 	uint8_t icmp[ICMP_PER_BATCH][INET_ICMP_MAX];
 	_Atomic uint64_t counts[COUNTERS];
 	struct engine_output outputs[OUTPUTS_MAX];

@@ -289,14 +289,25 @@ struct outbound {
 	uint8_t tos;
 };
 
+/* A token bucket told as time, as for the rate of a peer. */
+static bool may_complain(struct engine_worker *w, uint64_t now_ns)
+{
+	uint64_t paid = w->icmp_paid_ns > now_ns ? w->icmp_paid_ns : now_ns;
+
+	if (w->n_icmp == ICMP_PER_BATCH || paid - now_ns >= ICMP_BURST)
+		return false;
+	w->icmp_paid_ns = paid + ICMP_SPACING;
+	return true;
+}
+
 static void refuse(struct engine_worker *w, enum inet_icmp_error error, uint32_t mtu,
-		   const struct engine_packet *packet)
+		   const struct engine_packet *packet, uint64_t now_ns)
 {
 	struct inet_ip ip;
 	uint8_t *out;
 	uint32_t len;
 
-	if (w->n_icmp == ICMP_PER_BATCH)
+	if (!may_complain(w, now_ns))
 		return;
 	out = w->icmp[w->n_icmp];
 	len = inet_icmp_error(error, mtu, packet->data, packet->len, out);
@@ -320,12 +331,12 @@ static bool find_way(struct engine_worker *w, struct engine_packet *packet, uint
 	p = peer_of_allowed(allowed_ips_find(w->engine->allowed_ips, &ip.destination));
 	if (!p) {
 		count(w, COUNT_NO_ROUTE, 1);
-		refuse(w, INET_ICMP_HOST_UNREACHABLE, 0, packet);
+		refuse(w, INET_ICMP_HOST_UNREACHABLE, 0, packet, now_ns);
 		return false;
 	}
 	if (!atomic_load_explicit(&p->route, memory_order_relaxed)) {
 		drop(w, p, COUNT_NO_ENDPOINT);
-		refuse(w, INET_ICMP_HOST_UNREACHABLE, 0, packet);
+		refuse(w, INET_ICMP_HOST_UNREACHABLE, 0, packet, now_ns);
 		return false;
 	}
 	if (!peer_may_pass(w, p, now_ns, packet->len))
