@@ -55,6 +55,15 @@ class Install(suite.NetTest):
                     program = line.split("=", 1)[1].split()[0]
                     self.assertTrue(os.access(f"{self.top}{program}", os.X_OK), f"{name}: {line}")
 
+    def test_the_gateway_finds_its_module_where_it_was_installed(self):
+        prefix = "/" + str(self.prefix.relative_to(self.top))
+        os.makedirs(prefix, exist_ok=True)
+        script = 'mount --bind "$0" "$1" && exec "$1/bin/culvert" gateway peer --help'
+        said = subprocess.run(["unshare", "--mount", "sh", "-c", script, self.prefix, prefix],
+                              capture_output=True, text=True)
+        self.assertEqual(said.returncode, 0, said.stderr)
+        self.assertIn("culvert gateway peer add", said.stdout)
+
     def test_culvert_device_is_the_device_command(self):
         said = subprocess.run([self.prefix / "bin/culvert-device", "--help"], check=True,
                               capture_output=True, text=True).stdout

@@ -239,7 +239,7 @@ static void a_thousand_operations_in_one_write_are_all_answered(void)
 	int fd = dial();
 
 	for (int i = 0; i < COUNT; i++)
-		strcat(asked + 7 * i, "get=1\n\n");
+		memcpy(asked + (size_t)7 * (size_t)i, "get=1\n\n", 8);
 	say(fd, asked);
 	heard = hear(fd, NULL);
 	CHECK(device.gets == COUNT);
