@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <net/if.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -308,12 +309,24 @@ static void finish(struct connection *c)
 	c->line_number = 0;
 }
 
+/* `wg` writes the zone of a link-local endpoint as the name of an interface. */
+static uint32_t zone_index(const char *name)
+{
+	return if_nametoindex(name);
+}
+
+static void begin_set(struct connection *c)
+{
+	c->operation = OPERATION_SET;
+	c->set.zone_index = zone_index;
+}
+
 static void begin(struct connection *c, const char *line)
 {
 	if (strcmp(line, "get=1") == 0)
 		c->operation = OPERATION_GET;
 	else if (strcmp(line, "set=1") == 0)
-		c->operation = OPERATION_SET;
+		begin_set(c);
 	else if (strcmp(line, "watch=1") == 0 && !c->is_watching)
 		c->operation = OPERATION_WATCH;
 	else if (strcmp(line, "limited=1") == 0)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <net/if.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/mount.h>
@@ -31,6 +32,7 @@ static char answer[ROOM];
 static struct {
 	unsigned int sets, gets, peers, prefixes;
 	uint16_t listen_port;
+	struct endpoint endpoint; /* of the first peer */
 	int set_error;
 	size_t get_bytes; /* length of the reply; 0: a line */
 	int get_err;
@@ -49,6 +51,8 @@ static int on_set(void *context, const struct uapi_set *set, struct diag *d)
 	device.peers = (unsigned int)set->n_peers;
 	device.prefixes = (unsigned int)set->n_allowed_ips;
 	device.listen_port = set->listen_port;
+	if (set->n_peers)
+		device.endpoint = set->peers[0].endpoint;
 	if (device.set_error)
 		diag_set(d, 0, 0, "the test wants it so");
 	return device.set_error;
@@ -551,6 +555,25 @@ static void a_request_of_many_peers_is_one_request(void)
 	stop();
 }
 
+/* As wg writes it: getnameinfo() gives zones of link-local addresses by name. */
+static void a_zone_may_be_the_name_of_an_interface(void)
+{
+	start();
+	int fd = dial();
+
+	say(fd, "set=1\n");
+	say(fd, key_of(1));
+	say(fd, "endpoint=[fe80::1%lo]:51820\n\n");
+	CHECK(hears(fd, "errno=0\n\n"));
+	CHECK(device.endpoint.scope == if_nametoindex("lo") && device.endpoint.scope);
+	say(fd, "set=1\n");
+	say(fd, key_of(1));
+	say(fd, "endpoint=[fe80::1%nosuchif]:51820\n\n");
+	CHECK(hears(fd, "errno=-22\n\n"));
+	close(fd);
+	stop();
+}
+
 /* Nothing a client says may end the server, or leave a connection behind. */
 static void random_octets_are_survived(void)
 {
@@ -851,6 +874,7 @@ int main(void)
 	RUN(a_slow_reader_who_leaves_takes_its_reply_along);
 	RUN(more_than_64_connections_are_refused_until_one_leaves);
 	RUN(a_request_of_many_peers_is_one_request);
+	RUN(a_zone_may_be_the_name_of_an_interface);
 	RUN(random_octets_are_survived);
 	RUN(who_watches_is_told_and_the_device_knows_when_anybody_does);
 	RUN(watching_twice_closes);
