@@ -358,7 +358,8 @@ static bool within_rate(struct peer *p, uint64_t now_ns, uint64_t bytes)
 
 bool peer_may_pass(struct engine_worker *w, struct peer *p, uint64_t now_ns, uint64_t bytes)
 {
-	if (within_budget(p, bytes) && within_rate(p, now_ns, bytes))
+	/* The rate first: what it refuses must not cost budget. */
+	if (within_rate(p, now_ns, bytes) && within_budget(p, bytes))
 		return true;
 	atomic_fetch_add_explicit(&p->drops, 1, memory_order_relaxed);
 	count(w, COUNT_OVER_BUDGET, 1);
