@@ -60,18 +60,28 @@ static int rebind(struct device *dev, uint16_t port, uint32_t mark)
 	return err;
 }
 
+static void come_up(struct device *dev)
+{
+	dev->is_up = true;
+	engine_set_up(dev->control, clock_boot_ns(), true);
+	log_info("up, listening on port %u", dev->port);
+}
+
 static int set_port(struct device *dev, uint16_t port)
 {
 	int err = 0;
 
 	/* The same port again is no reason to lose what the kernel has queued. */
-	if (dev->is_up && (port == 0 || port != dev->shared.sockets.port)) {
+	if (dev->link_is_up && (port == 0 || port != dev->shared.sockets.port)) {
 		err = rebind(dev, port, dev->mark);
 		port = dev->shared.sockets.port;
 	}
-	if (err == 0)
-		dev->port = port;
-	return err;
+	if (err < 0)
+		return err;
+	dev->port = port;
+	if (dev->link_is_up && !dev->is_up) /* the port it had was in use */
+		come_up(dev);
+	return 0;
 }
 
 static int set_mark(struct device *dev, uint32_t mark)
@@ -100,9 +110,7 @@ void control_go_up(struct device *dev)
 		return;
 	}
 	dev->port = dev->shared.sockets.port;
-	dev->is_up = true;
-	engine_set_up(dev->control, clock_boot_ns(), true);
-	log_info("up, listening on port %u", dev->port);
+	come_up(dev);
 }
 
 void control_go_down(struct device *dev)
@@ -117,6 +125,21 @@ void control_go_down(struct device *dev)
 
 /* --- UAPI --- */
 
+/* Port and mark, both or neither. */
+static int set_port_and_mark(struct device *dev, const struct uapi_set *set)
+{
+	uint16_t old_port = dev->port;
+	int err = 0;
+
+	if (set->has_listen_port)
+		err = set_port(dev, set->listen_port);
+	if (err == 0 && set->has_fwmark)
+		err = set_mark(dev, set->fwmark);
+	if (err < 0 && dev->port != old_port)
+		set_port(dev, old_port);
+	return err;
+}
+
 static int handle_set(void *context, const struct uapi_set *set, struct diag *d)
 {
 	struct device *dev = context;
@@ -127,10 +150,7 @@ static int handle_set(void *context, const struct uapi_set *set, struct diag *d)
 		return UAPI_EIO;
 	}
 	engine_enter(dev->control);
-	if (set->has_listen_port)
-		err = set_port(dev, set->listen_port);
-	if (err == 0 && set->has_fwmark)
-		err = set_mark(dev, set->fwmark);
+	err = set_port_and_mark(dev, set);
 	if (err < 0) {
 		diag_set(d, err, 0, "cannot use port %u with mark %u: %s", set->listen_port,
 			 set->fwmark, err_text(err));

@@ -303,6 +303,7 @@ static int become(struct device *dev, struct diag *d)
 	if (err == 0 && dev->shared.sockets.port) {
 		dev->shared.sockets.mark = dev->mark;
 		err = control_watch_sockets(dev);
+		dev->link_is_up = true;
 		dev->is_up = true;
 		engine_set_up(dev->control, clock_boot_ns(), true);
 	}

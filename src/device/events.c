@@ -32,6 +32,8 @@ static void link_changed(struct device *dev)
 	engine_enter(dev->control);
 	if (change.mtu)
 		engine_set_mtu(dev->shared.engine, change.mtu);
+	if (change.link_changed)
+		dev->link_is_up = change.is_up;
 	if (change.went_down && dev->is_up)
 		control_go_down(dev);
 	if (change.link_changed && change.is_up && !dev->is_up)

@@ -33,6 +33,7 @@ struct device {
 	struct engine_worker *control; /* the control thread's own */
 	uint16_t port;		       /* wanted; 0: any */
 	uint32_t mark;
+	bool link_is_up; /* the interface; without its port we are not */
 	bool is_up;
 	bool is_over;
 	bool owns_socket;     /* its file is ours to remove */
