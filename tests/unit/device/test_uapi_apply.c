@@ -91,7 +91,7 @@ static const char *dump(struct rig *r)
 
 	text_clear(&r->dump);
 	text_add(&r->dump, "", 0);
-	uapi_dump(r->engine, &all, 0, 0);
+	uapi_dump(r->engine, &all, 0, 0, true);
 	for (char *line = all.data, *end; line && *line; line = end) {
 		end = line + strcspn(line, "\n") + 1;
 		if (!is_counter(line))
@@ -201,6 +201,23 @@ static void zero_clears_private_and_preshared_key(void)
 	CHECK(apply(&r, "private_key=" ZEROS "\npublic_key=" KEY_A "\npreshared_key=" ZEROS
 			"\n") == 0);
 	CHECK(dumps(&r, BLOCK(KEY_A, ZEROS, "") QUIET));
+	rig_done(&r);
+}
+
+static void a_dump_for_others_has_everything_but_the_private_key(void)
+{
+	struct rig r = rig_new();
+	struct text whole = { 0 }, part = { 0 };
+
+	CHECK(apply(&r, "private_key=" ALICE_PRIVATE "\npublic_key=" KEY_A
+			"\npreshared_key=" PSK "\n") == 0);
+	uapi_dump(r.engine, &whole, 7, 9, true);
+	uapi_dump(r.engine, &part, 7, 9, false);
+	CHECK(!strstr(part.data, "private_key") && !strstr(part.data, ALICE_CLAMPED));
+	CHECK(strncmp(part.data, "listen_port=7\nfwmark=9\n", 23) == 0);
+	CHECK(strcmp(strchr(whole.data, '\n') + 1, part.data) == 0);
+	text_done(&whole);
+	text_done(&part);
 	rig_done(&r);
 }
 
@@ -409,6 +426,7 @@ int main(void)
 	RUN(what_was_set_is_in_the_dump_in_the_order_wg_expects);
 	RUN(a_dump_applied_elsewhere_gives_the_same_dump);
 	RUN(zero_clears_private_and_preshared_key);
+	RUN(a_dump_for_others_has_everything_but_the_private_key);
 	RUN(our_own_key_is_ignored);
 	RUN(a_peer_whose_key_becomes_ours_is_removed);
 	RUN(removing_or_updating_a_stranger_succeeds_and_makes_nobody);
