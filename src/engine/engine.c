@@ -399,10 +399,12 @@ void engine_forget_keys(struct engine_worker *w, uint64_t now_ns)
 	(void)now_ns;
 	for (struct peer *p = w->engine->peers_first; p; p = p->list_next) {
 		stop_peer(p);
-		if (atomic_load(&p->keepalive_s)) {
+		if (atomic_load(&p->keepalive_s))
 			atomic_store(&p->wants_keepalive, true);
+		if (atomic_load(&p->n_staged)) /* nobody else will ask for a key */
+			atomic_store(&p->wants_flush, true);
+		if (atomic_load(&p->keepalive_s) || atomic_load(&p->n_staged))
 			peer_kick(w, p);
-		}
 	}
 }
 

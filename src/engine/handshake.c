@@ -150,8 +150,12 @@ void handshake_initiate(struct engine_worker *w, struct peer *p, uint64_t now_ns
 
 	if (!is_retry)
 		atomic_store(&p->attempts, 0);
-	if (sent && elapsed(now_ns, sent) < REKEY_TIMEOUT)
+	if (sent && elapsed(now_ns, sent) < REKEY_TIMEOUT) {
+		/* We answered meanwhile. If that comes to nothing, our own series goes on. */
+		if (is_retry)
+			timers_handshake_initiated(w, p, sent);
 		return;
+	}
 	if (!atomic_load(&w->engine->is_up) || !has_key(id) || atomic_load(&p->is_removed))
 		return;
 	if (!atomic_load(&p->route)) {

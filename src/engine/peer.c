@@ -255,16 +255,13 @@ void engine_peer_set_keepalive(struct engine_worker *w, uint64_t now_ns, struct 
 {
 	uint16_t before = atomic_exchange(&p->keepalive_s, seconds);
 
-	(void)now_ns;
 	if (seconds == before)
 		return;
-	atomic_store(&p->persistent_at, 0);
+	atomic_store(&p->persistent_at, seconds ? now_ns + seconds * ENGINE_SECOND : 0);
 	if (!seconds)
 		return;
 	if (!before)
 		atomic_store(&p->wants_keepalive, true);
-	else
-		timers_any_sent(w, p, now_ns);
 	peer_kick(w, p);
 }
 

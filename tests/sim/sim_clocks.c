@@ -84,6 +84,21 @@ static void forgotten_keys_are_used_in_neither_direction(void)
 	pair_done(&p);
 }
 
+static void what_waited_for_a_key_asks_for_one_again(void)
+{
+	struct pair p = pair_new();
+
+	p.s->on_wire = nothing_arrives;
+	sim_send(p.a, p.b, 100);
+	sim_run_for(p.s, SIM_S);
+	p.s->on_wire = NULL;
+	engine_forget_keys(p.a->worker, p.s->now_ns);
+	sim_pump(p.a);
+	sim_run_for(p.s, SIM_S);
+	CHECK(p.b->delivered == 1);
+	pair_done(&p);
+}
+
 static bool same_bytes(const uint8_t *at, size_t len, const void *what, size_t what_len)
 {
 	for (size_t i = 0; i + what_len <= len; i++) {
@@ -262,6 +277,7 @@ int main(void)
 	RUN(a_packet_captured_before_a_long_sleep_is_refused_after_it);
 	RUN(a_sleeper_with_a_persistent_keepalive_is_back_at_once);
 	RUN(forgotten_keys_are_used_in_neither_direction);
+	RUN(what_waited_for_a_key_asks_for_one_again);
 	RUN(a_restored_image_repeats_no_datagram_of_its_twin);
 	RUN(handshakes_work_after_the_wall_clock_went_back);
 	RUN(handshakes_work_while_the_wall_clock_stands_still);

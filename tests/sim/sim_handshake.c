@@ -129,6 +129,26 @@ static void simultaneous_initiations_end_with_a_key_that_works(void)
 	pair_done(&p);
 }
 
+/* a's series is interrupted by an answer to b that comes to nothing, and goes on. */
+static void an_answer_that_leads_nowhere_does_not_end_our_own_series(void)
+{
+	struct pair p = pair_new();
+
+	p.a->link.loss_ppm = 1000000;
+	sim_send(p.a, p.b, 100);
+	sim_run_for(p.s, SIM_S);
+	p.a->link.loss_ppm = 0;
+	engine_peer_set_keepalive(p.b->worker, p.s->now_ns, sim_peer(p.b, p.a), 60);
+	sim_pump(p.b);
+	p.b->link.loss_ppm = 1000000; /* its confirmation is lost */
+	sim_run_for(p.s, SIM_S);
+	CHECK(said(&p, p.a, MESSAGE_RESPONSE) == 1 && keepalives(&p, p.b) == 1);
+	p.b->link.loss_ppm = 0;
+	sim_run_for(p.s, 5 * SIM_S);
+	CHECK(p.b->delivered == 1);
+	pair_done(&p);
+}
+
 static bool is_initiator(const struct sim_node *at, const struct sim_node *of)
 {
 	return atomic_load(&sim_peer(at, of)->current)->is_initiator;
@@ -452,6 +472,7 @@ int main(void)
 	RUN(any_round_trip_below_the_repeat_time_makes_a_key_at_once);
 	RUN(counter_zero_of_each_key_is_delivered);
 	RUN(simultaneous_initiations_end_with_a_key_that_works);
+	RUN(an_answer_that_leads_nowhere_does_not_end_our_own_series);
 	RUN(crossed_handshakes_leave_one_key_and_one_initiator);
 	RUN(a_new_preshared_key_serves_the_next_handshake_and_ends_no_key);
 	RUN(a_new_private_key_ends_sending_and_makes_new_keys_at_once);

@@ -93,6 +93,26 @@ static void received_data_is_answered_after_10_s(void)
 	pair_done(&p);
 }
 
+static void another_persistent_interval_leaves_the_passive_keepalive(void)
+{
+	struct pair p = pair_up();
+	uint64_t t0 = p.s->now_ns;
+
+	engine_peer_set_keepalive(p.b->worker, t0, sim_peer(p.b, p.a), 60);
+	sim_pump(p.b);
+	sim_send(p.a, p.b, 100);
+	sim_run_for(p.s, 3 * SIM_S);
+	engine_peer_set_keepalive(p.b->worker, p.s->now_ns, sim_peer(p.b, p.a), 40);
+	sim_pump(p.b);
+	sim_run_for(p.s, 8 * SIM_S);
+	CHECK(keepalives(&p, p.b) == 2); /* on enabling, and 10 s after the data */
+	pair_mark(&p);
+	sim_run_for(p.s, 42 * SIM_S);
+	CHECK(keepalives(&p, p.b) == 1);
+	CHECK(said_at(&p, p.b, MESSAGE_DATA, 0, t0) == 50 * SIM_S + TRAVEL);
+	pair_done(&p);
+}
+
 static void data_while_the_keepalive_is_pending_asks_for_another(void)
 {
 	struct pair p = pair_up();
@@ -463,6 +483,8 @@ static const struct rule {
 	  unanswered_data_starts_a_handshake_after_15_s },
 	{ "data received (W2)", "a keepalive 10 s later",
 	  received_data_is_answered_after_10_s },
+	{ "persistent interval changed", "the passive keepalive stays",
+	  another_persistent_interval_leaves_the_passive_keepalive },
 	{ "data received twice within 10 s", "another keepalive after the first",
 	  data_while_the_keepalive_is_pending_asks_for_another },
 	{ "only uploads", "one keepalive in 10 s", a_pure_upload_is_answered_once_in_10_s },
