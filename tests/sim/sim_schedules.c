@@ -16,6 +16,7 @@ static struct {
 	struct sim_node *a, *b;
 	uint64_t sent, late, delivered;
 	uint64_t responses;
+	bool is_over;	 /* what is still planned does not happen */
 	char text[4096]; /* the schedule, for a person */
 } run;
 
@@ -37,6 +38,8 @@ static void send_from_a(struct sim *s, void *arg)
 {
 	(void)s;
 	(void)arg;
+	if (run.is_over)
+		return;
 	run.sent++;
 	sim_send(run.a, run.b, 100);
 }
@@ -45,6 +48,8 @@ static void send_from_b(struct sim *s, void *arg)
 {
 	(void)s;
 	(void)arg;
+	if (run.is_over)
+		return;
 	run.sent++;
 	sim_send(run.b, run.a, 100);
 }
@@ -116,8 +121,101 @@ static void no_schedule_below_the_repeat_time_loses_a_packet(void)
 	sim_free(s);
 }
 
+/* ---- histories with losses ---- */
+
+static void something_bad(struct sim *s, void *arg)
+{
+	struct sim_node *n = sim_random(s) % 2 ? run.a : run.b;
+
+	(void)arg;
+	if (run.is_over)
+		return;
+	switch (sim_random_below(s, 6)) {
+	case 0:
+		engine_forget_keys(n->worker, s->now_ns);
+		sim_pump(n);
+		break;
+	case 1:
+		n->link.loss_ppm = (uint32_t)sim_random_below(s, 1000000);
+		break;
+	case 2:
+		n->link.delay_max_ns = n->link.delay_min_ns + sim_random_below(s, 8 * SIM_S);
+		break;
+	case 3:
+		n->is_cut = !n->is_cut;
+		break;
+	case 4:
+		engine_peer_set_keepalive(n->worker, s->now_ns,
+					  sim_peer(n, n == run.a ? run.b : run.a),
+					  (uint16_t)sim_random_below(s, 30));
+		sim_pump(n);
+		break;
+	case 5:
+		n->link.duplicate_ppm = (uint32_t)sim_random_below(s, 1000000);
+		break;
+	}
+}
+
+static void make_good(struct sim_node *n)
+{
+	n->is_cut = false;
+	n->link = (struct sim_link){ .delay_min_ns = 50 * SIM_MS, .delay_max_ns = 50 * SIM_MS };
+}
+
+/* Within the 15 s after which silence is noticed, and one handshake, both directions work. */
+static bool recovers(struct sim *s, uint64_t number)
+{
+	make_good(run.a);
+	make_good(run.b);
+	sim_run_for(s, 10 * SIM_S); /* what is still on its way arrives */
+	for (int i = 0; i < 17; i++) {
+		sim_send(run.a, run.b, 100);
+		sim_send(run.b, run.a, 100);
+		sim_run_for(s, SIM_S);
+	}
+	run.delivered = 0;
+	for (int i = 0; i < 5; i++) {
+		sim_send(run.a, run.b, 100);
+		sim_send(run.b, run.a, 100);
+		sim_run_for(s, SIM_S);
+	}
+	if (run.delivered == 10)
+		return true;
+	printf("# history %llu: %llu of 10 arrived in the end\n", (unsigned long long)number,
+	       (unsigned long long)run.delivered);
+	return false;
+}
+
+static void after_any_history_both_directions_work_again(void)
+{
+	uint64_t n = sim_is_soak() ? 50000 : 1000, failed = 0;
+	struct sim *s = sim_new(sim_seed(78));
+
+	printf("# scale: %llu histories\n", (unsigned long long)n);
+	s->on_packet = note_packet;
+	run.a = sim_node_new(s);
+	run.b = sim_node_new(s);
+	sim_introduce(run.a, run.b);
+	for (uint64_t i = 0; i < n && failed < 5; i++) {
+		int events = (int)sim_random_below(s, 20);
+
+		plan(s);
+		for (int k = 0; k < events; k++)
+			sim_call(s, s->now_ns + pick_time(s), something_bad, NULL);
+		sim_run_for(s, sim_random_below(s, 420 * SIM_S));
+		run.is_over = true;
+		failed += !recovers(s, i);
+		sim_run_for(s, 420 * SIM_S);
+		run.is_over = false;
+	}
+	CHECK(failed == 0);
+	CHECK(sim_check(s));
+	sim_free(s);
+}
+
 int main(void)
 {
 	RUN(no_schedule_below_the_repeat_time_loses_a_packet);
+	RUN(after_any_history_both_directions_work_again);
 	return DONE();
 }
