@@ -123,7 +123,7 @@ static int load_resting(void *context, const struct store_resting *r)
 {
 	struct loading *l = context;
 
-	if (r->ip.family == ADDR_NONE || r->until_ns <= l->now_ns)
+	if (r->ip.family == ADDR_NONE)
 		return 0;
 	/* Outside the prefixes nothing can be given either. */
 	if (pool_take(pool_of(l->g, &r->ip), l->now_ns, &r->ip) == 0)

@@ -145,8 +145,7 @@ static int note_wanted(void *context, const struct store_peer *p)
 	return add_block(&c->set, p);
 }
 
-/* Removals first: a prefix must leave the peer that should not have it before it comes to
- * the one that should. */
+/* In any order with the rest: an address that was given to a peer has left all others. */
 static int add_removals(struct comparison *c)
 {
 	int err = 0;
@@ -157,27 +156,9 @@ static int add_removals(struct comparison *c)
 	return err;
 }
 
-/* Move the last @n blocks to the front. */
-static int removals_to_front(struct uapi_set *set, size_t n)
-{
-	struct uapi_set_peer *moved;
-
-	if (n == 0 || n == set->n_peers)
-		return 0;
-	moved = calloc(set->n_peers, sizeof(*moved));
-	if (!moved)
-		return -ENOMEM;
-	memcpy(moved, set->peers + set->n_peers - n, n * sizeof(*moved));
-	memcpy(moved + n, set->peers, (set->n_peers - n) * sizeof(*moved));
-	memcpy(set->peers, moved, set->n_peers * sizeof(*moved));
-	free(moved);
-	return 0;
-}
-
 static int compare(struct reconcile *r, struct comparison *c, struct diag *d)
 {
 	int err = iface_get(r->iface, note_present, c, d);
-	size_t before;
 
 	if (err == 0)
 		err = c->err;
@@ -186,11 +167,8 @@ static int compare(struct reconcile *r, struct comparison *c, struct diag *d)
 	if (c->n > 0)
 		qsort(c->present, c->n, sizeof(*c->present), by_key);
 	err = store_load_peers(r->store, note_wanted, c);
-	before = c->set.n_peers;
 	if (err == 0)
 		err = add_removals(c);
-	if (err == 0)
-		err = removals_to_front(&c->set, c->set.n_peers - before);
 	return err == 0
 		       ? 0
 		       : diag_set(d, err, 0, "the peers cannot be compared: %s", err_text(err));

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fake_iface.h - An interface that keeps its peers in an array, the way wg(8) describes it
+ *
+ * An address moves to whichever peer was given it last. Failures come when the test says so.
+ */
+#pragma once
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "iface/iface.h"
+
+enum {
+	FAKE_PEERS_MAX = 64,
+	FAKE_IPS_MAX = 4,
+};
+
+struct fake_peer {
+	uint8_t public_key[32];
+	struct secret_key preshared_key;
+	struct ip_prefix ips[FAKE_IPS_MAX];
+	size_t n_ips;
+	uint16_t keepalive_s;
+};
+
+struct fake_iface {
+	struct iface iface;
+	struct fake_peer peers[FAKE_PEERS_MAX];
+	size_t n;
+	int sets, gets, closes;
+	size_t largest_set;
+	int fail_sets, fail_gets; /* how many of the next ones fail, with -EPIPE */
+	bool refuses;		  /* a set with @refused_key fails with -EINVAL, whole */
+	uint8_t refused_key[32];
+	bool is_open;
+};
+
+static struct fake_peer *fake_find(struct fake_iface *f, const uint8_t key[32])
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (memcmp(f->peers[i].public_key, key, 32) == 0)
+			return &f->peers[i];
+	return NULL;
+}
+
+static void fake_take_away(struct fake_iface *f, const struct ip_prefix *p)
+{
+	for (size_t i = 0; i < f->n; i++)
+		for (size_t k = 0; k < f->peers[i].n_ips; k++)
+			if (memcmp(&f->peers[i].ips[k], p, sizeof(*p)) == 0)
+				f->peers[i].ips[k--] = f->peers[i].ips[--f->peers[i].n_ips];
+}
+
+static void fake_apply(struct fake_iface *f, const struct uapi_set *set,
+		       const struct uapi_set_peer *block)
+{
+	struct fake_peer *peer = fake_find(f, block->public_key);
+
+	if (block->remove) {
+		if (peer)
+			*peer = f->peers[--f->n];
+		return;
+	}
+	if (!peer) {
+		peer = &f->peers[f->n++];
+		*peer = (struct fake_peer){ .n_ips = 0 };
+		memcpy(peer->public_key, block->public_key, 32);
+	}
+	if (block->replace_allowed_ips)
+		peer->n_ips = 0;
+	if (block->has_keepalive)
+		peer->keepalive_s = block->keepalive_s;
+	if (block->has_preshared_key)
+		peer->preshared_key = block->preshared_key;
+	for (size_t i = 0; i < block->n_allowed_ips; i++) {
+		const struct ip_prefix *p =
+			&set->allowed_ips[block->first_allowed_ip + i].prefix;
+
+		fake_take_away(f, p);
+		peer->ips[peer->n_ips++] = *p;
+	}
+}
+
+static int fake_set(struct iface *i, const struct uapi_set *set, struct diag *d)
+{
+	struct fake_iface *f = (struct fake_iface *)i;
+
+	f->sets++;
+	if (f->fail_sets > 0) {
+		f->fail_sets--;
+		return diag_set(d, -EPIPE, 0, "the test says so");
+	}
+	for (size_t k = 0; f->refuses && k < set->n_peers; k++)
+		if (memcmp(set->peers[k].public_key, f->refused_key, 32) == 0)
+			return diag_set(d, -EINVAL, 0, "the test refuses this key");
+	if (set->n_peers > f->largest_set)
+		f->largest_set = set->n_peers;
+	for (size_t k = 0; k < set->n_peers; k++)
+		fake_apply(f, set, &set->peers[k]);
+	return 0;
+}
+
+static int fake_get(struct iface *i, iface_peer_visitor visit, void *context, struct diag *d)
+{
+	struct fake_iface *f = (struct fake_iface *)i;
+
+	f->gets++;
+	if (f->fail_gets > 0) {
+		f->fail_gets--;
+		return diag_set(d, -EPIPE, 0, "the test says so");
+	}
+	for (size_t k = 0; k < f->n; k++) {
+		const struct fake_peer *p = &f->peers[k];
+		struct uapi_get_peer peer = { .keepalive_s = p->keepalive_s,
+					      .preshared_key = p->preshared_key,
+					      .allowed_ips = p->ips,
+					      .n_allowed_ips = p->n_ips,
+					      .last_handshake_ns = p->public_key[0] % 2 };
+
+		memcpy(peer.public_key, p->public_key, 32);
+		visit(context, &peer);
+	}
+	return 0;
+}
+
+static bool fake_is_open(struct iface *i)
+{
+	return ((struct fake_iface *)i)->is_open;
+}
+
+static void fake_close(struct iface *i)
+{
+	((struct fake_iface *)i)->closes++;
+}
+
+static void fake_free(struct iface *i)
+{
+	(void)i; /* the test's own */
+}
+
+static const struct iface_ops fake_iface_ops = {
+	.set = fake_set,
+	.get = fake_get,
+	.is_open = fake_is_open,
+	.close = fake_close,
+	.free = fake_free,
+};

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Decisions, with a store in memory that can be held, filled up, or made to fail. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <poll.h>
+#include <pthread.h>
+
+#include "../test.h"
+#include "base/err.h"
+#include "gateway/gateway.h"
+
+struct fake {
+	struct store store;
+	pthread_mutex_t gate;
+	int fail; /* of the next groups */
+	int64_t next_id;
+	struct store_peer loaded[8];
+	size_t n_loaded;
+	struct store_resting resting[8];
+	size_t n_resting;
+	struct store_change last; /* of the last group, its first */
+};
+
+static struct fake fake;
+static struct gateway *g;
+
+static int fake_apply(struct store *s, struct store_change *first)
+{
+	struct fake *f = (struct fake *)s;
+
+	pthread_mutex_lock(&f->gate);
+	f->last = *first;
+	for (struct store_change *c = first; c; c = c->next) {
+		c->result = f->fail;
+		if (c->kind == STORE_ADD_PEER && c->result == 0)
+			c->peer.id = f->next_id++;
+	}
+	pthread_mutex_unlock(&f->gate);
+	return f->fail;
+}
+
+static int fake_load_peers(struct store *s, store_peer_visitor visit, void *context)
+{
+	struct fake *f = (struct fake *)s;
+	int err = 0;
+
+	for (size_t i = 0; i < f->n_loaded && err == 0; i++)
+		err = visit(context, &f->loaded[i]);
+	return err;
+}
+
+static int fake_load_resting(struct store *s, store_resting_visitor visit, void *context)
+{
+	struct fake *f = (struct fake *)s;
+
+	for (size_t i = 0; i < f->n_resting; i++)
+		visit(context, &f->resting[i]);
+	return 0;
+}
+
+static int fake_maintain(struct store *s)
+{
+	(void)s;
+	return 0;
+}
+
+static const struct store_ops fake_ops = {
+	.apply = fake_apply,
+	.load_peers = fake_load_peers,
+	.load_resting = fake_load_resting,
+	.maintain = fake_maintain,
+};
+
+static void carried(void *context, struct store_change *first)
+{
+	(void)context;
+	(void)first;
+}
+
+static uint64_t idle(void *context)
+{
+	(void)context;
+	return 1000000000;
+}
+
+static void prepare(void)
+{
+	fake = (struct fake){ .store = { &fake_ops }, .next_id = 100 };
+	pthread_mutex_init(&fake.gate, NULL);
+}
+
+static int open_gateway(const char *subnet4, struct diag *d)
+{
+	struct gateway_config config = {
+		.interface = "wg0", .public_key = { 77 }, .port = 51820, .rest_ns = 1000
+	};
+	struct writer_callbacks callbacks = { carried, idle, NULL };
+
+	if (ip_prefix_parse(subnet4, true, &config.subnet4) != 0 ||
+	    ip_prefix_parse("fd00::/64", true, &config.subnet6) != 0)
+		abort();
+	return gateway_new(&config, &fake.store, &callbacks, 5000, &g, d);
+}
+
+static void start(void)
+{
+	prepare();
+	if (open_gateway("10.0.1.0/24", NULL) != 0)
+		abort();
+}
+
+/* --- Outcomes --- */
+
+static struct {
+	int calls;
+	int err;
+	struct peer peer;
+	bool has_peer;
+} done;
+
+static void on_done(void *context, int err, int carried_err, const struct peer *peer)
+{
+	CHECK(context == &done && carried_err == 0);
+	done.calls++;
+	done.err = err;
+	done.has_peer = peer;
+	if (peer)
+		done.peer = *peer;
+}
+
+static void wait_for(int calls)
+{
+	struct pollfd p = { .fd = gateway_fd(g), .events = POLLIN };
+
+	while (done.calls < calls) {
+		if (poll(&p, 1, 5000) != 1) {
+			CHECK(!"an outcome");
+			return;
+		}
+		gateway_collect(g);
+	}
+}
+
+static struct gateway_add wanted(uint8_t n)
+{
+	return (struct gateway_add){ .public_key = { n },
+				     .name = "",
+				     .dns = "d1",
+				     .obfuscation = "",
+				     .wants_v4 = true,
+				     .wants_v6 = true };
+}
+
+static const struct gateway_grant grant = { .now_ns = 6000, .who = "test" };
+
+static int add(const struct gateway_add *a)
+{
+	memset(&done, 0, sizeof(done));
+	return gateway_add_peer(g, a, &grant, on_done, &done);
+}
+
+static void add_and_wait(uint8_t n)
+{
+	struct gateway_add a = wanted(n);
+
+	CHECK(add(&a) == 0);
+	wait_for(1);
+	CHECK(done.err == 0 && done.has_peer);
+}
+
+static uint64_t used4(void)
+{
+	return pool_used(gateway_pool(g, ADDR_V4));
+}
+
+static void a_peer_gets_both_addresses_and_an_id(void)
+{
+	start();
+	add_and_wait(1);
+	CHECK(done.peer.id == 100 && done.peer.v4.b[3] == 2 && done.peer.v6.b[15] == 2);
+	CHECK(done.peer.created_ns == 6000 && !done.peer.is_busy);
+	CHECK(peers_find_id(gateway_peers(g), 100));
+	gateway_free(g);
+}
+
+static void nothing_is_reported_before_it_is_committed(void)
+{
+	struct gateway_add a = wanted(1);
+
+	a.name = "one";
+	start();
+	pthread_mutex_lock(&fake.gate);
+	CHECK(add(&a) == 0);
+	for (int i = 0; i < 50; i++) {
+		poll(NULL, 0, 1);
+		gateway_collect(g);
+	}
+	CHECK(done.calls == 0);
+	/* Meanwhile nobody else decides about it. */
+	CHECK(gateway_add_peer(g, &a, &grant, on_done, &done) == -EBUSY);
+
+	struct gateway_add namesake = wanted(2);
+
+	namesake.name = a.name;
+	CHECK(gateway_add_peer(g, &namesake, &grant, on_done, &done) == -EBUSY);
+	pthread_mutex_unlock(&fake.gate);
+	wait_for(1);
+	CHECK(gateway_add_peer(g, &a, &grant, on_done, &done) == ERR_EXISTS);
+	gateway_free(g);
+}
+
+static void a_failed_commit_undoes_the_decision(void)
+{
+	struct gateway_add a = wanted(1);
+
+	start();
+	fake.fail = -ENOSPC;
+	CHECK(add(&a) == 0);
+	wait_for(1);
+	CHECK(done.err == -ENOSPC && !done.has_peer);
+	CHECK(used4() == 0 && pool_resting(gateway_pool(g, ADDR_V4)) == 0);
+	CHECK(peers_count(gateway_peers(g)) == 0);
+	fake.fail = 0;
+	add_and_wait(1);
+	CHECK(done.peer.v4.b[3] == 2);
+
+	fake.fail = -ENOSPC;
+	memset(&done, 0, sizeof(done));
+	CHECK(gateway_remove_peer(g, 100, &grant, on_done, &done) == 0);
+	wait_for(1);
+	CHECK(done.err == -ENOSPC && done.has_peer && !done.peer.is_busy && used4() == 1);
+	memset(&done, 0, sizeof(done));
+	CHECK(gateway_set_status(g, 100, STORE_PEER_SUSPENDED, &grant, on_done, &done) == 0);
+	wait_for(1);
+	CHECK(done.err == -ENOSPC && done.peer.status == STORE_PEER_ACTIVE);
+	gateway_free(g);
+}
+
+static void removed_addresses_rest(void)
+{
+	struct gateway_add a = wanted(2);
+
+	start();
+	add_and_wait(1);
+	memset(&done, 0, sizeof(done));
+	CHECK(gateway_remove_peer(g, 100, &grant, on_done, &done) == 0);
+	CHECK(gateway_remove_peer(g, 100, &grant, on_done, &done) == -EBUSY);
+	wait_for(1);
+	CHECK(done.err == 0 && !done.has_peer);
+	CHECK(fake.last.rest_until_ns == 7000 && fake.last.peer.v4.b[3] == 2);
+	CHECK(gateway_remove_peer(g, 100, &grant, on_done, &done) == ERR_UNKNOWN);
+	a.v4 = (struct ip_addr){ ADDR_V4, { 10, 0, 1, 2 } };
+	CHECK(add(&a) == ERR_EXPIRED);
+	add_and_wait(3);
+	CHECK(done.peer.v4.b[3] == 3);
+	gateway_free(g);
+}
+
+static void refused_additions_leave_nothing(void)
+{
+	struct gateway_add a;
+
+	start();
+	add_and_wait(1);
+	a = wanted(0);
+	CHECK(add(&a) == ERR_KEY); /* all zero */
+	a = wanted(77);
+	CHECK(add(&a) == ERR_KEY); /* our own */
+	a = wanted(2);
+	a.v4 = (struct ip_addr){ ADDR_V4, { 10, 0, 1, 1 } };
+	CHECK(add(&a) == ERR_RANGE);
+	a.v4 = (struct ip_addr){ ADDR_V4, { 10, 0, 1, 9 } };
+	a.v6 = (struct ip_addr){ ADDR_V6, { 0xfd, [15] = 2 } }; /* peer 1 has it */
+	CHECK(add(&a) == ERR_EXISTS);
+	CHECK(used4() == 1); /* 10.0.1.9 was not kept */
+	a = wanted(2);
+	a.name = "twin";
+	CHECK(add(&a) == 0);
+	wait_for(1);
+	a = wanted(3);
+	a.name = "twin";
+	CHECK(add(&a) == ERR_EXISTS);
+	CHECK(used4() == 2);
+	gateway_free(g);
+}
+
+static void a_full_pool_is_exhausted(void)
+{
+	struct gateway_add a = wanted(2);
+
+	prepare();
+	CHECK(open_gateway("10.0.1.0/30", NULL) == 0);
+	add_and_wait(1);
+	CHECK(add(&a) == ERR_EXHAUSTED);
+	CHECK(pool_used(gateway_pool(g, ADDR_V6)) == 1);
+	a.wants_v4 = false; /* the other family still has room */
+	CHECK(add(&a) == 0);
+	wait_for(1);
+	CHECK(done.peer.v4.family == ADDR_NONE && done.peer.v6.b[15] == 3);
+	gateway_free(g);
+}
+
+static void status_changes_when_it_is_committed(void)
+{
+	start();
+	add_and_wait(1);
+	memset(&done, 0, sizeof(done));
+	CHECK(gateway_set_status(g, 100, STORE_PEER_SUSPENDED, &grant, on_done, &done) == 0);
+	CHECK(peers_find_id(gateway_peers(g), 100)->status == STORE_PEER_ACTIVE);
+	wait_for(1);
+	CHECK(done.peer.status == STORE_PEER_SUSPENDED);
+	CHECK(fake.last.peer.status == STORE_PEER_SUSPENDED &&
+	      fake.last.peer.public_key[0] == 1);
+	CHECK(gateway_set_status(g, 5, STORE_PEER_ACTIVE, &grant, on_done, &done) ==
+	      ERR_UNKNOWN);
+	gateway_free(g);
+}
+
+static void signatures_travel_with_their_change(void)
+{
+	struct gateway_grant with = grant;
+
+	start();
+	with.has_signature = true;
+	with.digest[0] = 42;
+	with.signed_s = 60;
+	with.forget_before_s = 10;
+	memset(&done, 0, sizeof(done));
+	CHECK(gateway_record(g, &with, on_done, &done) == 0);
+	wait_for(1);
+	CHECK(fake.last.kind == STORE_NO_CHANGE && fake.last.has_signature);
+	CHECK(fake.last.digest[0] == 42 && fake.last.signed_s == 60 &&
+	      fake.last.forget_before_s == 10);
+	CHECK(strcmp(fake.last.who, "test") == 0);
+	gateway_free(g);
+}
+
+static void what_was_stored_is_loaded(void)
+{
+	struct gateway_add a = wanted(9);
+
+	prepare();
+	fake.loaded[0] = (struct store_peer){ .id = 4,
+					      .public_key = { 1 },
+					      .name = "old",
+					      .status = STORE_PEER_SUSPENDED,
+					      .dns = "d2",
+					      .v4 = { ADDR_V4, { 10, 0, 1, 2 } } };
+	fake.loaded[1] = (struct store_peer){ .id = 5,
+					      .public_key = { 2 },
+					      .status = STORE_PEER_ACTIVE,
+					      .v4 = { ADDR_V4, { 192, 168, 7, 7 } } };
+	fake.n_loaded = 2;
+	fake.resting[0] = (struct store_resting){ { ADDR_V4, { 10, 0, 1, 3 } }, 6500 };
+	fake.resting[1] = (struct store_resting){ { ADDR_V4, { 10, 0, 1, 4 } }, 4999 };
+	fake.n_resting = 2;
+	CHECK(open_gateway("10.0.1.0/24", NULL) == 0);
+	CHECK(peers_find_name(gateway_peers(g), "old")->id == 4);
+	CHECK(peers_count(gateway_peers(g)) == 2 && peers_count_active(gateway_peers(g)) == 1);
+	CHECK(used4() ==
+	      1); /* an address of another prefix stays its peer's, outside the pool */
+	CHECK(add(&a) == 0); /* at 6000: .3 rests until 6500, .4 did until 4999 */
+	wait_for(1);
+	CHECK(done.peer.v4.b[3] == 4);
+	gateway_free(g);
+}
+
+static void contradictions_and_narrow_prefixes_are_refused(void)
+{
+	struct diag d = { .text = "" };
+
+	prepare();
+	CHECK(open_gateway("10.0.1.0/31", &d) == ERR_RANGE);
+	CHECK(strstr(d.text, "10.0.1.0/31"));
+	fake.loaded[0] = (struct store_peer){ .id = 4, .public_key = { 1 }, .status = 1 };
+	fake.loaded[1] = (struct store_peer){ .id = 5, .public_key = { 1 }, .status = 1 };
+	fake.n_loaded = 2;
+	CHECK(open_gateway("10.0.1.0/24", &d) == ERR_EXISTS);
+}
+
+static void stopping_reports_everything_that_was_decided(void)
+{
+	start();
+	memset(&done, 0, sizeof(done));
+	for (uint8_t n = 1; n <= 50; n++) {
+		struct gateway_add a = wanted(n);
+
+		CHECK(gateway_add_peer(g, &a, &grant, on_done, &done) == 0);
+	}
+	gateway_stop(g);
+	CHECK(done.calls == 50);
+
+	struct gateway_add late = wanted(60);
+
+	CHECK(gateway_add_peer(g, &late, &grant, on_done, &done) == ERR_LIMIT);
+	CHECK(used4() == 50);
+	gateway_free(g);
+}
+
+int main(void)
+{
+	RUN(a_peer_gets_both_addresses_and_an_id);
+	RUN(nothing_is_reported_before_it_is_committed);
+	RUN(a_failed_commit_undoes_the_decision);
+	RUN(removed_addresses_rest);
+	RUN(refused_additions_leave_nothing);
+	RUN(a_full_pool_is_exhausted);
+	RUN(status_changes_when_it_is_committed);
+	RUN(signatures_travel_with_their_change);
+	RUN(what_was_stored_is_loaded);
+	RUN(contradictions_and_narrow_prefixes_are_refused);
+	RUN(stopping_reports_everything_that_was_decided);
+	return DONE();
+}

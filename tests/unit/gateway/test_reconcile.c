@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "../test.h"
+#include "fake_iface.h"
+#include "gateway/reconcile.h"
+
+/* A store that only loads. */
+struct fake_store {
+	struct store store;
+	struct store_peer peers[FAKE_PEERS_MAX];
+	size_t n;
+	int fail;
+};
+
+static int load(struct store *s, store_peer_visitor visit, void *context)
+{
+	struct fake_store *f = (struct fake_store *)s;
+	int err = f->fail;
+
+	for (size_t i = 0; i < f->n && err == 0; i++)
+		err = visit(context, &f->peers[i]);
+	return err;
+}
+
+static const struct store_ops fake_store_ops = { .load_peers = load };
+
+static struct fake_store store;
+static struct fake_iface fake;
+static struct reconcile r;
+
+static struct store_peer stored(uint8_t n)
+{
+	return (struct store_peer){
+		.id = n,
+		.public_key = { n, 9 },
+		.status = STORE_PEER_ACTIVE,
+		.v4 = { ADDR_V4, { 10, 0, 1, n } },
+		.v6 = { ADDR_V6, { 0xfd, [15] = n } },
+	};
+}
+
+static void start(uint8_t peers)
+{
+	store = (struct fake_store){ .store = { &fake_store_ops } };
+	fake = (struct fake_iface){ .iface = { &fake_iface_ops }, .is_open = true };
+	r = (struct reconcile){ .store = &store.store, .iface = &fake.iface };
+	for (uint8_t n = 1; n <= peers; n++)
+		store.peers[store.n++] = stored(n);
+}
+
+static int now(void)
+{
+	struct diag d = { .text = "" };
+
+	return reconcile_now(&r, &d);
+}
+
+/* Does the interface have exactly the active peers, each with its two addresses? */
+static bool is_same(void)
+{
+	size_t active = 0;
+
+	for (size_t i = 0; i < store.n; i++) {
+		const struct store_peer *p = &store.peers[i];
+		struct fake_peer *f = fake_find(&fake, p->public_key);
+
+		if (p->status != STORE_PEER_ACTIVE)
+			continue;
+		active++;
+		if (!f || f->n_ips != 2 || f->keepalive_s != 25 ||
+		    !ip_addr_equal(&f->ips[0].ip, &p->v4) || f->ips[0].bits != 32 ||
+		    !ip_addr_equal(&f->ips[1].ip, &p->v6) || f->ips[1].bits != 128 ||
+		    !secret_is_zero(f->preshared_key.b, 32))
+			return false;
+	}
+	return fake.n == active;
+}
+
+static void an_empty_interface_gets_everybody_in_one_request(void)
+{
+	start(40);
+	store.peers[3].status = STORE_PEER_SUSPENDED;
+	CHECK(now() == 0 && is_same());
+	CHECK(fake.sets == 1 && fake.largest_set == 39);
+	CHECK(reconcile_is_well(&r));
+}
+
+static void an_interface_that_is_right_is_left_alone(void)
+{
+	start(10);
+	CHECK(now() == 0);
+	fake.sets = 0;
+	CHECK(now() == 0);
+	CHECK(fake.sets == 0);
+}
+
+static void only_the_difference_is_set(void)
+{
+	start(10);
+	CHECK(now() == 0);
+	fake.largest_set = 0;
+
+	struct uapi_set_peer stranger = { .public_key = { 99 } };
+	struct uapi_set set = { .peers = &stranger, .n_peers = 1 };
+
+	fake_apply(&fake, &set, &stranger);			/* one too many */
+	fake_find(&fake, store.peers[1].public_key)->n_ips = 1; /* lacks IPv6 */
+	fake_find(&fake, store.peers[2].public_key)->keepalive_s = 7;
+	fake_find(&fake, store.peers[3].public_key)->preshared_key.b[0] = 1;
+	fake_find(&fake, store.peers[4].public_key)->ips[0].bits = 24;
+	store.peers[5].status = STORE_PEER_SUSPENDED;
+	store.peers[store.n++] = stored(50);
+	CHECK(now() == 0 && is_same());
+	CHECK(fake.largest_set == 7);
+	CHECK(!fake_find(&fake, (const uint8_t[32]){ 99 }));
+}
+
+static void an_address_comes_back_from_a_peer_that_goes(void)
+{
+	start(2);
+
+	/* A stranger holds peer 1's address and goes in the same request. */
+	struct uapi_set_peer stranger = { .public_key = { 99 }, .n_allowed_ips = 1 };
+	struct uapi_allowed_ip ip = { .prefix = { store.peers[0].v4, 32 } };
+	struct uapi_set set = { .peers = &stranger, .n_peers = 1, .allowed_ips = &ip };
+
+	fake_apply(&fake, &set, &stranger);
+	CHECK(now() == 0 && is_same());
+}
+
+static void what_fails_is_not_in_sync(void)
+{
+	start(3);
+	fake.fail_gets = 1;
+	CHECK(now() == -EPIPE && !reconcile_is_well(&r));
+	fake.fail_sets = 1;
+	CHECK(now() == -EPIPE && !reconcile_is_well(&r));
+	store.fail = -EIO;
+	CHECK(now() == -EIO && !reconcile_is_well(&r));
+	store.fail = 0;
+	CHECK(now() == 0 && reconcile_is_well(&r) && is_same());
+}
+
+static void one_peer_the_interface_refuses_does_not_stop_the_others(void)
+{
+	start(5);
+	fake.refuses = true;
+	memcpy(fake.refused_key, store.peers[2].public_key, 32);
+	CHECK(now() == 0 && reconcile_is_well(&r));
+	CHECK(fake.n == 4 && !fake_find(&fake, store.peers[2].public_key));
+}
+
+/* --- Groups --- */
+
+static struct store_change change(enum store_change_kind kind, uint8_t n)
+{
+	return (struct store_change){ .kind = kind, .peer = stored(n), .carried = 4711 };
+}
+
+static void a_group_is_one_request(void)
+{
+	start(4);
+	CHECK(now() == 0);
+	fake.sets = fake.gets = 0;
+
+	struct store_change add = change(STORE_ADD_PEER, 20),
+			    drop = change(STORE_REMOVE_PEER, 1);
+	struct store_change suspend = change(STORE_SET_STATUS, 2),
+			    none = change(STORE_NO_CHANGE, 0);
+	struct store_change refused = change(STORE_ADD_PEER, 30);
+
+	suspend.peer.status = STORE_PEER_SUSPENDED;
+	refused.result = ERR_EXISTS;
+	add.next = &drop;
+	drop.next = &suspend;
+	suspend.next = &refused;
+	refused.next = &none;
+	reconcile_group(&r, &add);
+	CHECK(fake.sets == 1 && fake.gets == 0 && fake.largest_set == 4);
+	CHECK(fake_find(&fake, add.peer.public_key) && !fake_find(&fake, drop.peer.public_key));
+	CHECK(!fake_find(&fake, suspend.peer.public_key));
+	CHECK(!fake_find(&fake, refused.peer.public_key));
+	CHECK(add.carried == 0 && drop.carried == 0 && none.carried == 0);
+
+	suspend.peer.status = STORE_PEER_ACTIVE;
+	suspend.next = NULL;
+	reconcile_group(&r, &suspend);
+	CHECK(fake_find(&fake, suspend.peer.public_key) && suspend.carried == 0);
+}
+
+static void a_group_without_changes_asks_nothing(void)
+{
+	struct store_change none = change(STORE_NO_CHANGE, 0);
+
+	start(1);
+	CHECK(now() == 0);
+	fake.sets = 0;
+	reconcile_group(&r, &none);
+	CHECK(fake.sets == 0 && none.carried == 0);
+}
+
+static void a_failed_group_is_caught_up_from_the_store(void)
+{
+	struct store_change add = change(STORE_ADD_PEER, 20);
+
+	start(4);
+	CHECK(now() == 0);
+	store.peers[store.n++] = stored(20); /* it is committed */
+	fake.fail_sets = 1;
+	reconcile_group(&r, &add);
+	CHECK(add.carried == 0 && is_same() && reconcile_is_well(&r));
+}
+
+static void while_the_interface_is_gone_attempts_are_a_second_apart(void)
+{
+	struct store_change add = change(STORE_ADD_PEER, 20);
+
+	start(4);
+	CHECK(now() == 0);
+	store.peers[store.n++] = stored(20);
+	fake.fail_sets = fake.fail_gets = 100;
+	reconcile_group(&r, &add);
+	CHECK(add.carried != 0 && !reconcile_is_well(&r));
+
+	int gets = fake.gets;
+
+	for (int i = 0; i < 10; i++) {
+		reconcile_group(&r, &add);
+		CHECK(add.carried != 0);
+		CHECK(reconcile_idle(&r) <= 1000000000);
+	}
+	CHECK(fake.gets == gets);
+
+	/* A restarted device is tried at once. */
+	fake.fail_sets = fake.fail_gets = 0;
+	fake.n = 0;
+	reconcile_mark_stale(&r);
+	CHECK(!reconcile_is_well(&r));
+	reconcile_idle(&r);
+	CHECK(fake.closes == 1 && is_same() && reconcile_is_well(&r));
+}
+
+static void a_connection_that_closed_is_noticed_when_idle(void)
+{
+	start(4);
+	CHECK(now() == 0);
+	fake.n = 0;
+	fake.is_open = false;
+	reconcile_idle(&r);
+	CHECK(is_same());
+}
+
+int main(void)
+{
+	RUN(an_empty_interface_gets_everybody_in_one_request);
+	RUN(an_interface_that_is_right_is_left_alone);
+	RUN(only_the_difference_is_set);
+	RUN(an_address_comes_back_from_a_peer_that_goes);
+	RUN(what_fails_is_not_in_sync);
+	RUN(one_peer_the_interface_refuses_does_not_stop_the_others);
+	RUN(a_group_is_one_request);
+	RUN(a_group_without_changes_asks_nothing);
+	RUN(a_failed_group_is_caught_up_from_the_store);
+	RUN(while_the_interface_is_gone_attempts_are_a_second_apart);
+	RUN(a_connection_that_closed_is_noticed_when_idle);
+	return DONE();
+}

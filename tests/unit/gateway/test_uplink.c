@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../test.h"
+#include "gateway/uplink.h"
+#include "host/messages.h"
+
+static struct uplink *u;
+static int host; /* the host's end */
+static int restarts, stops;
+
+static void restarted(void *context)
+{
+	(void)context;
+	restarts++;
+}
+
+static void stopped(void *context)
+{
+	(void)context;
+	stops++;
+}
+
+static void start(void)
+{
+	const struct uplink_events events = { restarted, stopped, NULL };
+	int ends[2];
+
+	restarts = stops = 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0 ||
+	    uplink_new(ends[0], &events, &u) != 0)
+		abort();
+	host = ends[1];
+}
+
+static void end(void)
+{
+	uplink_free(u);
+	close(host);
+}
+
+static void say(uint32_t type, uint32_t error, int fd)
+{
+	const struct host_message m = { .type = type, .error = error };
+
+	CHECK(host_message_send(host, &m, fd) == 0);
+}
+
+static uint32_t heard(void)
+{
+	struct pollfd p = { .fd = host, .events = POLLIN };
+	struct host_message m = { .type = 0 };
+	int fd = -1;
+
+	poll(&p, 1, 2000);
+	CHECK(host_message_receive(host, &m, &fd) == 1 && fd == -1);
+	return m.type;
+}
+
+/* A thread that asks for a socket. */
+struct asker {
+	pthread_t thread;
+	int err;
+	int fd;
+};
+
+static void *ask(void *argument)
+{
+	struct asker *a = argument;
+
+	a->fd = -1;
+	a->err = uplink_connect(u, &a->fd);
+	return NULL;
+}
+
+static void begin(struct asker *a)
+{
+	if (pthread_create(&a->thread, NULL, ask, a) != 0)
+		abort();
+	CHECK(heard() == HOST_RECONNECT);
+}
+
+static void whoever_asks_gets_the_socket(void)
+{
+	struct asker a;
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	start();
+	begin(&a);
+	say(HOST_PONG, 0, -1);
+	say(HOST_DEVICE_RESTARTED, 0, -1); /* may stand in between */
+	say(HOST_UAPI, 0, null);
+	CHECK(uplink_read(u));
+	pthread_join(a.thread, NULL);
+	CHECK(a.err == 0 && a.fd >= 0 && fcntl(a.fd, F_GETFD) == FD_CLOEXEC);
+	CHECK(restarts == 1 && stops == 0);
+	close(a.fd);
+	close(null);
+	end();
+}
+
+static void two_who_ask_get_one_each_or_the_hosts_error(void)
+{
+	struct asker a, b;
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	start();
+	begin(&a);
+	begin(&b);
+	say(HOST_UAPI, ENOENT, -1);
+	say(HOST_UAPI, 0, null);
+	CHECK(uplink_read(u));
+	pthread_join(a.thread, NULL);
+	pthread_join(b.thread, NULL);
+	CHECK((a.err == -ENOENT && b.err == 0) || (b.err == -ENOENT && a.err == 0));
+	close(a.fd >= 0 ? a.fd : b.fd);
+	close(null);
+	end();
+}
+
+static void waiting_has_an_end_and_a_late_socket_is_closed(void)
+{
+	struct asker a;
+	int pipes[2];
+	char c;
+
+	start();
+	begin(&a);
+	pthread_join(a.thread, NULL);
+	CHECK(a.err == -ETIMEDOUT && a.fd == -1);
+	if (pipe2(pipes, O_CLOEXEC) != 0)
+		abort();
+	say(HOST_UAPI, 0, pipes[1]);
+	close(pipes[1]);
+	CHECK(uplink_read(u));
+	CHECK(read(pipes[0], &c, 1) == 0); /* nobody holds the other end */
+	close(pipes[0]);
+	end();
+}
+
+static void says_ready_and_hears_stop(void)
+{
+	start();
+	CHECK(uplink_ready(u) == 0 && heard() == HOST_READY);
+	CHECK(uplink_read(u)); /* nothing there */
+	say(HOST_STOP, 0, -1);
+	CHECK(uplink_read(u) && stops == 1);
+	end();
+}
+
+static void a_host_that_is_gone_or_talks_nonsense_ends_it(void)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	start();
+	say(HOST_READY, 0, -1);
+	CHECK(!uplink_read(u));
+	end();
+	start();
+	say(4711, 0, -1);
+	CHECK(!uplink_read(u));
+	end();
+	start();
+	say(HOST_PONG, 0, null);
+	CHECK(!uplink_read(u));
+	end();
+	start();
+	CHECK(send(host, "short", 5, 0) == 5);
+	CHECK(!uplink_read(u));
+	end();
+	start();
+	shutdown(host, SHUT_RDWR);
+	CHECK(!uplink_read(u));
+	end();
+	close(null);
+}
+
+int main(void)
+{
+	RUN(whoever_asks_gets_the_socket);
+	RUN(two_who_ask_get_one_each_or_the_hosts_error);
+	RUN(waiting_has_an_end_and_a_late_socket_is_closed);
+	RUN(says_ready_and_hears_stop);
+	RUN(a_host_that_is_gone_or_talks_nonsense_ends_it);
+	return DONE();
+}
