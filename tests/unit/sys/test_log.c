@@ -67,6 +67,10 @@ static void a_foreign_string_cannot_forge_a_line_or_talk_to_the_terminal(void)
 	/* C1 control as UTF-8, overlong newline, lone octets, a surrogate, a line separator */
 	CHECK(strcmp(CAPTURE(log_info("\xc2\x9b \xc0\x8a \xff\x80 \xed\xa0\x80 \xe2\x80\xa8.")),
 		     "culvert[x]: ?? ?? ?? ??? ???.\n") == 0);
+	/* A newline in three and four octets, a number above U+10FFFF, one cut short */
+	CHECK(strcmp(CAPTURE(log_info(
+			     "\xe0\x80\x8a \xf0\x80\x80\x8a \xf4\x90\x80\x80 \xe6\xbc")),
+		     "culvert[x]: ??? ???? ???? ??\n") == 0);
 }
 
 static void keeps_letters_of_every_language(void)
