@@ -375,17 +375,17 @@ void engine_set_up(struct engine_worker *w, uint64_t now_ns, bool up)
 {
 	struct engine *e = w->engine;
 
-	(void)now_ns;
 	if (atomic_exchange(&e->is_up, up) == up)
 		return;
 	for (struct peer *p = e->peers_first; p; p = p->list_next) {
 		if (!up) {
 			stop_peer(p);
 			staged_drop_all(p);
-		} else if (atomic_load(&p->keepalive_s)) {
-			atomic_store(&p->wants_keepalive, true);
-			peer_kick(w, p);
+			continue;
 		}
+		if (atomic_load(&p->keepalive_s))
+			engine_peer_greet(w, p);
+		engine_peer_flush(w, now_ns, p);
 	}
 }
 

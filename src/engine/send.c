@@ -403,9 +403,9 @@ void engine_send(struct engine_worker *w, uint64_t now_ns, struct engine_packet 
 	struct outbound out[ENGINE_PACKETS_MAX];
 	size_t n_out = 0;
 
+	/* Down is no reason to drop: the first packet may be here before the news that the link
+	 * is up. There is no session then, so it waits, and engine_set_up() sends it on. */
 	outputs_reset(w);
-	if (!atomic_load_explicit(&w->engine->is_up, memory_order_relaxed))
-		return;
 	for (size_t i = 0; i < n && n_out < ENGINE_PACKETS_MAX; i++) {
 		struct outbound *o = &out[n_out];
 

@@ -53,6 +53,20 @@ class Restarts(suite.NetTest):
             self.assertFalse(os.path.exists(device.socket_path))
             self.assertNotIn(device.interface, self.tunnel.left.output("ip", "-o", "link"))
 
+    def test_the_first_packet_after_link_up_is_not_lost(self):
+        """It may be in the TUN before the process has heard that the link is up."""
+        pair, device = self.tunnel, self.tunnel.devices[0]
+        for _ in range(suite.scaled(5, 100)):
+            pair.left.ip("link", "set", device.interface, "down")
+            self.soon(lambda: f":{pair.PORT[0]:04X} " not in pair.left.output("cat", "/proc/net/udp"), "down")
+            time.sleep(0.03)  # handshakes are answered once in 20 ms
+            device.process.send_signal(signal.SIGSTOP)
+            pair.left.ip("link", "set", device.interface, "up")
+            ping = pair.left.start("ping", "-n", "-q", "-c1", "-W2", pair.INNER[0][1], stdout=subprocess.DEVNULL)
+            time.sleep(0.05)
+            device.process.send_signal(signal.SIGCONT)
+            self.assertEqual(ping.wait(10), 0)
+
     def test_link_down_closes_the_port_and_up_opens_it_again(self):
         pair = self.tunnel
         port = f":{pair.PORT[0]:04X} "

@@ -187,7 +187,7 @@ class KernelDevice:
     """An interface of the kernel's module, with the calls of Device that the tests of both use."""
 
     def __init__(self, namespace, interface):
-        self.namespace, self.interface = namespace, interface
+        self.namespace, self.interface, self.contender = namespace, interface, "kernel"
         self.private, self.public = keypair()
         self.start()
 
