@@ -18,7 +18,6 @@ import hmac
 import json
 import os
 import shutil
-import sqlite3
 import statistics
 import sys
 import tempfile
@@ -28,23 +27,6 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import gateway  # noqa: E402
 from gateway import netns  # noqa: E402
-
-
-def preload(g, n):
-    """Put n peers into the database of a gateway that is not running."""
-    g.start()
-    g.stop()
-    now = time.time_ns()
-    with sqlite3.connect(f"{g.state}/culvert.db") as db:
-        keys = (hashlib.sha256(b"preloaded %d" % i).digest() for i in range(n))
-        db.executemany("INSERT INTO peer (id, interface_id, public_key, status, families, port, dns, created_ns, changed_ns)"
-                       " VALUES (?, 1, ?, 1, 3, 51820, 'd1', ?, ?)",
-                       ((i + 1, key, now, now) for i, key in enumerate(keys)))
-        first4, first6 = (10 << 24 | 64 << 16) + 2, (0xfd42_4242_0001 << 80) + 2
-        db.executemany("INSERT INTO address (interface_id, ip, peer_id) VALUES (1, ?, ?)",
-                       (row for i in range(n) for row in (((first4 + i).to_bytes(4, "big"), i + 1),
-                                                          ((first6 + i).to_bytes(16, "big"), i + 1))))
-    db.close()
 
 
 def request(g, n):
@@ -158,7 +140,7 @@ def main():
 
 
 def run(g, options):
-    preload(g, options.peers)
+    g.preload(options.peers)
     started = time.perf_counter()
     g.start()
     startup = time.perf_counter() - started

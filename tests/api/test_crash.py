@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 at random moments under load: what was acknowledged is there, nothing is held twice.
 
-CULVERT_CRASHES sets the count; CULVERT_SOAK asks for 200.
+CULVERT_CRASHES sets the count and CULVERT_CRASH_PEERS how many other peers are present;
+CULVERT_SOAK asks for 200 and 50 000.
 """
 
 import os
@@ -11,10 +12,12 @@ import sqlite3
 import threading
 import time
 
-from gateway import ApiTest, new_key, suite
+import gateway
+from gateway import ApiTest, netns, new_key, suite, tunnel
 
 C = "/api/v1/configurations/"
 WORKERS = 8
+CONNECTING = 24  # peers whose private key the test has
 
 
 class Ledger:
@@ -35,6 +38,8 @@ class Crash(ApiTest):
             delete = mine and draw.random() < 0.25
             if delete:
                 key = mine.pop(draw.randrange(len(mine)))
+            elif self.real[worker] and draw.random() < 0.02:
+                key = self.real[worker].pop()
             else:
                 key = new_key(worker << 32 | n)
                 n += 1
@@ -49,7 +54,8 @@ class Crash(ApiTest):
                     assert answer.status == 200 and answer.json["status"] == "created", answer
                     ledger.acknowledged[key] = {answer.json["assigned_ip"] + "/32",
                                                 answer.json["assigned_ipv6"] + "/128"}
-                    mine.append(key)
+                    if key not in self.private:
+                        mine.append(key)
             except OSError:
                 self.next[worker] = n
                 return
@@ -59,16 +65,18 @@ class Crash(ApiTest):
             del ledger.unsure[worker]
 
     def check(self, g, ledger):
-        there, unsure = g.on_device(), set(ledger.unsure.values())
+        everybody, unsure = g.on_device(), set(ledger.unsure.values())
+        self.assertLessEqual(self.others, set(everybody))
+        there = {k: v for k, v in everybody.items() if k not in self.others}
         lost = [k for k, v in ledger.acknowledged.items() if v and k not in unsure and there.get(k) != v]
         back = [k for k, v in ledger.acknowledged.items() if v is None and k not in unsure and k in there]
         strange = [k for k in there if k not in ledger.acknowledged and k not in unsure]
-        addresses = [a for v in there.values() for a in v]
+        addresses = [a for v in everybody.values() for a in v]
         self.assertEqual((lost, back, strange), ([], [], []))
         self.assertEqual(len(addresses), len(set(addresses)), "an address twice")
         with sqlite3.connect(f"file:{g.state}/culvert.db?mode=ro", uri=True) as db:
             self.assertEqual(db.execute("PRAGMA integrity_check").fetchone(), ("ok",))
-            self.assertEqual(db.execute("SELECT count(*) FROM peer").fetchone()[0], len(there))
+            self.assertEqual(db.execute("SELECT count(*) FROM peer").fetchone()[0], len(everybody))
         db.close()
         # From here on the cut off requests are what they became.
         for key in unsure:
@@ -82,6 +90,13 @@ class Crash(ApiTest):
         print(f"# seed {seed}", flush=True)
         g, ledger, draw = self.gateway, Ledger(), random.Random(seed)
         self.wrong, self.next = [], {w: 0 for w in range(WORKERS)}
+        self.private = {public: private for private, public in (tunnel.keypair() for _ in range(CONNECTING))}
+        self.real = {w: list(self.private)[w::WORKERS] for w in range(WORKERS)}
+        peers = int(os.environ.get("CULVERT_CRASH_PEERS") or (50000 if suite.SOAK else 2000))
+        print(f"# scale: {peers} other peers, full 50000", flush=True)
+        g.stop()
+        self.others = g.preload(peers)
+        g.start()
         slowest = 0
         for crash in range(crashes):
             workers = [threading.Thread(target=self.work, args=(g, ledger, w, random.Random(draw.random()), self.next[w]))
@@ -103,6 +118,22 @@ class Crash(ApiTest):
         present = sum(v is not None for v in ledger.acknowledged.values())
         print(f"# {len(ledger.acknowledged)} keys, {present} present at the end, slowest start {slowest:.2f} s")
         self.assertGreater(present, crashes)
+        self.connect([k for k in self.private if ledger.acknowledged.get(k)])
+
+    def connect(self, keys):
+        """Every one of these peers must be able to shake hands."""
+        netns.run("ip", "link", "set", "wg0", "up")
+        client = tunnel.Device(gateway.Here(), "wg1", "culvert", log=self.log)
+        self.addCleanup(client.process.kill)
+        netns.run("ip", "link", "set", "wg1", "up")
+        for key in keys:
+            client.uapi(f"set=1\nprivate_key={tunnel.hexkey(self.private[key])}\nreplace_peers=true\n"
+                        f"public_key={tunnel.hexkey(self.gateway.public)}\nendpoint=127.0.0.1:51820\n"
+                        "persistent_keepalive_interval=1\nallowed_ip=10.99.0.0/16\n\n")
+            self.soon(lambda: int(netns.run("wg", "show", "wg1", "latest-handshakes").stdout.split()[1]),
+                      f"a handshake of {key}")
+        print(f"# {len(keys)} of them connected")
+        self.assertGreater(len(keys), 3)
 
 
 if __name__ == "__main__":
