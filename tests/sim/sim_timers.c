@@ -466,7 +466,8 @@ static void an_interface_that_is_down_is_silent(void)
 	engine_set_up(p.a->worker, p.s->now_ns, true);
 	sim_pump(p.a);
 	sim_run_for(p.s, SIM_S);
-	CHECK(keepalives(&p, p.a) == 1); /* the persistent one, under a new key */
+	CHECK(said(&p, p.a, MESSAGE_DATA) == 1); /* what waited, under a new key, */
+	CHECK(keepalives(&p, p.a) == 0);	 /* in place of the persistent keepalive */
 	pair_done(&p);
 }
 
