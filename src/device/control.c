@@ -207,6 +207,8 @@ static size_t handle_handover(void *context, struct text *out, int *fds)
 	if (dev->is_handing_over)
 		return 0;
 	dev->is_handing_over = true;
+	dev->patience_ns = clock_boot_ns() + HANDOVER_PATIENCE_MS * (ENGINE_SECOND / 1000);
+	events_pause(dev);
 	gate_close(&dev->shared.gate, control_wake_all, dev);
 	n = handover_offer(&dev->shared, dev->uapi, out, fds);
 	handle_get(dev, out, true);
@@ -225,6 +227,7 @@ static void handle_handover_end(void *context, bool is_done)
 		atomic_store(&dev->shared.is_stopping, true);
 	} else {
 		log_warning("a successor went away before it was ready: going on");
+		events_resume(dev);
 	}
 	gate_open(&dev->shared.gate);
 	dev->is_handing_over = false;

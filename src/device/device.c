@@ -286,6 +286,8 @@ static int start_threads(struct device *dev, struct diag *d)
 static void stop_threads(struct device *dev)
 {
 	atomic_store(&dev->shared.is_stopping, true);
+	if (dev->is_handing_over) /* the successor came too late; they wait at the gate */
+		gate_open(&dev->shared.gate);
 	control_wake_all(dev);
 	for (unsigned int i = 0; i < dev->n_workers; i++)
 		worker_join(&dev->workers[i]);

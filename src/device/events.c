@@ -115,8 +115,7 @@ static void handle_event(struct device *dev, const struct epoll_event *event)
 {
 	if (event->data.ptr == &dev->fds[WATCHED_SIGNALS])
 		signal_came(dev);
-	else if (
-		dev->is_handing_over) /* what else happens is for the successor, or for later */
+	else if (dev->is_handing_over) /* also what the same wait brought beside its request */
 		uapi_server_event(dev->server, event->data.ptr, event->events);
 	else if (event->data.ptr == &dev->fds[WATCHED_LINK])
 		link_changed(dev);
@@ -210,10 +209,34 @@ int events_open(struct device *dev, struct diag *d)
 	return 0;
 }
 
+void events_pause(struct device *dev)
+{
+	for (int i = 0; i < WATCHED; i++)
+		if (i != WATCHED_SIGNALS)
+			epoll_ctl(dev->epoll, EPOLL_CTL_DEL, dev->fds[i], NULL);
+}
+
+void events_resume(struct device *dev)
+{
+	int err = 0;
+
+	for (int i = 0; i < WATCHED && err == 0; i++)
+		if (i != WATCHED_SIGNALS)
+			err = watch(dev, (enum watched)i, dev->fds[i]);
+	if (err < 0)
+		log_error("cannot watch for events any more: %s", err_text(err));
+}
+
 /* Return: what to wait at most, while a successor keeps everybody waiting. */
 static int patience_ms(const struct device *dev)
 {
-	return dev->is_handing_over ? HANDOVER_PATIENCE_MS : -1;
+	uint64_t now_ns = clock_boot_ns();
+
+	if (!dev->is_handing_over)
+		return -1;
+	if (now_ns >= dev->patience_ns)
+		return 0;
+	return (int)((dev->patience_ns - now_ns) / (ENGINE_SECOND / 1000)) + 1;
 }
 
 int events_wait(struct device *dev)
@@ -223,9 +246,10 @@ int events_wait(struct device *dev)
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
-	if (n == 0)
-		uapi_server_end_handover(dev->server);
 	for (int i = 0; i < n && !dev->is_over; i++)
 		handle_event(dev, &events[i]);
+	/* By the clock, whatever else keeps us awake; and only after a done=1 that just came. */
+	if (!dev->is_over && patience_ms(dev) == 0)
+		uapi_server_end_handover(dev->server);
 	return 0;
 }

@@ -38,6 +38,7 @@ struct device {
 	bool is_over;
 	bool owns_socket;     /* its file is ours to remove */
 	bool is_handing_over; /* the gate is closed; a successor gets ready */
+	uint64_t patience_ns; /* how long it may, boot clock */
 	bool takes_over;
 	struct handover handover; /* where it @takes_over */
 	uint64_t slept_ns;	  /* boot clock less monotonic clock, last seen */
@@ -66,5 +67,8 @@ struct uapi_handler control_handler(struct device *dev);
 
 /** events_open() - Everything that can wake it. Return: 0 or an error with @d */
 int events_open(struct device *dev, struct diag *d);
+/* While a successor gets ready only signals and UAPI wake us; the rest waits. */
+void events_pause(struct device *dev);
+void events_resume(struct device *dev);
 /** events_wait() - Wait once and handle what came. Return: 0 or -errno */
 int events_wait(struct device *dev);

@@ -79,6 +79,40 @@ class Restarts(suite.NetTest):
         self.soon(lambda: self.pings(pair.left, pair.INNER[0][1]), "traffic is back", 8)
 
 
+class Handover(suite.NetTest):
+    """A successor that asked for everything and then says nothing."""
+
+    def setUp(self):
+        super().setUp()
+        self.left = self.net.namespace("left")
+        self.tunnel = self.device(self.left, "wg0")
+        self.tunnel.configure(listen_port=51820)
+        self.tunnel.up("10.0.0.1/24")
+        self.successor = socket.socket(socket.AF_UNIX)
+        self.addCleanup(self.successor.close)
+        self.successor.connect(self.tunnel.socket_path)
+        self.successor.sendall(b"handover=1\n\n")
+        answer = b""
+        while not answer.endswith(b"\n\n"):
+            answer += self.successor.recv(65536)
+
+    def test_it_holds_nobody_longer_than_its_time_whatever_happens_meanwhile(self):
+        before = self.tunnel.cpu_seconds()
+        for mtu in range(1300, 1310):
+            self.left.ip("link", "set", "wg0", "mtu", str(mtu))
+        self.successor.settimeout(9)
+        self.assertEqual(self.successor.recv(1), b"", "it is dismissed")
+        self.assertLess(self.tunnel.cpu_seconds() - before, 1, "nobody waits busily")
+        self.tunnel.configure()
+
+    def test_it_does_not_keep_a_tunnel_that_is_told_to_stop(self):
+        start = time.monotonic()
+        self.tunnel.process.send_signal(signal.SIGTERM)
+        self.soon(lambda: self.tunnel.process.poll() is not None, "the end")
+        self.assertLess(time.monotonic() - start, 3)
+        self.assertFalse(os.path.exists(self.tunnel.socket_path))
+
+
 class KeysUnderLoad(suite.NetTest):
     def setUp(self):
         super().setUp()
