@@ -74,7 +74,7 @@ class NetTest(unittest.TestCase):
             self.fail(str(error))
 
     def pings(self, namespace, address, **options):
-        return namespace.ping(address, check=False, **{"timeout": 1, **options})
+        return namespace.ping(address, check=False, **{"timeout": 2, **options})
 
     def connected(self, pair, timeout=10.0):
         self.soon(lambda: self.pings(pair.left, pair.INNER[0][1]), "a ping through the tunnel", timeout)

@@ -108,8 +108,8 @@ class BehindNat(suite.NetTest):
 
     def test_a_persistent_keepalive_opens_the_mapping_for_the_server(self):
         self.client.add_peer(self.server.public, ["10.9.0.2/32"], keepalive=1)
-        self.soon(self.mapped, "the server knows the client")
-        self.assertTrue(self.pings(self.right, "10.9.0.1"))
+        self.soon(self.mapped, "the server knows the client", 10)
+        self.assertTrue(self.pings(self.right, "10.9.0.1", timeout=3))
 
 
 class SeveralAddresses(suite.NetTest):
