@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/configurations.h"
+#include "api/key_text.h"
 #include "api/peers.h"
 #include "api/status.h"
 #include "auth/peercred.h"
@@ -74,6 +75,25 @@ static void canonical_status(const struct http_request *r, struct text *out)
 	json_decref(body);
 }
 
+/* The route and the peer it is about: the query means nothing here, and a key in a path may
+ * be written in several ways. */
+static void name_resource(const struct route_match *m, struct text *out)
+{
+	char key_text[KEY_BASE64_LEN + 1];
+	uint8_t key[32];
+
+	text_puts(out, m->route->pattern);
+	if (!m->part)
+		return;
+	text_puts(out, " ");
+	if (key_text_from_path(m->part, m->part_len, key) == 0) {
+		key_to_base64(key, key_text);
+		text_puts(out, key_text);
+	} else {
+		text_add(out, m->part, m->part_len);
+	}
+}
+
 static struct hmac_request describe(const struct call *call)
 {
 	const struct http_request *r = http_exchange_request(call->x);
@@ -116,7 +136,7 @@ static bool authenticate_signed(struct call *call, bool needs_v2)
 {
 	const char *version = http_exchange_header(call->x, "X-Signature-Version");
 	struct hmac_request h = describe(call);
-	struct text canonical = { .data = NULL };
+	struct text canonical = { .data = NULL }, resource = { .data = NULL };
 	bool accepted;
 
 	if (!h.signature || !h.timestamp) {
@@ -134,7 +154,10 @@ static bool authenticate_signed(struct call *call, bool needs_v2)
 		canonical_status(http_exchange_request(call->x), &canonical);
 	h.canonical = canonical.data;
 	h.canonical_len = canonical.len;
+	name_resource(&call->match, &resource);
+	h.resource = resource.err == 0 ? resource.data : NULL;
 	accepted = judge(call, &h);
+	text_done(&resource);
 	text_done(&canonical);
 	return accepted;
 }

@@ -106,12 +106,13 @@ static bool verifies(const struct hmac_key *k, const struct hmac_request *r,
 static void digest_use(const struct hmac_key *k, const struct hmac_request *r,
 		       const uint8_t signature[HMAC_LEN], uint8_t out[REPLAY_CACHE_DIGEST_LEN])
 {
+	const char *what = r->resource && !r->is_v2 ? r->resource : r->target;
 	struct text t = { .data = NULL };
 
 	text_add(&t, "use", 4);
 	text_add(&t, k->id, strlen(k->id) + 1);
 	text_add(&t, r->method, strlen(r->method) + 1);
-	text_add(&t, r->target, strlen(r->target) + 1);
+	text_add(&t, what, strlen(what) + 1);
 	text_add(&t, signature, HMAC_LEN);
 	must(t.err == 0);
 	sha256(t.data, t.len, out);

@@ -42,6 +42,8 @@ struct hmac_key {
 /**
  * struct hmac_request - What the caller knows of a request; all borrowed
  * @target:	The raw request target, query included
+ * @resource:	What the target stands for, in one spelling: version 1 signs no target, so
+ *		another spelling must not be another use. NULL: @target itself
  * @signature, @timestamp, @nonce: Header values, NULL when absent
  * @body, @body_len: The body as received
  * @signed_body, @signed_body_len: What version 1 signs on this route
@@ -53,6 +55,7 @@ struct hmac_key {
 struct hmac_request {
 	const char *method;
 	const char *target;
+	const char *resource;
 	const char *signature;
 	const char *timestamp;
 	const char *nonce;

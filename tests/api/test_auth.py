@@ -87,6 +87,21 @@ class Version1(ApiTest):
         self.is_(g.signed("DELETE", C + P_URL, timestamp=ts), 401, {"detail": "Replay detected"})
         self.assertIn(P, g.on_device())
 
+    def test_another_spelling_of_the_target_is_no_other_use(self):
+        g, ts = self.gateway, now()
+        self.is_(g.signed("POST", C, {"public_key": P}, timestamp=ts), 200)
+        self.is_(g.signed("DELETE", C + P_URL), 200)
+        # Version 1 signs no target: whoever saw the request can write it otherwise.
+        for target in (C + "?", C + "?x=1"):
+            self.is_(g.signed("POST", target, {"public_key": P}, timestamp=ts), 401, {"detail": "Replay detected"})
+        self.is_(g.create(P), 200)
+        ts = now(1)
+        self.is_(g.signed("DELETE", C + P_URL, timestamp=ts), 200)
+        self.is_(g.signed("POST", C, {"public_key": P}, timestamp=now(2)), 200)
+        for target in (C + P_URL + "?x", C + P_URL.rstrip("="), C + P_URL.replace("=", "%3D"), C + "%%%02X" % ord(P[0]) + P_URL[1:]):
+            self.is_(g.signed("DELETE", target, timestamp=ts), 401, {"detail": "Replay detected"})
+        self.assertIn(P, g.on_device())
+
     def test_what_changed_nothing_is_spent_too(self):
         g, ts = self.gateway, now()
         self.is_(g.create(P), 200)
