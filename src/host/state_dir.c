@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -13,10 +14,14 @@
 
 #include "crypto/suite.h"
 #include "sys/file.h"
+#include "sys/log.h"
 #include "sys/privileges.h"
 #include "sys/random.h"
 
-enum { API_KEY_OCTETS = 32 };
+enum {
+	API_KEY_OCTETS = 32,
+	ENTRIES_MAX = 1000, /* looked at for their owner */
+};
 
 static int refuse(struct diag *d, int err, const struct state_dir *s, const char *what)
 {
@@ -33,9 +38,11 @@ static int open_directory(struct state_dir *s, struct diag *d)
 	if (s->fd < 0 || fstat(s->fd, &st) < 0)
 		return refuse(d, -errno, s, "cannot open the state directory");
 	if (st.st_uid != geteuid() && st.st_uid != s->uid)
-		return diag_set(d, -EPERM, 0,
-				"%s belongs to user %u: choose another directory with --state",
-				s->path, st.st_uid);
+		return diag_set(
+			d, -EPERM, 0,
+			"%s belongs to user %u: give it to root (chown), or choose another "
+			"directory with --state",
+			s->path, st.st_uid);
 	if (fchmod(s->fd, 0700) < 0 || fchown(s->fd, s->uid, s->gid) < 0)
 		return refuse(d, -errno, s, "cannot take over the state directory");
 	return 0;
@@ -74,6 +81,40 @@ static int make_server_key(struct state_dir *s, struct diag *d)
 	secret_key_done(&key);
 	secret_wipe(text, sizeof(text));
 	return err < 0 ? refuse(d, err, s, "cannot write server.key") : 0;
+}
+
+/* Files of ours that somebody gave to another user: systemd does that to a state directory
+ * whose owner is not the unit's. Root keeps its key and the lock. */
+static void adopt(const struct state_dir *s, const char *name)
+{
+	struct stat st;
+	int fd;
+
+	if (strcmp(name, "server.key") == 0 || strcmp(name, "lock") == 0)
+		return;
+	fd = openat(s->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return;
+	/* Another name of the file may lie where its owner matters. */
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+	    st.st_uid != s->uid && fchown(fd, s->uid, s->gid) < 0)
+		log_warning("%s/%s: cannot give it to user %u: %s", s->path, name, s->uid,
+			    err_text(-errno));
+	close(fd);
+}
+
+static void adopt_all(const struct state_dir *s)
+{
+	int fd = openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	const struct dirent *entry;
+
+	for (int i = 0; d && i < ENTRIES_MAX && (entry = readdir(d)); i++)
+		adopt(s, entry->d_name);
+	if (d)
+		closedir(d);
+	else if (fd >= 0)
+		close(fd);
 }
 
 /* The owner of the directory could have put another file in its place. */
@@ -161,6 +202,8 @@ int state_dir_open(struct state_dir *s, const char *path, uid_t uid, gid_t gid, 
 		err = open_server_key(s, d);
 	if (err == 0)
 		err = make_api_key(s, d);
+	if (err == 0)
+		adopt_all(s);
 	if (err < 0)
 		state_dir_close(s);
 	return err;

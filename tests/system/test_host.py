@@ -466,6 +466,21 @@ class State(HostTest):
             os.chown(path, NOBODY, NOBODY)
             self.refused(FAILED, "server.key must be a plain file of user 0")
 
+    def test_files_that_were_given_to_root_come_back_to_the_gateway_user(self):
+        """systemd gives a state directory to the unit's user, with all that is in it."""
+        self.start().ready().end()
+        user = os.stat(f"{self.state}/api.key").st_uid
+        for path in (self.state, *glob.glob(f"{self.state}/*")):
+            os.chown(path, 0, 0)
+        os.link("/run/fake_gateway.py", f"{self.state}/link")
+        os.symlink("/run/fake_gateway.py", f"{self.state}/symlink")
+        gateway = self.start().ready()
+        self.assertEqual(len(gateway.said("started")), 2, "it could write on")
+        gateway.end()
+        owners = {name: os.lstat(f"{self.state}/{name}").st_uid for name in os.listdir(self.state)}
+        self.assertEqual(owners, {"api.key": user, "fake.log": user, "server.key": 0, "lock": 0,
+                                  "link": 0, "symlink": 0})
+
     def test_a_database_without_its_key_is_not_given_a_new_one(self):
         self.start().ready().end()
         pathlib.Path(f"{self.state}/culvert.db").write_text("")
