@@ -42,6 +42,7 @@ METRICS = {
     "foreign_cpu": ("share of the machine others used", "{:.0%}"),
 }
 
+ALONE = "nothing"  # a figure that is judged by itself
 BETTER = ("wireguard-go", "wireguard-go-current")
 
 # row, metric, against (a name, several: the best of them, None: a figure by itself), direction,
@@ -103,7 +104,7 @@ def verdicts(run):
     for row, metric, names, direction, must, aim in TARGETS:
         us = _judged(run, row)
         ours = run.samples.get(row, {}).get(us, {}).get(metric)
-        rival = _best(run, row, metric, names, direction) if names else "nothing"
+        rival = _best(run, row, metric, names, direction) if names else ALONE
         if not ours or not rival:
             continue
         values = c.ratios(ours, run.samples[row][rival][metric]) if names else ours
@@ -118,6 +119,10 @@ def verdicts(run):
     return found
 
 
+def against(verdict):
+    return "by itself" if verdict["against"] == ALONE else f"÷ {verdict['against']}"
+
+
 def table(run):
     lines = ["", describe(run)]
     for row in run.samples:
@@ -126,7 +131,7 @@ def table(run):
     if judged:
         lines += ["", "against the targets (ratio of each round, then median)"]
     for v in judged:
-        lines.append(f"  {v['row']:10} {v['metric']:18} ÷ {v['against']:21} {v['ratio']:8.3f} "
+        lines.append(f"  {v['row']:10} {v['metric']:18} {against(v):23} {v['ratio']:8.3f} "
                      f"[{v['min']:.3f} {v['max']:.3f}]  must {v['direction']} {v['must']} "
                      f"aim {v['aim']}  {v['verdict']}")
     return "\n".join(lines + [f"note: {n}" for n in run.notes])

@@ -6,6 +6,9 @@
     [left] out0 ──── [middle] ──── [right] out0        where the middle link is narrower
 """
 
+import threading
+import time
+
 import suite
 import tunnel
 
@@ -87,6 +90,42 @@ class Sizes(suite.NetTest):
             ends[here].up(address)
         self.soon(lambda: self.pings(left, "10.9.0.2"), "ping over the narrow path", 10)
         self.moved(left, right, "10.9.0.2", 4 * MEGABYTE, timeout=15)
+
+
+class Offloads(suite.NetTest):
+    """W43: what a driver can do may change under a running transfer."""
+
+    SWITCHES = (("out0", "tx-udp-segmentation", "gso", "gro"), ("out0", "tx"), ("out0", "sg"), ("tun", "tso", "gso"),
+                ("out0", "rx-gro-list", "rx-udp-gro-forwarding"))
+
+    def test_a_transfer_goes_on_while_offloads_come_and_go(self):
+        pair = self.pair()
+        self.connected(pair)
+        for switch in self.SWITCHES:
+            self.moved_while(pair, switch)
+
+    def moved_while(self, pair, switch):
+        def turn(how):
+            for device in pair.devices:
+                where = device.interface if switch[0] == "tun" else switch[0]
+                for feature in switch[1:]:
+                    device.namespace.run("ethtool", "-K", where, feature, how, check=False)
+
+        turner = threading.Timer(0.05, lambda: (turn("off"), time.sleep(0.1), turn("on"), time.sleep(0.1), turn("off")))
+        turner.start()
+        size = suite.scaled(48, 512) * MEGABYTE
+        self.moved(pair.left, pair.right, pair.INNER[0][1], size)
+        self.moved(pair.right, pair.left, pair.INNER[1][0], size)
+        turner.join()
+        turn("on")
+
+    def test_a_transfer_goes_on_while_the_link_becomes_narrow_and_wide_again(self):
+        pair = self.pair()
+        self.connected(pair)
+        for mtu in (1280, 1500, 1300, 1500):
+            for end in pair.ends:
+                end.ip("link", "set", "out0", "mtu", mtu)
+            self.moved(pair.left, pair.right, pair.INNER[0][1], 8 * MEGABYTE)
 
 
 def lose(namespace, percent):

@@ -6,9 +6,8 @@
     [left] ──── [nat] ──── [right]            masquerade in the middle
 """
 
-import os
-import signal
 import socket
+import subprocess
 import time
 
 import suite
@@ -68,6 +67,32 @@ class Roaming(suite.NetTest):
             self.assertEqual(self.seen_by_right(), "192.0.2.1:51821")
             thief.settimeout(0.2)
             self.assertRaises(TimeoutError, thief.recv, 1)
+
+
+class BothFamilies(suite.NetTest):
+    def test_endpoints_of_both_families_are_told_apart_in_mixed_batches(self):
+        """W15: two peers, one over IPv4, one over IPv6, send to one socket pair at once."""
+        server, four, six = (self.net.namespace(n) for n in ("server", "four", "six"))
+        self.net.link(four, "out0", server, "f0", addresses=("192.0.2.1/24", "192.0.2.9/24"))
+        self.net.link(six, "out0", server, "s0", addresses=("2001:db8::1/64", "2001:db8::9/64"))
+        hub = self.device(server, "mix0")
+        hub.configure(listen_port=5400)
+        ends = []
+        for number, (namespace, endpoint) in enumerate(((four, "192.0.2.9:5400"), (six, "[2001:db8::9]:5400"))):
+            device = self.device(namespace, f"mix{number + 1}")
+            device.configure(listen_port=5401 + number)
+            device.add_peer(hub.public, ["10.9.0.0/24"], endpoint)
+            device.up(f"10.9.0.{number + 1}/24")
+            hub.add_peer(device.public, [f"10.9.0.{number + 1}/32"])
+            ends.append(device)
+        hub.up("10.9.0.9/24")
+        for device in ends:
+            self.soon(lambda d=device: self.pings(d.namespace, "10.9.0.9"), "connected", 10)
+        runs = [d.namespace.start("ping", "-n", "-q", "-f", "-c", "2000", "10.9.0.9", stdout=subprocess.DEVNULL)
+                for d in ends]
+        self.assertEqual([run.wait(60) for run in runs], [0, 0])
+        peers = hub.get()[1]
+        self.assertEqual([peers[d.public]["endpoint"] for d in ends], ["192.0.2.1:5401", "[2001:db8::1]:5402"])
 
 
 class BehindNat(suite.NetTest):

@@ -6,7 +6,7 @@
 """
 
 import os
-import shlex
+import socket
 import time
 
 import netns
@@ -95,6 +95,47 @@ class Wg(suite.NetTest):
     def write(text):
         with open("/run/sync.conf", "w") as f:
             f.write(text)
+
+
+class Uapi(suite.NetTest):
+    """What wg never sends, but others may."""
+
+    def setUp(self):
+        super().setUp()
+        self.one = self.device(self.net.namespace("host"), "uapi0")
+        self.one.configure(listen_port=5500)
+        self.key = tunnel.hexkey(tunnel.keypair()[1])
+        self.one.uapi(f"set=1\npublic_key={self.key}\nallowed_ip=10.1.0.0/16\n\n")
+        self.stream = socket.socket(socket.AF_UNIX)
+        self.addCleanup(self.stream.close)
+        self.stream.settimeout(5)
+        self.stream.connect(self.one.socket_path)
+
+    def ask(self, text):
+        self.stream.sendall(text.encode())
+        answer = b""
+        while not answer.endswith(b"\n\n"):
+            chunk = self.stream.recv(65536)
+            self.assertTrue(chunk, "the stream was closed")
+            answer += chunk
+        return answer.decode()
+
+    def test_a_refused_set_changes_nothing_and_leaves_the_stream_usable(self):
+        """W38: the rest of the request is not read as the next operation."""
+        before = self.ask("get=1\n\n")
+        for bad, code in (("listen_port=99999", -22), ("no equals sign", -71), ("nonsense=1", -22),
+                          (f"public_key={self.key[:-1]}", -22), ("fwmark=x", -22)):
+            answer = self.ask(f"set=1\nlisten_port=5501\npublic_key={self.key}\nremove=true\n{bad}\n"
+                              f"public_key={'11' * 32}\nallowed_ip=10.2.0.0/16\n\n")
+            self.assertEqual(answer, f"errno={code}\n\n", bad)
+            self.assertEqual(self.ask("get=1\n\n"), before, bad)
+
+    def test_several_operations_follow_each_other_on_one_stream(self):
+        self.assertEqual(self.ask("set=1\nlisten_port=5502\n\n"), "errno=0\n\n")
+        self.assertIn("listen_port=5502", self.ask("get=1\n\n"))
+        self.assertEqual(self.ask(f"set=1\npublic_key={'22' * 32}\nupdate_only=true\nallowed_ip=10.3.0.0/16\n\n"),
+                         "errno=0\n\n")
+        self.assertNotIn("22" * 32, self.ask("get=1\n\n"))
 
 
 class WgQuick(suite.NetTest):
