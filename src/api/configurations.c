@@ -367,7 +367,10 @@ static void evicted(void *context, int err, const struct observation *seen)
 	struct call *call = context;
 
 	(void)seen;
-	if (err == 0)
+	/* Created while we asked, and now perhaps not on the interface: remove all of it. */
+	if (err == 0 && peers_find_key(gateway_peers(call->api->gateway), call->key))
+		configurations_delete(call);
+	else if (err == 0)
 		call_conclude(call, 200,
 			      json_pack("{s:s, s:s}", "status", "deleted", "message",
 					"Peer removed from WireGuard"));

@@ -199,6 +199,20 @@ class StatusAndDelete(ApiTest):
                  {"status": "deleted", "message": "Peer removed from WireGuard"})
         self.assertEqual(g.on_device(), {})
 
+    def test_a_peer_created_while_a_stranger_with_its_key_is_removed_is_stored_and_set_or_neither(self):
+        g = self.gateway
+        for n in range(30):
+            key = new_key(1000 + n)
+            url = key.replace("/", "_").replace("+", "-")
+            suite.netns.run("wg", "set", "wg0", "peer", key, "allowed-ips", "10.9.9.9/32")
+            with concurrent.futures.ThreadPoolExecutor(1) as other:
+                removal = other.submit(g.signed, "DELETE", C + url)
+                created = g.create(key)
+                self.is_(removal.result(), 200)
+            self.is_(created, 200)
+            is_stored = g.local("GET", "/api/v1/peers/" + url).status == 200
+            self.soon(lambda: (key in g.on_device()) == is_stored, f"peer {n} on the interface as stored: {is_stored}")
+
     def test_every_spelling_of_a_key_is_understood(self):
         g = self.gateway
         slash = next(k for k in map(new_key, range(10000)) if k.startswith("/") and k.count("+"))
