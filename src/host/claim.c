@@ -13,6 +13,8 @@
 #include "net/nft.h"
 #include "sys/log.h"
 
+enum { CROWDED = 1024 }; /* entries of a journal that is getting long */
+
 #define ORPHAN_PATIENCE_NS (UINT64_C(5) * 1000000000)
 
 static bool is_alive(const struct journal_entry *e)
@@ -66,6 +68,30 @@ static void bury(struct journal *j, uint64_t netns)
 		log_warning("%s", d.text);
 }
 
+static bool has_living_holder(const struct journal *j, uint64_t netns)
+{
+	for (size_t i = 0; i < j->n; i++) {
+		if (j->entries[i].kind == JOURNAL_HOLDER && j->entries[i].netns == netns &&
+		    is_alive(&j->entries[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Other namespaces' dead are theirs to bury, but many a namespace died with them: when the
+ * journal gets long, forget those. */
+static void forget_strangers(struct journal *j, uint64_t netns)
+{
+	if (j->n < CROWDED)
+		return;
+	for (size_t i = j->n; i-- > 0;) {
+		uint64_t theirs = j->entries[i].netns;
+
+		if (theirs != netns && !has_living_holder(j, theirs))
+			journal_remove(j, i);
+	}
+}
+
 static int find_rival(const struct journal *j, const struct claim *c, struct diag *d)
 {
 	for (size_t i = 0; i < j->n; i++) {
@@ -113,6 +139,7 @@ int claim_take(struct claim *c, const char *dir, const char *interface, struct d
 			     .pid = getpid(),
 			     .started = journal_process_started(getpid()) };
 	bury(&j, c->netns);
+	forget_strangers(&j, c->netns);
 	err = enter(&j, c, d);
 	if (err < 0)
 		*c = (struct claim){ 0 };

@@ -281,6 +281,20 @@ class Repair(HostTest):
         self.assertEqual(again.end(), 0)
         self.assertAsFound()
 
+    def test_entries_of_namespaces_that_died_do_not_fill_the_journal(self):
+        self.start().ready().end(signal.SIGKILL)
+        path = pathlib.Path("/run/culvert/journal")
+        ours = path.read_text()
+        few = "".join(f"holder {n} 999999999 1 wg0\nsetting {n} net/ipv4/ip_forward 0\n" for n in range(10 ** 9, 10 ** 9 + 9))
+        many = few + "".join(f"setting {n} net/ipv4/ip_forward 0\n" for n in range(10 ** 10, 10 ** 10 + 2000))
+        for strangers, left in ((few, 18), (many, 0)):
+            path.write_text(ours + strangers)
+            gateway = self.start().ready()
+            self.assertEqual(len(re.findall(r"^\w+ 100000000", path.read_text(), re.M)), left)
+            self.assertEqual(gateway.end(), 0)
+            self.assertAsFound()
+        path.unlink(missing_ok=True)
+
     def test_killed_at_any_moment_the_next_one_starts(self):
         seed = int(os.environ.get("CULVERT_TEST_SEED", 0)) or random.SystemRandom().randrange(1, 1 << 32)
         print(f"# seed {seed}", flush=True)
