@@ -2,9 +2,9 @@
 /*
  * Theory of operation. One file in WAL mode with synchronous=FULL: COMMIT appends to the
  * log and fsyncs it, and that is the moment a group is durable. Moving the log into the
- * file (a checkpoint) costs writes all over the file and another fsync, so it is kept
- * away from the thread that commits: store_maintain() does it through a connection of
- * its own.
+ * file (a checkpoint) costs writes all over the file and another fsync, so all but the last
+ * of it is kept away from the thread that commits: store_maintain() does it through a
+ * connection of its own.
  */
 #include <assert.h>
 #include <errno.h>
@@ -28,8 +28,9 @@ enum {
 	AUDIT_SLACK = 1000,
 };
 
-/* Beyond this length the log is emptied even if the writer has to wait for it. */
-static const int LOG_FRAMES_MAX = 16384; /* 64 MiB */
+/* Beyond this length the log is begun anew, so that it overwrites itself instead of growing:
+ * a file that grows costs metadata with every fsync. */
+static const int LOG_FRAMES_MAX = 4096; /* 16 MiB */
 
 enum statement {
 	BEGIN,
@@ -89,6 +90,7 @@ struct sqlite {
 	sqlite3 *log_db;    /* of the thread that maintains */
 	sqlite3_stmt *statement[STATEMENTS];
 	int64_t interface_id;
+	_Atomic bool log_is_long;
 	_Atomic bool failed; /* an I/O error: what the disk holds is not known */
 };
 
@@ -426,10 +428,34 @@ static int group(struct sqlite *s, struct store_change *first)
 	return err == 0 ? run_plain(s, COMMIT) : err;
 }
 
+static int move_log(struct sqlite *s, sqlite3 *db, int how, int *ret_frames)
+{
+	int moved = 0;
+	int rc = sqlite3_wal_checkpoint_v2(db, NULL, how, ret_frames, &moved);
+	int err = code_of(s, db, rc);
+
+	return err == -EBUSY ? 0 : err; /* next time */
+}
+
+/* Under steady load the writer is always a few frames ahead of the other thread, and the log
+ * would never end. What is left to move is little, so whoever writes does it: if the other
+ * thread did, the writer would wait for a lock, and SQLite waits by sleeping. */
+static int begin_log_anew(struct sqlite *s)
+{
+	int frames = 0;
+
+	if (!atomic_exchange(&s->log_is_long, false))
+		return 0;
+	return move_log(s, s->db, SQLITE_CHECKPOINT_RESTART, &frames);
+}
+
 static int sqlite_apply(struct store *store, struct store_change *first)
 {
 	struct sqlite *s = of(store);
-	int err = atomic_load(&s->failed) ? -EIO : group(s, first);
+	int err = atomic_load(&s->failed) ? -EIO : begin_log_anew(s);
+
+	if (err == 0)
+		err = group(s, first);
 
 	if (err == 0)
 		return 0;
@@ -589,23 +615,13 @@ static int sqlite_load_signatures(struct store *store, store_signature_visitor v
 static int sqlite_maintain(struct store *store)
 {
 	struct sqlite *s = of(store);
-	int frames = 0, moved = 0;
+	int frames = 0;
+	int err = atomic_load(&s->failed)
+			  ? -EIO
+			  : move_log(s, s->log_db, SQLITE_CHECKPOINT_PASSIVE, &frames);
 
-	if (atomic_load(&s->failed))
-		return -EIO;
-
-	int rc = sqlite3_wal_checkpoint_v2(s->log_db, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames,
-					   &moved);
-
-	/* Under steady load the writer is always a few frames ahead and the log is never
-	 * used from its beginning again. What is left to move is little: let it wait. */
-	if (rc == SQLITE_OK && frames > LOG_FRAMES_MAX)
-		rc = sqlite3_wal_checkpoint_v2(s->log_db, NULL, SQLITE_CHECKPOINT_RESTART,
-					       &frames, &moved);
-
-	int err = code_of(s, s->log_db, rc);
-
-	return err == -EBUSY ? 0 : err; /* next time */
+	atomic_store(&s->log_is_long, frames > LOG_FRAMES_MAX);
+	return err;
 }
 
 /* --- Opening --- */

@@ -16,6 +16,8 @@ static bool faults_full; /* every write: no space left */
 static bool faults_sync; /* every fsync: input/output error */
 static int faults_syncs; /* how many fsyncs were asked for */
 
+static void (*faults_on_sync)(void); /* called once by the next fsync: something in between */
+
 struct faulty_file {
 	sqlite3_file base;
 	sqlite3_file *real; /* behind this struct */
@@ -58,7 +60,12 @@ static int fault_xWrite(sqlite3_file *f, const void *b, int n, sqlite3_int64 at)
 
 static int fault_xSync(sqlite3_file *f, int flags)
 {
+	void (*between)(void) = faults_on_sync;
+
 	faults_syncs++;
+	faults_on_sync = NULL;
+	if (between)
+		between();
 	return faults_sync ? SQLITE_IOERR_FSYNC
 			   : real_of(f)->pMethods->xSync(real_of(f), flags);
 }
