@@ -38,7 +38,9 @@ METRICS = {
     "paced_mbit": ("paced flow, Mbit/s offered", "{:.0f}"),
     "loss_calm_pct": ("loss before the flood, %", "{:.3f}"),
     "loss_pct": ("loss in the flood, %", "{:.3f}"),
+    "cookies_per_s": ("cookie replies per s", "{:.0f}"),
     "newcomer_s": ("a new peer connects after, s", "{:.2f}"),
+    "newcomer_worst_s": ("the last of four new peers after, s", "{:.2f}"),
     "foreign_cpu": ("share of the machine others used", "{:.0%}"),
 }
 
@@ -64,7 +66,7 @@ TARGETS = [
     ("handshake", "hs_per_core_s", None, ">=", 5500, 7500),
     ("handshake", "hs_3x_ratio", None, ">=", 0.8, 0.95),
     ("flood", "loss_pct", None, "<=", 1, None),
-    ("flood", "newcomer_s", None, "<=", 10, None),
+    ("flood", "newcomer_worst_s", None, "<=", 10, None),
     ("flood", "resident_growth_mb", None, "<=", 1, None),
 ]
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows about handshakes: how many are answered, and what a flood of them disturbs."""
 
+import statistics
 import subprocess
+import threading
 import time
 
 import contest as c
@@ -17,7 +19,8 @@ ANSWERED_MIN = 0.95
 OVERLOAD = 3
 MTU_PAYLOAD = 1372  # of the paced flow
 PACED_BITS = 200e6
-NEWCOMER_LIMIT = 30
+NEWCOMERS = 4
+NEWCOMER_LIMIT = 30  # counted for one that never connects
 
 
 def attach_crowd(network, server, interface="crowd0"):
@@ -127,25 +130,35 @@ class Paced:
 class Newcomer:
     """An honest peer that starts to connect in the middle of the flood."""
 
-    def __init__(self, contest, pair, contender, tag):
-        self.namespace = contest.network.namespace("newcomer")
-        contest.network.link(pair.right, f"new{tag}", self.namespace, "out0",
-                             addresses=("203.0.113.1/24", "203.0.113.2/24"))
-        self.device = tunnel.Device(self.namespace, f"n{tag}", contender)
+    def __init__(self, contest, pair, contender, tag, number):
+        self.namespace = contest.network.namespace(f"newcomer{number}")
+        name, self._inner = f"n{tag}x{number}", f"10.9.0.{70 + number}"
+        host = [f"203.0.113.{4 * number + i}" for i in (1, 2)]
+        contest.network.link(pair.right, f"new{tag}x{number}", self.namespace, "out0",
+                             addresses=(f"{host[0]}/30", f"{host[1]}/30"))
+        self.device = tunnel.Device(self.namespace, name, contender)
         self.device.configure()
         server = pair.devices[1]
-        server.add_peer(self.device.public, ["10.9.0.77/32"])
-        self.device.add_peer(server.public, ["10.9.0.0/24"], f"203.0.113.1:{pair.PORT[1]}")
-        self.started = self.took = None
+        server.add_peer(self.device.public, [f"{self._inner}/32"])
+        self.device.add_peer(server.public, ["10.9.0.0/24"], f"{host[0]}:{pair.PORT[1]}")
+        self.took = None
 
     def start(self):
-        self.device.up("10.9.0.77/24")
-        self.started = time.monotonic()
+        """Ping until an answer comes; the first ping makes the first initiation."""
+        self.device.up(f"{self._inner}/24")
+        started = time.monotonic()
+        ping = self.namespace.start("ping", "-n", "-i", "0.2", tunnel.Pair.INNER[0][1], stdout=subprocess.PIPE)
 
-    def look(self):
-        if self.started and self.took is None and self.namespace.ping(
-                tunnel.Pair.INNER[0][1], timeout=0.3, check=False):
-            self.took = time.monotonic() - self.started
+        def listen():
+            for line in ping.stdout:
+                if "bytes from" in line and self.took is None:
+                    self.took = time.monotonic() - started
+
+        threading.Thread(target=listen, daemon=True).start()
+
+    def close(self):
+        self.device.stop()
+        self.namespace.close()
 
 
 def flood(contest):
@@ -157,29 +170,28 @@ def flood(contest):
         tag = next(number)
         pair = contest.new_pair(name)
         crowd = attach_crowd(contest.network, pair.right)
-        newcomer = Newcomer(contest, pair, name, tag)
+        newcomers = [Newcomer(contest, pair, name, tag, number) for number in range(NEWCOMERS)]
         server = pair.devices[1]
         calm = Paced(contest, pair, 5).loss()
         flooder = crowd.start(contest.options.hsflood, "garbage", "198.51.100.1", pair.PORT[1],
                               tunnel.hexkey(server.public), CROWD, ATTACKERS, 0, seconds,
                               stdout=subprocess.PIPE)
-        begin, resident = time.monotonic(), []
+        begin, resident, waiting = time.monotonic(), [], list(newcomers)
         flow = Paced(contest, pair, seconds - 2)
         while flow.is_running():
             resident.append(server.resident_kb() / 1024)
-            if not newcomer.started and time.monotonic() - begin > 3:
-                newcomer.start()
-            newcomer.look()
+            if waiting and time.monotonic() - begin > 2 + NEWCOMERS - len(waiting):
+                waiting.pop().start()
             time.sleep(0.2)
         loss = flow.loss()
         sent = c.last_json(flooder.communicate(timeout=60)[0])
-        for device in (*pair.devices, newcomer.device):
-            device.stop()
-        for namespace in (crowd, newcomer.namespace, *pair.ends):
-            namespace.close()
+        took = [newcomer.took or NEWCOMER_LIMIT for newcomer in newcomers]
+        for closing in (*newcomers, crowd, *pair.ends):
+            closing.close()
         middle = resident[len(resident) // 3]
         return {"loss_calm_pct": 100 * calm, "loss_pct": 100 * loss, "paced_mbit": flow.offered_mbit,
-                "flood_per_s": sent["sent"] / sent["seconds"], "newcomer_s": newcomer.took or NEWCOMER_LIMIT,
+                "flood_per_s": sent["sent"] / sent["seconds"], "cookies_per_s": sent["cookies"] / sent["seconds"],
+                "newcomer_s": statistics.median(took), "newcomer_worst_s": max(took),
                 "resident_mb": max(resident), "resident_growth_mb": max(resident) - middle}
 
     contest.rounds("flood", [n for n in contest.options.devices if n != c.RAW], sample,
