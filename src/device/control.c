@@ -150,12 +150,14 @@ static int handle_set(void *context, const struct uapi_set *set, struct diag *d)
 		return UAPI_EIO;
 	}
 	engine_enter(dev->control);
-	err = set_port_and_mark(dev, set);
+	err = uapi_prepare(dev->shared.engine, dev->control, set, d);
+	if (err == 0)
+		err = set_port_and_mark(dev, set);
 	if (err < 0) {
 		diag_set(d, err, 0, "cannot use port %u with mark %u: %s", set->listen_port,
 			 set->fwmark, err_text(err));
 		err = UAPI_EADDRINUSE;
-	} else {
+	} else if (err == 0) {
 		err = uapi_apply(dev->shared.engine, dev->control, clock_boot_ns(), set, d);
 	}
 	engine_leave(dev->control);

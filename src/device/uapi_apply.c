@@ -85,16 +85,15 @@ static size_t count_new(struct engine_worker *w, const struct uapi_set *set)
 
 	for (size_t i = 0; i < set->n_peers; i++)
 		n += !set->peers[i].remove && !set->peers[i].update_only &&
-		     !engine_peer_find(w, set->peers[i].public_key);
+		     (set->replace_peers || !engine_peer_find(w, set->peers[i].public_key));
 	return n;
 }
 
-int uapi_apply(struct engine *e, struct engine_worker *w, uint64_t now_ns,
-	       const struct uapi_set *set, struct diag *d)
+int uapi_prepare(struct engine *e, struct engine_worker *w, const struct uapi_set *set,
+		 struct diag *d)
 {
 	size_t n_new = count_new(w, set);
 	size_t before = set->replace_peers ? 0 : engine_peer_count(e);
-	int err = 0;
 
 	if (before + n_new > ENGINE_PEERS_MAX) {
 		diag_set(d, 0, 0, "more than %d peers", ENGINE_PEERS_MAX);
@@ -104,9 +103,20 @@ int uapi_apply(struct engine *e, struct engine_worker *w, uint64_t now_ns,
 		diag_set(d, 0, 0, "no memory for %zu more peers", n_new);
 		return UAPI_EOTHER;
 	}
+	return 0;
+}
+
+int uapi_apply(struct engine *e, struct engine_worker *w, uint64_t now_ns,
+	       const struct uapi_set *set, struct diag *d)
+{
+	int refused = uapi_prepare(e, w, set, d);
+	int err = 0;
+
+	if (refused)
+		return refused;
 	if (set->has_private_key)
-		engine_set_private_key(w, now_ns, &set->private_key);
-	if (set->replace_peers)
+		err = engine_set_private_key(w, now_ns, &set->private_key);
+	if (err == 0 && set->replace_peers)
 		engine_peer_remove_all(w);
 	for (size_t i = 0; i < set->n_peers && err == 0; i++)
 		err = apply_peer(e, w, now_ns, set, &set->peers[i]);

@@ -12,7 +12,17 @@
 #include "engine/engine.h"
 
 /**
- * uapi_apply_peers() - Carry out the peers and the key of a request that was validated
+ * uapi_prepare() - Check the bounds of a request and reserve the memory it needs
+ *
+ * Before anything of it is applied, ports included: what is refused here changed nothing.
+ *
+ * Return: 0 or a positive UAPI_E....
+ */
+int uapi_prepare(struct engine *e, struct engine_worker *w, const struct uapi_set *set,
+		 struct diag *d);
+
+/**
+ * uapi_apply() - Carry out the peers and the key of a request that was validated
  *
  * Memory is reserved first: when this fails nothing was changed.
  *

@@ -83,8 +83,8 @@ static bool is_our_key(struct engine *e, const struct secret_key *key)
 	return secret_equal(&id->noise.private_key, key, sizeof(*key));
 }
 
-void engine_set_private_key(struct engine_worker *w, uint64_t now_ns,
-			    const struct secret_key *key)
+int engine_set_private_key(struct engine_worker *w, uint64_t now_ns,
+			   const struct secret_key *key)
 {
 	struct engine *e = w->engine;
 	struct identity *id = calloc(1, sizeof(*id));
@@ -92,12 +92,12 @@ void engine_set_private_key(struct engine_worker *w, uint64_t now_ns,
 
 	(void)now_ns;
 	if (!id)
-		return;
+		return -ENOMEM;
 	noise_identity_init(&id->noise, w->suite, key);
 	if (is_our_key(e, &id->noise.private_key)) {
 		noise_identity_done(&id->noise);
 		free(id);
-		return;
+		return 0;
 	}
 	cookie_checker_init(&id->checker, w->suite, id->noise.public_key);
 	self = peer_by_key(w, id->noise.public_key);
@@ -108,6 +108,7 @@ void engine_set_private_key(struct engine_worker *w, uint64_t now_ns,
 	spin_unlock(&e->identity_lock);
 	for (struct peer *p = e->peers_first; p; p = p->list_next)
 		forget_handshakes(p);
+	return 0;
 }
 
 void engine_get_private_key(struct engine *e, struct secret_key *ret)

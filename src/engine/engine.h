@@ -189,8 +189,9 @@ void engine_source_failed(struct engine_worker *w, struct peer *peer);
 /* A worker for the control thread's cryptography; engine_enter() it around the calls. */
 
 /** engine_set_private_key() - Take a new key and end every session; the same key changes nothing */
-void engine_set_private_key(struct engine_worker *w, uint64_t now_ns,
-			    const struct secret_key *key);
+/* Return: 0 or -ENOMEM, with the old key still in place. */
+int engine_set_private_key(struct engine_worker *w, uint64_t now_ns,
+			   const struct secret_key *key);
 void engine_get_private_key(struct engine *e, struct secret_key *ret);
 
 /** engine_set_up() - Down clears keys, timers and what waits; up lets peers start */

@@ -26,6 +26,15 @@ static bool is_under_load(struct engine *e, uint64_t now_ns)
 	return now_ns < e->under_load_until_ns;
 }
 
+/* Is @id still who we are? Control may have given us another key meanwhile; it publishes
+ * the new identity before it touches any peer. */
+static bool is_current(const struct engine *e, const struct identity *id)
+{
+	const struct identity *now = atomic_load_explicit(&e->identity, memory_order_acquire);
+
+	return memcmp(now->noise.public_key, id->noise.public_key, NOISE_KEY_LEN) == 0;
+}
+
 /* A copy to compute with; the static-static secret is made at first use. */
 static bool copy_remote(struct engine_worker *w, struct peer *p, const struct identity *id,
 			struct noise_remote *ret)
@@ -45,6 +54,8 @@ static bool copy_remote(struct engine_worker *w, struct peer *p, const struct id
 	p->remote.is_unusable = ret->is_unusable;
 	p->remote.is_prepared = true;
 	spin_unlock(&p->lock);
+	if (!is_current(w->engine, id)) /* that was the old key's secret */
+		atomic_store(&p->needs_new_static, true);
 	return usable;
 }
 
@@ -203,8 +214,9 @@ static void take_keys(struct session *s, uint32_t remote_index, struct noise_key
 	atomic_store_explicit(&s->state, SESSION_READY, memory_order_release);
 }
 
-static void answer(struct engine_worker *w, struct peer *p, struct noise_handshake *hs,
-		   const struct noise_remote *remote, uint32_t receiver, uint64_t now_ns)
+static void answer(struct engine_worker *w, const struct identity *id, struct peer *p,
+		   struct noise_handshake *hs, const struct noise_remote *remote,
+		   uint32_t receiver, uint64_t now_ns)
 {
 	struct session *s = session_begin(w, p, false);
 	struct noise_keys keys;
@@ -220,7 +232,7 @@ static void answer(struct engine_worker *w, struct peer *p, struct noise_handsha
 				  &keys) == 0) {
 		take_keys(s, receiver, &keys, now_ns);
 		spin_lock(&p->lock);
-		if (!atomic_load(&p->is_removed)) {
+		if (!atomic_load(&p->is_removed) && is_current(w->engine, id)) {
 			session_responder_done(p, s);
 			committed = true;
 		}
@@ -262,7 +274,7 @@ static bool serve_initiation(struct engine_worker *w, const struct identity *id,
 	peer_set_source(w, p, &q->source);
 	atomic_fetch_add_explicit(&p->rx_bytes, q->len, memory_order_relaxed);
 	timers_any_received(w, p, now_ns);
-	answer(w, p, &hs, &remote, le32_value(msg->sender), now_ns);
+	answer(w, id, p, &hs, &remote, le32_value(msg->sender), now_ns);
 	served = true;
 out:
 	noise_handshake_done(&hs);
