@@ -18,11 +18,14 @@ FUZZ_SECONDS ?= 60
 ARGS ?=
 
 .DEFAULT_GOAL := build
-.PHONY: build deps check test soak bench interop fuzz run install clean
+.PHONY: build all deps check test soak bench interop fuzz run install clean
 
 build:
 	@tools/deps build
 	@test -f build/build.ninja || meson setup build --buildtype=release -Ddebug=true
+	@ninja -C build culvert culvert-gateway.so
+
+all: build
 	@ninja -C build
 
 deps:
@@ -52,11 +55,11 @@ fuzz:
 	@tools/deps build fuzz
 	@tests/fuzz/run $(FUZZ_SECONDS)
 
-bench: build
+bench: all
 	@tools/deps run bench
 	@bench/run $(ARGS)
 
-install: build
+install: all
 	@meson configure build -Dprefix=$(PREFIX)
 	@DESTDIR=$(DESTDIR) meson install -C build
 
