@@ -44,6 +44,7 @@ uint64_t sim_seed(uint64_t otherwise)
 	const char *text = getenv("CULVERT_SIM_SEED");
 	uint64_t seed = text ? strtoull(text, NULL, 0) : otherwise;
 
+	setvbuf(stdout, NULL, _IOLBF, 0); /* a long run shows how far it is */
 	printf("# seed %llu\n", (unsigned long long)seed);
 	return seed;
 }
