@@ -39,6 +39,7 @@ METRICS = {
     "loss_calm_pct": ("loss before the flood, %", "{:.3f}"),
     "loss_pct": ("loss in the flood, %", "{:.3f}"),
     "cookies_per_s": ("cookie replies per s", "{:.0f}"),
+    "unread_pct": ("of the flood never read (socket full), %", "{:.1f}"),
     "newcomer_s": ("a new peer connects after, s", "{:.2f}"),
     "newcomer_worst_s": ("the last of four new peers after, s", "{:.2f}"),
     "foreign_cpu": ("share of the machine others used", "{:.0%}"),
@@ -139,6 +140,41 @@ def table(run):
     return "\n".join(lines + [f"note: {n}" for n in run.notes])
 
 
+def _cell(run, row, name, metric):
+    values = run.samples[row].get(name, {}).get(metric)
+    if not values:
+        return ""
+    form = METRICS[metric][1]
+    median, low, high = c.spread(values)
+    return form.format(median) if len(values) == 1 else (
+        f"{form.format(median)} ({form.format(low)}–{form.format(high)})")
+
+
+def markdown(run):
+    """The same as table(), for a file that people read: median (least–greatest)."""
+    versions = "; ".join(f"{k}: {v}" for k, v in _versions(run).items())
+    lines = ["# Results", "", f"{datetime.date.today()}, {describe(run)}. {versions}.", "",
+             "Median (least–greatest) over the rounds; README.md says what each row is. Written by "
+             "`bench/run --markdown`.", ""]
+    judged = verdicts(run)
+    if judged:
+        lines += ["## Against the targets", "", "| row | figure | against | ratio | must | aim | reached |",
+                  "|---|---|---|---|---|---|---|"]
+    for v in judged:
+        aim = "" if v["aim"] is None else f"{v['direction']} {v['aim']}"
+        lines.append(f"| {v['row']} | {METRICS[v['metric']][0]} | {against(v)} | {v['ratio']:.3g} "
+                     f"({v['min']:.3g}–{v['max']:.3g}) | {v['direction']} {v['must']} | {aim} | {v['verdict']} |")
+    for row, held in run.samples.items():
+        names = list(held)
+        lines += ["", f"## {row}", "", "| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+        for metric, (heading, _) in METRICS.items():
+            cells = [_cell(run, row, name, metric) for name in names]
+            if any(cells):
+                lines.append(f"| {heading} | " + " | ".join(cells) + " |")
+    lines += [""] + [f"Note: {n}." for n in run.notes]
+    return "\n".join(lines).rstrip() + "\n"
+
+
 def _version(command):
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10)
@@ -173,7 +209,7 @@ def describe(run):
 
 
 def save(run):
-    options = {k: v for k, v in vars(run.options).items() if k not in ("json", "udpgen", "hsflood")}
+    options = {k: v for k, v in vars(run.options).items() if k not in ("json", "markdown", "udpgen", "hsflood")}
     path = run.options.json or os.path.join(
         c.ROOT, "bench", "results", datetime.datetime.now().strftime("%Y-%m-%dT%H%M%S") + ".json")
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
@@ -182,3 +218,6 @@ def save(run):
                    "samples": run.samples, "verdicts": verdicts(run), "notes": run.notes}, f, indent=1)
         f.write("\n")
     print(f"\nfigures: {os.path.relpath(path)}")
+    if run.options.markdown:
+        with open(run.options.markdown, "w") as f:
+            f.write(markdown(run))

@@ -161,6 +161,11 @@ class Newcomer:
         self.namespace.close()
 
 
+def kernel_drops(namespace):
+    """Datagrams that found a full socket buffer, over all UDP sockets of a namespace."""
+    return sum(int(line.split()[-1]) for line in namespace.output("cat", "/proc/net/udp").splitlines()[1:])
+
+
 def flood(contest):
     """Paced flow, then the same under garbage initiations from 10 000 addresses."""
     number = iter(range(10**6))
@@ -185,12 +190,14 @@ def flood(contest):
             time.sleep(0.2)
         loss = flow.loss()
         sent = c.last_json(flooder.communicate(timeout=60)[0])
+        dropped = kernel_drops(pair.right)
         took = [newcomer.took or NEWCOMER_LIMIT for newcomer in newcomers]
         for closing in (*newcomers, crowd, *pair.ends):
             closing.close()
         middle = resident[len(resident) // 3]
         return {"loss_calm_pct": 100 * calm, "loss_pct": 100 * loss, "paced_mbit": flow.offered_mbit,
                 "flood_per_s": sent["sent"] / sent["seconds"], "cookies_per_s": sent["cookies"] / sent["seconds"],
+                "unread_pct": 100 * dropped / sent["sent"],
                 "newcomer_s": statistics.median(took), "newcomer_worst_s": max(took),
                 "resident_mb": max(resident), "resident_growth_mb": max(resident) - middle}
 
