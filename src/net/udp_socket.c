@@ -28,6 +28,8 @@ enum {
 	DATA_TYPE_WORD = 0x04000000, /* le32 4, read as the filter reads: big-endian */
 };
 
+#define HASH_MULTIPLIER UINT32_C(0x9e3779b1) /* D. Knuth, TAOCP volume 3, section 6.4 */
+
 struct udp_inbox {
 	size_t n;
 	size_t buffer_bytes;
@@ -168,14 +170,34 @@ bool udp_port_is_free(enum addr_family family, uint16_t port)
 	return is_free;
 }
 
+static int family_of(int fd)
+{
+	int family = 0;
+	socklen_t len = sizeof(family);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) < 0 ? 0 : family;
+}
+
+/* The flow is told by the source's address and port as they stand in the packet. The kernel's own
+ * hash would be cheaper to ask for, but it is zero wherever the NIC computes none: then one
+ * worker would get everything. */
 int udp_steer(int fd, unsigned int data_sockets)
 {
+	bool v4 = family_of(fd) == AF_INET;
 	struct sock_filter code[] = {
-		/* Type 4, all 32 bits of it? The payload begins at offset 0. */
+		/* Type 4, all 32 bits of it? The payload begins at offset 0. A load beyond its end
+		 * would return 0, a data socket. */
+		BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 4, 0, 10),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, DATA_TYPE_WORD, 0, 3),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, DATA_TYPE_WORD, 0, 8),
 		/* Data: by flow. */
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_RXHASH)),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)SKF_NET_OFF + (v4 ? 12 : 20)),
+		BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, (uint32_t)SKF_NET_OFF + (v4 ? 20 : 40)),
+		BPF_STMT(BPF_ALU | BPF_XOR | BPF_X, 0),
+		BPF_STMT(BPF_ALU | BPF_MUL | BPF_K, HASH_MULTIPLIER),
+		BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 16),
 		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, data_sockets),
 		BPF_STMT(BPF_RET | BPF_A, 0),
 		/* Anything else: the last socket. */
