@@ -26,6 +26,7 @@
 #include "auth/hmac.h"
 #include "auth/principal.h"
 #include "crypto/suite.h"
+#include "gateway/background.h"
 #include "gateway/gateway.h"
 #include "gateway/observer.h"
 #include "gateway/reconcile.h"
@@ -51,6 +52,7 @@ enum {
 struct api {
 	struct gateway *gateway;
 	struct observer *observer;
+	struct background *background;
 	struct reconcile *reconcile;
 	struct replay_cache *cache;
 	struct suite *suite;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/status.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,58 +14,111 @@
 
 /* --- Addresses in use --- */
 
+/**
+ * struct usage_job - The addresses in use, on their way to a sorted list
+ * @assigned:	A copy, both families, @n of them
+ * @reply:	Made in the background
+ */
+struct usage_job {
+	struct background_job job; /* first: the background gives that back */
+	struct call *call;
+	struct ip_addr gateway_ip[2];
+	uint64_t total[2];
+	struct ip_addr *assigned;
+	size_t n;
+	json_t *reply;
+};
+
+static const enum addr_family families[2] = { ADDR_V4, ADDR_V6 };
+
 static int by_text(const void *a, const void *b)
 {
 	return strcmp(a, b);
 }
 
-/* All assigned addresses of a family, sorted as texts. */
-static json_t *assigned(const struct peers *peers, enum addr_family family)
+static json_t *sorted_texts(const struct usage_job *u, enum addr_family family)
 {
-	size_t n = 0, max = peers_count(peers);
-	char(*texts)[ADDR_TEXT_MAX] = calloc(max ? max : 1, sizeof(*texts));
+	char(*texts)[ADDR_TEXT_MAX] = calloc(u->n ? u->n : 1, sizeof(*texts));
 	json_t *list = json_array();
+	size_t n = 0;
 
-	if (!texts || !list) {
-		free(texts);
-		json_decref(list);
-		return NULL;
-	}
-	for (const struct peer *p = peers_after(peers, 0); p && n < max; p = p->next) {
-		const struct ip_addr *a = family == ADDR_V4 ? &p->v4 : &p->v6;
-
-		if (a->family == family)
-			ip_addr_format(a, texts[n++]);
-	}
-	qsort(texts, n, sizeof(*texts), by_text);
+	for (size_t i = 0; texts && i < u->n; i++)
+		if (u->assigned[i].family == family)
+			ip_addr_format(&u->assigned[i], texts[n++]);
+	if (n > 0)
+		qsort(texts, n, sizeof(*texts), by_text);
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(list, json_string(texts[i]));
 	free(texts);
 	return list;
 }
 
-static json_t *usage(const struct gateway *g, enum addr_family family)
+static json_t *usage_of(const struct usage_job *u, int which)
 {
-	const struct pool *pool = gateway_pool(g, family);
-	struct ip_addr gateway_ip = pool_gateway(pool);
-	json_t *list = assigned(gateway_peers(g), family);
-	uint64_t total = pool_total(pool), used = json_array_size(list);
+	json_t *list = sorted_texts(u, families[which]);
+	uint64_t used = json_array_size(list), total = u->total[which];
 	char text[ADDR_TEXT_MAX];
 
-	if (!list)
-		return NULL;
 	return json_pack("{s:I, s:I, s:I, s:o, s:s}", "total", (json_int_t)total, "used",
 			 (json_int_t)used, "available",
 			 (json_int_t)(used < total ? total - used : 0), "assigned_ips", list,
-			 "gateway_ip", ip_addr_format(&gateway_ip, text));
+			 "gateway_ip", ip_addr_format(&u->gateway_ip[which], text));
+}
+
+static void make_usage(struct background_job *job)
+{
+	struct usage_job *u = (struct usage_job *)job;
+
+	u->reply = json_pack("{s:o, s:o}", "ipv4", usage_of(u, 0), "ipv6", usage_of(u, 1));
+}
+
+static void reply_usage(struct background_job *job)
+{
+	struct usage_job *u = (struct usage_job *)job;
+
+	call_reply(u->call, 200, u->reply);
+	free(u->assigned);
+	free(u);
+}
+
+static struct usage_job *copy_usage(struct call *call)
+{
+	const struct gateway *g = call->api->gateway;
+	const struct peers *peers = gateway_peers(g);
+	struct usage_job *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return NULL;
+	u->assigned = calloc(2 * peers_count(peers) + 1, sizeof(*u->assigned));
+	if (!u->assigned) {
+		free(u);
+		return NULL;
+	}
+	u->job.run = make_usage;
+	u->job.done = reply_usage;
+	u->call = call;
+	for (int i = 0; i < 2; i++) {
+		u->gateway_ip[i] = pool_gateway(gateway_pool(g, families[i]));
+		u->total[i] = pool_total(gateway_pool(g, families[i]));
+	}
+	for (const struct peer *p = peers_after(peers, 0); p; p = p->next) {
+		u->assigned[u->n++] = p->v4;
+		u->assigned[u->n++] = p->v6;
+	}
+	return u;
 }
 
 void status_ip_usage(struct call *call)
 {
-	json_t *v4 = usage(call->api->gateway, ADDR_V4),
-	       *v6 = usage(call->api->gateway, ADDR_V6);
+	struct usage_job *u = copy_usage(call);
+	int err = u ? background_submit(call->api->background, &u->job) : -ENOMEM;
 
-	call_reply(call, 200, json_pack("{s:o, s:o}", "ipv4", v4, "ipv6", v6));
+	if (err == 0)
+		return;
+	if (u)
+		free(u->assigned);
+	free(u);
+	call_fail(call, err, NULL);
 }
 
 /* --- The machine --- */

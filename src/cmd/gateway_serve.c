@@ -322,7 +322,7 @@ static int open_gateway(struct serve *s, struct diag *d)
 		if (err != 0)
 			iface_free(second);
 	}
-	return err;
+	return err == 0 ? background_new(&s->api.background) : err;
 }
 
 static int open_sockets(struct serve *s, const char *url, struct diag *d)
@@ -463,8 +463,9 @@ static void turn(struct serve *s, int timeout_ms)
 		{ .fd = observer_fd(s->api.observer), .events = POLLIN },
 		{ .fd = s->signal_fd, .events = POLLIN },
 		{ .fd = s->host_is_gone ? -1 : uplink_fd(s->uplink), .events = POLLIN },
+		{ .fd = background_fd(s->api.background), .events = POLLIN },
 	};
-	nfds_t n = 4;
+	nfds_t n = 5;
 	int fds[2];
 	unsigned int servers = http_server_fds(s->server, fds);
 
@@ -480,6 +481,8 @@ static void turn(struct serve *s, int timeout_ms)
 		read_signal(s);
 	if (p[3].revents)
 		read_uplink(s);
+	if (p[4].revents)
+		background_collect(s->api.background);
 }
 
 static void drain(struct serve *s)
@@ -530,6 +533,7 @@ static void close_all(struct serve *s)
 		if (http_server_waiting(s->server) == 0)
 			http_server_free(s->server);
 	}
+	background_free(s->api.background);
 	observer_free(s->api.observer);
 	gateway_free(s->api.gateway);
 	iface_free(s->iface);
