@@ -125,14 +125,6 @@ static int read_config(const struct options *o, struct host_config *c)
 	return read_log(o);
 }
 
-/* The tunnel process would take these as meant for it. */
-static void clean_environment(void)
-{
-	unsetenv("WG_TUN_FD");
-	unsetenv("WG_UAPI_FD");
-	unsetenv("WG_PROCESS_FOREGROUND");
-}
-
 static int run(const struct options *o)
 {
 	struct host_config config = { 0 };
@@ -141,7 +133,6 @@ static int run(const struct options *o)
 
 	if (code != EXIT_DONE)
 		return code;
-	clean_environment();
 	code = (int)host_run(&config, &d);
 	return complain(code, &d);
 }

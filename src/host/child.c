@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -12,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "host/journal.h"
 #include "sys/clock.h"
 #include "sys/privileges.h"
@@ -55,7 +57,49 @@ static bool drop(const struct child_plan *plan)
 	return privileges_no_dump() == 0 && privileges_keep_caps(NULL, 0) == 0;
 }
 
-_Noreturn static void become_child(const struct child_plan *plan, pid_t host)
+static char *find_variable(const char *name)
+{
+	size_t len = strlen(name);
+
+	for (char **at = environ; *at; at++) {
+		if (strncmp(*at, name, len) == 0 && (*at)[len] == '=')
+			return *at;
+	}
+	return NULL;
+}
+
+struct environment {
+	char *variables[CHILD_VARIABLES_MAX + 1]; /* borrowed; ends with NULL */
+	size_t n;
+};
+
+/* Those of @names that are set. false: there is no room for them. */
+static bool inherit(struct environment *e, const char *const *names)
+{
+	for (; names && *names; names++) {
+		char *variable = find_variable(*names);
+
+		if (variable && e->n == CHILD_VARIABLES_MAX)
+			return false;
+		if (variable)
+			e->variables[e->n++] = variable;
+	}
+	return true;
+}
+
+static bool make_environment(struct environment *e, const struct child_plan *plan)
+{
+	static char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+	static char locale[] = "LC_ALL=C";
+	static const char *const always[] = { "JOURNAL_STREAM", "ASAN_OPTIONS", "LSAN_OPTIONS",
+					      "UBSAN_OPTIONS",	"TSAN_OPTIONS", NULL };
+
+	*e = (struct environment){ .variables = { path, locale }, .n = 2 };
+	return inherit(e, always) && inherit(e, plan->inherits);
+}
+
+_Noreturn static void become_child(const struct child_plan *plan, struct environment *e,
+				   pid_t host)
 {
 	const char *program = plan->program ? plan->program : "/proc/self/exe";
 	sigset_t none;
@@ -69,19 +113,23 @@ _Noreturn static void become_child(const struct child_plan *plan, pid_t host)
 	/* After the change of user, which forgets it. The host may be gone already. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
 	if (getppid() == host)
-		execv(program, (char *const *)(uintptr_t)plan->argv);
+		execve(program, (char *const *)(uintptr_t)plan->argv, e->variables);
 	_exit(EXEC_FAILED);
 }
 
 int child_start(struct child *c, const struct child_plan *plan, uint64_t now_ns)
 {
+	struct environment environment;
 	pid_t host = getpid();
-	pid_t pid = fork();
+	pid_t pid;
 
+	if (!make_environment(&environment, plan))
+		return ERR_LIMIT;
+	pid = fork();
 	if (pid < 0)
 		return -errno;
 	if (pid == 0)
-		become_child(plan, host);
+		become_child(plan, &environment, host);
 	c->pid = pid;
 	c->begun_ns = now_ns;
 	return 0;

@@ -3,7 +3,9 @@
  * child.h - The two processes the host starts, and when to start them again
  *
  * A child dies with the host (SIGTERM), has its own process group, so that Ctrl-C reaches
- * only the host and things end in order, and holds no descriptor but those it is given.
+ * only the host and things end in order, and holds no descriptor but those it is given. Its
+ * environment is made anew: a fixed PATH and LC_ALL, what the journal and the sanitizers of a
+ * test build need, and what its plan names. A secret of one child reaches no other.
  * Threads: one.
  */
 #pragma once
@@ -14,18 +16,23 @@
 
 #include <sys/types.h>
 
-enum { CHILD_FDS_MAX = 2 };
+enum {
+	CHILD_FDS_MAX = 2,
+	CHILD_VARIABLES_MAX = 24, /* in the environment of a child */
+};
 
 /**
  * struct child_plan - What to start
  * @program:	Path, or NULL for this very program
  * @argv:	Ends with NULL
+ * @inherits:	Names of variables that it gets as this process has them; ends with NULL. NULL: none
  * @fds:	Become descriptors 3, 4 …; @n_fds of them
  * @uid, @gid:	Run as; with @drops_user. All capabilities go along
  */
 struct child_plan {
 	const char *program;
 	const char *const *argv;
+	const char *const *inherits;
 	int fds[CHILD_FDS_MAX];
 	size_t n_fds;
 	bool drops_rights; /* no capability, no new privileges */
@@ -46,8 +53,8 @@ struct child {
 	unsigned int failures;
 };
 
-int child_start(struct child *c, const struct child_plan *plan,
-		uint64_t now_ns); /* 0 or -errno */
+/** child_start() - Return: 0; ERR_LIMIT for more than CHILD_VARIABLES_MAX variables; -errno */
+int child_start(struct child *c, const struct child_plan *plan, uint64_t now_ns);
 
 /** child_ended() - Note that it ended. Return: when to start it again (100 ms … 10 s later) */
 uint64_t child_ended(struct child *c, uint64_t now_ns);

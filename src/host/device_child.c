@@ -28,7 +28,8 @@ enum {
 static int start_process(struct device_child *t, struct diag *d)
 {
 	const char *const argv[] = { "culvert-device", "-f", t->config->interface, NULL };
-	const struct child_plan plan = { .argv = argv };
+	static const char *const variables[] = { "LOG_LEVEL", NULL };
+	const struct child_plan plan = { .argv = argv, .inherits = variables };
 	int err = child_start(&t->child, &plan, clock_boot_ns());
 
 	if (err < 0)

@@ -102,9 +102,15 @@ static void fill_arguments(const struct gateway_child *g, struct arguments *a)
 
 static int spawn(struct gateway_child *g, int uapi_fd, int their_end)
 {
+	/* What the contract of the REST API names, and nobody but this process reads. */
+	static const char *const variables[] = { "GATEWAY_API_KEY", "MAX_TIMESTAMP_DIFF",
+						 "DB_PATH",	    "DNS_SERVERS",
+						 "DNS_D1",	    "DNS_D2",
+						 "DNS_D3",	    NULL };
 	struct arguments arguments;
 	struct child_plan plan = {
 		.argv = arguments.argv,
+		.inherits = variables,
 		.fds = { uapi_fd, their_end },
 		.n_fds = 2,
 		.drops_rights = true,

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """In the place of the gateway process, to test the host: says what host/messages.h allows, or not.
 
-FAKE_GATEWAY in the environment: "" serves; "exit N" ends with N before it serves; "deaf" serves and
+The file beside it, with ".mode" at its name: "" serves; "exit N" ends with N before it serves; "deaf" serves and
 does not stop when asked; "rude WORD" serves, then breaks that rule when it gets SIGUSR1. Everything it
 hears goes to DIR/fake.log, one JSON object per line.
 """
@@ -104,7 +104,7 @@ def status():
 def serve(mode):
     port = ask_tunnel(int(options["--uapi-fd"]))
     say(PING, serial=7)
-    note("started", options=options, mode=mode, port=port, status=status(),
+    note("started", options=options, mode=mode, port=port, status=status(), environment=dict(os.environ),
          fds=sorted(int(n) for n in os.listdir("/proc/self/fd"))[:-1], pong=hear()[0])
     say(READY)  # before the line: who has read it may count on the host knowing
     print("gateway ready on", options["--listen"], flush=True)
@@ -125,7 +125,7 @@ def serve(mode):
             return
 
 
-mode, _, word = os.environ.get("FAKE_GATEWAY", "").partition(" ")
+mode, _, word = open(sys.argv[0] + ".mode").read().partition(" ")
 if mode == "exit":
     sys.exit(int(word))
 signal.signal(signal.SIGTERM, signal.SIG_IGN)  # HOST_STOP comes with it and is what is tested

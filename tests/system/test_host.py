@@ -61,9 +61,10 @@ class Gateway:
         command = [*wrap, CULVERT, "gateway", "--state", state]
         if program:
             command += ["--gateway-program", program]
+            pathlib.Path(f"{program}.mode").write_text(mode)
         with open(self.errors_path, "w") as errors:
             self.process = namespace.start(*command, *options, stdout=subprocess.PIPE, stderr=errors,
-                                           env={**os.environ, "FAKE_GATEWAY": mode, **(env or {})})
+                                           env={**os.environ, **(env or {})})
 
     def ready(self):
         line = self.process.stdout.readline()
@@ -183,6 +184,19 @@ class StartAndStop(HostTest):
         self.assertLessEqual({"172.30.0.1/16", "fd99::1/112"}, addresses)
         gateway.end()
         self.assertAsFound()
+
+    def test_each_process_gets_only_the_variables_that_concern_it(self):
+        secret, foreign = {"GATEWAY_API_KEY": "k" * 40, "DNS_D1": "9.9.9.9"}, {"AWS_SECRET_KEY": "s", "WG_TUN_FD": "0"}
+        gateway = self.start(env={**secret, **foreign}).ready()
+        tunnel = pathlib.Path(f"/proc/{self.child(gateway, 'culvert-device')}/environ").read_text()
+        tunnel_names = {entry.split("=")[0] for entry in tunnel.split("\0") if entry}
+        served = gateway.said("started")[0]["environment"]
+        self.assertLessEqual(secret.items(), served.items())
+        for name in foreign:
+            self.assertNotIn(name, served)
+        sanitizers = {"ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}
+        self.assertLessEqual(tunnel_names, {"PATH", "LC_ALL", "LOG_LEVEL"} | sanitizers)
+        gateway.end()
 
     def test_a_signal_while_it_starts_ends_it_without_a_trace(self):
         generator = random.Random(4)

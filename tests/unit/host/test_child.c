@@ -61,6 +61,50 @@ static void a_child_gets_its_descriptors_and_no_others(void)
 	close(leak);
 }
 
+static void a_child_gets_the_variables_it_is_given_and_no_others(void)
+{
+	static const char fixed[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin\nLC_ALL=C\n";
+	static const char *const names[] = { "CHILD_MAY", "CHILD_NOT_SET", NULL };
+	const char *const argv[] = { "env", NULL };
+	const struct child_plan plan = {
+		.program = "/usr/bin/env", .argv = argv, .inherits = names, .fds = { 0 }
+	};
+	struct child c = { 0 };
+	char text[4096] = { 0 };
+	int ends[2], out = dup(1);
+
+	setenv("CHILD_MAY", "know=this", 1);
+	setenv("CHILD_MAY_NOT", "know that", 1);
+	setenv("LD_PRELOAD_X", "x", 1);
+	unsetenv("JOURNAL_STREAM");
+	CHECK(pipe2(ends, O_CLOEXEC) == 0 && dup2(ends[1], 1) == 1);
+	CHECK(child_start(&c, &plan, 1) == 0);
+	dup2(out, 1);
+	close(out);
+	close(ends[1]);
+	CHECK(wait_status(&c) == 0);
+	CHECK(read(ends[0], text, sizeof(text) - 1) > 0);
+	CHECK(strncmp(text, fixed, sizeof(fixed) - 1) == 0);
+	CHECK(strstr(text, "\nCHILD_MAY=know=this\n"));
+	CHECK(!strstr(text, "MAY_NOT") && !strstr(text, "PRELOAD") && !strstr(text, "NOT_SET"));
+	close(ends[0]);
+}
+
+static void a_child_is_not_given_more_variables_than_there_is_room_for(void)
+{
+	const char *const argv[] = { "true", NULL };
+	const char *names[CHILD_VARIABLES_MAX + 1] = { NULL };
+	const struct child_plan plan = { .program = "/bin/true",
+					 .argv = argv,
+					 .inherits = names };
+	struct child c = { 0 };
+
+	for (size_t i = 0; i < CHILD_VARIABLES_MAX; i++)
+		names[i] = "CHILD_MAY";
+	setenv("CHILD_MAY", "x", 1);
+	CHECK(child_start(&c, &plan, 1) == ERR_LIMIT && c.pid == 0);
+}
+
 static void waits_longer_after_each_failure_and_forgives(void)
 {
 	static const uint64_t expected_ms[] = { 100,  200,  400,   800,	 1600,
@@ -190,6 +234,8 @@ int main(void)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	RUN(a_child_gets_its_descriptors_and_no_others);
+	RUN(a_child_gets_the_variables_it_is_given_and_no_others);
+	RUN(a_child_is_not_given_more_variables_than_there_is_room_for);
 	RUN(waits_longer_after_each_failure_and_forgives);
 	RUN(stops_politely_then_not);
 	RUN(a_program_that_cannot_run_ends_with_127);
