@@ -214,6 +214,7 @@ static size_t handle_handover(void *context, struct text *out, int *fds)
 	gate_close(&dev->shared.gate, control_wake_all, dev);
 	n = handover_offer(&dev->shared, dev->uapi, out, fds);
 	handle_get(dev, out, true);
+	handover_labels(dev->shared.engine, out);
 	return n;
 }
 

@@ -181,8 +181,7 @@ static int open_socket(struct device *dev, const struct device_options *o, struc
 	if (dev->takes_over) {
 		dev->uapi = dev->handover.uapi;
 		dev->handover.uapi = -1;
-		dev->owns_socket = true;
-		return 0;
+		return 0; /* its file is not ours before the old one says so */
 	}
 	if (o->uapi_fd >= 0) {
 		dev->uapi = o->uapi_fd;
@@ -286,15 +285,14 @@ static int start_threads(struct device *dev, struct diag *d)
 static void stop_threads(struct device *dev)
 {
 	atomic_store(&dev->shared.is_stopping, true);
-	if (dev->is_handing_over) /* the successor came too late; they wait at the gate */
-		gate_open(&dev->shared.gate);
+	gate_open(&dev->shared.gate); /* in a handover, on either side, they wait there */
 	control_wake_all(dev);
 	for (unsigned int i = 0; i < dev->n_workers; i++)
 		worker_join(&dev->workers[i]);
 	worker_join(&dev->keeper);
 }
 
-/* As the old one was, before any thread runs; then it may end. */
+/* As the old one was, before any thread runs. */
 static int become(struct device *dev, struct diag *d)
 {
 	int err = 0;
@@ -310,11 +308,28 @@ static int become(struct device *dev, struct diag *d)
 		engine_set_up(dev->control, clock_boot_ns(), true);
 	}
 	engine_leave(dev->control);
-	if (err == 0)
-		err = handover_done(&dev->handover);
-	handover_free(&dev->handover);
 	control_wake_keeper(dev);
+	/* No thread passes before the old process has stopped for good: relieve(). */
+	gate_close(&dev->shared.gate, control_wake_all, dev);
 	return err;
+}
+
+/* Everything that can fail is behind us: the old process may end. */
+static int relieve(struct device *dev, struct diag *d)
+{
+	int err = handover_done(&dev->handover);
+
+	handover_free(&dev->handover);
+	if (err < 0)
+		return diag_set(
+			d, err, 0,
+			"the process that serves %s goes on: it did not hear in time that "
+			"everything is ready",
+			dev->name);
+	dev->owns_socket = true;
+	gate_open(&dev->shared.gate);
+	log_info("took over from another process");
+	return 0;
 }
 
 int device_run(struct device *dev, struct diag *d)
@@ -326,6 +341,8 @@ int device_run(struct device *dev, struct diag *d)
 
 	if (err == 0)
 		err = start_threads(dev, d);
+	if (err == 0 && dev->takes_over)
+		err = relieve(dev, d);
 	if (err == 0)
 		err = linkwatch_ask(dev->fds[WATCHED_LINK], dev->index);
 	if (err == 0 && privileges_gaps()[0])

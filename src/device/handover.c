@@ -15,6 +15,8 @@
 #include "device/uapi_apply.h"
 #include "device/uapi_server.h"
 
+#define LABEL_KEY "culvert_label=" /* skipped by who does not know it */
+
 enum {
 	ALIVE_S = 180, /* a handshake this recent: the peer expects us to be there */
 	CHUNK = 65536,
@@ -48,6 +50,23 @@ size_t handover_offer(const struct worker_shared *shared, int uapi, struct text 
 	n += n6 = list_family(&s->v6, s->workers, fds + n);
 	text_printf(out, "handover=%u,%zu,%zu\n", shared->n_queues, n4, n6);
 	return n;
+}
+
+void handover_labels(const struct engine *e, struct text *out)
+{
+	for (struct peer *p = engine_peer_next(e, NULL); p; p = engine_peer_next(e, p)) {
+		struct engine_peer_info info;
+
+		if (engine_peer_label_ns(p) == 0)
+			continue;
+		engine_peer_info(p, &info);
+		text_puts(out, LABEL_KEY);
+		text_put_hex(out, info.public_key, sizeof(info.public_key));
+		text_puts(out, ",");
+		text_put_u64(out, engine_peer_label_ns(p));
+		text_puts(out, "\n");
+		secret_key_done(&info.preshared_key);
+	}
 }
 
 /* --- The successor: asking --- */
@@ -233,6 +252,41 @@ static void greet(void *context, const struct uapi_get_peer *get)
 		engine_peer_greet(l->w, p);
 }
 
+/* "culvert_label=KEY,NS" */
+static int take_label(struct engine_worker *w, const char *line, size_t len)
+{
+	const char *hex = line + strlen(LABEL_KEY);
+	const char *number = hex + 2 * 32 + 1;
+	uint8_t key[32];
+	uint64_t label_ns;
+	struct peer *p;
+
+	if (line + len <= number || number[-1] != ',' ||
+	    key_from_hex(hex, 2 * sizeof(key), key) < 0 ||
+	    decimal_parse(number, (size_t)(line + len - number), UINT64_MAX, &label_ns) < 0)
+		return ERR_FORMAT;
+	p = engine_peer_find(w, key);
+	if (p)
+		engine_peer_set_label_ns(p, label_ns);
+	return 0;
+}
+
+static int take_labels(const struct handover *h, struct engine_worker *w)
+{
+	const char *at = h->config.data, *end = at + h->config.len;
+	int err = 0;
+
+	while (at < end && err == 0) {
+		const char *stop = memchr(at, '\n', (size_t)(end - at));
+		size_t len = stop ? (size_t)(stop - at) : (size_t)(end - at);
+
+		if (len > strlen(LABEL_KEY) && memcmp(at, LABEL_KEY, strlen(LABEL_KEY)) == 0)
+			err = take_label(w, at, len);
+		at += len + 1;
+	}
+	return err;
+}
+
 static int read_lines(const struct handover *h, struct uapi_set *set,
 		      struct uapi_get_reader *reader, struct diag *d)
 {
@@ -264,6 +318,8 @@ int handover_apply(const struct handover *h, struct engine *e, struct engine_wor
 	if (err == 0)
 		err = uapi_apply(e, w, now_ns, &set, d);
 	if (err == 0)
+		err = take_labels(h, w); /* before anybody is greeted */
+	if (err == 0)
 		err = read_lines(h, NULL, &reader, d);
 	*ret_port = set.listen_port;
 	*ret_mark = set.fwmark;
@@ -274,9 +330,18 @@ int handover_apply(const struct handover *h, struct engine *e, struct engine_wor
 
 int handover_done(struct handover *h)
 {
-	static const char word[] = "done=1\n\n";
+	static const char word[] = "done=1\n\n", yes[] = "errno=0\n\n";
+	char answer[sizeof(yes) - 1];
+	ssize_t n = send(h->connection, word, sizeof(word) - 1, MSG_NOSIGNAL);
 
-	return send(h->connection, word, sizeof(word) - 1, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	if (n == (ssize_t)sizeof(word) - 1)
+		n = recv(h->connection, answer, sizeof(answer), MSG_WAITALL);
+	/* It may be on its way at this moment: what was not queued before this call never is. */
+	if (n < 0 && shutdown(h->connection, SHUT_RDWR) == 0)
+		n = recv(h->connection, answer, sizeof(answer), MSG_DONTWAIT);
+	return n == (ssize_t)sizeof(answer) && memcmp(answer, yes, sizeof(answer)) == 0
+		       ? 0
+		       : -EPROTO;
 }
 
 static void close_fd(int *fd)

@@ -2,16 +2,33 @@
 /**
  * handover.h - One tunnel process takes over from another, and no packet notices much
  *
- * Theory of operation. The successor connects to the control socket and asks
- * handover=1. The old process stops its data threads where they stand and answers with
- * its descriptors (TUN queues, control socket, UDP sockets; in this order, with the first
- * octet of the answer), the line "handover=QUEUES,SOCKETS4,SOCKETS6" and the text of get=1.
- * Packets wait in the kernel meanwhile. When the successor is ready it says done=1: the
- * old one ends and leaves interface, socket and file alone. If it says nothing for
- * HANDOVER_PATIENCE_MS, or goes away, the old one goes on as if nothing had happened.
+ * Theory of operation.
  *
- * Session keys stay behind on purpose: no counter can be used twice. The
- * successor starts a handshake at once with every peer that was alive.
+ *	successor				old process
+ *	handover=1
+ *						stops its threads where they stand; its
+ *						descriptors (TUN queues, control socket, UDP
+ *						sockets; with the first octet of the answer),
+ *						"handover=QUEUES,SOCKETS4,SOCKETS6", the text of
+ *						get=1, "culvert_label=KEY,NS" per peer, errno=0
+ *	gets ready: state, threads, fewer
+ *	rights; its threads stand still too
+ *	done=1
+ *						errno=0: it is over. It sends nothing more, and
+ *						leaves interface, socket and file alone
+ *	lets its threads go
+ *
+ * Packets wait in the kernel meanwhile. The acknowledgement decides: with it the successor
+ * is the one, without it the old process is. If the successor says nothing for
+ * HANDOVER_PATIENCE_MS, or goes away, the old one goes on as if nothing had happened; a
+ * successor that hears no acknowledgement closes its ear first, so that none can come later,
+ * and ends without touching anything. At no time two send. None is left only if the
+ * successor dies after the acknowledgement, as it could at any later time.
+ *
+ * Session keys stay behind on purpose: no counter can be used twice. The successor starts a
+ * handshake at once with every peer that was alive. The label of the last handshake message
+ * goes along (KEY in hex, NS Unix time): peers take only later ones, and the wall clock may
+ * have been set back.
  *
  * Threads: the control thread.
  */
@@ -36,17 +53,20 @@ enum {
 
 /* --- The old process --- */
 
-/** handover_offer() - Write the answer's text to @out and list the descriptors to pass
+/** handover_offer() - Write the answer's first line to @out and list the descriptors to pass
  * Return: how many stand in @fds. They stay ours. */
 size_t handover_offer(const struct worker_shared *shared, int uapi, struct text *out,
 		      int fds[HANDOVER_FDS_MAX]);
+
+/** handover_labels() - Write a line per peer that was ever called, after the text of get=1 */
+void handover_labels(const struct engine *e, struct text *out);
 
 /* --- The successor --- */
 
 /**
  * struct handover - What was taken over
  * @connection:	Where to say done=1; closing it without a word gives everything back
- * @config:	Text of get=1
+ * @config:	The answer
  */
 struct handover {
 	int connection;
@@ -67,7 +87,11 @@ int handover_apply(const struct handover *h, struct engine *e, struct engine_wor
 		   uint64_t now_ns, uint64_t wall_ns, uint16_t *ret_port, uint32_t *ret_mark,
 		   struct diag *d);
 
-/** handover_done() - The old one may end. Return: 0 or -errno */
+/**
+ * handover_done() - Ask the old one to end, and wait for its word
+ *
+ * Return: 0: we are the one now; -EPROTO: the old one goes on, we must end.
+ */
 int handover_done(struct handover *h);
 
 /* Closes what was not moved out (descriptors set to -1 were). */

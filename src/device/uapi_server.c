@@ -281,6 +281,19 @@ static void finish_handover(struct connection *c)
 	c->out_sent = 1;
 }
 
+/* Its word that it was heard is what ends us: a successor that cannot hear it does not live. */
+static void finish_done(struct connection *c)
+{
+	static const char yes[] = "errno=0\n\n";
+	struct uapi_server *s = c->server;
+	bool is_heard =
+		send(c->fd, yes, sizeof(yes) - 1, MSG_NOSIGNAL) == (ssize_t)sizeof(yes) - 1;
+
+	c->is_successor = false;
+	c->is_closing = true;
+	s->handler.handover_end(s->handler.context, is_heard);
+}
+
 static void finish(struct connection *c)
 {
 	if (c->operation == OPERATION_GET) {
@@ -300,9 +313,7 @@ static void finish(struct connection *c)
 	} else if (c->operation == OPERATION_HANDOVER) {
 		finish_handover(c);
 	} else if (c->operation == OPERATION_DONE) {
-		c->is_successor = false;
-		c->is_closing = true;
-		c->server->handler.handover_end(c->server->handler.context, true);
+		finish_done(c);
 	}
 	c->operation = OPERATION_NONE;
 	c->error = 0;

@@ -221,6 +221,9 @@ void engine_peer_set_keepalive(struct engine_worker *w, uint64_t now_ns, struct 
 void engine_peer_set_budget(struct peer *p, uint64_t bytes);	     /* UINT64_MAX: none */
 void engine_peer_set_rate(struct peer *p, uint64_t bits_per_second); /* 0: none */
 void engine_peer_set_greatest_time(struct peer *p, const uint8_t time[12]);
+/* Unix time in the last initiation sent; 0: none. While the keeper stands still. */
+uint64_t engine_peer_label_ns(const struct peer *p);
+void engine_peer_set_label_ns(struct peer *p, uint64_t label_ns);
 /* Try to send what is staged, starting a handshake if need be (after configuration). */
 void engine_peer_flush(struct engine_worker *w, uint64_t now_ns, struct peer *p);
 

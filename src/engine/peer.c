@@ -282,6 +282,16 @@ void engine_peer_set_greatest_time(struct peer *p, const uint8_t time[12])
 	spin_unlock(&p->lock);
 }
 
+uint64_t engine_peer_label_ns(const struct peer *p)
+{
+	return p->label_ns;
+}
+
+void engine_peer_set_label_ns(struct peer *p, uint64_t label_ns)
+{
+	p->label_ns = label_ns;
+}
+
 void engine_peer_flush(struct engine_worker *w, uint64_t now_ns, struct peer *p)
 {
 	(void)now_ns;

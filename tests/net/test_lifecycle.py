@@ -113,6 +113,121 @@ class Handover(suite.NetTest):
         self.assertFalse(os.path.exists(self.tunnel.socket_path))
 
 
+class TakeOver(suite.NetTest):
+    """A real successor: culvert device --take-over."""
+
+    def setUp(self):
+        super().setUp()
+        self.tunnel = self.pair()
+        self.connected(self.tunnel)
+        self.old = self.tunnel.devices[0]
+
+    def successor(self):
+        words = [*tunnel.CONTENDERS["culvert"](), "--take-over", self.old.interface]
+        process = self.tunnel.left.start(*words, stdout=self.log, stderr=self.log,
+                                         env={**os.environ, "LOG_LEVEL": "info"})
+        self.addCleanup(lambda: process.poll() is None and netns.stop(process, signal.SIGKILL))
+        return process
+
+    def ask(self):
+        """What the old process hands over; it is stopped with it, and does not go on."""
+        answer, fds = b"", []
+        with socket.socket(socket.AF_UNIX) as asked:
+            asked.connect(self.old.socket_path)
+            asked.sendall(b"handover=1\n\n")
+            while not answer.endswith(b"\n\n"):
+                data, more, _, _ = socket.recv_fds(asked, 65536, 64)
+                answer, fds = answer + data, fds + more
+            self.old.process.send_signal(signal.SIGSTOP)
+        return answer, fds
+
+    def play(self, answer, fds):
+        """Hand that to a successor in place of the old process, up to its done=1."""
+        os.unlink(self.old.socket_path)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self.old.socket_path)
+            listener.listen()
+            after = self.successor()
+            played, _ = listener.accept()
+        played.recv(64)
+        socket.send_fds(played, [answer], fds)
+        for fd in fds:
+            os.close(fd)
+        self.assertEqual(played.recv(64), b"done=1\n\n")
+        return after, played
+
+    def test_again_and_again_one_process_serves_and_traffic_goes_on(self):
+        pair, before = self.tunnel, self.old.process
+        start = self.old.namespace.output("ip", "-j", "link", "show", self.old.interface)
+        for _ in range(suite.scaled(5, 100)):
+            ping = pair.left.start("ping", "-n", "-q", "-i", "0.02", "-c", "100", "-W", "2", pair.INNER[0][1],
+                                   stdout=subprocess.PIPE, text=True)
+            time.sleep(0.3)
+            after = self.successor()
+            self.soon(lambda: before.poll() is not None, "the old process ends", 10)
+            self.assertEqual(before.returncode, 0)
+            self.assertIsNone(after.poll())
+            lost = 100 - int(ping.communicate(timeout=30)[0].split(" received")[0].split()[-1])
+            self.assertLess(lost, 30, "packets of a ping every 20 ms")
+            self.assertTrue(self.pings(pair.right, pair.INNER[1][0]))
+            before = self.old.process = after
+        now = self.old.namespace.output("ip", "-j", "link", "show", self.old.interface)
+        self.assertEqual(json.loads(start)[0]["ifindex"], json.loads(now)[0]["ifindex"], "the interface stayed")
+        self.assertTrue(os.path.exists(self.old.socket_path))
+
+    def test_a_successor_that_gets_no_answer_ends_and_harms_nothing(self):
+        """The old one stands still while the successor waits for its answer."""
+        old = self.old.process
+        with socket.socket(socket.AF_UNIX) as asked:  # holds the old one, until it is stopped
+            asked.connect(self.old.socket_path)
+            asked.sendall(b"handover=1\n\n")
+            self.assertTrue(asked.recv(1))
+            old.send_signal(signal.SIGSTOP)
+        after = self.successor()
+        self.soon(lambda: after.poll() is not None, "the successor gives up", 20)
+        self.assertNotEqual(after.returncode, 0)
+        old.send_signal(signal.SIGCONT)
+        self.soon(lambda: self.pings(self.tunnel.left, self.tunnel.INNER[0][1]), "traffic", 20)
+        self.assertIsNone(old.poll())
+        self.assertTrue(os.path.exists(self.old.socket_path))
+
+    def test_a_successor_that_is_not_acknowledged_sends_nothing(self):
+        """The old process is played here: it hands everything over and does not answer done=1."""
+        after, played = self.play(*self.ask())
+        self.addCleanup(played.close)
+        watch = suite.Capture(self.tunnel.right, "out0")
+        self.addCleanup(watch.close)
+        self.soon(lambda: after.poll() is not None, "the successor gives up", 20)
+        self.assertNotEqual(after.returncode, 0)
+        self.assertEqual([p for _, p in watch.packets() if suite.udp_of(p)], [])
+        self.assertTrue(os.path.exists(self.old.socket_path), "the file is not its own")
+
+    def test_the_label_of_the_last_handshake_goes_along(self):
+        """A wall clock that was set back since must not lock us out: peers take later labels only."""
+        answer = self.old.exchange(b"handover=1\n\n").decode()
+        key = tunnel.hexkey(self.tunnel.devices[1].public)
+        labels = [line for line in answer.splitlines() if line.startswith("culvert_label=")]
+        self.assertEqual([label.split("=")[1].split(",")[0] for label in labels], [key])
+        self.assertAlmostEqual(int(labels[0].split(",")[1]) / 1e9, time.time(), delta=60)
+
+    def test_a_successor_goes_on_from_the_label_it_was_given(self):
+        """As if the clock had been set back by an hour: the old process is played, an hour ahead."""
+        answer, fds = self.ask()
+        ahead = time.time_ns() + 3600 * 10**9
+        key = tunnel.hexkey(self.tunnel.devices[1].public)
+        lines = [l for l in answer.decode().split("\n") if not l.startswith("culvert_label=")]
+        lines.insert(-3, f"culvert_label={key},{ahead}")
+        after, played = self.play("\n".join(lines).encode(), fds)
+        played.send(b"errno=0\n\n")
+        played.close()
+        self.old.process.kill()
+        self.soon(lambda: self.pings(self.tunnel.left, self.tunnel.INNER[0][1]), "traffic")
+        given = bytes.fromhex(self.tunnel.devices[1].get()[1][self.old.public]["culvert_greatest_timestamp"])
+        seconds = int.from_bytes(given[:8], "big") - (1 << 62) - 10
+        self.assertGreaterEqual(seconds, ahead // 10**9)
+        self.old.process = after
+
+
 class KeysUnderLoad(suite.NetTest):
     def setUp(self):
         super().setUp()

@@ -732,10 +732,22 @@ static void a_successor_that_is_ready_ends_the_old_one(void)
 
 	CHECK(device.ended == 0);
 	say(fd, "done=1\n\n");
-	CHECK(device.ended == 1 && is_closed(fd));
+	CHECK(device.ended == 1 && is_closed(fd) && strcmp(answer, "errno=0\n\n") == 0);
 	close(fd);
 	stop();
 	CHECK(device.ended == 1);
+}
+
+static void a_successor_that_cannot_hear_the_answer_ends_nobody(void)
+{
+	start();
+	int fd = hand_over();
+
+	CHECK(shutdown(fd, SHUT_RD) == 0);
+	say(fd, "done=1\n\n");
+	CHECK(device.ended == 2);
+	close(fd);
+	stop();
 }
 
 static void a_successor_that_goes_away_gives_everything_back(void)
@@ -880,6 +892,7 @@ int main(void)
 	RUN(watching_twice_closes);
 	RUN(a_watcher_that_does_not_read_finds_overrun_instead_of_blocks);
 	RUN(a_successor_that_is_ready_ends_the_old_one);
+	RUN(a_successor_that_cannot_hear_the_answer_ends_nobody);
 	RUN(a_successor_that_goes_away_gives_everything_back);
 	RUN(a_handover_that_is_refused_hands_nothing_over);
 	RUN(a_limited_connection_has_peers_and_counters_but_not_the_identity);
