@@ -8,12 +8,7 @@
 
 #include "net/udp_socket.h"
 
-enum {
-	PORT_TRIES = 100,
-	/* Some 1300 messages: a burst fits while the keeper is away for a moment, and at
-	 * the pace of Diffie-Hellman nobody waits longer than a fraction of a second. */
-	HANDSHAKE_BUFFER_BYTES = 1 << 20,
-};
+enum { PORT_TRIES = 100 };
 
 static void close_family(struct socket_family *f, unsigned int workers)
 {
@@ -112,10 +107,8 @@ static int open_family(struct sockets *s, enum addr_family family, uint16_t port
 		bound = open_one(s, family, (uint16_t)bound, &f->data[i]);
 	if (bound >= 0)
 		bound = open_one(s, family, (uint16_t)bound, &f->handshake);
-	if (bound >= 0) {
+	if (bound >= 0)
 		udp_set_gro(f->handshake, false);
-		udp_set_receive_buffer(f->handshake, HANDSHAKE_BUFFER_BYTES);
-	}
 	if (bound >= 0 && udp_steer(f->handshake, s->workers) < 0) {
 		/* Without steering, data would reach the keeper: do without the extra socket. */
 		close(f->handshake);

@@ -135,6 +135,8 @@ static int make_tables(struct engine *e)
 	if (err == 0)
 		err = ratelimit_new(SOURCES_MAX, COOKIES_PER_SECOND, COOKIES_BURST, key,
 				    &e->cookie_requests);
+	if (err == 0) /* waves of cookie replies would keep the keeper from its socket */
+		ratelimit_spread(e->cookie_requests);
 	return err;
 }
 

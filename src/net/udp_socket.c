@@ -216,11 +216,6 @@ void udp_set_gro(int fd, bool on)
 	set_int(fd, IPPROTO_UDP, UDP_GRO, on); /* an old kernel delivers one by one anyway */
 }
 
-void udp_set_receive_buffer(int fd, int bytes)
-{
-	set_int(fd, SOL_SOCKET, SO_RCVBUF, bytes / 2); /* the kernel doubles it */
-}
-
 int udp_set_mark(int fd, uint32_t mark)
 {
 	return setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0 ? -errno : 0;

@@ -60,9 +60,6 @@ int udp_steer(int fd, unsigned int data_sockets);
 /** udp_set_gro() - Coalesce what is received, or not (sockets with small buffers) */
 void udp_set_gro(int fd, bool on);
 
-/** udp_set_receive_buffer() - A shorter queue: what waits in a long one is answered too late */
-void udp_set_receive_buffer(int fd, int bytes);
-
 int udp_set_mark(int fd, uint32_t mark);
 
 /* --- Receiving --- */

@@ -34,6 +34,7 @@ struct ratelimit {
 	uint64_t token_ns; /* time in which one token is gained */
 	uint64_t ahead_ns; /* how far full_at_ns may lie ahead for a source to pass */
 	size_t row_mask;
+	bool is_spread;
 	uint8_t key[SHORT_HASH_KEY_LEN];
 	struct row *rows;
 };
@@ -97,6 +98,20 @@ static struct entry *find(struct row *row, uint64_t source, uint64_t now_ns)
 	return unused;
 }
 
+void ratelimit_spread(struct ratelimit *r)
+{
+	r->is_spread = true;
+}
+
+/* @e->source is a keyed hash already: multiplying it with the odd number @now_ns | 1 and
+ * taking the upper half gives another share each time. */
+static uint64_t next_token_ns(const struct ratelimit *r, const struct entry *e, uint64_t now_ns)
+{
+	uint64_t share = (e->source * (now_ns | 1)) >> 32; /* of 2^32 */
+
+	return r->is_spread ? r->token_ns / 2 + (r->token_ns * share >> 32) : r->token_ns;
+}
+
 bool ratelimit_take(struct ratelimit *r, uint64_t now_ns, const struct ip_addr *source)
 {
 	uint64_t id = identify(r, source);
@@ -109,6 +124,6 @@ bool ratelimit_take(struct ratelimit *r, uint64_t now_ns, const struct ip_addr *
 	if (e->full_at_ns - now_ns > r->ahead_ns)
 		return false;
 	e->source = id;
-	e->full_at_ns += r->token_ns;
+	e->full_at_ns += next_token_ns(r, e, now_ns);
 	return true;
 }

@@ -33,5 +33,13 @@ int ratelimit_new(size_t sources, uint32_t per_second, uint32_t burst, const uin
 		  struct ratelimit **ret);
 struct ratelimit *ratelimit_free(struct ratelimit *r);
 
+/**
+ * ratelimit_spread() - From now on a token takes between half and one and a half times as long
+ *
+ * Which, a hash decides; the mean stays. Sources that began in one moment, as a flood does,
+ * otherwise come back for their next token in one moment, again and again.
+ */
+void ratelimit_spread(struct ratelimit *r);
+
 /** ratelimit_take() - true if @source may pass now; one token is then spent */
 bool ratelimit_take(struct ratelimit *r, uint64_t now_ns, const struct ip_addr *source);

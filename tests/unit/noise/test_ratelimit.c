@@ -205,6 +205,38 @@ static void readings_of_the_clock_may_repeat_or_fall_back_a_little(void)
 	ratelimit_free(r);
 }
 
+/* Greatest number of 1000 sources, all asking each millisecond since one moment, that pass
+ * within one of the milliseconds of the sixth second; *@ret_all: in the whole of it. */
+static int greatest_wave(struct ratelimit *r, int *ret_all)
+{
+	int greatest = 0, all = 0;
+
+	for (uint64_t t = 0; t < 6000; t++) {
+		int passed = 0;
+
+		for (uint32_t n = 0; n < 1000; n++)
+			passed += passing(r, start + t * ms, v4(n), 1);
+		if (t >= 5000) {
+			all += passed;
+			greatest = passed > greatest ? passed : greatest;
+		}
+	}
+	*ret_all = all;
+	ratelimit_free(r);
+	return greatest;
+}
+
+static void spread_sources_that_began_together_do_not_come_back_together(void)
+{
+	struct ratelimit *spread = make(65536, 2, 4);
+	int all = 0;
+
+	CHECK(greatest_wave(make(65536, 2, 4), &all) == 1000);
+	ratelimit_spread(spread);
+	CHECK(greatest_wave(spread, &all) < 30); /* 2 at a constant pace */
+	CHECK(all > 1900 && all < 2100);
+}
+
 static void free_takes_null(void)
 {
 	CHECK(ratelimit_free(NULL) == NULL);
@@ -222,6 +254,7 @@ int main(void)
 	RUN(ten_thousand_flooding_sources_leave_room_for_newcomers);
 	RUN(another_key_fills_other_rows);
 	RUN(readings_of_the_clock_may_repeat_or_fall_back_a_little);
+	RUN(spread_sources_that_began_together_do_not_come_back_together);
 	RUN(free_takes_null);
 	return DONE();
 }
