@@ -33,6 +33,7 @@ deps:
 
 run: build
 	@tools/deps run
+	@tools/add-user
 	@build/culvert gateway $(ARGS)
 
 check:
@@ -62,6 +63,7 @@ bench: all
 install: all
 	@meson configure build -Dprefix=$(PREFIX)
 	@DESTDIR=$(DESTDIR) meson install -C build
+	@test -n "$(DESTDIR)" || tools/add-user
 
 clean:
 	rm -rf build build-asan build-tsan build-fuzz

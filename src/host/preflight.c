@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sys/log.h"
 #include "sys/privileges.h"
 
 static bool has_cap(cap_value_t cap)
@@ -227,9 +228,16 @@ static bool can_become(uid_t uid, gid_t gid)
 
 void preflight_user(uid_t *ret_uid, gid_t *ret_gid)
 {
-	if (privileges_unprivileged_ids(ret_uid, ret_gid) == 0 &&
-	    can_become(*ret_uid, *ret_gid))
+	int kind = privileges_unprivileged_ids(ret_uid, ret_gid);
+
+	if (kind >= 0 && can_become(*ret_uid, *ret_gid)) {
+		if (kind == PRIVILEGES_SHARED_USER)
+			log_warning(
+				"there is no user culvert: the gateway runs as nobody, and whatever "
+				"else does can read its API key and peers; make the user (useradd "
+				"--system culvert) and start again");
 		return;
+	}
 	privileges_add_gap("the gateway runs as the user that started it");
 	*ret_uid = geteuid();
 	*ret_gid = getegid();

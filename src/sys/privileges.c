@@ -140,15 +140,36 @@ int privileges_become(uid_t uid, gid_t gid, bool keep_caps)
 	return 0;
 }
 
+static void find_nobody(uid_t *ret_uid, gid_t *ret_gid)
+{
+	const struct passwd *user = getpwnam("nobody");
+
+	*ret_uid = user ? user->pw_uid : NOBODY_ID;
+	*ret_gid = user ? user->pw_gid : NOBODY_ID;
+}
+
 int privileges_unprivileged_ids(uid_t *ret_uid, gid_t *ret_gid)
 {
 	const struct passwd *user = getpwnam("culvert");
 
-	if (!user)
-		user = getpwnam("nobody");
-	*ret_uid = user ? user->pw_uid : NOBODY_ID;
-	*ret_gid = user ? user->pw_gid : NOBODY_ID;
-	return *ret_uid == 0 ? -EINVAL : 0;
+	if (user) {
+		*ret_uid = user->pw_uid;
+		*ret_gid = user->pw_gid;
+	} else {
+		find_nobody(ret_uid, ret_gid);
+	}
+	if (*ret_uid == 0)
+		return -EINVAL;
+	return user ? PRIVILEGES_OWN_USER : PRIVILEGES_SHARED_USER;
+}
+
+bool privileges_is_shared_user(uid_t uid)
+{
+	uid_t nobody;
+	gid_t group;
+
+	find_nobody(&nobody, &group);
+	return uid == nobody;
 }
 
 /* The kernel takes shorter and longer forms of this struct; the headers may know less of it. */

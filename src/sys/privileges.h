@@ -31,8 +31,15 @@ int privileges_limit_caps(const int *caps, size_t n);
  * without it the bounding set is emptied as well. */
 int privileges_become(uid_t uid, gid_t gid, bool keep_caps);
 
-/* The uid/gid an unprivileged process runs as: user "culvert" if it exists, else "nobody". */
+enum privileges_user {
+	PRIVILEGES_OWN_USER,
+	PRIVILEGES_SHARED_USER, /* other programs may run as it too */
+};
+
+/** privileges_unprivileged_ids() - What an unprivileged process runs as
+ * Return: OWN_USER for "culvert", if it exists; SHARED_USER for "nobody"; -EINVAL for root. */
 int privileges_unprivileged_ids(uid_t *ret_uid, gid_t *ret_gid);
+bool privileges_is_shared_user(uid_t uid); /* "nobody" */
 
 /* Deny all file system access, or all but below @paths_rw (n may be 0). -ENOTSUP is a gap. */
 int privileges_landlock(const char *const paths_rw[], size_t n);

@@ -193,10 +193,11 @@ class TakeOver(suite.NetTest):
 
     def test_a_successor_that_is_not_acknowledged_sends_nothing(self):
         """The old process is played here: it hands everything over and does not answer done=1."""
-        after, played = self.play(*self.ask())
-        self.addCleanup(played.close)
+        handed = self.ask()
         watch = suite.Capture(self.tunnel.right, "out0")
         self.addCleanup(watch.close)
+        after, played = self.play(*handed)
+        self.addCleanup(played.close)
         self.soon(lambda: after.poll() is not None, "the successor gives up", 20)
         self.assertNotEqual(after.returncode, 0)
         self.assertEqual([p for _, p in watch.packets() if suite.udp_of(p)], [])

@@ -494,6 +494,32 @@ class State(HostTest):
             os.chown(path, NOBODY, NOBODY)
             self.refused(FAILED, "server.key must be a plain file of user 0")
 
+    def with_users(self, *lines):
+        """A user database of its own, for whatever starts from now on in this test."""
+        kept = [line for line in open("/etc/passwd") if not line.startswith("culvert:")]
+        pathlib.Path("/run/passwd").write_text("".join(kept) + "".join(f"{line}\n" for line in lines))
+        netns.run("mount", "--bind", "/run/passwd", "/etc/passwd")
+        self.addCleanup(lambda: netns.run("umount", "/etc/passwd"))
+
+    def test_without_a_user_of_its_own_it_warns_and_with_one_it_takes_the_state_over(self):
+        self.with_users()
+        gateway = self.start().ready()
+        if "runs as the user that started it" in gateway.errors():
+            self.skipTest("no other users in this user namespace")
+        self.assertIn("there is no user culvert: the gateway runs as nobody", gateway.errors())
+        self.assertEqual(gateway.said("started")[-1]["status"]["Uid"][0], str(NOBODY))
+        gateway.end()
+        self.with_users("culvert:x:4242:4243::/nonexistent:/usr/sbin/nologin")
+        gateway = self.start().ready()
+        self.assertNotIn("there is no user", gateway.errors())
+        status = gateway.said("started")[-1]["status"]
+        self.assertEqual((set(status["Uid"]), set(status["Gid"])), ({"4242"}, {"4243"}))
+        for path in (self.state, f"{self.state}/api.key"):
+            self.assertEqual(os.stat(path).st_uid, 4242)
+        self.assertEqual(os.stat(f"{self.state}/server.key").st_uid, 0)
+        self.assertEqual(gateway.end(), 0)
+        self.assertAsFound()
+
     def test_files_that_were_given_to_root_come_back_to_the_gateway_user(self):
         """systemd gives a state directory to the unit's user, with all that is in it."""
         self.start().ready().end()
