@@ -28,6 +28,7 @@ enum {
 
 	/* Values of errno= in replies, without their sign */
 	UAPI_EIO = 5,
+	UAPI_EBUSY = 16,
 	UAPI_EPROTO = 71,
 	UAPI_EINVAL = 22,
 	UAPI_EADDRINUSE = 98,

@@ -9,14 +9,14 @@
 #include <net/if.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "device/handover.h"
+#include "sys/clock.h"
 #include "sys/log.h"
 
-#define SOCKET_DIRECTORY "/var/run/wireguard"
+#define SECOND_NS UINT64_C(1000000000)
 
 enum {
 	READ_BYTES = 65536,
@@ -39,6 +39,8 @@ enum operation {
  * @line, @line_len: The unfinished line
  * @skips_line:	It is longer than UAPI_LINE_MAX: what comes up to its end is not kept
  * @error:	UAPI_E... of the running set, or 0; its remaining lines are only read
+ * @window_ns, @in_window: Octets moved since that second began
+ * @rests:	Limited, and moved too much: nothing is read or handled until the timer comes
  * @out, @out_sent: Reply that is being written; while there is one nothing is read
  * @events:	What the epoll set watches for
  */
@@ -55,6 +57,9 @@ struct connection {
 	bool is_successor; /* everything waits for its done=1 */
 	bool has_overrun;  /* blocks were left out because the client does not read */
 	bool skips_line;
+	bool rests;
+	uint64_t window_ns;
+	uint64_t in_window;
 	uint32_t events;
 	size_t line_len;
 	struct text out;
@@ -68,66 +73,13 @@ struct connection {
 struct uapi_server {
 	int listener;
 	int epoll;
+	int timer; /* runs while a connection rests */
 	struct uapi_handler handler;
 	struct connection *connections[UAPI_CONNECTIONS_MAX];
 	unsigned int n;
 	unsigned int n_watching;
+	unsigned int n_limited;
 };
-
-/* --- The listening socket --- */
-
-void uapi_path(const char *name, char out[108])
-{
-	snprintf(out, 108, "%s/%s.sock", SOCKET_DIRECTORY, name);
-}
-
-static bool is_served(const struct sockaddr_un *name)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool served = fd >= 0 && connect(fd, (const struct sockaddr *)name, sizeof(*name)) == 0;
-
-	if (fd >= 0)
-		close(fd);
-	return served;
-}
-
-static int bind_and_listen(int fd, const struct sockaddr_un *name)
-{
-	mode_t before = umask(077);
-	int err = bind(fd, (const struct sockaddr *)name, sizeof(*name)) < 0 ? -errno : 0;
-
-	umask(before);
-	if (err == 0 && listen(fd, UAPI_CONNECTIONS_MAX) < 0)
-		err = -errno;
-	return err;
-}
-
-int uapi_listen(const char *name, struct diag *d)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = -1, err = 0;
-
-	uapi_path(name, address.sun_path);
-	if (mkdir(SOCKET_DIRECTORY, 0755) < 0 && errno != EEXIST)
-		return diag_set(d, -errno, 0, "cannot make %s: %s", SOCKET_DIRECTORY,
-				err_text(-errno));
-	if (is_served(&address))
-		return diag_set(d, -EADDRINUSE, 0,
-				"another process already serves interface %s (%s answers)",
-				name, address.sun_path);
-	if (unlink(address.sun_path) < 0 && errno != ENOENT)
-		return diag_set(d, -errno, 0, "cannot replace %s: %s", address.sun_path,
-				err_text(-errno));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	err = fd < 0 ? -errno : bind_and_listen(fd, &address);
-	if (err < 0) {
-		if (fd >= 0)
-			close(fd);
-		return diag_set(d, err, 0, "cannot listen on %s: %s", address.sun_path,
-				err_text(err));
-	}
-	return fd;
-}
 
 /* --- Connections --- */
 
@@ -152,6 +104,7 @@ static void connection_free(struct connection *c)
 
 	if (c->is_watching)
 		count_watchers(s, -1);
+	s->n_limited -= c->is_limited;
 	if (c->is_successor)
 		s->handler.handover_end(s->handler.context, false);
 	for (unsigned int i = 0; i < s->n; i++)
@@ -175,7 +128,9 @@ static void rearm(struct connection *c)
 	bool has_input = c->input_at < c->input_len;
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
 
-	if (c->out.len)
+	if (c->rests)
+		event.events = 0;
+	else if (c->out.len)
 		event.events = EPOLLOUT;
 	else if (has_input)
 		event.events = EPOLLIN | EPOLLOUT;
@@ -294,6 +249,21 @@ static void finish_done(struct connection *c)
 	s->handler.handover_end(s->handler.context, is_heard);
 }
 
+static void finish_limit(struct connection *c)
+{
+	struct uapi_server *s = c->server;
+
+	if (!c->is_limited && s->n_limited == UAPI_LIMITED_MAX) {
+		log_warning("refused a limited connection: more than %d", UAPI_LIMITED_MAX);
+		c->is_closing = true;
+		uapi_write_errno(&c->out, UAPI_EBUSY, false);
+		return;
+	}
+	s->n_limited += !c->is_limited;
+	c->is_limited = true;
+	uapi_write_errno(&c->out, 0, false);
+}
+
 static void finish(struct connection *c)
 {
 	if (c->operation == OPERATION_GET) {
@@ -308,8 +278,7 @@ static void finish(struct connection *c)
 		c->is_watching = true;
 		count_watchers(c->server, 1);
 	} else if (c->operation == OPERATION_LIMIT) {
-		c->is_limited = true;
-		uapi_write_errno(&c->out, 0, false);
+		finish_limit(c);
 	} else if (c->operation == OPERATION_HANDOVER) {
 		finish_handover(c);
 	} else if (c->operation == OPERATION_DONE) {
@@ -350,6 +319,20 @@ static void begin(struct connection *c, const char *line)
 		c->is_closing = true;
 }
 
+/* One line of a set. Return: 0 or UAPI_E... with the reason in @d */
+static int add_line(struct connection *c, struct diag *d)
+{
+	int err = uapi_set_line(&c->set, c->line, c->line_len, d);
+
+	if (err || !c->is_limited ||
+	    (c->set.n_peers <= UAPI_LIMITED_PEERS_MAX &&
+	     c->set.n_allowed_ips <= UAPI_LIMITED_ALLOWED_IPS_MAX))
+		return err;
+	diag_set(d, 0, 0, "more than a limited connection may set at once");
+	forget_set(c);
+	return UAPI_EINVAL;
+}
+
 static void take_line(struct connection *c)
 {
 	struct diag d = { 0 };
@@ -364,7 +347,7 @@ static void take_line(struct connection *c)
 	} else if (c->operation != OPERATION_SET) {
 		c->error = UAPI_EINVAL; /* get=1 and watch=1 stand alone */
 	} else if (!c->error) {
-		c->error = uapi_set_line(&c->set, c->line, c->line_len, &d);
+		c->error = add_line(c, &d);
 		if (c->error)
 			log_warning("control request refused: line %u: %s", c->line_number,
 				    d.text);
@@ -428,6 +411,7 @@ static bool write_out(struct connection *c)
 		if (n < 0)
 			return false;
 		c->out_sent += (size_t)n;
+		c->in_window += (uint64_t)n;
 	}
 	if (c->out.len) {
 		text_done(&c->out); /* it may have been long, and held keys */
@@ -437,10 +421,27 @@ static bool write_out(struct connection *c)
 	return true;
 }
 
+/* Has it had its share of this second? Then it rests, until rest_is_over(). */
+static bool must_rest(struct connection *c)
+{
+	static const struct itimerspec second = { .it_value.tv_sec = 1 };
+	uint64_t now_ns = clock_boot_ns();
+
+	if (now_ns - c->window_ns >= SECOND_NS) {
+		c->window_ns = now_ns;
+		c->in_window = 0;
+	}
+	if (!c->is_limited || c->in_window <= UAPI_LIMITED_OCTETS_PER_S)
+		return false;
+	/* A timer that cannot be set is no reason to rest for ever. */
+	c->rests = timerfd_settime(c->server->timer, 0, &second, NULL) == 0;
+	return c->rests;
+}
+
 /* Read, handle, write, as long as it goes. false: the connection is over. */
 static bool serve(struct connection *c)
 {
-	for (int i = 0; i < READS_PER_EVENT; i++) {
+	for (int i = 0; i < READS_PER_EVENT && !must_rest(c); i++) {
 		consume(c);
 		if (!write_out(c))
 			return false;
@@ -460,6 +461,7 @@ static bool serve(struct connection *c)
 			return false;
 		c->input_at = 0;
 		c->input_len = (size_t)n;
+		c->in_window += (uint64_t)n;
 	}
 	return true;
 }
@@ -471,15 +473,21 @@ int uapi_server_new(int listener, int epoll, const struct uapi_handler *handler,
 {
 	struct uapi_server *s = calloc(1, sizeof(*s));
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = s };
+	struct epoll_event tick = { .events = EPOLLIN, .data.ptr = s ? &s->timer : NULL };
 
 	if (!s)
 		return -ENOMEM;
 	s->listener = listener;
 	s->epoll = epoll;
 	s->handler = *handler;
-	if (epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) < 0) {
+	s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (s->timer < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) < 0 ||
+	    epoll_ctl(epoll, EPOLL_CTL_ADD, s->timer, &tick) < 0) {
 		int err = -errno;
 
+		epoll_ctl(epoll, EPOLL_CTL_DEL, listener, NULL);
+		if (s->timer >= 0)
+			close(s->timer);
 		free(s);
 		return err;
 	}
@@ -494,25 +502,57 @@ struct uapi_server *uapi_server_free(struct uapi_server *s)
 	while (s->n)
 		connection_free(s->connections[0]);
 	epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->listener, NULL);
+	close(s->timer);
 	free(s);
 	return NULL;
 }
 
+static void serve_or_free(struct connection *c)
+{
+	if (serve(c))
+		rearm(c);
+	else
+		connection_free(c);
+}
+
+static void rest_is_over(struct uapi_server *s)
+{
+	uint64_t times;
+
+	if (read(s->timer, &times, sizeof(times)) < 0)
+		return;
+	for (unsigned int i = s->n; i-- > 0;) { /* backwards: a failed one leaves the list */
+		struct connection *c = s->connections[i];
+
+		if (!c->rests)
+			continue;
+		c->rests = false;
+		c->in_window = 0;
+		serve_or_free(c);
+	}
+}
+
 bool uapi_server_event(struct uapi_server *s, void *ptr, uint32_t events)
 {
-	(void)events;
 	if (ptr == s) {
 		accept_one(s);
 		return true;
 	}
-	for (unsigned int i = 0; i < s->n; i++)
-		if (s->connections[i] == ptr) {
-			if (serve(ptr))
-				rearm(ptr);
-			else
-				connection_free(ptr);
-			return true;
-		}
+	if (ptr == &s->timer) {
+		rest_is_over(s);
+		return true;
+	}
+	for (unsigned int i = 0; i < s->n; i++) {
+		struct connection *c = s->connections[i];
+
+		if (c != ptr)
+			continue;
+		if (!c->rests)
+			serve_or_free(c);
+		else if (events & (EPOLLHUP | EPOLLERR)) /* its client is gone */
+			connection_free(c);
+		return true;
+	}
 	return false;
 }
 

@@ -13,7 +13,10 @@
  *
  * limited=1 makes a connection one that can be handed to a process that must not have the
  * device's identity: from then on get=1 leaves out the private key, a set may neither
- * replace it nor change port and mark, and handover=1 closes. There is no way back.
+ * replace it nor change port and mark, and handover=1 closes. There is no way back. That
+ * process may be taken over some day, so there are fewer of these connections than of all
+ * (more are refused with EBUSY), their sets are smaller, and one that moved more octets in a
+ * second than it should is left alone for the next.
  *
  * handover=1 passes the device's descriptors to a successor: device/handover.h.
  *
@@ -27,7 +30,15 @@
 
 #include "conf/uapi.h"
 
-enum { UAPI_CONNECTIONS_MAX = 64 };
+enum {
+	UAPI_CONNECTIONS_MAX = 64,
+
+	/* Of limited connections: */
+	UAPI_LIMITED_MAX = 8,
+	UAPI_LIMITED_PEERS_MAX = 1 << 16, /* in one set */
+	UAPI_LIMITED_ALLOWED_IPS_MAX = 1 << 18,
+	UAPI_LIMITED_OCTETS_PER_S = 32 << 20, /* both directions: 100 000 peers at once */
+};
 
 /* What the server asks of the device. */
 struct uapi_handler {

@@ -9,7 +9,10 @@
 #include "sys/clock.h"
 #include "sys/log.h"
 
-enum { ADDRESSES_PER_PEER = 2 };
+enum {
+	ADDRESSES_PER_PEER = 2,
+	BLOCKS_PER_SET = 16384, /* the interface takes no more than some at once from us */
+};
 
 static const uint64_t SECOND_NS = 1000000000;
 
@@ -191,6 +194,25 @@ static int set_one_by_one(struct reconcile *r, const struct uapi_set *all, struc
 	return err == -EINVAL ? 0 : err;
 }
 
+/* All blocks, in as many requests as it takes. */
+static int set_all(struct reconcile *r, const struct uapi_set *all, struct diag *d)
+{
+	int err = 0;
+
+	for (size_t at = 0; at < all->n_peers && err == 0; at += BLOCKS_PER_SET) {
+		struct uapi_set some = *all;
+
+		some.peers = &all->peers[at];
+		some.n_peers = all->n_peers - at;
+		if (some.n_peers > BLOCKS_PER_SET)
+			some.n_peers = BLOCKS_PER_SET;
+		err = iface_set(r->iface, &some, d);
+		if (err == -EINVAL)
+			err = set_one_by_one(r, &some, d);
+	}
+	return err;
+}
+
 int reconcile_now(struct reconcile *r, struct diag *d)
 {
 	struct comparison c = { .n = 0 };
@@ -202,9 +224,7 @@ int reconcile_now(struct reconcile *r, struct diag *d)
 	if (err == 0 && c.set.n_peers > 0) {
 		log_info("setting %zu peers that differ between store and interface",
 			 c.set.n_peers);
-		err = iface_set(r->iface, &c.set, d);
-		if (err == -EINVAL)
-			err = set_one_by_one(r, &c.set, d);
+		err = set_all(r, &c.set, d);
 	}
 	atomic_store(&r->in_sync, err == 0);
 	r->next_try_ns = err == 0 ? 0 : clock_boot_ns() + SECOND_NS;

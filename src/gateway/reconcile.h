@@ -5,8 +5,8 @@
  * The store is the truth; the interface is brought to it. In the ordinary case a
  * committed group of changes becomes one request to the interface. Whenever that is not
  * enough (at the start, after the device restarted, after a failed request) the whole of
- * both is compared and the difference set in one request, so that tunnels which are
- * right already do not notice.
+ * both is compared and the difference set in one request (or a few, where it is large), so
+ * that tunnels which are right already do not notice.
  *
  * Threads: everything but reconcile_mark_stale() and reconcile_is_well() in the writer's
  *	    thread, or before it starts.

@@ -173,7 +173,9 @@ static void answer(struct gateway_child *g, const struct host_message *m)
 	}
 	if (m->type == HOST_RECONNECT) {
 		reply.type = HOST_UAPI;
-		fd = tunnel_connect_limited(g->config->interface);
+		fd = host_dialogue_may_reconnect(&g->dialogue, clock_boot_ns())
+			     ? tunnel_connect_limited(g->config->interface)
+			     : -EBUSY;
 		reply.error = fd < 0 ? (uint32_t)-fd : 0;
 	}
 	say(g, &reply, fd);

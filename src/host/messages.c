@@ -135,3 +135,15 @@ const char *host_dialogue_judge(struct host_dialogue *d, const struct host_messa
 		return "a message of unknown type";
 	}
 }
+
+bool host_dialogue_may_reconnect(struct host_dialogue *d, uint64_t now_ns)
+{
+	if (now_ns - d->reconnects_ns >= HOST_RECONNECTS_S * SECOND_NS) {
+		d->reconnects_ns = now_ns;
+		d->reconnects = 0;
+	}
+	if (d->reconnects == HOST_RECONNECTS_MAX)
+		return false;
+	d->reconnects++;
+	return true;
+}

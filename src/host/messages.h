@@ -14,6 +14,7 @@
  *						HOST_STOP	finish, then exit
  *
  * The UAPI socket is a limited one (device/uapi_server.h): it does not give the private key.
+ * More than HOST_RECONNECTS_MAX of them in HOST_RECONNECTS_S seconds are answered with EBUSY.
  * The host answers HOST_RECONNECT and HOST_PING in order. HOST_DEVICE_RESTARTED and
  * HOST_STOP may stand between a question and its answer. After HOST_DEVICE_RESTARTED
  * the old UAPI socket is dead: ask with HOST_RECONNECT and set every peer again. A
@@ -76,16 +77,23 @@ int host_message_receive(int fd, struct host_message *ret, int *ret_fd);
 /**
  * struct host_dialogue - The host's side: what one gateway process has said so far
  * @window_ns, @in_window: Messages since the current second began
+ * @reconnects_ns, @reconnects: New UAPI sockets since the current span of them began
  *
  * All zeroes is a gateway that has just been started.
  */
 struct host_dialogue {
 	uint64_t window_ns;
+	uint64_t reconnects_ns;
 	uint32_t in_window;
+	uint32_t reconnects;
 	bool is_ready;
 };
 
-enum { HOST_MESSAGES_PER_SECOND = 100 };
+enum {
+	HOST_MESSAGES_PER_SECOND = 100,
+	HOST_RECONNECTS_MAX = 20,
+	HOST_RECONNECTS_S = 10,
+};
 
 /**
  * host_dialogue_judge() - May a gateway in this state say that now? Pure
@@ -95,3 +103,6 @@ enum { HOST_MESSAGES_PER_SECOND = 100 };
  */
 const char *host_dialogue_judge(struct host_dialogue *d, const struct host_message *m,
 				bool has_fd, uint64_t now_ns);
+
+/** host_dialogue_may_reconnect() - Count a new UAPI socket; false: too many lately. Pure */
+bool host_dialogue_may_reconnect(struct host_dialogue *d, uint64_t now_ns);

@@ -103,6 +103,8 @@ int tunnel_connect_limited(const char *interface)
 	if (answer == 0)
 		return fd;
 	close(fd);
+	if (answer == EBUSY)
+		return -EBUSY;
 	return answer > 0 ? -EPROTO : answer;
 }
 

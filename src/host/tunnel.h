@@ -22,7 +22,8 @@ int tunnel_connect(const char *interface);
  * tunnel_connect_limited() - A connection to hand to the gateway
  *
  * It cannot read or replace the private key, nor take the device over.
- * Return: a connected descriptor; -EPROTO when the tunnel does not know such connections.
+ * Return: a connected descriptor; -EBUSY when the tunnel has enough such connections;
+ *	   -EPROTO when it does not know them.
  */
 int tunnel_connect_limited(const char *interface);
 

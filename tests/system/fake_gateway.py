@@ -90,6 +90,15 @@ def be_rude(how):
         with socket.socket(fileno=fd) as uapi:
             uapi.sendall(b"handover=1\n\n")
             note("handover", answer=uapi.recv(65536).decode())
+    elif how == "hoard":
+        kept, refused = [], []
+        for _ in range(70):
+            say(RECONNECT)
+            (_, error, _), fds = hear()
+            kept += fds
+            refused += [error] if error else []
+            time.sleep(0.02)  # within what it may say in a second
+        note("hoard", kept=len(kept), refused=sorted(set(refused)))
     elif how == "hang-up":
         host.shutdown(socket.SHUT_RDWR)
     time.sleep(60)

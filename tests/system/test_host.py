@@ -7,6 +7,7 @@
 A small program stands in for the gateway process (fake_gateway.py); the tunnel is ours.
 """
 
+import errno
 import glob
 import json
 import os
@@ -628,6 +629,17 @@ class Children(HostTest):
         private = open(f"{self.state}/server.key").read().strip()
         self.assertEqual(self.edge.output("wg", "show", "wg0", "private-key").strip(), private)
         self.assertEqual(self.edge.output("wg", "show", "wg0", "fwmark").strip(), "off")
+        gateway.end()
+
+    def test_the_gateway_process_cannot_take_all_connections_to_the_tunnel(self):
+        gateway = self.start(mode="rude hoard").ready()
+        os.kill(self.child(gateway, "gateway-serve"), signal.SIGUSR1)
+        self.soon(lambda: gateway.said("hoard"), "its attempts", timeout=20)
+        said = gateway.said("hoard")[0]
+        self.assertLessEqual(said["kept"], 8)
+        self.assertEqual(said["refused"], [errno.EBUSY])
+        for _ in range(3):
+            self.assertEqual(self.edge.output("wg", "show", "wg0", "listen-port").strip(), "51820")
         gateway.end()
 
     def test_a_gateway_process_that_breaks_a_rule_is_killed_and_replaced(self):

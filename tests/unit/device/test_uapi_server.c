@@ -785,6 +785,111 @@ static void a_handover_that_is_refused_hands_nothing_over(void)
 
 /* ---- limited=1 ---- */
 
+static int dial_limited(void)
+{
+	int fd = dial();
+
+	say(fd, "limited=1\n\n");
+	return fd;
+}
+
+static void there_are_fewer_limited_connections_than_of_all(void)
+{
+	int fds[UAPI_LIMITED_MAX];
+
+	start();
+	for (int i = 0; i < UAPI_LIMITED_MAX; i++) {
+		fds[i] = dial_limited();
+		CHECK(hears(fds[i], "errno=0\n\n"));
+	}
+	say(fds[0], "limited=1\n\n"); /* the same one again is no further one */
+	CHECK(hears(fds[0], "errno=0\n\n"));
+	int more = dial_limited(), other = dial();
+
+	CHECK(is_closed(more) && strcmp(answer, "errno=-16\n\n") == 0);
+	CHECK(lives(other)); /* all others are as welcome as before */
+	close(more);
+	close(fds[0]);
+	settle();
+	fds[0] = dial_limited();
+	CHECK(hears(fds[0], "errno=0\n\n"));
+	for (int i = 0; i < UAPI_LIMITED_MAX; i++)
+		close(fds[i]);
+	close(other);
+	stop();
+}
+
+static void say_peers(int fd, unsigned int n)
+{
+	char line[96];
+
+	say(fd, "set=1\n");
+	for (unsigned int i = 0; i < n; i++) {
+		snprintf(line, sizeof(line), "public_key=%064x\n", i + 1);
+		say(fd, line);
+	}
+	say(fd, "\n");
+}
+
+static void a_set_of_a_limited_connection_is_limited_too(void)
+{
+	start();
+	int fd = dial_limited(), other = dial();
+
+	CHECK(hears(fd, "errno=0\n\n"));
+	say_peers(fd, UAPI_LIMITED_PEERS_MAX);
+	CHECK(hears(fd, "errno=0\n\n") && device.peers == UAPI_LIMITED_PEERS_MAX);
+	say_peers(fd, UAPI_LIMITED_PEERS_MAX + 1);
+	CHECK(hears(fd, "errno=-22\n\n") && device.sets == 1);
+	say_peers(other, UAPI_LIMITED_PEERS_MAX + 1);
+	CHECK(hears(other, "errno=0\n\n") && device.sets == 2);
+	close(fd);
+	close(other);
+	stop();
+}
+
+/* Octets of one endless line that are taken before the server takes no more for now. */
+static size_t pour(int fd, size_t max)
+{
+	static char block[65536];
+	size_t taken = 0;
+
+	memset(block, 'x', sizeof(block));
+	for (int refused = 0; taken < max && refused < 3; settle()) {
+		ssize_t n = send(fd, block, sizeof(block), MSG_NOSIGNAL);
+
+		refused = n < 0 ? refused + 1 : 0;
+		taken += n > 0 ? (size_t)n : 0;
+	}
+	return taken;
+}
+
+static void a_limited_connection_moves_so_much_in_a_second_and_no_more(void)
+{
+	enum { MUCH = UAPI_LIMITED_OCTETS_PER_S + (8 << 20) };
+	struct epoll_event event;
+	size_t taken;
+
+	start();
+	int fd = dial_limited(), gone = dial_limited(), other = dial();
+
+	say(fd, "set=1\n"); /* a line without an operation would end it */
+	say(gone, "set=1\n");
+	say(other, "set=1\n");
+	taken = pour(fd, MUCH);
+	CHECK(taken > UAPI_LIMITED_OCTETS_PER_S && taken < MUCH);
+	CHECK(pour(other, MUCH) >= MUCH);
+	CHECK(pour(gone, MUCH) < MUCH);
+	close(gone); /* one that rests and whose client goes away */
+	settle();
+	CHECK(epoll_wait(epoll_fd, &event, 1, 3000) == 1);
+	settle();
+	CHECK(pour(fd, MUCH) > 0); /* another second */
+	close(fd);
+	close(other);
+	stop();
+}
+
 static void a_limited_connection_has_peers_and_counters_but_not_the_identity(void)
 {
 	start();
@@ -895,6 +1000,9 @@ int main(void)
 	RUN(a_successor_that_cannot_hear_the_answer_ends_nobody);
 	RUN(a_successor_that_goes_away_gives_everything_back);
 	RUN(a_handover_that_is_refused_hands_nothing_over);
+	RUN(there_are_fewer_limited_connections_than_of_all);
+	RUN(a_set_of_a_limited_connection_is_limited_too);
+	RUN(a_limited_connection_moves_so_much_in_a_second_and_no_more);
 	RUN(a_limited_connection_has_peers_and_counters_but_not_the_identity);
 	RUN(a_limited_connection_stays_limited);
 	RUN(a_stale_socket_is_replaced_and_a_live_one_is_left_alone);

@@ -185,6 +185,18 @@ static void a_flood_is_noticed_and_a_quiet_second_forgives(void)
 	CHECK(!judge(&d, HOST_PING, now_ns + 1000000000));
 }
 
+static void new_connections_are_limited_over_a_longer_time(void)
+{
+	struct host_dialogue d = { 0 };
+	uint64_t now_ns = UINT64_C(50000000000);
+
+	for (int i = 0; i < HOST_RECONNECTS_MAX; i++)
+		CHECK(host_dialogue_may_reconnect(&d, now_ns + (uint64_t)i));
+	CHECK(!host_dialogue_may_reconnect(&d, now_ns + 9999999999));
+	CHECK(!judge(&d, HOST_RECONNECT, now_ns)); /* it may ask all the same */
+	CHECK(host_dialogue_may_reconnect(&d, now_ns + 10000000000));
+}
+
 int main(void)
 {
 	RUN(a_message_arrives_as_it_was_sent);
@@ -196,5 +208,6 @@ int main(void)
 	RUN(a_gateway_may_not_say_what_only_the_host_says);
 	RUN(fields_that_mean_nothing_must_be_zero);
 	RUN(a_flood_is_noticed_and_a_quiet_second_forgives);
+	RUN(new_connections_are_limited_over_a_longer_time);
 	return DONE();
 }

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The socket that uapi_server.h listens on. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "device/uapi_server.h"
+
+#define SOCKET_DIRECTORY "/var/run/wireguard"
+
+void uapi_path(const char *name, char out[108])
+{
+	snprintf(out, 108, "%s/%s.sock", SOCKET_DIRECTORY, name);
+}
+
+static bool is_served(const struct sockaddr_un *name)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool served = fd >= 0 && connect(fd, (const struct sockaddr *)name, sizeof(*name)) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return served;
+}
+
+static int bind_and_listen(int fd, const struct sockaddr_un *name)
+{
+	mode_t before = umask(077);
+	int err = bind(fd, (const struct sockaddr *)name, sizeof(*name)) < 0 ? -errno : 0;
+
+	umask(before);
+	if (err == 0 && listen(fd, UAPI_CONNECTIONS_MAX) < 0)
+		err = -errno;
+	return err;
+}
+
+int uapi_listen(const char *name, struct diag *d)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = -1, err = 0;
+
+	uapi_path(name, address.sun_path);
+	if (mkdir(SOCKET_DIRECTORY, 0755) < 0 && errno != EEXIST)
+		return diag_set(d, -errno, 0, "cannot make %s: %s", SOCKET_DIRECTORY,
+				err_text(-errno));
+	if (is_served(&address))
+		return diag_set(d, -EADDRINUSE, 0,
+				"another process already serves interface %s (%s answers)",
+				name, address.sun_path);
+	if (unlink(address.sun_path) < 0 && errno != ENOENT)
+		return diag_set(d, -errno, 0, "cannot replace %s: %s", address.sun_path,
+				err_text(-errno));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	err = fd < 0 ? -errno : bind_and_listen(fd, &address);
+	if (err < 0) {
+		if (fd >= 0)
+			close(fd);
+		return diag_set(d, err, 0, "cannot listen on %s: %s", address.sun_path,
+				err_text(err));
+	}
+	return fd;
+}
