@@ -3,6 +3,7 @@
 #include "device/device.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 #include <fcntl.h>
 #include <getopt.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -165,6 +167,23 @@ static int read_arguments(int argc, char **argv, struct settings *s)
 	return -1;
 }
 
+/* What the caller has open besides is not for us: a lock that a script holds around wg-quick
+ * would otherwise be held for as long as the tunnel lives. Linux before 5.9 refuses. */
+static void close_others(int tun_fd, int uapi_fd)
+{
+	const int low = tun_fd < uapi_fd ? tun_fd : uapi_fd;
+	const int high = tun_fd < uapi_fd ? uapi_fd : tun_fd;
+	const int kept[] = { low, high, INT_MAX };
+	int at = STDERR_FILENO + 1;
+
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		if (kept[i] > at)
+			syscall(SYS_close_range, at, kept[i] - 1, 0);
+		if (kept[i] >= at && kept[i] < INT_MAX)
+			at = kept[i] + 1;
+	}
+}
+
 /* --- To the background --- */
 
 /* In the parent: wait for the child's word. Its complaint has gone to our standard error. */
@@ -205,11 +224,9 @@ static int go_to_background(int *ret_fd)
 	return -1;
 }
 
-/* Ready: nobody waits on our terminal any more. */
-static void detach(void)
+/* Ready: nobody waits on our terminal any more. @null: /dev/null, open, or -1. */
+static void detach(int null)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
 	if (null < 0)
 		return;
 	dup2(null, STDIN_FILENO);
@@ -243,10 +260,11 @@ int cmd_device(int argc, char **argv)
 	struct device *dev = NULL;
 	struct diag d = { 0 };
 	char log_name[32];
-	int report_fd = -1, err = 0, code = read_arguments(argc, argv, &s);
+	int report_fd = -1, null = -1, err = 0, code = read_arguments(argc, argv, &s);
 
 	if (code >= 0)
 		return code;
+	close_others(s.device.tun_fd, s.device.uapi_fd);
 	snprintf(log_name, sizeof(log_name), "device %s", s.device.name);
 	log_init(log_name, level_from_environment(s.foreground), false);
 	if (!s.foreground) {
@@ -254,16 +272,19 @@ int cmd_device(int argc, char **argv)
 		if (code >= 0)
 			return code;
 	}
+	null = s.foreground ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC);
 	err = device_open(&s.device, &dev, &d);
+	if (err == 0 && chdir("/") < 0)
+		log_warning("cannot leave the working directory: %s", err_text(-errno));
+	if (err == 0)
+		err = device_start(dev, &d);
 	if (err < 0) {
 		complain(0, d.text);
+		device_free(dev);
 		report(report_fd, exit_code(err));
 		return exit_code(err);
 	}
-	if (chdir("/") < 0)
-		log_warning("cannot leave the working directory: %s", err_text(-errno));
-	if (!s.foreground)
-		detach();
+	detach(null);
 	report(report_fd, EXIT_DONE);
 	err = device_run(dev, &d);
 	if (err < 0)

@@ -8,6 +8,7 @@
 #include <linux/capability.h>
 #include <malloc.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "device/state.h"
@@ -62,6 +63,11 @@ static int open_tun(struct device *dev, const struct device_options *o, struct d
 		return take_over_queues(dev, o, d);
 	int err = o->tun_fd >= 0 ? tun_adopt(o->tun_fd, q) : tun_open(o->name, multi, q);
 
+	if (err < 0 && o->tun_fd >= 0)
+		return diag_set(
+			d, err, 0,
+			"WG_TUN_FD=%d is no TUN interface without packet information: %s",
+			o->tun_fd, err_text(err));
 	if (err == -EPERM || err == -EACCES)
 		return diag_set(d, err, 0,
 				"no permission to create %s: run as root or with CAP_NET_ADMIN",
@@ -73,6 +79,11 @@ static int open_tun(struct device *dev, const struct device_options *o, struct d
 	if (err == -EBUSY)
 		return diag_set(d, err, 0, "interface %s is in use by another process",
 				o->name);
+	if (err == -EINVAL)
+		return diag_set(
+			d, err, 0,
+			"%s is no name for an interface, or that of one of another kind",
+			o->name);
 	if (err < 0)
 		return diag_set(d, err, 0, "cannot open interface %s: %s", o->name,
 				err_text(err));
@@ -172,6 +183,15 @@ static int open_workers(struct device *dev, size_t memory_bytes, struct diag *d)
 	return 0;
 }
 
+static bool is_listening(int fd)
+{
+	int listens = 0, domain = 0;
+	socklen_t len = sizeof(int);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens &&
+	       getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
+}
+
 static int open_socket(struct device *dev, const struct device_options *o, struct diag *d)
 {
 	size_t len = strlen(dev->name);
@@ -183,6 +203,9 @@ static int open_socket(struct device *dev, const struct device_options *o, struc
 		dev->handover.uapi = -1;
 		return 0; /* its file is not ours before the old one says so */
 	}
+	if (o->uapi_fd >= 0 && !is_listening(o->uapi_fd))
+		return diag_set(d, -ENOTSOCK, 0, "WG_UAPI_FD=%d is no listening Unix socket",
+				o->uapi_fd);
 	if (o->uapi_fd >= 0) {
 		dev->uapi = o->uapi_fd;
 		return 0;
@@ -256,11 +279,31 @@ int device_open(const struct device_options *o, struct device **ret, struct diag
 
 /* --- Running --- */
 
-static int drop_privileges(struct diag *d)
+/* Our socket's file has to be removed at the end: its directory is all that is left of the
+ * file system. Without a file of our own nothing is. */
+static int drop_files(const struct device *dev)
+{
+	char directory[108];
+	const char *const paths[] = { directory };
+	int err = 0;
+
+	if (privileges_is_sanitized()) {
+		privileges_add_gap("landlock (sanitizer build)");
+		return 0;
+	}
+	uapi_path(dev->name, directory);
+	*strrchr(directory, '/') = '\0';
+	err = privileges_landlock(paths, dev->owns_socket || dev->takes_over);
+	return err == -ENOTSUP ? 0 : err;
+}
+
+static int drop_privileges(const struct device *dev, struct diag *d)
 {
 	static const int caps[] = { CAP_NET_RAW, CAP_NET_BIND_SERVICE };
 	int err = privileges_no_dump();
 
+	if (err == 0)
+		err = drop_files(dev);
 	if (err == 0)
 		err = privileges_keep_caps(caps, sizeof(caps) / sizeof(caps[0]));
 	if (err < 0)
@@ -332,13 +375,12 @@ static int relieve(struct device *dev, struct diag *d)
 	return 0;
 }
 
-int device_run(struct device *dev, struct diag *d)
+int device_start(struct device *dev, struct diag *d)
 {
 	int err = dev->takes_over ? become(dev, d) : 0;
 
 	if (err == 0)
-		err = drop_privileges(d);
-
+		err = drop_privileges(dev, d);
 	if (err == 0)
 		err = start_threads(dev, d);
 	if (err == 0 && dev->takes_over)
@@ -347,6 +389,15 @@ int device_run(struct device *dev, struct diag *d)
 		err = linkwatch_ask(dev->fds[WATCHED_LINK], dev->index);
 	if (err == 0 && privileges_gaps()[0])
 		log_warning("this kernel could not enforce: %s", privileges_gaps());
+	if (err < 0)
+		stop_threads(dev);
+	return err;
+}
+
+int device_run(struct device *dev, struct diag *d)
+{
+	int err = 0;
+
 	while (err == 0 && !dev->is_over) {
 		err = events_wait(dev);
 		if (err < 0)

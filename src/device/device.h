@@ -50,7 +50,16 @@ struct device;
 int device_open(const struct device_options *options, struct device **ret, struct diag *d);
 
 /**
- * device_run() - Drop privileges, start the threads, serve until told to stop
+ * device_start() - Drop privileges and start the threads
+ *
+ * From now on no file can be opened.
+ *
+ * Return: 0 or an error with its sentence in @d.
+ */
+int device_start(struct device *dev, struct diag *d);
+
+/**
+ * device_run() - Serve until told to stop
  *
  * Ends on SIGTERM or SIGINT, when the UAPI socket's file or the interface is deleted.
  * Return: 0, or an error that ended it.

@@ -66,6 +66,9 @@ enum privileges_profile {
 int privileges_seccomp(enum privileges_profile profile);
 int privileges_seccomp_install(enum privileges_profile profile);
 
+/* Built with a sanitizer: its runtime looks for leaks at the end, and opens files for that. */
+bool privileges_is_sanitized(void);
+
 /* Record that @what could not be enforced. The first 16 are kept; @what must be static. */
 void privileges_add_gap(const char *what);
 

@@ -422,9 +422,14 @@ int privileges_seccomp_install(enum privileges_profile profile)
 	return err;
 }
 
+bool privileges_is_sanitized(void)
+{
+	return IS_SANITIZED;
+}
+
 int privileges_seccomp(enum privileges_profile profile)
 {
-	if (IS_SANITIZED) {
+	if (privileges_is_sanitized()) {
 		privileges_add_gap("seccomp (sanitizer build)");
 		return 0;
 	}
