@@ -209,6 +209,9 @@ int handover_take(const char *name, struct handover *h, struct diag *d)
 	if (err == 0)
 		return 0;
 	handover_free(h);
+	if (err == -ENOENT || err == -ECONNREFUSED)
+		return diag_set(d, -ESRCH, 0,
+				"no process serves %s: there is nothing to take over", name);
 	return diag_set(d, err, 0, "the process that serves %s does not hand it over: %s", name,
 			err == ERR_FORMAT || err == -EPROTO ? "it does not know how"
 							    : err_text(err));
