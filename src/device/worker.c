@@ -320,7 +320,7 @@ static int keeper_timeout_ms(struct worker *w)
 	return at - now > 60 * ENGINE_SECOND ? 60000 : (int)((at - now + 999999) / 1000000);
 }
 
-/* Take what waits at the socket, so that the length of the queue tells the load.
+/* Take what waits at the socket, up to what is judged in one go.
  * Return: true if more may wait. */
 static bool fill_queue(struct worker *w, int fd)
 {

@@ -149,7 +149,7 @@ bool engine_keep(struct engine_worker *w, uint64_t now_ns, uint64_t wall_ns);
 /* When the keeper must run next; UINT64_MAX: only when woken. Keeper only. */
 uint64_t engine_deadline_ns(const struct engine_worker *w);
 
-/* Handshake messages in the queue: its fill decides when we are under load. */
+/* Handshake messages that arrived and were not judged yet. */
 size_t engine_handshakes_waiting(const struct engine *e);
 
 /* true once after calls that left work for the keeper. */

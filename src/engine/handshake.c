@@ -5,6 +5,10 @@
  * lock, computes without any lock, and commits under the lock again, unless the peer
  * was removed meanwhile.
  *
+ * What arrives is judged at once, by cheap means, as fast as it can be read; only what may
+ * cost a Diffie-Hellman waits, in a second queue, a few of which are served before the
+ * next look at the first. So nothing waits behind a flood, neither here nor in the socket.
+ *
  * Under load, the cheapest question is asked first. A message without a MAC2 is only
  * worth a cookie reply, and a source gets few of those per second: a flood is turned
  * away before its MAC1 is computed, while somebody new gets an answer at once.
@@ -17,12 +21,17 @@
 
 #include "engine/internal.h"
 
+/* It begins when admitted messages pile up. It lasts a second more each time, as long as what
+ * is turned away in that second would have made them pile up again. */
 static bool is_under_load(struct engine *e, uint64_t now_ns)
 {
-	if (atomic_load(&e->queue.count) >= UNDER_LOAD_FILL) {
+	bool fills_up = atomic_load(&e->admitted.count) >= UNDER_LOAD_FILL;
+	bool goes_on = now_ns >= e->under_load_until_ns && e->turned_away >= FLOOD_PER_SECOND;
+
+	if (now_ns >= e->under_load_until_ns)
+		e->turned_away = 0;
+	if (fills_up || goes_on)
 		e->under_load_until_ns = now_ns + ENGINE_SECOND;
-		return true;
-	}
 	return now_ns < e->under_load_until_ns;
 }
 
@@ -373,6 +382,41 @@ static void serve_cookie(struct engine_worker *w, const struct queued_message *q
 
 /* --- Who may make us work --- */
 
+/* Return: false when the queue is full. */
+static bool put(struct handshake_queue *queue, const struct queued_message *q)
+{
+	bool fits = false;
+
+	spin_lock(&queue->lock);
+	uint32_t n = atomic_load_explicit(&queue->count, memory_order_relaxed);
+
+	if (n < ENGINE_HANDSHAKES_MAX) {
+		queue->messages[(queue->first + n) % ENGINE_HANDSHAKES_MAX] = *q;
+		atomic_store(&queue->count, n + 1);
+		fits = true;
+	}
+	spin_unlock(&queue->lock);
+	return fits;
+}
+
+/* Return: false when the queue is empty. */
+static bool take(struct handshake_queue *queue, struct queued_message *ret)
+{
+	bool found = false;
+
+	spin_lock(&queue->lock);
+	uint32_t n = atomic_load_explicit(&queue->count, memory_order_relaxed);
+
+	if (n) {
+		*ret = queue->messages[queue->first];
+		queue->first = (queue->first + 1) % ENGINE_HANDSHAKES_MAX;
+		atomic_store(&queue->count, n - 1);
+		found = true;
+	}
+	spin_unlock(&queue->lock);
+	return found;
+}
+
 static void send_cookie(struct engine_worker *w, const struct identity *id,
 			const struct queued_message *q)
 {
@@ -427,88 +471,73 @@ static bool is_admitted(struct engine_worker *w, const struct identity *id,
 	return true;
 }
 
+static void judge(struct engine_worker *w, const struct queued_message *q, uint64_t now_ns)
+{
+	const struct identity *id =
+		atomic_load_explicit(&w->engine->identity, memory_order_acquire);
+
+	if (!has_key(id))
+		return;
+	if (q->type == MESSAGE_COOKIE) {
+		serve_cookie(w, q, now_ns);
+		return;
+	}
+	if (!is_admitted(w, id, q, now_ns)) {
+		w->engine->turned_away++;
+		count(w, COUNT_HANDSHAKES_REFUSED, 1);
+	} else if (!put(&w->engine->admitted, q)) {
+		count(w, COUNT_HANDSHAKE_QUEUE_FULL, 1);
+	}
+}
+
+/* An initiation or a response, the only kinds that are admitted. */
 static void serve(struct engine_worker *w, const struct queued_message *q, uint64_t now_ns,
 		  uint64_t wall_ns)
 {
 	const struct identity *id =
 		atomic_load_explicit(&w->engine->identity, memory_order_acquire);
-	bool served = false;
 
-	if (!has_key(id))
-		return;
-	switch (q->type) {
-	case MESSAGE_INITIATION:
-		served = is_admitted(w, id, q, now_ns) && serve_initiation(w, id, q, now_ns);
-		break;
-	case MESSAGE_RESPONSE:
-		served = is_admitted(w, id, q, now_ns) &&
-			 serve_response(w, id, q, now_ns, wall_ns);
-		break;
-	case MESSAGE_COOKIE:
-		serve_cookie(w, q, now_ns);
-		served = true;
-		break;
-	case MESSAGE_DATA:
-		break;
-	}
-	if (!served)
+	if (has_key(id) &&
+	    !(q->type == MESSAGE_INITIATION ? serve_initiation(w, id, q, now_ns)
+					    : serve_response(w, id, q, now_ns, wall_ns)))
 		count(w, COUNT_HANDSHAKES_REFUSED, 1);
 }
 
-/* --- The queue --- */
+/* --- The queues --- */
 
 void handshake_enqueue(struct engine_worker *w, const struct endpoint *source,
 		       const struct frame_view *view)
 {
-	struct handshake_queue *queue = &w->engine->queue;
-	bool is_full = false;
+	struct queued_message q = { .source = *source, .type = view->type, .len = view->len };
 
-	spin_lock(&queue->lock);
-	uint32_t n = atomic_load_explicit(&queue->count, memory_order_relaxed);
-
-	is_full = n == ENGINE_HANDSHAKES_MAX;
-	if (!is_full) {
-		struct queued_message *q =
-			&queue->messages[(queue->first + n) % ENGINE_HANDSHAKES_MAX];
-
-		q->source = *source;
-		q->type = view->type;
-		q->len = view->len;
-		memcpy(q->data, view->message, view->len);
-		atomic_store(&queue->count, n + 1);
-	}
-	spin_unlock(&queue->lock);
-	if (is_full)
+	memcpy(q.data, view->message, view->len);
+	if (!put(&w->engine->queue, &q))
 		count(w, COUNT_HANDSHAKE_QUEUE_FULL, 1);
 	w->wants_keeper = true;
 }
 
-static bool dequeue(struct handshake_queue *queue, struct queued_message *ret)
+static bool judge_arrived(struct engine_worker *w, uint64_t now_ns)
 {
-	bool found = false;
+	struct queued_message q;
 
-	spin_lock(&queue->lock);
-	uint32_t n = atomic_load_explicit(&queue->count, memory_order_relaxed);
+	while (outputs_have_room(w, KEEPER_ROOM) && take(&w->engine->queue, &q))
+		judge(w, &q, now_ns);
+	return atomic_load(&w->engine->queue.count) > 0;
+}
 
-	if (n) {
-		*ret = queue->messages[queue->first];
-		queue->first = (queue->first + 1) % ENGINE_HANDSHAKES_MAX;
-		atomic_store(&queue->count, n - 1);
-		found = true;
-	}
-	spin_unlock(&queue->lock);
-	return found;
+static bool serve_admitted(struct engine_worker *w, uint64_t now_ns, uint64_t wall_ns)
+{
+	struct queued_message q;
+
+	for (int i = 0; i < SERVED_PER_TURN; i++)
+		if (outputs_have_room(w, KEEPER_ROOM) && take(&w->engine->admitted, &q))
+			serve(w, &q, now_ns, wall_ns);
+	return atomic_load(&w->engine->admitted.count) > 0;
 }
 
 bool handshake_serve_queue(struct engine_worker *w, uint64_t now_ns, uint64_t wall_ns)
 {
-	struct queued_message q;
+	bool more = judge_arrived(w, now_ns);
 
-	while (atomic_load(&w->engine->queue.count)) {
-		if (!outputs_have_room(w, KEEPER_ROOM))
-			return true;
-		if (dequeue(&w->engine->queue, &q))
-			serve(w, &q, now_ns, wall_ns);
-	}
-	return false;
+	return serve_admitted(w, now_ns, wall_ns) || more;
 }

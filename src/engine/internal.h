@@ -35,6 +35,8 @@
 enum {
 	MAX_TIMER_HANDSHAKES = 18,
 	UNDER_LOAD_FILL = ENGINE_HANDSHAKES_MAX / 8,
+	FLOOD_PER_SECOND = 1000, /* fewer than a small router can serve, or about as many */
+	SERVED_PER_TURN = 8,	 /* one or two milliseconds */
 
 	ARENA_BYTES = 160 * 1024,
 	OUTPUTS_MAX = 128,
@@ -117,11 +119,12 @@ struct engine {
 	_Atomic(struct peer *) kicked; /* pushed by any thread */
 	struct peer *backlog;	       /* taken from there, oldest first */
 	struct peer *backlog_last;
-	struct handshake_queue queue;
+	struct handshake_queue queue;	   /* as they arrived, from any worker */
+	struct handshake_queue admitted;   /* that may cost a Diffie-Hellman; keeper only */
 	struct ratelimit *handshakes;	   /* with a valid MAC2 */
 	struct ratelimit *cookie_requests; /* without, under load */
 	uint64_t under_load_until_ns;
-	bool was_under_load;
+	uint32_t turned_away; /* since that was last set */
 
 	struct engine_worker *workers[EPOCH_READERS_MAX];
 	size_t n_workers;
