@@ -39,7 +39,7 @@ static const char usage[] =
 	"  --version         print the version\n"
 	"\n"
 	"Environment: WG_PROCESS_FOREGROUND=1 (as -f), WG_TUN_FD and WG_UAPI_FD (descriptors opened by\n"
-	"the caller), LOG_LEVEL=silent|error|info|debug (or verbose).\n";
+	"the caller), LOG_LEVEL=silent|error|warning|info|debug (or verbose).\n";
 
 struct settings {
 	struct device_options device;
@@ -86,16 +86,13 @@ static int read_descriptor(const char *variable, int *ret)
 static enum log_level level_from_environment(bool foreground)
 {
 	const char *text = getenv("LOG_LEVEL");
+	enum log_level level;
 
 	if (!text)
 		return foreground ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR;
-	if (strcmp(text, "verbose") == 0 || strcmp(text, "debug") == 0)
+	if (strcmp(text, "verbose") == 0)
 		return LOG_LEVEL_DEBUG;
-	if (strcmp(text, "silent") == 0)
-		return LOG_LEVEL_SILENT;
-	if (strcmp(text, "info") == 0)
-		return LOG_LEVEL_INFO;
-	return LOG_LEVEL_ERROR;
+	return log_level_find(text, &level) ? level : LOG_LEVEL_ERROR;
 }
 
 static int read_option(int option, struct settings *s)

@@ -9,12 +9,13 @@
 #include "base/codec.h"
 #include "cmd/command.h"
 #include "cmd/options.h"
+#include "cmd/state_default.h"
 #include "host/host.h"
 #include "sys/log.h"
 
 /* One row per option: arguments, CULVERT_GATEWAY_*, the file's section [gateway], --help. */
 static const struct option_row rows[] = {
-	{ "state", "DIR", "/var/lib/culvert", NULL, "state directory" },
+	{ "state", "DIR", NULL, NULL, "state directory" }, /* state_default() */
 	{ "interface", "NAME", "wg0", "WG_INTERFACE", "the tunnel's interface" },
 	{ "listen", "URL", "http://127.0.0.1:8000", NULL, "where the REST API listens" },
 	{ "port", "N", "51820", "WG_DEFAULT_PORT", "UDP port of the tunnel" },
@@ -26,14 +27,6 @@ static const struct option_row rows[] = {
 	{ "log-json", NULL, NULL, NULL, "log lines as JSON" },
 	{ "gateway-program", "PATH", NULL, NULL, NULL }, /* tests: another gateway process */
 };
-
-static const char *const level_names[] = {
-	[LOG_LEVEL_SILENT] = "silent",	 [LOG_LEVEL_ERROR] = "error",
-	[LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_INFO] = "info",
-	[LOG_LEVEL_DEBUG] = "debug",
-};
-
-enum { N_LEVELS = sizeof(level_names) / sizeof(level_names[0]) };
 
 static void print_help(const struct options *o)
 {
@@ -88,19 +81,18 @@ static int refuse_value(const struct options *o, const char *name, const char *e
 	return options_is_argument(o, name) ? EXIT_USAGE : EXIT_REFUSED;
 }
 
-static int read_log(const struct options *o)
+static int read_log(const struct options *o, struct host_config *c)
 {
-	const char *level = options_get(o, "log-level");
+	enum log_level level;
 	char name[32];
 
+	c->log_level = options_get(o, "log-level");
+	c->log_json = options_get(o, "log-json") != NULL;
 	snprintf(name, sizeof(name), "host %.15s", options_get(o, "interface"));
-	for (int i = 0; i < N_LEVELS; i++) {
-		if (strcmp(level, level_names[i]) != 0)
-			continue;
-		log_init(name, (enum log_level)i, options_get(o, "log-json") != NULL);
-		return EXIT_DONE;
-	}
-	return refuse_value(o, "log-level", "silent, error, warning, info or debug");
+	if (!log_level_find(c->log_level, &level))
+		return refuse_value(o, "log-level", "silent, error, warning, info or debug");
+	log_init(name, level, c->log_json);
+	return EXIT_DONE;
 }
 
 static int read_config(const struct options *o, struct host_config *c)
@@ -122,7 +114,7 @@ static int read_config(const struct options *o, struct host_config *c)
 	c->listen = options_get(o, "listen");
 	c->endpoint = options_get(o, "endpoint");
 	c->gateway_program = options_get(o, "gateway-program");
-	return read_log(o);
+	return read_log(o, c);
 }
 
 static int run(const struct options *o)
@@ -133,6 +125,8 @@ static int run(const struct options *o)
 
 	if (code != EXIT_DONE)
 		return code;
+	if (geteuid() != 0 && options_is_default(o, "state"))
+		state_default_prepare(config.state);
 	code = (int)host_run(&config, &d);
 	return complain(code, &d);
 }
@@ -142,10 +136,12 @@ int cmd_gateway(int argc, char **argv)
 	struct options o = { .command = "gateway",
 			     .rows = rows,
 			     .n = sizeof(rows) / sizeof(rows[0]) };
+	char state[STATE_DEFAULT_MAX];
 	int code;
 
 	if (argc > 1 && strcmp(argv[1], "peer") == 0)
 		return cmd_gateway_peer(argc - 1, argv + 1);
+	options_set_default(&o, "state", state_default(geteuid(), state));
 	code = collect(&o, argc, argv);
 	if (code == EXIT_DONE && o.wants_help)
 		print_help(&o);

@@ -53,6 +53,8 @@ static const struct option_row rows[] = {
 	{ "subnet6", "PREFIX", "fd42:4242:1::/64", NULL, "IPv6 addresses of the peers" },
 	{ "port", "N", "51820", NULL, "UDP port of the tunnel" },
 	{ "endpoint", "HOST", NULL, NULL, "name or address peers connect to" },
+	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug" },
+	{ "log-json", NULL, NULL, NULL, "log lines as JSON" },
 	{ "rest", "SECONDS", "120", NULL, "how long a freed address is not given again" },
 };
 
@@ -590,6 +592,7 @@ int role_gateway_serve(int argc, char **argv)
 			     .rows = rows,
 			     .n = sizeof(rows) / sizeof(rows[0]) };
 	struct diag d = { .text = "" };
+	enum log_level level;
 	char name[40];
 	int code;
 
@@ -606,7 +609,12 @@ int role_gateway_serve(int argc, char **argv)
 		return EXIT_DONE;
 	}
 	snprintf(name, sizeof(name), "gateway %.15s", options_get(&o, "interface"));
-	log_init(name, LOG_LEVEL_INFO, false);
+	if (!log_level_find(options_get(&o, "log-level"), &level)) {
+		options_done(&o);
+		return complain(EXIT_USAGE,
+				"--log-level is silent, error, warning, info or debug");
+	}
+	log_init(name, level, options_get(&o, "log-json") != NULL);
 	/* Best done by whoever starts us, and repeated here for whoever does not. */
 	(void)privileges_no_dump();
 	code = run(&o);

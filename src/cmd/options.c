@@ -328,11 +328,21 @@ static size_t must_find(const struct options *o, const char *name)
 	return row;
 }
 
+static const char *find_default(const struct options *o, size_t row)
+{
+	return o->values[row].def ? o->values[row].def : o->rows[row].def;
+}
+
+void options_set_default(struct options *o, const char *name, const char *text)
+{
+	o->values[must_find(o, name)].def = text;
+}
+
 const char *options_get(const struct options *o, const char *name)
 {
 	size_t row = must_find(o, name);
 
-	return o->values[row].text ? o->values[row].text : o->rows[row].def;
+	return o->values[row].text ? o->values[row].text : find_default(o, row);
 }
 
 const char *options_origin(const struct options *o, const char *name)
@@ -349,6 +359,11 @@ bool options_is_argument(const struct options *o, const char *name)
 	return v->text && v->source == OPTION_ARGUMENT;
 }
 
+bool options_is_default(const struct options *o, const char *name)
+{
+	return !o->values[must_find(o, name)].text;
+}
+
 void options_print_help(const struct options *o, FILE *out)
 {
 	for (size_t i = 0; i < o->n; i++) {
@@ -361,8 +376,8 @@ void options_print_help(const struct options *o, FILE *out)
 			       row->argument ? row->argument : "");
 		fprintf(out, "%*s%s", used < HELP_COLUMN ? HELP_COLUMN - used : 1, "",
 			row->help);
-		if (row->def)
-			fprintf(out, " (default %s)", row->def);
+		if (find_default(o, i))
+			fprintf(out, " (default %s)", find_default(o, i));
 		fputc('\n', out);
 	}
 }

@@ -51,7 +51,8 @@ enum option_source {
 
 struct option_value {
 	enum option_source source;
-	char *text; /* owned; NULL: the default */
+	char *text;	 /* owned; NULL: the default */
+	const char *def; /* instead of the row's */
 	char origin[OPTION_ORIGIN_MAX];
 };
 
@@ -71,11 +72,15 @@ int options_read_environment(struct options *o, char **environment, struct diag 
 int options_read_file(struct options *o, const char *path, enum option_source source,
 		      struct diag *d);
 
+/* A default that is not known before; it must live as long as @o. */
+void options_set_default(struct options *o, const char *name, const char *text);
+
 /** options_get() - Return: the value, NULL when there is none. @name must be in the table */
 const char *options_get(const struct options *o, const char *name);
 /* For complaints: "--port", "CULVERT_GATEWAY_PORT", "/etc/culvert/culvert.conf line 3" */
 const char *options_origin(const struct options *o, const char *name);
 bool options_is_argument(const struct options *o, const char *name);
+bool options_is_default(const struct options *o, const char *name);
 
 void options_print_help(const struct options *o, FILE *out);
 void options_done(struct options *o);

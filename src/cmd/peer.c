@@ -17,6 +17,7 @@
 #include "cmd/options.h"
 #include "cmd/peer_print.h"
 #include "cmd/role.h"
+#include "cmd/state_default.h"
 #include "conf/qr.h"
 #include "conf/wgconf.h"
 #include "crypto/suite.h"
@@ -30,7 +31,7 @@ enum {
 };
 
 static const struct option_row rows[] = {
-	{ "state", "DIR", "/var/lib/culvert", NULL, "state directory of the gateway" },
+	{ "state", "DIR", NULL, NULL, "state directory of the gateway" }, /* state_default() */
 	{ "json", NULL, NULL, NULL, "write JSON" },
 	{ "public-key", "KEY", NULL, NULL, "add: the client has its own key" },
 	{ "address", "LIST", NULL, NULL, "add: these addresses instead of the next free" },
@@ -493,6 +494,16 @@ static int run_verb(const struct options *o, const char *const words[WORDS_MAX],
 	return v->run(&r);
 }
 
+/* A user's own gateway, where there is one; else root's. */
+static const char *find_state(char out[STATE_DEFAULT_MAX])
+{
+	char socket_path[STATE_DEFAULT_MAX + 16];
+
+	snprintf(socket_path, sizeof(socket_path), "%s/gateway.sock",
+		 state_default(geteuid(), out));
+	return access(socket_path, F_OK) == 0 ? out : state_default(0, out);
+}
+
 int role_gateway_peer(int argc, char **argv)
 {
 	struct options o = { .command = "gateway",
@@ -502,7 +513,10 @@ int role_gateway_peer(int argc, char **argv)
 	char *others[ARGUMENTS_MAX];
 	struct diag d = { .text = "" };
 	int n_others = 0, n_words = part(argc, argv, words, others, &n_others);
+	char state[STATE_DEFAULT_MAX];
 	int code;
+
+	options_set_default(&o, "state", find_state(state));
 
 	json_set_alloc_funcs(malloc, local_api_wipe_and_free);
 	if (options_read_arguments(&o, n_others, others, &d) != 0) {

@@ -146,9 +146,23 @@ static int read_preshared_key(struct uapi_get_reader *r, const struct keyvalue *
 	return keyvalue_key(kv, r->current.preshared_key.b, d);
 }
 
+/* Some devices write the zone of a link-local address as a name. Which number it has cannot be
+ * asked here: it stays 0. */
+static uint32_t unknown_zone(const char *name)
+{
+	(void)name;
+	return UINT32_MAX;
+}
+
 static int read_endpoint(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
 {
-	return keyvalue_endpoint(kv, NULL, &r->current.endpoint, d);
+	struct endpoint *e = &r->current.endpoint;
+
+	if (keyvalue_endpoint(kv, unknown_zone, e, d))
+		return ERR_FORMAT;
+	if (e->scope == UINT32_MAX)
+		e->scope = 0;
+	return 0;
 }
 
 static int read_handshake_s(struct uapi_get_reader *r, const struct keyvalue *kv,

@@ -73,18 +73,35 @@ struct environment {
 	size_t n;
 };
 
-/* Those of @names that are set. false: there is no room for them. */
+/* false: there is no room for it. */
+static bool add_variable(struct environment *e, const char *variable)
+{
+	if (e->n == CHILD_VARIABLES_MAX)
+		return false;
+	e->variables[e->n++] = (char *)(uintptr_t)variable; /* as execve() wants it */
+	return true;
+}
+
+/* Those of @names that are set. */
 static bool inherit(struct environment *e, const char *const *names)
 {
-	for (; names && *names; names++) {
-		char *variable = find_variable(*names);
+	bool has_room = true;
 
-		if (variable && e->n == CHILD_VARIABLES_MAX)
-			return false;
-		if (variable)
-			e->variables[e->n++] = variable;
+	for (; has_room && names && *names; names++) {
+		const char *variable = find_variable(*names);
+
+		has_room = !variable || add_variable(e, variable);
 	}
-	return true;
+	return has_room;
+}
+
+static bool add_all(struct environment *e, const char *const *variables)
+{
+	bool has_room = true;
+
+	for (; has_room && variables && *variables; variables++)
+		has_room = add_variable(e, *variables);
+	return has_room;
 }
 
 static bool make_environment(struct environment *e, const struct child_plan *plan)
@@ -95,7 +112,7 @@ static bool make_environment(struct environment *e, const struct child_plan *pla
 					      "UBSAN_OPTIONS",	"TSAN_OPTIONS", NULL };
 
 	*e = (struct environment){ .variables = { path, locale }, .n = 2 };
-	return inherit(e, always) && inherit(e, plan->inherits);
+	return inherit(e, always) && inherit(e, plan->inherits) && add_all(e, plan->sets);
 }
 
 _Noreturn static void become_child(const struct child_plan *plan, struct environment *e,

@@ -26,6 +26,7 @@ enum {
  * @program:	Path, or NULL for this very program
  * @argv:	Ends with NULL
  * @inherits:	Names of variables that it gets as this process has them; ends with NULL. NULL: none
+ * @sets:	"NAME=VALUE" texts that it gets besides; ends with NULL. NULL: none
  * @fds:	Become descriptors 3, 4 …; @n_fds of them
  * @uid, @gid:	Run as; with @drops_user. All capabilities go along
  */
@@ -33,6 +34,7 @@ struct child_plan {
 	const char *program;
 	const char *const *argv;
 	const char *const *inherits;
+	const char *const *sets;
 	int fds[CHILD_FDS_MAX];
 	size_t n_fds;
 	bool drops_rights; /* no capability, no new privileges */

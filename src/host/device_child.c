@@ -28,8 +28,12 @@ enum {
 static int start_process(struct device_child *t, struct diag *d)
 {
 	const char *const argv[] = { "culvert-device", "-f", t->config->interface, NULL };
-	static const char *const variables[] = { "LOG_LEVEL", NULL };
-	const struct child_plan plan = { .argv = argv, .inherits = variables };
+	char level[32];
+	const char *const variables[] = { level, NULL };
+	const struct child_plan plan = { .argv = argv, .sets = variables };
+
+	snprintf(level, sizeof(level), "LOG_LEVEL=%s", t->config->log_level);
+
 	int err = child_start(&t->child, &plan, clock_boot_ns());
 
 	if (err < 0)

@@ -87,9 +87,10 @@ static void fill_arguments(const struct gateway_child *g, struct arguments *a)
 				      "--public-key", g->public_key,
 				      "--subnet4",    ip_prefix_format(&c->subnet4, a->subnet4),
 				      "--subnet6",    ip_prefix_format(&c->subnet6, a->subnet6),
-				      "--port",	      a->port };
+				      "--port",	      a->port,
+				      "--log-level",  c->log_level };
 
-	static_assert(sizeof(fixed) / sizeof(fixed[0]) + 3 <= ARGUMENTS_MAX, "room for all");
+	static_assert(sizeof(fixed) / sizeof(fixed[0]) + 4 <= ARGUMENTS_MAX, "room for all");
 	snprintf(a->port, sizeof(a->port), "%u", c->port);
 	for (; n < sizeof(fixed) / sizeof(fixed[0]); n++)
 		a->argv[n] = fixed[n];
@@ -97,6 +98,8 @@ static void fill_arguments(const struct gateway_child *g, struct arguments *a)
 		a->argv[n++] = "--endpoint";
 		a->argv[n++] = c->endpoint;
 	}
+	if (c->log_json)
+		a->argv[n++] = "--log-json";
 	a->argv[n] = NULL;
 }
 

@@ -25,6 +25,7 @@
  * struct host_config - What to run. Texts are borrowed until host_run() returns
  * @endpoint:	What clients are told to connect to; NULL: the gateway finds it out
  * @subnet4, @subnet6: The first host of each is the gateway's address
+ * @log_level:	As log_level_find() knows it; of all three processes
  * @gateway_program: For tests; NULL: this program
  */
 struct host_config {
@@ -32,9 +33,11 @@ struct host_config {
 	const char *interface;
 	const char *listen;
 	const char *endpoint;
+	const char *log_level;
 	struct ip_prefix subnet4;
 	struct ip_prefix subnet6;
 	uint16_t port;
+	bool log_json;
 	const char *gateway_program;
 };
 

@@ -8,6 +8,8 @@
 enum {
 	INPUT_MAX = 256, /* octets of a refused value that are sent back */
 	MSG_MAX = 256,
+	/* As many as a double keeps: with more, 41.3 is written 41.299999999999997. */
+	REAL_DIGITS = 15,
 };
 
 /* --- Parsing --- */
@@ -235,7 +237,9 @@ static int append(const char *data, size_t len, void *context)
 
 int json_write(const json_t *value, struct text *out)
 {
-	return json_dump_callback(value, append, out, JSON_COMPACT | JSON_ENCODE_ANY) == 0
+	return json_dump_callback(value, append, out,
+				  JSON_COMPACT | JSON_ENCODE_ANY |
+					  JSON_REAL_PRECISION(REAL_DIGITS)) == 0
 		       ? 0
 		       : -ENOMEM;
 }

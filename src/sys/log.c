@@ -56,6 +56,17 @@ void log_set_level(enum log_level level)
 	atomic_store_explicit(&sink.level, (int)level, memory_order_relaxed);
 }
 
+bool log_level_find(const char *name, enum log_level *ret)
+{
+	for (size_t i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++) {
+		if (strcmp(name, level_names[i]) != 0)
+			continue;
+		*ret = (enum log_level)i;
+		return true;
+	}
+	return false;
+}
+
 /* Octets of the well-formed UTF-8 character at @p (RFC 3629 section 4), 0 if there is none. */
 static size_t character_len(const unsigned char *p, size_t left)
 {

@@ -24,6 +24,8 @@ enum log_level {
 /* @name is what stands in the brackets; copied. Call before threads start. */
 void log_init(const char *name, enum log_level level, bool json);
 void log_set_level(enum log_level level);
+/** log_level_find() - false when @name is not one of silent, error, warning, info, debug */
+bool log_level_find(const char *name, enum log_level *ret);
 
 __attribute__((format(printf, 2, 3))) void log_write(enum log_level level, const char *format,
 						     ...);

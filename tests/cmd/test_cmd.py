@@ -105,6 +105,25 @@ def every_command_answers_help():
         assert result.returncode == 0 and result.stdout.startswith(b"Usage: culvert " + command.encode())
 
 
+def the_state_of_a_user_lies_where_users_keep_theirs():
+    def default(uid, **environment):
+        become = (lambda: os.setuid(uid)) if os.geteuid() == 0 else None
+        try:
+            said = run("gateway", "--help", preexec_fn=become, env={"PATH": os.environ["PATH"], **environment})
+        except PermissionError:
+            raise Skip("another user cannot reach the program")
+        line = [l for l in said.stdout.decode().splitlines() if l.lstrip().startswith("--state")][0]
+        return line.split("default ")[1].rstrip(")")
+
+    user = 65534
+    assert default(user, XDG_STATE_HOME="/x/y", HOME="/h") == "/x/y/culvert"
+    assert default(user, XDG_STATE_HOME="y", HOME="/h") == "/h/.local/state/culvert"
+    assert default(user, HOME="/h") == "/h/.local/state/culvert"
+    assert default(user, XDG_STATE_HOME="/" + 300 * "x") == "/var/lib/culvert"
+    if os.geteuid() == 0:
+        assert default(0, XDG_STATE_HOME="/x/y") == "/var/lib/culvert"
+
+
 def refuses_wrong_command_lines():
     for args in (["keys"], ["keys", "make"], ["keys", "gen", "x"], ["keys", "--nope"], ["conf"], ["conf", "eat"],
                  ["conf", "check", "a", "b"], ["qr", "--format", "gif"], ["qr", "a", "b"], ["qr", "--nope"],

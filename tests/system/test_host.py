@@ -170,7 +170,8 @@ class StartAndStop(HostTest):
 
     def test_options_reach_the_interface_and_the_gateway_process(self):
         gateway = self.start("--interface", "tun-a.1", "--port=5001", "--subnet4", "172.30.0.0/16", "--subnet6",
-                             "fd99::/112", "--listen", "http://127.0.0.1:8123", "--endpoint", "vpn.example").ready()
+                             "fd99::/112", "--listen", "http://127.0.0.1:8123", "--endpoint", "vpn.example", "--log-level",
+                             "debug", "--log-json").ready()
         options = gateway.said("started")[0]["options"]
         self.assertEqual(options["--interface"], "tun-a.1")
         self.assertEqual(options["--subnet4"], "172.30.0.0/16")
@@ -178,6 +179,11 @@ class StartAndStop(HostTest):
         self.assertEqual(options["--port"], "5001")
         self.assertEqual(options["--listen"], "http://127.0.0.1:8123")
         self.assertEqual(options["--endpoint"], "vpn.example")
+        self.assertEqual(options["--log-level"], "debug")
+        command = pathlib.Path(f"/proc/{self.child(gateway, 'gateway-serve')}/cmdline").read_text()
+        self.assertIn("--log-json", command.split("\0"))
+        tunnel = pathlib.Path(f"/proc/{self.child(gateway, 'culvert-device')}/environ").read_text()
+        self.assertIn("LOG_LEVEL=debug", tunnel.split("\0"))
         self.assertEqual(gateway.said("started")[0]["port"], ["listen_port=5001"])
         public = self.edge.run("wg", "pubkey", input=open(f"{self.state}/server.key").read()).stdout.strip()
         self.assertEqual(options["--public-key"], public)

@@ -97,6 +97,20 @@ static void understands_each_value(void)
 	uapi_get_reader_done(&r);
 }
 
+static void takes_a_zone_that_is_a_name_without_its_number(void)
+{
+	struct uapi_get_peer peer = { 0 };
+	struct uapi_get_reader r = { .peer = keep_peer, .context = &peer };
+	struct diag d;
+
+	CHECK(read_all(&r, "public_key=" KEY_A "\nendpoint=[fe80::1%eth0]:51821\nerrno=0\n",
+		       &d) == 0);
+	CHECK(peer.endpoint.ip.family == ADDR_V6 && peer.endpoint.ip.b[0] == 0xfe &&
+	      peer.endpoint.ip.b[15] == 1 && peer.endpoint.port == 51821 &&
+	      peer.endpoint.scope == 0);
+	uapi_get_reader_done(&r);
+}
+
 static void skips_keys_it_does_not_know(void)
 {
 	struct uapi_get_reader r = { 0 };
@@ -221,6 +235,7 @@ int main(void)
 {
 	RUN(writes_what_it_reads_line_for_line);
 	RUN(understands_each_value);
+	RUN(takes_a_zone_that_is_a_name_without_its_number);
 	RUN(skips_keys_it_does_not_know);
 	RUN(refuses_malformed_values_of_known_keys);
 	RUN(reads_the_number_of_an_error_with_and_without_its_sign);

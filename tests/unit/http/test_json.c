@@ -169,6 +169,16 @@ static void does_not_send_large_inputs_back(void)
 	json_decref(object);
 }
 
+static void writes_a_number_with_as_few_digits_as_it_has(void)
+{
+	json_t *list = json_pack("[f,f,f,f]", 41.3, 0.1, 0.12, 99.9);
+	struct text out = { 0 };
+
+	CHECK(json_write(list, &out) == 0 && strcmp(out.data, "[41.3,0.1,0.12,99.9]") == 0);
+	text_done(&out);
+	json_decref(list);
+}
+
 int main(void)
 {
 	RUN(refuses_what_is_not_strict_json);
@@ -177,5 +187,6 @@ int main(void)
 	RUN(takes_members_of_the_right_type_and_range);
 	RUN(names_every_member_that_is_wrong);
 	RUN(does_not_send_large_inputs_back);
+	RUN(writes_a_number_with_as_few_digits_as_it_has);
 	return DONE();
 }
