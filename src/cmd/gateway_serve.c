@@ -291,6 +291,9 @@ static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag
 		return err;
 	s->reconcile.store = s->store;
 	s->reconcile.iface = s->iface;
+	s->reconcile.endpoints = endpoints_new();
+	if (!s->reconcile.endpoints)
+		return -ENOMEM;
 	/* Served anyway: what is asked and stored does not need the interface, and the
 	 * writer's thread keeps trying. */
 	if (reconcile_now(&s->reconcile, d) != 0)
@@ -320,7 +323,7 @@ static int open_gateway(struct serve *s, struct diag *d)
 	if (err == 0)
 		err = iface_userspace_new(-1, uplink_connect, s->uplink, &second);
 	if (err == 0) {
-		err = observer_new(second, &s->api.observer);
+		err = observer_new(second, s->reconcile.endpoints, &s->api.observer);
 		if (err != 0)
 			iface_free(second);
 	}
@@ -538,6 +541,7 @@ static void close_all(struct serve *s)
 	background_free(s->api.background);
 	observer_free(s->api.observer);
 	gateway_free(s->api.gateway);
+	endpoints_free(s->reconcile.endpoints);
 	iface_free(s->iface);
 	store_free(s->store);
 	uplink_free(s->uplink);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -14,6 +15,8 @@
 #include "sys/log.h"
 
 enum { NS_PER_MS = 1000000 };
+
+#define SECOND_NS UINT64_C(1000000000)
 
 /* struct question - One who waits. A look has no key */
 struct question {
@@ -26,7 +29,9 @@ struct question {
 };
 
 struct observer {
-	struct iface *iface; /* of the thread */
+	struct iface *iface; /* of the thread, as the next two */
+	struct endpoints *endpoints;
+	uint64_t next_look_ns; /* boot clock */
 	pthread_t thread;
 	int fd;
 	pthread_mutex_t lock; /* guards what follows */
@@ -93,6 +98,9 @@ static int look(struct observer *o, struct observation *ret)
 	}
 	if (g.seen.n > 0)
 		qsort(g.seen.peers, g.seen.n, sizeof(*g.seen.peers), by_key);
+	if (o->endpoints)
+		endpoints_note(o->endpoints, g.seen.peers, g.seen.n, clock_boot_ns(),
+			       clock_wall_ns());
 	*ret = g.seen;
 	return 0;
 }
@@ -145,38 +153,76 @@ static void answer_all(struct observer *o, struct question *asked)
 		log_error("waking the main thread failed: %s", err_text(-errno));
 }
 
+/* Nobody has asked for a while. */
+static void look_unasked(struct observer *o)
+{
+	struct observation seen = { .n = 0 };
+
+	if (look(o, &seen) == 0)
+		free(seen.peers);
+}
+
+static void plan_look(struct observer *o, uint64_t began_ns)
+{
+	uint64_t now_ns = clock_boot_ns(), pause_ns = (now_ns - began_ns) * OBSERVER_LOOK_TIMES;
+
+	if (pause_ns < OBSERVER_LOOK_S * SECOND_NS)
+		pause_ns = OBSERVER_LOOK_S * SECOND_NS;
+	o->next_look_ns = now_ns + pause_ns;
+}
+
+/* Wait for a question, the end, or the time to look unasked. Return: the questions. */
+static struct question *wait_for_work(struct observer *o, bool *ret_stop)
+{
+	struct timespec until;
+	struct question *asked;
+	int err = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += o->next_look_ns > clock_boot_ns()
+				? (time_t)((o->next_look_ns - clock_boot_ns()) / SECOND_NS) + 1
+				: 0;
+	pthread_mutex_lock(&o->lock);
+	while (!o->asked && !o->stop && err == 0)
+		err = pthread_cond_timedwait(&o->work, &o->lock, &until);
+	asked = o->asked;
+	o->asked = NULL;
+	*ret_stop = o->stop;
+	pthread_mutex_unlock(&o->lock);
+	return asked;
+}
+
 static void *observe(void *argument)
 {
 	struct observer *o = argument;
+	bool stop = false;
 
-	for (;;) {
-		struct question *asked;
-		bool stop;
+	plan_look(o, clock_boot_ns());
+	while (!stop) {
+		struct question *asked = wait_for_work(o, &stop);
+		uint64_t began_ns = clock_boot_ns();
 
-		pthread_mutex_lock(&o->lock);
-		while (!o->asked && !o->stop)
-			pthread_cond_wait(&o->work, &o->lock);
-		asked = o->asked;
-		o->asked = NULL;
-		stop = o->stop;
-		pthread_mutex_unlock(&o->lock);
 		if (asked)
 			answer_all(o, asked);
-		if (stop)
-			return NULL;
+		else if (!stop && o->endpoints && began_ns >= o->next_look_ns)
+			look_unasked(o);
+		plan_look(o, began_ns);
 	}
+	return NULL;
 }
 
 /* --- Calls --- */
 
-int observer_new(struct iface *iface, struct observer **ret)
+int observer_new(struct iface *iface, struct endpoints *endpoints, struct observer **ret)
 {
 	struct observer *o = calloc(1, sizeof(*o));
+	pthread_condattr_t attr;
 	int err;
 
 	if (!o)
 		return -ENOMEM;
 	o->iface = iface;
+	o->endpoints = endpoints;
 	o->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (o->fd < 0) {
 		err = -errno;
@@ -184,7 +230,10 @@ int observer_new(struct iface *iface, struct observer **ret)
 		return err;
 	}
 	pthread_mutex_init(&o->lock, NULL);
-	pthread_cond_init(&o->work, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&o->work, &attr);
+	pthread_condattr_destroy(&attr);
 	err = -pthread_create(&o->thread, NULL, observe, o);
 	if (err != 0) {
 		close(o->fd);

@@ -4,7 +4,8 @@
  *
  * A reply about 100 000 peers takes long; it has a thread and a connection of its own, so
  * that neither commits nor requests wait for it. One answer serves all who asked while it
- * was on its way, and is good for a moment.
+ * was on its way, and is good for a moment. When nobody asks it looks by itself now and then,
+ * for the sake of the peers' endpoints (gateway/endpoints.h).
  *
  * Threads: all calls from one thread; the callbacks run in observer_collect().
  */
@@ -15,12 +16,15 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "gateway/endpoints.h"
 #include "iface/iface.h"
 
 enum {
 	OBSERVER_FRESH_MS = 1000, /* an answer is good for that long … */
 	OBSERVER_FRESH_TIMES = 4, /* … or this many times what it cost */
 	OBSERVER_WAITING_MAX = 4096,
+	OBSERVER_LOOK_S = 15,	  /* unasked, that often … */
+	OBSERVER_LOOK_TIMES = 50, /* … or after this many times what the last look cost */
 };
 
 /* struct observed - One peer, as the interface has it */
@@ -48,8 +52,8 @@ typedef void (*observer_done)(void *context, int err, const struct observation *
 
 struct observer;
 
-/** observer_new() - Start the thread; @iface is taken over */
-int observer_new(struct iface *iface, struct observer **ret);
+/** observer_new() - Start the thread; @iface is taken over, @endpoints borrowed, or NULL */
+int observer_new(struct iface *iface, struct endpoints *endpoints, struct observer **ret);
 /** observer_free() - Ends the thread; who still waits is not called */
 struct observer *observer_free(struct observer *o);
 

@@ -90,6 +90,8 @@ struct comparison {
 	size_t n;
 	size_t capacity;
 	struct uapi_set set;
+	struct endpoints *endpoints;
+	uint64_t now_ns;
 	int err;
 };
 
@@ -130,6 +132,20 @@ static int by_key(const void *a, const void *b)
 		      ((const struct present *)b)->public_key, 32);
 }
 
+/* One that the interface does not have: it may have forgotten it. */
+static int add_absent(struct comparison *c, const struct store_peer *p)
+{
+	struct uapi_set_peer *block;
+	int err = add_block(&c->set, p);
+
+	if (err != 0 || !c->endpoints)
+		return err;
+	block = &c->set.peers[c->set.n_peers - 1];
+	block->has_endpoint =
+		endpoints_find(c->endpoints, p->public_key, c->now_ns, &block->endpoint);
+	return 0;
+}
+
 static int note_wanted(void *context, const struct store_peer *p)
 {
 	struct comparison *c = context;
@@ -140,7 +156,7 @@ static int note_wanted(void *context, const struct store_peer *p)
 	memcpy(wanted.public_key, p->public_key, 32);
 	found = c->n == 0 ? NULL : bsearch(&wanted, c->present, c->n, sizeof(wanted), by_key);
 	if (!found)
-		return add_block(&c->set, p);
+		return add_absent(c, p);
 	found->is_wanted = true;
 	if (found->is_plain && ip_addr_equal(&found->v4, &p->v4) &&
 	    ip_addr_equal(&found->v6, &p->v6))
@@ -215,7 +231,7 @@ static int set_all(struct reconcile *r, const struct uapi_set *all, struct diag 
 
 int reconcile_now(struct reconcile *r, struct diag *d)
 {
-	struct comparison c = { .n = 0 };
+	struct comparison c = { .endpoints = r->endpoints, .now_ns = clock_boot_ns() };
 	int err;
 
 	if (atomic_exchange(&r->is_stale, false))

@@ -18,6 +18,7 @@
 
 #include <stdatomic.h>
 
+#include "gateway/endpoints.h"
 #include "iface/iface.h"
 #include "store/store.h"
 
@@ -25,12 +26,14 @@ enum { RECONCILE_KEEPALIVE_S = 25 }; /* what a data-plane entry has, by contract
 
 /**
  * struct reconcile - All zeroes but @store and @iface is ready; both borrowed
+ * @endpoints:	Where the peers were, for an interface that does not know it; or NULL
  * @in_sync:	The interface has everything that was committed. May be read from any thread
  * @is_stale:	Set from outside: what we believed of the interface is void
  */
 struct reconcile {
 	struct store *store;
 	struct iface *iface;
+	struct endpoints *endpoints;
 	atomic_bool in_sync;
 	bool has_complained;
 	atomic_bool is_stale;

@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "net"))
@@ -134,6 +135,21 @@ class Whole(WholeTest):
         self.reaches("10.0.1.1", "198.51.100.2", timeout=30)
         gateway.end()
         self.assertAsFound()
+
+    def test_a_client_that_said_nothing_is_called_by_a_tunnel_that_came_back(self):
+        """It would notice by itself only after 15 s without an answer: its session is still good to it."""
+        gateway = self.start()
+        self.connect(self.peer("add", "phone").stdout)
+        self.reaches("10.0.1.1")
+        self.assertIn("phone", self.peer("list").stdout)  # also a look at where it is
+        tunnel = self.child(gateway, "culvert-device")
+        os.kill(tunnel, signal.SIGKILL)
+        self.soon(lambda: self.child(gateway, "culvert-device") not in (tunnel, None), "another tunnel", timeout=10)
+        start = time.monotonic()
+        self.reaches("10.0.1.1", timeout=10)
+        self.assertLess(time.monotonic() - start, 8)
+        self.assertIn("192.0.2.2:", self.edge.output("wg", "show", "wg0", "endpoints"))
+        gateway.end()
 
     def test_all_peers_are_there_after_everything_was_killed(self):
         gateway = self.start()

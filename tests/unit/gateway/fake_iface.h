@@ -23,6 +23,7 @@ struct fake_peer {
 	struct ip_prefix ips[FAKE_IPS_MAX];
 	size_t n_ips;
 	uint16_t keepalive_s;
+	uint16_t port; /* of its endpoint */
 };
 
 struct fake_iface {
@@ -72,6 +73,8 @@ static void fake_apply(struct fake_iface *f, const struct uapi_set *set,
 		peer->n_ips = 0;
 	if (block->has_keepalive)
 		peer->keepalive_s = block->keepalive_s;
+	if (block->has_endpoint)
+		peer->port = block->endpoint.port;
 	if (block->has_preshared_key)
 		peer->preshared_key = block->preshared_key;
 	for (size_t i = 0; i < block->n_allowed_ips; i++) {

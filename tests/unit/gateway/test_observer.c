@@ -38,7 +38,7 @@ static void start(void)
 	for (uint8_t i = 0; i < 10; i++)
 		fake.peers[i].public_key[0] = (uint8_t)(10 - i);
 	memset(&seen, 0, sizeof(seen));
-	if (observer_new(&fake.iface, &o) != 0)
+	if (observer_new(&fake.iface, NULL, &o) != 0)
 		abort();
 }
 

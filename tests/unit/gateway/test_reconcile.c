@@ -3,7 +3,9 @@
 
 #include "../test.h"
 #include "fake_iface.h"
+#include "gateway/observer.h"
 #include "gateway/reconcile.h"
+#include "sys/clock.h"
 
 /* A store that only loads. */
 struct fake_store {
@@ -127,6 +129,28 @@ static void an_address_comes_back_from_a_peer_that_goes(void)
 
 	fake_apply(&fake, &set, &stranger);
 	CHECK(now() == 0 && is_same());
+}
+
+static void a_peer_the_interface_has_lost_is_set_where_it_was(void)
+{
+	struct observed seen = { .last_handshake_ns = clock_wall_ns(),
+				 .endpoint = { { ADDR_V4, { 192, 0, 2, 1 } }, .port = 4242 } };
+	uint64_t now_ns = clock_boot_ns();
+
+	start(3);
+	r.endpoints = endpoints_new();
+	memcpy(seen.public_key, store.peers[1].public_key, 32);
+	endpoints_note(r.endpoints, &seen, 1, now_ns, clock_wall_ns());
+	CHECK(now() == 0 && is_same());
+	CHECK(fake_find(&fake, store.peers[1].public_key)->port == 4242);
+	CHECK(fake_find(&fake, store.peers[0].public_key)->port == 0);
+	/* One that is there knows better itself. */
+	seen.endpoint.port = 1;
+	endpoints_note(r.endpoints, &seen, 1, now_ns, clock_wall_ns());
+	fake_find(&fake, store.peers[1].public_key)->n_ips = 0;
+	CHECK(now() == 0 && is_same());
+	CHECK(fake_find(&fake, store.peers[1].public_key)->port == 4242);
+	r.endpoints = endpoints_free(r.endpoints);
 }
 
 static void what_fails_is_not_in_sync(void)
@@ -257,6 +281,7 @@ int main(void)
 	RUN(an_interface_that_is_right_is_left_alone);
 	RUN(only_the_difference_is_set);
 	RUN(an_address_comes_back_from_a_peer_that_goes);
+	RUN(a_peer_the_interface_has_lost_is_set_where_it_was);
 	RUN(what_fails_is_not_in_sync);
 	RUN(one_peer_the_interface_refuses_does_not_stop_the_others);
 	RUN(a_group_is_one_request);
