@@ -104,6 +104,7 @@ struct engine {
 	_Atomic bool is_up;
 	_Atomic uint32_t mtu;
 	_Atomic uint64_t staged_bytes;
+	_Atomic uint64_t n_routes;	 /* made so far */
 	_Atomic uint64_t wall_offset_ns; /* wall clock less boot clock, set by the keeper */
 	uint8_t key_hash_key[32];
 

@@ -185,17 +185,30 @@ struct peer *engine_peer_next(const struct engine *e, const struct peer *p)
 
 /* --- Where it is --- */
 
-static int publish_route(struct engine *e, struct peer *p, const struct endpoint *to)
+static struct route *route_new(struct engine *e, const struct endpoint *to)
 {
 	struct route *route = malloc(sizeof(*route));
-	struct route *old = NULL;
+
+	if (!route)
+		return NULL;
+	route->to = *to;
+	route->number = atomic_fetch_add_explicit(&e->n_routes, 1, memory_order_relaxed) + 1;
+	return route;
+}
+
+static void retire_route(struct engine *e, struct route *old)
+{
+	if (old)
+		epoch_retire(&e->epoch, &old->epoch_node, release_route);
+}
+
+static int publish_route(struct engine *e, struct peer *p, const struct endpoint *to)
+{
+	struct route *route = route_new(e, to);
 
 	if (!route)
 		return -ENOMEM;
-	route->to = *to;
-	old = atomic_exchange_explicit(&p->route, route, memory_order_acq_rel);
-	if (old)
-		epoch_retire(&e->epoch, &old->epoch_node, release_route);
+	retire_route(e, atomic_exchange_explicit(&p->route, route, memory_order_acq_rel));
 	return 0;
 }
 
@@ -218,15 +231,22 @@ void peer_set_source(struct engine_worker *w, struct peer *p, const struct endpo
 
 void peer_forget_source(struct engine *e, struct peer *p)
 {
-	struct route *route = atomic_load_explicit(&p->route, memory_order_acquire);
-	struct endpoint to;
+	struct route *old = atomic_load_explicit(&p->route, memory_order_acquire);
+	struct route *route = NULL;
 
-	if (!route || (route->to.local.family == ADDR_NONE && route->to.local_if == 0))
+	if (!old || (old->to.local.family == ADDR_NONE && old->to.local_if == 0))
 		return;
-	to = route->to;
-	to.local = (struct ip_addr){ 0 };
-	to.local_if = 0;
-	(void)publish_route(e, p, &to);
+	route = route_new(e, &old->to);
+	if (!route)
+		return;
+	route->to.local = (struct ip_addr){ 0 };
+	route->to.local_if = 0;
+	/* Another thread may know a newer place by now: then that one stays. */
+	if (atomic_compare_exchange_strong_explicit(&p->route, &old, route,
+						    memory_order_acq_rel, memory_order_relaxed))
+		retire_route(e, old);
+	else
+		free(route);
 }
 
 void engine_source_failed(struct engine_worker *w, struct peer *p)
@@ -328,9 +348,9 @@ static bool within_budget(struct peer *p, uint64_t bytes)
 {
 	int64_t left = atomic_load_explicit(&p->budget, memory_order_relaxed);
 
-	if (left == INT64_MAX)
-		return true;
 	do {
+		if (left == INT64_MAX) /* none; perhaps lifted since we looked */
+			return true;
 		if (left < (int64_t)bytes)
 			return false;
 	} while (!atomic_compare_exchange_weak_explicit(
@@ -406,18 +426,19 @@ unsigned int engine_peer_changes(struct peer *p)
 			 atomic_load_explicit(&p->rx_bytes, memory_order_relaxed);
 	uint64_t handshake =
 		atomic_load_explicit(&p->last_handshake_wall_ns, memory_order_relaxed);
-	const struct route *route = atomic_load_explicit(&p->route, memory_order_relaxed);
+	const struct route *route = atomic_load_explicit(&p->route, memory_order_acquire);
+	uint64_t route_number = route ? route->number : 0;
 	unsigned int changes = 0;
 
 	if (bytes != p->seen_bytes)
 		changes |= ENGINE_CHANGED_TRAFFIC;
 	if (handshake != p->seen_handshake_ns)
 		changes |= ENGINE_CHANGED_HANDSHAKE;
-	if (route != p->seen_route)
+	if (route_number != p->seen_route)
 		changes |= ENGINE_CHANGED_ENDPOINT;
 	p->seen_bytes = bytes;
 	p->seen_handshake_ns = handshake;
-	p->seen_route = route;
+	p->seen_route = route_number;
 	return changes;
 }
 

@@ -72,9 +72,11 @@ struct session {
 	struct replay replay;
 };
 
-/* An endpoint, immutable once published. */
+/* An endpoint, immutable once published. Its number is its own: its address may be another's
+ * after it was freed. */
 struct route {
 	struct endpoint to;
+	uint64_t number;
 	struct epoch_node epoch_node;
 };
 
@@ -140,7 +142,7 @@ struct peer {
 	/* What engine_peer_changes() saw last; control. */
 	uint64_t seen_bytes;
 	uint64_t seen_handshake_ns;
-	const struct route *seen_route; /* to compare, never to follow */
+	uint64_t seen_route;
 
 	_Atomic uint64_t last_handshake_wall_ns;
 	_Atomic uint64_t tx_bytes;

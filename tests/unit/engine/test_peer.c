@@ -347,6 +347,25 @@ static void changes_are_told_once_and_by_kind(void)
 	ends_done(t);
 }
 
+/* The allocator likes to give back the place that was freed last. */
+static void a_place_in_the_memory_of_an_older_one_is_still_a_change(void)
+{
+	struct ends *t = ends_new();
+	struct endpoint to = t->b.address;
+
+	engine_peer_changes(t->a.peer);
+	for (int i = 0; i < 100; i++) {
+		for (int k = 0; k < 1 + i % 4; k++) {
+			to.port++;
+			CHECK(engine_peer_set_endpoint(t->a.worker, t->a.peer, &to) == 0);
+			end_keep(&t->a, t->now_ns); /* frees the one before */
+		}
+		CHECK(engine_peer_changes(t->a.peer) & ENGINE_CHANGED_ENDPOINT);
+		CHECK(!(engine_peer_changes(t->a.peer) & ENGINE_CHANGED_ENDPOINT));
+	}
+	ends_done(t);
+}
+
 int main(void)
 {
 	RUN(every_peer_is_found_by_its_key_and_listed_in_order);
@@ -365,5 +384,6 @@ int main(void)
 	RUN(what_the_rate_refuses_costs_no_budget);
 	RUN(extreme_rates_are_harmless);
 	RUN(changes_are_told_once_and_by_kind);
+	RUN(a_place_in_the_memory_of_an_older_one_is_still_a_change);
 	return DONE();
 }
