@@ -165,12 +165,26 @@ static int handle_set(void *context, const struct uapi_set *set, struct diag *d)
 	return err;
 }
 
+static uint64_t counted(const struct device *dev, enum worker_count c)
+{
+	uint64_t sum = worker_counted(&dev->keeper, c);
+
+	for (unsigned int i = 0; i < dev->n_workers; i++)
+		sum += worker_counted(&dev->workers[i], c);
+	return sum;
+}
+
 static void handle_get(void *context, struct text *out, bool with_private_key)
 {
 	struct device *dev = context;
+	struct uapi_outside outside = { .listen_port = dev->port,
+					.fwmark = dev->mark,
+					.send_failed = counted(dev, WORKER_SEND_FAILED),
+					.write_failed = counted(dev, WORKER_WRITE_FAILED),
+					.cut = counted(dev, WORKER_CUT) };
 
 	engine_enter(dev->control);
-	uapi_dump(dev->shared.engine, out, dev->port, dev->mark, with_private_key);
+	uapi_dump(dev->shared.engine, out, &outside, with_private_key);
 	engine_leave(dev->control);
 }
 

@@ -177,7 +177,8 @@ static void dump_peer(struct peer *peer, struct text *out, struct prefixes *pref
 }
 
 /* Ours: what happened to what did not get through. wg skips these keys. */
-static void dump_counters(const struct engine *e, struct text *out)
+static void dump_counters(const struct engine *e, const struct uapi_outside *outside,
+			  struct text *out)
 {
 	struct engine_counters c;
 
@@ -203,6 +204,9 @@ static void dump_counters(const struct engine *e, struct text *out)
 		{ "culvert_handshakes_refused=", c.handshakes_refused },
 		{ "culvert_handshakes_answered=", c.handshakes_answered },
 		{ "culvert_handshakes_completed=", c.handshakes_completed },
+		{ "culvert_send_failed=", outside->send_failed },
+		{ "culvert_write_failed=", outside->write_failed },
+		{ "culvert_cut=", outside->cut },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -212,16 +216,17 @@ static void dump_counters(const struct engine *e, struct text *out)
 	}
 }
 
-void uapi_dump(struct engine *e, struct text *out, uint16_t listen_port, uint32_t fwmark,
+void uapi_dump(struct engine *e, struct text *out, const struct uapi_outside *outside,
 	       bool with_private_key)
 {
-	struct uapi_get_device device = { .listen_port = listen_port, .fwmark = fwmark };
+	struct uapi_get_device device = { .listen_port = outside->listen_port,
+					  .fwmark = outside->fwmark };
 	struct prefixes prefixes = { 0 };
 
 	if (with_private_key)
 		engine_get_private_key(e, &device.private_key);
 	uapi_write_device(out, &device);
-	dump_counters(e, out);
+	dump_counters(e, outside, out);
 	secret_key_done(&device.private_key);
 	for (struct peer *p = engine_peer_next(e, NULL); p; p = engine_peer_next(e, p))
 		dump_peer(p, out, &prefixes);

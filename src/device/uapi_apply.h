@@ -32,10 +32,24 @@ int uapi_apply(struct engine *e, struct engine_worker *w, uint64_t now_ns,
 	       const struct uapi_set *set, struct diag *d);
 
 /**
+ * struct uapi_outside - What get=1 tells of what lies around the engine
+ * @send_failed:	Datagrams the kernel refused to send
+ * @write_failed:	Packets the TUN refused
+ * @cut:		Datagrams longer than any message, dropped
+ */
+struct uapi_outside {
+	uint16_t listen_port;
+	uint32_t fwmark;
+	uint64_t send_failed;
+	uint64_t write_failed;
+	uint64_t cut;
+};
+
+/**
  * uapi_dump() - The reply to get=1, without errno
  * @with_private_key: false leaves it out
  */
-void uapi_dump(struct engine *e, struct text *out, uint16_t listen_port, uint32_t fwmark,
+void uapi_dump(struct engine *e, struct text *out, const struct uapi_outside *outside,
 	       bool with_private_key);
 
 /**

@@ -36,6 +36,11 @@ static void count(struct worker *w, enum worker_count c)
 	atomic_fetch_add_explicit(&w->counts[c], 1, memory_order_relaxed);
 }
 
+uint64_t worker_counted(const struct worker *w, enum worker_count c)
+{
+	return atomic_load_explicit(&w->counts[c], memory_order_relaxed);
+}
+
 /* --- Sending datagrams --- */
 
 static struct no_gso *no_gso_slot(struct worker *w, const struct ip_addr *ip)

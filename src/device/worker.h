@@ -82,5 +82,8 @@ int worker_start(struct worker *w);
 void worker_wake(struct worker *w);
 void worker_join(struct worker *w);
 
+/** worker_counted() - From any thread */
+uint64_t worker_counted(const struct worker *w, enum worker_count c);
+
 /* The sockets were opened: watch them. Closing unwatches. Only while the gate is closed. */
 int worker_watch_sockets(struct worker *w);

@@ -6,6 +6,7 @@
     [left] out0 ──── [middle] ──── [right] out0        where the middle link is narrower
 """
 
+import socket
 import threading
 import time
 
@@ -38,6 +39,50 @@ class Families(suite.NetTest):
 
     def test_a_preshared_key_on_both_ends_lets_traffic_pass(self):
         self.connected(self.pair(preshared=tunnel.keypair()[0]))
+
+
+class Refused(suite.NetTest):
+    """One hub, a peer it may no longer send to, and one it may:  [gone] ── [hub] ── [there]"""
+
+    def spoke(self, hub, number, name):
+        namespace = self.net.namespace(name)
+        self.net.link(hub.namespace, f"{name}0", namespace, "out0",
+                      addresses=(f"192.0.{number}.1/24", f"192.0.{number}.2/24"))
+        device = self.device(namespace, f"ref{number}")
+        device.configure(listen_port=5501)
+        device.add_peer(hub.public, ["10.9.0.0/24"], f"192.0.{number}.1:5500")
+        device.up(f"10.9.0.{number}/24")
+        hub.add_peer(device.public, [f"10.9.0.{number}/32"], f"192.0.{number}.2:5501")
+        return device
+
+    def test_a_datagram_that_is_refused_takes_none_of_its_batch_along(self):
+        """W16: of packets read together some leave for nowhere; every other one arrives."""
+        hub = self.device(self.net.namespace("hub"), "ref9")
+        hub.configure(listen_port=5500)
+        gone, there = (self.spoke(hub, number, name) for number, name in ((2, "gone"), (3, "there")))
+        hub.up("10.9.0.9/24")
+        for number in (2, 3):
+            self.soon(lambda n=number: self.pings(hub.namespace, f"10.9.0.{n}"), "connected", 10)
+        hub.namespace.ip("route", "add", "prohibit", "192.0.2.2/32")
+        with there.namespace:
+            receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        receiver.bind(("10.9.0.3", 7000))
+        receiver.settimeout(1)
+        with hub.namespace:
+            sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        before, rounds, seen = hub.get()[0], suite.scaled(500, 20000), set()
+        with receiver, sender:
+            for number in range(rounds):
+                for target in ("10.9.0.2", "10.9.0.3", "10.9.0.2"):
+                    sender.sendto(number.to_bytes(4, "big"), (target, 7000))
+                if number % 20 == 0:
+                    time.sleep(0.001)
+            while len(seen) < rounds:
+                seen.add(receiver.recv(16))
+        refused = int(hub.get()[0]["culvert_send_failed"]) - int(before["culvert_send_failed"])
+        self.assertGreater(refused, 0, "nothing was refused: no test")
+        self.assertIsNotNone(gone.get())
 
 
 class Sizes(suite.NetTest):

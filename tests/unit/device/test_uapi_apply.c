@@ -91,7 +91,7 @@ static const char *dump(struct rig *r)
 
 	text_clear(&r->dump);
 	text_add(&r->dump, "", 0);
-	uapi_dump(r->engine, &all, 0, 0, true);
+	uapi_dump(r->engine, &all, &(struct uapi_outside){ 0 }, true);
 	for (char *line = all.data, *end; line && *line; line = end) {
 		end = line + strcspn(line, "\n") + 1;
 		if (!is_counter(line))
@@ -207,14 +207,16 @@ static void zero_clears_private_and_preshared_key(void)
 static void a_dump_for_others_has_everything_but_the_private_key(void)
 {
 	struct rig r = rig_new();
+	struct uapi_outside outside = { .listen_port = 7, .fwmark = 9, .cut = 77 };
 	struct text whole = { 0 }, part = { 0 };
 
 	CHECK(apply(&r, "private_key=" ALICE_PRIVATE "\npublic_key=" KEY_A
 			"\npreshared_key=" PSK "\n") == 0);
-	uapi_dump(r.engine, &whole, 7, 9, true);
-	uapi_dump(r.engine, &part, 7, 9, false);
+	uapi_dump(r.engine, &whole, &outside, true);
+	uapi_dump(r.engine, &part, &outside, false);
 	CHECK(!strstr(part.data, "private_key") && !strstr(part.data, ALICE_CLAMPED));
 	CHECK(strncmp(part.data, "listen_port=7\nfwmark=9\n", 23) == 0);
+	CHECK(strstr(part.data, "\nculvert_cut=77\n"));
 	CHECK(strcmp(strchr(whole.data, '\n') + 1, part.data) == 0);
 	text_done(&whole);
 	text_done(&part);
