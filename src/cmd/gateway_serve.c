@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -78,6 +79,7 @@ struct serve {
 	int signal_fd;
 	bool is_over;
 	bool host_is_gone;
+	atomic_bool is_outdated; /* the store wants a new process */
 };
 
 static int complain(int code, const char *what)
@@ -304,18 +306,35 @@ static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag
 
 static void group_committed(void *context, struct store_change *first)
 {
-	reconcile_group(context, first);
+	struct serve *s = context;
+
+	reconcile_group(&s->reconcile, first);
 }
 
 static uint64_t writer_idle(void *context)
 {
-	return reconcile_idle(context);
+	struct serve *s = context;
+
+	return reconcile_idle(&s->reconcile);
+}
+
+/* After an I/O error nobody knows what the disk holds, but it can be read again now. The host
+ * starts us anew; no packet notices. */
+static void store_outdated(void *context)
+{
+	struct serve *s = context;
+
+	log_warning(
+		"the disk of the database works again: starting anew to read what it holds");
+	atomic_store(&s->is_outdated, true);
 }
 
 static int open_gateway(struct serve *s, struct diag *d)
 {
-	const struct writer_callbacks callbacks = { group_committed, writer_idle,
-						    &s->reconcile };
+	const struct writer_callbacks callbacks = { .committed = group_committed,
+						    .idle = writer_idle,
+						    .outdated = store_outdated,
+						    .context = s };
 	struct iface *second = NULL;
 	int err = gateway_new(&s->config, s->store, &callbacks, clock_wall_ns(),
 			      &s->api.gateway, d);
@@ -506,13 +525,13 @@ static int serve(struct serve *s)
 {
 	int timeout_ms = http_server_run(s->server, clock_boot_ns());
 
-	while (!s->is_over) {
+	while (!s->is_over && !atomic_load(&s->is_outdated)) {
 		turn(s, timeout_ms);
 		timeout_ms = http_server_run(s->server, clock_boot_ns());
 	}
 	drain(s);
 	log_info("stopped");
-	return EXIT_DONE;
+	return s->is_over ? EXIT_DONE : EXIT_FAILED;
 }
 
 static void say_ready(const struct serve *s)

@@ -90,8 +90,10 @@ struct sqlite {
 	sqlite3 *log_db;    /* of the thread that maintains */
 	sqlite3_stmt *statement[STATEMENTS];
 	int64_t interface_id;
+	bool log_is_unsure; /* what it holds may be on no disk; see write_log_again() */
 	_Atomic bool log_is_long;
-	_Atomic bool failed; /* an I/O error: what the disk holds is not known */
+	_Atomic bool failed;	 /* an I/O error: what the disk holds is not known */
+	_Atomic bool is_corrupt; /* a new process would not help */
 };
 
 static struct sqlite *of(struct store *s)
@@ -121,8 +123,10 @@ static int code_of(struct sqlite *s, sqlite3 *db, int rc)
 		return -ENOMEM;
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
+		atomic_store(&s->is_corrupt, true);
 		atomic_store(&s->failed, true);
 		return ERR_CORRUPT;
+	case SQLITE_CANTOPEN:
 	case SQLITE_IOERR:
 		/* A quota, or no room for the index of the log: full by another name. */
 		if (os_error == ENOSPC || os_error == EDQUOT)
@@ -449,11 +453,29 @@ static int begin_log_anew(struct sqlite *s)
 	return move_log(s, s->db, SQLITE_CHECKPOINT_RESTART, &frames);
 }
 
+/* After a failed fsync the kernel shows the next process what it never wrote. What is acknowledged
+ * from then on would stand in the log behind a hole: so all of the log goes into the file first,
+ * written once more, and begins anew. */
+static int write_log_again(struct sqlite *s)
+{
+	int frames = 0;
+	int err = 0;
+
+	if (s->log_is_unsure)
+		err = code_of(s, s->db,
+			      sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE,
+							&frames, NULL));
+	s->log_is_unsure = err != 0;
+	return err;
+}
+
 static int sqlite_apply(struct store *store, struct store_change *first)
 {
 	struct sqlite *s = of(store);
-	int err = atomic_load(&s->failed) ? -EIO : begin_log_anew(s);
+	int err = atomic_load(&s->failed) ? -EIO : write_log_again(s);
 
+	if (err == 0)
+		err = begin_log_anew(s);
 	if (err == 0)
 		err = group(s, first);
 
@@ -612,14 +634,40 @@ static int sqlite_load_signatures(struct store *store, store_signature_visitor v
 
 /* --- The log --- */
 
+/* Write a file beside the database and wait for the disk; it has no name any more meanwhile. */
+static bool disk_works(struct sqlite *s)
+{
+	static const char block[4096];
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+	sqlite3_file *file = calloc(1, (size_t)vfs->szOsFile);
+	char *path = sqlite3_mprintf("%s-probe", sqlite3_db_filename(s->log_db, "main"));
+	int rc = SQLITE_NOMEM;
+
+	if (file && path)
+		rc = vfs->xOpen(vfs, path, file,
+				SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
+					SQLITE_OPEN_DELETEONCLOSE | SQLITE_OPEN_TRANSIENT_DB,
+				NULL);
+	if (rc == SQLITE_OK)
+		rc = file->pMethods->xWrite(file, block, sizeof(block), 0);
+	if (rc == SQLITE_OK)
+		rc = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+	if (file && file->pMethods)
+		file->pMethods->xClose(file);
+	sqlite3_free(path);
+	free(file);
+	return rc == SQLITE_OK;
+}
+
 static int sqlite_maintain(struct store *store)
 {
 	struct sqlite *s = of(store);
 	int frames = 0;
-	int err = atomic_load(&s->failed)
-			  ? -EIO
-			  : move_log(s, s->log_db, SQLITE_CHECKPOINT_PASSIVE, &frames);
+	int err;
 
+	if (atomic_load(&s->failed))
+		return !atomic_load(&s->is_corrupt) && disk_works(s) ? -ESTALE : -EIO;
+	err = move_log(s, s->log_db, SQLITE_CHECKPOINT_PASSIVE, &frames);
 	atomic_store(&s->log_is_long, frames > LOG_FRAMES_MAX);
 	return err;
 }
@@ -793,6 +841,12 @@ static int start(struct sqlite *s, const char *path, struct diag *d)
 		return err;
 	/* Only now: changing the journal mode writes to the file. */
 	err = execute(s, "PRAGMA journal_mode = WAL");
+	s->log_is_unsure = true;
+	if (err == 0)
+		err = write_log_again(s);
+	if (err == -ENOSPC ||
+	    err == -EBUSY) /* can be read; before the first change it must be */
+		err = 0;
 	if (err == 0)
 		err = connect_file(s, path, &s->log_db);
 	if (err == 0)

@@ -10,8 +10,9 @@
  * or fall together.
  *
  * After a failed fsync nobody knows what the disk holds (the kernel forgets the pages
- * it could not write), so the store then refuses every change until the process has
- * been started again; a full disk is only refused until there is room.
+ * it could not write), so the store then refuses every change. Once the disk works again it
+ * says so, and wants to be opened anew by a new process, which reads what the disk holds and
+ * writes the log into the file once more; a full disk is only refused until there is room.
  *
  * Kinds of store are tables of functions, and one conformance test runs against each.
  *
@@ -187,7 +188,8 @@ static inline int store_load_signatures(struct store *s, store_signature_visitor
 /**
  * store_maintain() - Move the log into the file, so that it stays short
  *
- * Call it every second or so. Return: 0 or -errno; -EIO as in store_apply().
+ * Call it every second or so. Return: 0 or -errno; -EIO as in store_apply(); -ESTALE when
+ *	   that was so and the disk works again: open the store anew, in a new process.
  */
 static inline int store_maintain(struct store *s)
 {

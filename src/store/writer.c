@@ -65,19 +65,24 @@ static struct store_change *cut(struct queue *q, unsigned int n)
 	return first;
 }
 
-static void finish(struct writer *w, struct store_change *first)
+static void wake_main(struct writer *w)
 {
 	static const uint64_t one = 1;
 
+	/* Fails only when the counter is about to overflow: then it is readable anyway. */
+	if (write(w->fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		log_error("waking the main thread failed: %s", err_text(-errno));
+}
+
+static void finish(struct writer *w, struct store_change *first)
+{
 	pthread_mutex_lock(&w->lock);
 	for (struct store_change *next; first; first = next) {
 		next = first->next;
 		push(&w->finished, first);
 	}
 	pthread_mutex_unlock(&w->lock);
-	/* Fails only when the counter is about to overflow: then it is readable anyway. */
-	if (write(w->fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		log_error("waking the main thread failed: %s", err_text(-errno));
+	wake_main(w);
 }
 
 static struct timespec deadline_in(uint64_t ns)
@@ -142,7 +147,11 @@ static void *maintain(void *argument)
 		stop = w->stop;
 		pthread_mutex_unlock(&w->lock);
 		err = store_maintain(w->store);
-		if (err != 0 && err != said)
+		if (err == -ESTALE && said != err && w->callbacks.outdated) {
+			w->callbacks.outdated(w->callbacks.context);
+			wake_main(w);
+		}
+		if (err != 0 && err != -ESTALE && err != said)
 			log_error("the store's log cannot be moved into its file: %s",
 				  err_text(err));
 		said = err;

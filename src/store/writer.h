@@ -31,10 +31,13 @@ enum {
  *		its changes are finished. It may set @result of a change
  * @idle:	Called after each group and whenever its own time has come. Return: in how
  *		many nanoseconds it wants to be called again, changes or not
+ * @outdated:	The store wants to be opened by a new process (store_maintain()); called once
+ *		by the second thread, then the main thread is woken. NULL: nobody cares
  */
 struct writer_callbacks {
 	void (*committed)(void *context, struct store_change *first);
 	uint64_t (*idle)(void *context);
+	void (*outdated)(void *context);
 	void *context;
 };
 

@@ -91,6 +91,8 @@ class LocalConnection(http.client.HTTPConnection):
 class Gateway:
     """One state directory, one interface, and a gateway process that may come and go."""
 
+    wrap = ()  # words in front of the command
+
     def __init__(self, log, state="/run/state", extra=(), env=None, interface="wg0"):
         self.state, self.extra, self.env, self.interface = state, list(extra), env or {}, interface
         os.makedirs(state, mode=0o700, exist_ok=True)
@@ -173,7 +175,7 @@ class Gateway:
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.was_ready = threading.Event()
         with self.connect_uapi() as uapi, theirs:
-            command = [CULVERT, "gateway-serve", "--state", self.state, "--interface", self.interface, "--listen",
+            command = [*self.wrap, CULVERT, "gateway-serve", "--state", self.state, "--interface", self.interface, "--listen",
                        "http://127.0.0.1:0", "--uapi-fd", str(uapi.fileno()), "--host-fd", str(theirs.fileno()),
                        "--public-key", self.public, *self.extra, *more]
             self.process = subprocess.Popen(command, pass_fds=(uapi.fileno(), theirs.fileno()), text=True,

@@ -264,6 +264,30 @@ class FullDisk(ApiTest):
         self.is_(g.signed("POST", C, {"public_key": new_key(n)}, timestamp=ts), 200)
 
 
+class BrokenDisk(ApiTest):
+    """Writes fail for another reason than room: no file may be longer than a kilobyte any more."""
+
+    def limit(self, size):
+        netns.run("prlimit", "--pid", self.gateway.process.pid, f"--fsize={size}:unlimited")
+
+    def test_after_an_error_nothing_is_acknowledged_until_a_new_process_has_read_the_disk(self):
+        g = self.gateway
+        g.stop()
+        g.wrap = ("sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh")  # an error instead of a signal
+        g.start()
+        self.is_(g.create(new_key(0)), 200)
+        self.limit(1024)
+        self.assertGreaterEqual(g.create(new_key(1)).status, 500)
+        self.is_(g.signed("GET", "/api/v1/ip-usage"), 200)
+        time.sleep(2.5)  # it looks after the disk once a second
+        self.assertIsNone(g.process.poll(), "a new process would not help")
+        self.limit("unlimited")
+        self.assertEqual(g.process.wait(10), 1, "for its host to start another")
+        g.start()
+        self.is_(g.create(new_key(2)), 200)
+        self.assertLessEqual({new_key(0), new_key(2)}, set(g.on_device()))
+
+
 class Sandbox(ApiTest):
     def test_the_process_keeps_no_rights(self):
         if "sanitizer" in self.logged():

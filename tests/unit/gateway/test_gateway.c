@@ -96,7 +96,7 @@ static int open_gateway(const char *subnet4, struct diag *d)
 	struct gateway_config config = {
 		.interface = "wg0", .public_key = { 77 }, .port = 51820, .rest_ns = 1000
 	};
-	struct writer_callbacks callbacks = { carried, idle, NULL };
+	struct writer_callbacks callbacks = { .committed = carried, .idle = idle };
 
 	if (ip_prefix_parse(subnet4, true, &config.subnet4) != 0 ||
 	    ip_prefix_parse("fd00::/64", true, &config.subnet6) != 0)

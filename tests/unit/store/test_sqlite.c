@@ -473,14 +473,47 @@ static void a_failed_fsync_ends_all_acknowledging(void)
 	CHECK(store_apply(s, &a) == 0);
 	faults_sync = true;
 	CHECK(store_apply(s, &b) == -EIO && b.result == -EIO);
+	CHECK(store_maintain(s) == -EIO);
 	faults_sync = false;
 	/* The next fsync would succeed, and prove nothing about the pages before it. */
 	CHECK(store_apply(s, &c) == -EIO && c.result == -EIO);
+	CHECK(store_maintain(s) == -ESTALE); /* the disk works: somebody else may try */
+	CHECK(store_apply(s, &c) == -EIO);
+	faults_full = true;
 	CHECK(store_maintain(s) == -EIO);
+	faults_full = false;
 	store_free(s);
 	s = reopen();
 	CHECK(look(s)->n_peers >= 1); /* @a, and @b perhaps */
 	CHECK(store_apply(s, &c) == 0 && c.result == 0);
+	store_free(s);
+}
+
+/* What the log has may have been shown by the kernel and never written: see sqlite.c. */
+static void opening_moves_the_whole_log_into_the_file(void)
+{
+	struct store_change a = addition(2);
+	struct stat st;
+	char log[sizeof(path) + 8];
+	pid_t pid;
+
+	store_free(fresh());
+	pid = fork();
+	if (pid == 0) { /* ends without closing: the log stays */
+		struct store *s = reopen();
+
+		_exit(store_apply(s, &a) != 0);
+	}
+	CHECK(waitpid(pid, NULL, 0) == pid);
+	snprintf(log, sizeof(log), "%s-wal", path);
+	CHECK(stat(log, &st) == 0 && st.st_size > 0);
+	faults_sync = true;
+	CHECK(open_error(NULL) == -EIO); /* nothing is taken for granted that was not written */
+	faults_sync = false;
+	struct store *s = reopen();
+
+	CHECK(look(s)->n_peers == 1);
+	CHECK(stat(log, &st) == 0 && st.st_size <= 32 * 4096); /* only what opening wrote */
 	store_free(s);
 }
 
@@ -592,6 +625,7 @@ int main(void)
 	RUN(a_symbolic_link_is_not_followed);
 	RUN(a_full_disk_refuses_and_recovers_by_itself);
 	RUN(a_failed_fsync_ends_all_acknowledging);
+	RUN(opening_moves_the_whole_log_into_the_file);
 	RUN(a_group_costs_one_fsync);
 	RUN(the_log_does_not_grow_for_ever);
 	RUN(an_ill_placed_bit_is_noticed);

@@ -20,6 +20,8 @@ struct fake {
 	_Atomic int committed;
 	_Atomic int idle;
 	_Atomic uint64_t idle_ns;
+	_Atomic int outdated;
+	_Atomic int maintain_result;
 	int fail;
 };
 
@@ -41,7 +43,7 @@ static int fake_apply(struct store *s, struct store_change *first)
 static int fake_maintain(struct store *s)
 {
 	atomic_fetch_add(&((struct fake *)s)->maintained, 1);
-	return 0;
+	return atomic_load(&((struct fake *)s)->maintain_result);
 }
 
 static const struct store_ops fake_ops = { .apply = fake_apply, .maintain = fake_maintain };
@@ -62,12 +64,19 @@ static uint64_t idle(void *context)
 	return atomic_load(&f->idle_ns);
 }
 
+static void outdated(void *context)
+{
+	atomic_fetch_add(&((struct fake *)context)->outdated, 1);
+}
+
 static void start(struct fake *f, struct writer **ret)
 {
 	*f = (struct fake){ .store = { &fake_ops }, .idle_ns = 1000000000 };
 	pthread_mutex_init(&f->gate, NULL);
 
-	struct writer_callbacks callbacks = { committed, idle, f };
+	struct writer_callbacks callbacks = {
+		.committed = committed, .idle = idle, .outdated = outdated, .context = f
+	};
 
 	if (writer_new(&f->store, &callbacks, ret) != 0)
 		abort();
@@ -203,6 +212,24 @@ static void idle_is_called_when_its_time_has_come_or_on_wake(void)
 	writer_free(w);
 }
 
+static void a_store_that_wants_a_new_process_says_so_once(void)
+{
+	struct pollfd p = { .events = POLLIN };
+	struct writer *w;
+	struct fake f;
+
+	start(&f, &w);
+	atomic_store(&f.maintain_result, -ESTALE);
+	p.fd = writer_fd(w);
+	CHECK(poll(&p, 1, 5000) == 1 && !writer_collect(w));
+	CHECK(atomic_load(&f.outdated) == 1);
+	while (atomic_load(&f.maintained) < 2)
+		poll(NULL, 0, 50);
+	writer_stop(w);
+	CHECK(atomic_load(&f.outdated) == 1);
+	writer_free(w);
+}
+
 int main(void)
 {
 	RUN(what_waits_during_a_commit_becomes_one_group);
@@ -211,5 +238,6 @@ int main(void)
 	RUN(stopping_commits_what_is_queued);
 	RUN(failures_come_back_in_every_change);
 	RUN(idle_is_called_when_its_time_has_come_or_on_wake);
+	RUN(a_store_that_wants_a_new_process_says_so_once);
 	return DONE();
 }
