@@ -65,10 +65,8 @@ static int open_tun(struct device *dev, const struct device_options *o, struct d
 	int err = o->tun_fd >= 0 ? tun_adopt(o->tun_fd, q) : tun_open(o->name, multi, q);
 
 	if (err < 0 && o->tun_fd >= 0)
-		return diag_set(
-			d, err, 0,
-			"WG_TUN_FD=%d is no TUN interface without packet information: %s",
-			o->tun_fd, err_text(err));
+		return diag_set(d, err, 0, "WG_TUN_FD=%d is no TUN interface: %s", o->tun_fd,
+				err_text(err));
 	if (err == -EPERM || err == -EACCES)
 		return diag_set(d, err, 0,
 				"no permission to create %s: run as root or with CAP_NET_ADMIN",

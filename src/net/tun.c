@@ -75,7 +75,7 @@ int tun_adopt(int fd, struct tun_queue *ret)
 
 	if (ioctl(fd, TUNGETIFF, &req) < 0)
 		return -errno;
-	if (!(req.ifr_flags & IFF_TUN) || !(req.ifr_flags & IFF_NO_PI))
+	if (!(req.ifr_flags & IFF_TUN))
 		return -EINVAL;
 	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ||
 	    fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)

@@ -45,7 +45,14 @@ struct tun_queue {
  */
 int tun_open(const char *name, bool multi_queue, struct tun_queue *ret);
 
-/** tun_adopt() - Take a descriptor that someone else opened (WG_TUN_FD) */
+/**
+ * tun_adopt() - Take a descriptor that someone else opened (WG_TUN_FD)
+ *
+ * It must have been opened with IFF_NO_PI: that cannot be asked, because in the answer the kernel
+ * uses that bit for IFF_NOFILTER as well.
+ *
+ * Return: 0; -EINVAL when it is a TAP; -errno when it is no interface.
+ */
 int tun_adopt(int fd, struct tun_queue *ret);
 
 void tun_close(struct tun_queue *q);
