@@ -18,6 +18,13 @@
 /* Return 0. Properties that must hold are checked with HOLDS(). */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* For a place that must not be reached. */
+#define BROKEN(why)                                                      \
+	do {                                                             \
+		fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, why); \
+		abort();                                                 \
+	} while (0)
+
 /* Unlike assert() it stays in a release build: the fuzzers run on those, too. */
 #define HOLDS(expr)                                                                \
 	do {                                                                       \

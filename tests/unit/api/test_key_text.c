@@ -60,8 +60,8 @@ static void what_is_no_key_is_refused(void)
 		"2S7mA0vEMethCNQrJpJKE81_JmhgtB-tHHLYQhgM6kk%3",
 		"2S7mA0vEMethCNQrJpJKE81_JmhgtB-tHHLYQhgM6kk=/",
 		"2S7mA0vEMethCNQrJpJKE81_JmhgtB-tHHLYQhgM6kl=", /* bits behind the key */
-		"%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25"
-		"%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25",
+		("%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25"
+		 "%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25%25"),
 	};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)

@@ -160,7 +160,7 @@ static void a_dump_applied_elsewhere_gives_the_same_dump(void)
 			 "public_key=%02x%s\nendpoint=198.51.100.%d:%d\n"
 			 "persistent_keepalive_interval=%d\nallowed_ip=10.%d.0.0/%d\n"
 			 "allowed_ip=fd00:%x::/%d\nculvert_rate_bps=%d\n",
-			 i, KEY_A + 2, i, 1000 + i, i * 300, i, 16 + i % 17, i, 32 + i % 97, i);
+			 i, &KEY_A[2], i, 1000 + i, i * 300, i, 16 + i % 17, i, 32 + i % 97, i);
 		text_puts(&request, peer);
 	}
 	CHECK(apply(&r, "private_key=" ALICE_PRIVATE "\n") == 0);

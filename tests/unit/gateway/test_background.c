@@ -45,7 +45,7 @@ static void wait_for(int n)
 
 	while (n_done < n) {
 		if (poll(&p, 1, 5000) != 1) {
-			CHECK(!"a finished job");
+			FAIL("a finished job");
 			return;
 		}
 		background_collect(b);
