@@ -131,6 +131,48 @@ static void a_cookie_is_bound_to_address_and_port(void)
 	pair_done(&p);
 }
 
+/* So many addresses at once that every row of the table of sources is taken: whoever has not yet
+ * proved its address waits until the flood's tokens are old, and nobody else notices. */
+static void a_flood_from_more_sources_than_are_remembered_costs_only_strangers(void)
+{
+	enum { SPOOFED = 400000 }; /* six times what the table holds */
+	struct pair p = pair_up();
+	struct endpoint home = source4(1 << 23, 5), newcomer = source4((1 << 23) + 1, 5),
+			early = source4((1 << 23) + 2, 5);
+	struct msg_initiation proved, unproved;
+	struct forger f, g;
+	size_t cookies = 0;
+
+	forger_init(&f, p.b, &p.a->private_key);
+	forger_init(&g, p.b, NULL);
+	CHECK(obtain_cookie(&p, &f, &home));
+	sim_run_for(p.s, 3 * SIM_S); /* its place in the table is anybody's again */
+	forge_initiation(&f, 1, SIM_WALL + p.s->now_ns + SIM_S, &proved);
+	forge_initiation(&g, 2, SIM_WALL, &unproved);
+	fill_queue(p.b);
+	inject(p.b, &early, &unproved); /* the one that finds it full */
+	cookies = said(&p, p.b, MESSAGE_COOKIE);
+	sim_run_for(p.s, 2 * SIM_MS);
+	CHECK(said(&p, p.b, MESSAGE_COOKIE) == cookies + 1);
+	p.b->keeper_delay_ns = 0;
+	for (uint32_t i = 0; i < SPOOFED; i++) {
+		struct endpoint from = source4(i, 9);
+
+		inject(p.b, &from, &unproved);
+	}
+	cookies = said(&p, p.b, MESSAGE_COOKIE);
+	inject(p.b, &newcomer, &unproved);
+	CHECK(said(&p, p.b, MESSAGE_COOKIE) == cookies); /* what is lost */
+	inject(p.b, &home, &proved);
+	CHECK(said(&p, p.b, MESSAGE_RESPONSE) == 1); /* what is not */
+	sim_run_for(p.s, SIM_S * 3 / 4); /* no token takes longer; b is still under load */
+	inject(p.b, &newcomer, &unproved);
+	CHECK(said(&p, p.b, MESSAGE_COOKIE) == cookies + 1);
+	forger_done(&f);
+	forger_done(&g);
+	pair_done(&p);
+}
+
 static void a_cookie_dies_with_the_secret_it_was_made_with(void)
 {
 	struct pair p = pair_up();
@@ -396,6 +438,7 @@ int main(void)
 	RUN(without_load_a_second_mac_is_not_looked_at);
 	RUN(under_load_one_who_proves_no_address_gets_a_cookie_and_no_key);
 	RUN(a_cookie_is_bound_to_address_and_port);
+	RUN(a_flood_from_more_sources_than_are_remembered_costs_only_strangers);
 	RUN(a_cookie_dies_with_the_secret_it_was_made_with);
 	RUN(the_limit_is_per_ipv4_address_and_per_ipv6_64);
 	RUN(a_cookie_reply_is_taken_once_and_only_for_what_was_sent);
