@@ -21,7 +21,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "net"))
 import suite
-from test_host import CULVERT, Gateway, picture
+from test_host import CULVERT, Gateway, is_settled, picture
 
 
 class WholeTest(suite.NetTest):
@@ -34,7 +34,7 @@ class WholeTest(suite.NetTest):
                       addresses=(("192.0.2.1/24", "2001:db8:1::1/64"), ("192.0.2.2/24", "2001:db8:1::2/64")))
         self.net.link(self.edge, "eth1", self.world, "w0",
                       addresses=(("198.51.100.1/24", "2001:db8:2::1/64"), ("198.51.100.2/24", "2001:db8:2::2/64")))
-        self.soon(lambda: "tentative" not in self.edge.output("ip", "address"), "settled addresses")
+        self.soon(lambda: is_settled(self.edge), "settled addresses")
         self.before = picture(self.edge)
 
     def assertAsFound(self):

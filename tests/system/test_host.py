@@ -52,6 +52,14 @@ def picture(namespace):
     return seen
 
 
+def is_settled(namespace):
+    """Every interface has its carrier, and its link-local address is one: nothing moves by itself any more."""
+    links = json.loads(namespace.output("ip", "-j", "address", "show", "up"))
+    return all("NO-CARRIER" not in link["flags"] and not any(a.get("tentative") for a in link["addr_info"]) and
+               ("LOOPBACK" in link["flags"] or any(a["scope"] == "link" for a in link["addr_info"]))
+               for link in links)
+
+
 class Gateway:
     """A running `culvert gateway` in a namespace."""
 
@@ -103,7 +111,7 @@ class HostTest(suite.NetTest):
                       addresses=(("192.0.2.1/24", "2001:db8::1/64"), ("192.0.2.2/24", "2001:db8::2/64")))
         self.edge.rules("inet", "filter hook input", "tcp dport 9 drop")
         # Link-local addresses and their routes come a little after the link.
-        self.soon(lambda: "tentative" not in self.edge.output("ip", "address"), "settled addresses")
+        self.soon(lambda: is_settled(self.edge), "settled addresses")
         self.before = picture(self.edge)
 
     def start(self, *options, **more):
