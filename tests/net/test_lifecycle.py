@@ -200,7 +200,9 @@ class TakeOver(suite.NetTest):
         self.addCleanup(played.close)
         self.soon(lambda: after.poll() is not None, "the successor gives up", 20)
         self.assertNotEqual(after.returncode, 0)
-        self.assertEqual([p for _, p in watch.packets() if suite.udp_of(p)], [])
+        # The right end misses its answers and begins handshakes of its own: those are no matter.
+        came = [packet for is_outgoing, packet in watch.packets() if not is_outgoing]
+        self.assertEqual([packet for packet in came if suite.udp_of(packet)], [])
         self.assertTrue(os.path.exists(self.old.socket_path), "the file is not its own")
 
     def test_the_label_of_the_last_handshake_goes_along(self):

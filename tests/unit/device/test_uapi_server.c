@@ -18,6 +18,7 @@
 
 #include "../test.h"
 #include "device/uapi_server.h"
+#include "sys/clock.h"
 
 enum { LONG_REPLY = 6 << 20, ROOM = 16 << 20 };
 
@@ -26,6 +27,20 @@ static struct sockaddr_un address = { .sun_family = AF_UNIX };
 static int listener, epoll_fd;
 static struct uapi_server *server;
 static char answer[ROOM];
+
+/* The clock, in place of that of sys/clock.c: however slow the machine is, all that happens
+ * here happens in the same second, unless a test says otherwise. */
+static uint64_t now_ns = UINT64_C(5000000000);
+
+uint64_t clock_boot_ns(void)
+{
+	return now_ns;
+}
+
+uint64_t clock_wall_ns(void)
+{
+	return now_ns;
+}
 
 /* ---- the device that is not there ---- */
 
@@ -864,10 +879,22 @@ static size_t pour(int fd, size_t max)
 	return taken;
 }
 
+/* The rest ends by a timer of the kernel's, which needs its second, and may have had it. */
+static bool is_taken_again(int fd)
+{
+	struct epoll_event event;
+
+	for (int i = 0; i < 100; i++) {
+		if (pour(fd, 1) > 0)
+			return true;
+		epoll_wait(epoll_fd, &event, 1, 100);
+	}
+	return false;
+}
+
 static void a_limited_connection_moves_so_much_in_a_second_and_no_more(void)
 {
 	enum { MUCH = UAPI_LIMITED_OCTETS_PER_S + (8 << 20) };
-	struct epoll_event event;
 	size_t taken;
 
 	start();
@@ -882,9 +909,7 @@ static void a_limited_connection_moves_so_much_in_a_second_and_no_more(void)
 	CHECK(pour(gone, MUCH) < MUCH);
 	close(gone); /* one that rests and whose client goes away */
 	settle();
-	CHECK(epoll_wait(epoll_fd, &event, 1, 3000) == 1);
-	settle();
-	CHECK(pour(fd, MUCH) > 0); /* another second */
+	CHECK(is_taken_again(fd)); /* another second */
 	close(fd);
 	close(other);
 	stop();

@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "../test.h"
 #include "base/err.h"
@@ -17,11 +18,13 @@ struct job {
 static struct background *b;
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 static int n_done;
+static int n_ran; /* guarded by the gate */
 
 static void run(struct background_job *j)
 {
 	pthread_mutex_lock(&gate);
 	((struct job *)j)->ran_in = pthread_self();
+	n_ran++;
 	pthread_mutex_unlock(&gate);
 }
 
@@ -32,7 +35,7 @@ static void done(struct background_job *j)
 
 static void start(struct job *jobs, int n)
 {
-	n_done = 0;
+	n_done = n_ran = 0;
 	if (background_new(&b) != 0)
 		abort();
 	for (int i = 0; i < n; i++)
@@ -83,17 +86,25 @@ static void the_number_that_waits_has_a_bound(void)
 	background_free(b);
 }
 
+static void run_slowly(struct background_job *j)
+{
+	run(j);
+	usleep(20000);
+}
+
+/* All of them would take longer than it takes to call for the end. */
 static void the_end_does_not_wait_for_the_queue(void)
 {
-	static struct job jobs[10];
+	static struct job jobs[BACKGROUND_JOBS_MAX];
 
-	start(jobs, 10);
-	pthread_mutex_lock(&gate);
-	for (int i = 0; i < 10; i++)
+	start(jobs, BACKGROUND_JOBS_MAX);
+	for (int i = 0; i < BACKGROUND_JOBS_MAX; i++) {
+		jobs[i].job.run = run_slowly;
 		CHECK(background_submit(b, &jobs[i].job) == 0);
-	pthread_mutex_unlock(&gate);
+	}
 	background_free(b);
-	CHECK(n_done == 0);
+	printf("# %d of %d jobs ran\n", n_ran, (int)BACKGROUND_JOBS_MAX);
+	CHECK(n_ran < BACKGROUND_JOBS_MAX);
 	CHECK(!background_free(NULL));
 }
 

@@ -40,11 +40,14 @@ static struct ip_addr ip(const char *text)
 	return a;
 }
 
-/* A plain socket on @family's loopback. Return: it; its port in *@ret_port. */
-static int plain(int family, uint16_t *ret_port)
+/* A plain socket on @family's loopback and @port; 0: any. Return: it; its port in *@ret_port. */
+static int plain_at(int family, uint16_t port, uint16_t *ret_port)
 {
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_addr = in6addr_loopback };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
+				   .sin6_port = htons(port),
+				   .sin6_addr = in6addr_loopback };
 	struct sockaddr_in v4 = { .sin_family = AF_INET,
+				  .sin_port = htons(port),
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
 	socklen_t len = family == AF_INET ? sizeof(v4) : sizeof(v6);
@@ -56,6 +59,11 @@ static int plain(int family, uint16_t *ret_port)
 		CHECK(setsockopt(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &one, sizeof(one)) == 0);
 	*ret_port = ntohs(family == AF_INET ? v4.sin_port : v6.sin6_port);
 	return fd;
+}
+
+static int plain(int family, uint16_t *ret_port)
+{
+	return plain_at(family, 0, ret_port);
 }
 
 static void say(int fd, const char *to_ip, uint16_t port, const void *data, size_t len)
@@ -442,7 +450,9 @@ static void segments_longer_than_the_path_are_refused_together_and_sent_apart(vo
 
 /* ---- steering ---- */
 
-enum { DATA = 3, FLOWS = 60 };
+/* The ports of the flows are always the same, and so is who gets them: they are below those the
+ * kernel gives to the sockets here. */
+enum { DATA = 3, FLOWS = 60, FIRST_PORT = 20000 };
 
 /* A message of each of @words from many ports: who gets it? */
 static void check_steering(enum addr_family family)
@@ -465,8 +475,9 @@ static void check_steering(enum addr_family family)
 	CHECK(udp_steer(fds[0], DATA) == 0);
 	for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++)
 		for (int flow = 0; flow < FLOWS; flow++) {
-			int p = plain(family == ADDR_V4 ? AF_INET : AF_INET6, &from), n = 0;
-			int first = -1;
+			int p = plain_at(family == ADDR_V4 ? AF_INET : AF_INET6,
+					 (uint16_t)(FIRST_PORT + flow), &from);
+			int first = -1, n = 0;
 
 			memcpy(message, words[w], 4);
 			for (int again = 0; again < 3; again++) {
