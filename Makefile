@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Verbs. Meson does the building: meson.build is the truth, this file only saves typing.
 #
-#   make            the release binary, build/culvert
+#   make            the optimized binary, build/culvert, and the man pages, build/doc
 #   make run        start a gateway; ARGS='--state DIR' and the like are passed on
 #   make check      lint, unit tests and corpus under ASan and UBSan, under two minutes
 #   make test       everything with scaled counts, under 25 minutes
@@ -11,6 +11,7 @@
 #   make fuzz       each fuzzer for FUZZ_SECONDS
 #   make install    PREFIX=/usr/local DESTDIR=
 #   make deps       Debian packages for all of this; the other verbs ask for what they need
+#   make help       these lines
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -18,12 +19,15 @@ FUZZ_SECONDS ?= 60
 ARGS ?=
 
 .DEFAULT_GOAL := build
-.PHONY: build all deps check test soak bench interop fuzz run install clean
+.PHONY: help build all deps check test soak bench interop fuzz run install clean
 
 build:
 	@tools/deps build
-	@test -f build/build.ninja || meson setup build --buildtype=release -Ddebug=true
-	@ninja -C build culvert culvert-gateway.so
+	@test -f build/build.ninja || meson setup build
+	@ninja -C build program
+
+help:
+	@sed -n 's/^#   //p' Makefile
 
 all: build
 	@ninja -C build

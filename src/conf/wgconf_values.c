@@ -136,7 +136,7 @@ static int read_private_key(struct wgconf_reading *r)
 
 static int read_listen_port(struct wgconf_reading *r)
 {
-	uint64_t port;
+	uint64_t port = 0;
 	int err = read_number(r, 0, UINT16_MAX, "a port, a number from 0 to 65535", &port);
 
 	if (err)
@@ -177,7 +177,7 @@ static int read_fwmark(struct wgconf_reading *r)
 
 static int read_mtu(struct wgconf_reading *r)
 {
-	uint64_t mtu;
+	uint64_t mtu = 0;
 	int err =
 		read_number(r, MTU_MIN, UINT16_MAX, "an MTU, a number from 68 to 65535", &mtu);
 
