@@ -4,7 +4,8 @@
  * log and fsyncs it, and that is the moment a group is durable. Moving the log into the
  * file (a checkpoint) costs writes all over the file and another fsync, so all but the last
  * of it is kept away from the thread that commits: store_maintain() does it through a
- * connection of its own.
+ * connection of its own. Others may read the file as long as they like (a backup, a shell):
+ * nothing here waits for a reader.
  */
 #include <assert.h>
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "store/disk.h"
 #include "store/schema.h"
 #include "store/store.h"
 
@@ -26,6 +28,9 @@ enum {
 	BUSY_MS = 5000,		     /* a backup or a curious sqlite3 may hold the file */
 	FORGET_PER_GROUP = 64,	     /* old signatures, beside one for each new one */
 	AUDIT_SLACK = 1000,
+	/* Calls of store_maintain(), one a second: a disk that fails whoever opens the file must
+	 * not cost a process every few seconds, for reading goes on meanwhile. */
+	STALE_AFTER = 300,
 };
 
 /* Beyond this length the log is begun anew, so that it overwrites itself instead of growing:
@@ -90,7 +95,8 @@ struct sqlite {
 	sqlite3 *log_db;    /* of the thread that maintains */
 	sqlite3_stmt *statement[STATEMENTS];
 	int64_t interface_id;
-	bool log_is_unsure; /* what it holds may be on no disk; see write_log_again() */
+	bool log_is_unsure;	 /* what it holds may be on no disk; see write_log_again() */
+	unsigned int maintained; /* calls, up to STALE_AFTER; of the thread that maintains */
 	_Atomic bool log_is_long;
 	_Atomic bool failed;	 /* an I/O error: what the disk holds is not known */
 	_Atomic bool is_corrupt; /* a new process would not help */
@@ -103,10 +109,8 @@ static struct sqlite *of(struct store *s)
 
 /* --- Errors --- */
 
-static int code_of(struct sqlite *s, sqlite3 *db, int rc)
+static int code_with(struct sqlite *s, int rc, int os_error)
 {
-	int os_error = sqlite3_system_errno(db);
-
 	switch (rc & 0xff) {
 	case SQLITE_OK:
 	case SQLITE_DONE:
@@ -137,6 +141,11 @@ static int code_of(struct sqlite *s, sqlite3 *db, int rc)
 	}
 	atomic_store(&s->failed, true);
 	return -EIO;
+}
+
+static int code_of(struct sqlite *s, sqlite3 *db, int rc)
+{
+	return code_with(s, rc, sqlite3_system_errno(db));
 }
 
 /* --- Statements --- */
@@ -443,36 +452,55 @@ static int move_log(struct sqlite *s, sqlite3 *db, int how, int *ret_frames)
 
 /* Under steady load the writer is always a few frames ahead of the other thread, and the log
  * would never end. What is left to move is little, so whoever writes does it: if the other
- * thread did, the writer would wait for a lock, and SQLite waits by sleeping. */
+ * thread did, the writer would wait for a lock, and SQLite waits by sleeping. A reader that
+ * stands in the way is not waited for: then it is done another time. */
 static int begin_log_anew(struct sqlite *s)
 {
-	int frames = 0;
+	int frames = 0, err;
 
 	if (!atomic_exchange(&s->log_is_long, false))
 		return 0;
-	return move_log(s, s->db, SQLITE_CHECKPOINT_RESTART, &frames);
+	sqlite3_busy_timeout(s->db, 0);
+	err = move_log(s, s->db, SQLITE_CHECKPOINT_RESTART, &frames);
+	sqlite3_busy_timeout(s->db, BUSY_MS);
+	return err;
 }
 
-/* After a failed fsync the kernel shows the next process what it never wrote. What is acknowledged
- * from then on would stand in the log behind a hole: so all of the log goes into the file first,
- * written once more, and begins anew. */
+static int execute(struct sqlite *s, const char *text)
+{
+	return code_of(s, s->db, sqlite3_exec(s->db, text, NULL, NULL, NULL));
+}
+
+/* After a failed fsync the kernel shows the next process what it never wrote, and takes it for
+ * written. What is acknowledged from then on would stand in the log behind a hole: so all of the
+ * log is written once more before the first change. Meanwhile nobody else may write to it, or
+ * begin it anew; who reads is no matter. */
 static int write_log_again(struct sqlite *s)
 {
-	int frames = 0;
-	int err = 0;
+	int os_error = 0, rc, err;
 
-	if (s->log_is_unsure)
-		err = code_of(s, s->db,
-			      sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE,
-							&frames, NULL));
+	if (!s->log_is_unsure)
+		return 0;
+	err = execute(s, "BEGIN IMMEDIATE");
+	if (err != 0)
+		return err;
+	rc = disk_write_again(s->db, &os_error);
+	err = code_with(s, rc, os_error);
+	sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 	s->log_is_unsure = err != 0;
 	return err;
+}
+
+/* Every change begins with this. */
+static int be_sure(struct sqlite *s)
+{
+	return atomic_load(&s->failed) ? -EIO : write_log_again(s);
 }
 
 static int sqlite_apply(struct store *store, struct store_change *first)
 {
 	struct sqlite *s = of(store);
-	int err = atomic_load(&s->failed) ? -EIO : write_log_again(s);
+	int err = be_sure(s);
 
 	if (err == 0)
 		err = begin_log_anew(s);
@@ -634,29 +662,11 @@ static int sqlite_load_signatures(struct store *store, store_signature_visitor v
 
 /* --- The log --- */
 
-/* Write a file beside the database and wait for the disk; it has no name any more meanwhile. */
-static bool disk_works(struct sqlite *s)
+static int after_failure(struct sqlite *s)
 {
-	static const char block[4096];
-	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
-	sqlite3_file *file = calloc(1, (size_t)vfs->szOsFile);
-	char *path = sqlite3_mprintf("%s-probe", sqlite3_db_filename(s->log_db, "main"));
-	int rc = SQLITE_NOMEM;
-
-	if (file && path)
-		rc = vfs->xOpen(vfs, path, file,
-				SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
-					SQLITE_OPEN_DELETEONCLOSE | SQLITE_OPEN_TRANSIENT_DB,
-				NULL);
-	if (rc == SQLITE_OK)
-		rc = file->pMethods->xWrite(file, block, sizeof(block), 0);
-	if (rc == SQLITE_OK)
-		rc = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
-	if (file && file->pMethods)
-		file->pMethods->xClose(file);
-	sqlite3_free(path);
-	free(file);
-	return rc == SQLITE_OK;
+	if (atomic_load(&s->is_corrupt) || s->maintained < STALE_AFTER)
+		return -EIO;
+	return disk_works(s->log_db) ? -ESTALE : -EIO;
 }
 
 static int sqlite_maintain(struct store *store)
@@ -665,8 +675,9 @@ static int sqlite_maintain(struct store *store)
 	int frames = 0;
 	int err;
 
+	s->maintained += s->maintained < STALE_AFTER;
 	if (atomic_load(&s->failed))
-		return !atomic_load(&s->is_corrupt) && disk_works(s) ? -ESTALE : -EIO;
+		return after_failure(s);
 	err = move_log(s, s->log_db, SQLITE_CHECKPOINT_PASSIVE, &frames);
 	atomic_store(&s->log_is_long, frames > LOG_FRAMES_MAX);
 	return err;
@@ -688,11 +699,6 @@ static int ask_number(struct sqlite *s, const char *text, int64_t *ret)
 	return err;
 }
 
-static int execute(struct sqlite *s, const char *text)
-{
-	return code_of(s, s->db, sqlite3_exec(s->db, text, NULL, NULL, NULL));
-}
-
 static int migrate_one(struct sqlite *s, unsigned int version, const char *sql)
 {
 	char pragma[96];
@@ -711,7 +717,8 @@ static int migrate_one(struct sqlite *s, unsigned int version, const char *sql)
 	return err;
 }
 
-static int migrate(struct sqlite *s, const char *path, struct diag *d)
+/* Is it ours, and of which version? Nothing is written. */
+static int check_file(struct sqlite *s, const char *path, int64_t *ret_version, struct diag *d)
 {
 	int64_t version = 0, id = 0, tables = 0;
 	int err = ask_number(s, "PRAGMA user_version", &version);
@@ -730,6 +737,18 @@ static int migrate(struct sqlite *s, const char *path, struct diag *d)
 				"%s was written by a newer culvert (schema %" PRId64
 				", known up to %u); it was left untouched",
 				path, version, schema_count);
+	*ret_version = version;
+	return 0;
+}
+
+static int migrate(struct sqlite *s, const char *path, int64_t version, struct diag *d)
+{
+	int err = 0;
+
+	if (version < (int64_t)schema_count)
+		err = be_sure(s);
+	if (err != 0)
+		return diag_set(d, err, 0, "%s cannot be written: %s", path, err_text(err));
 	for (unsigned int v = (unsigned int)version; v < schema_count && err == 0; v++)
 		err = migrate_one(s, v + 1, schema_text[v]);
 	if (err != 0)
@@ -738,30 +757,46 @@ static int migrate(struct sqlite *s, const char *path, struct diag *d)
 	return 0;
 }
 
-static int find_interface(struct sqlite *s, const char *name, const uint8_t public_key[32],
-			  uint64_t now_ns)
+/* The row that @text answers with, about interface @name with @public_key. @now_ns: 0 where
+ * @text has no third parameter */
+static int ask_interface(struct sqlite *s, const char *text, const char *name,
+			 const uint8_t public_key[32], uint64_t now_ns)
 {
 	sqlite3_stmt *st = NULL;
-	int err = prepare(
-		s,
-		"INSERT INTO interface (name, public_key, created_ns) VALUES (?1, ?2, ?3)"
-		" ON CONFLICT (name) DO UPDATE SET public_key = ?2 RETURNING id",
-		&st);
+	int rc, err = prepare(s, text, &st);
 
 	if (err == 0) {
 		sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
 		sqlite3_bind_blob(st, 2, public_key, 32, SQLITE_STATIC);
-		bind_time(st, 3, now_ns);
-
-		int rc = sqlite3_step(st);
-
+		if (now_ns)
+			bind_time(st, 3, now_ns);
+		rc = sqlite3_step(st);
 		err = code_of(s, s->db, rc);
-		s->interface_id = sqlite3_column_int64(st, 0);
-		if (err == 0)
+		s->interface_id = rc == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
+		if (rc == SQLITE_ROW)
 			err = code_of(s, s->db, sqlite3_step(st));
 	}
 	sqlite3_finalize(st);
 	return err;
+}
+
+static int find_interface(struct sqlite *s, const char *name, const uint8_t public_key[32],
+			  uint64_t now_ns)
+{
+	int err =
+		ask_interface(s, "SELECT id FROM interface WHERE name = ?1 AND public_key = ?2",
+			      name, public_key, 0);
+
+	if (err != 0 || s->interface_id != 0)
+		return err;
+	err = be_sure(s);
+	if (err != 0)
+		return err;
+	return ask_interface(
+		s,
+		"INSERT INTO interface (name, public_key, created_ns) VALUES (?1, ?2, ?3)"
+		" ON CONFLICT (name) DO UPDATE SET public_key = ?2 RETURNING id",
+		name, public_key, now_ns);
 }
 
 static int prepare_all(struct sqlite *s)
@@ -830,23 +865,27 @@ static const struct store_ops sqlite_ops = {
 
 static int start(struct sqlite *s, const char *path, struct diag *d)
 {
+	int64_t version = 0;
 	int err = make_file(path);
 
 	if (err == 0)
 		err = connect_file(s, path, &s->db);
 	if (err != 0)
 		return diag_set(d, err, 0, "%s cannot be opened: %s", path, err_text(err));
-	err = migrate(s, path, d);
+	err = check_file(s, path, &version, d);
+	if (err != 0)
+		return err;
+	s->log_is_unsure = true;
+	/* Full, in use, or broken: it can be read all the same, and every change tries again or
+	 * says why not. */
+	err = be_sure(s);
+	if (err != 0 && err != -ENOSPC && err != -EBUSY && err != -EIO)
+		return diag_set(d, err, 0, "%s cannot be prepared: %s", path, err_text(err));
+	err = migrate(s, path, version, d);
 	if (err != 0)
 		return err;
 	/* Only now: changing the journal mode writes to the file. */
 	err = execute(s, "PRAGMA journal_mode = WAL");
-	s->log_is_unsure = true;
-	if (err == 0)
-		err = write_log_again(s);
-	if (err == -ENOSPC ||
-	    err == -EBUSY) /* can be read; before the first change it must be */
-		err = 0;
 	if (err == 0)
 		err = connect_file(s, path, &s->log_db);
 	if (err == 0)

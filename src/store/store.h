@@ -141,7 +141,8 @@ struct store {
 /**
  * store_open_sqlite() - Open or create the file @path for the interface @interface
  *
- * Missing migrations are applied. A file written by a newer version is left untouched.
+ * Missing migrations are applied. A file written by a newer version is left untouched. One that
+ * can be read but not written (a full disk, a broken one) is opened: every change tells.
  *
  * Return: 0; ERR_VERSION (newer than we know); ERR_CORRUPT; -errno; with the reason in @d.
  */
@@ -189,7 +190,8 @@ static inline int store_load_signatures(struct store *s, store_signature_visitor
  * store_maintain() - Move the log into the file, so that it stays short
  *
  * Call it every second or so. Return: 0 or -errno; -EIO as in store_apply(); -ESTALE when
- *	   that was so and the disk works again: open the store anew, in a new process.
+ *	   that was so and the disk works again: open the store anew, in a new process. Not
+ *	   within the first 300 calls, for the disk may fail the next one as well.
  */
 static inline int store_maintain(struct store *s)
 {

@@ -12,15 +12,20 @@
 
 #include <sqlite3.h>
 
-static bool faults_full; /* every write: no space left */
-static bool faults_sync; /* every fsync: input/output error */
-static int faults_syncs; /* how many fsyncs were asked for */
+static bool faults_full;       /* every write: no space left */
+static bool faults_sync;       /* every fsync: input/output error */
+static bool faults_sync_named; /* the same, but not of files without a name */
+static int faults_syncs;       /* how many fsyncs were asked for */
+
+/* Octets written to a log, and how many of them an fsync has confirmed. */
+static long faults_log_written, faults_log_synced;
 
 static void (*faults_on_sync)(void); /* called once by the next fsync: something in between */
 
 struct faulty_file {
 	sqlite3_file base;
 	sqlite3_file *real; /* behind this struct */
+	int flags;
 };
 
 static sqlite3_vfs *faults_real;
@@ -55,19 +60,27 @@ static int fault_xClose(sqlite3_file *f)
 
 static int fault_xWrite(sqlite3_file *f, const void *b, int n, sqlite3_int64 at)
 {
-	return faults_full ? SQLITE_FULL : real_of(f)->pMethods->xWrite(real_of(f), b, n, at);
+	if (faults_full)
+		return SQLITE_FULL;
+	if (((struct faulty_file *)f)->flags & SQLITE_OPEN_WAL)
+		faults_log_written += n;
+	return real_of(f)->pMethods->xWrite(real_of(f), b, n, at);
 }
 
 static int fault_xSync(sqlite3_file *f, int flags)
 {
 	void (*between)(void) = faults_on_sync;
+	int of = ((struct faulty_file *)f)->flags;
 
 	faults_syncs++;
 	faults_on_sync = NULL;
 	if (between)
 		between();
-	return faults_sync ? SQLITE_IOERR_FSYNC
-			   : real_of(f)->pMethods->xSync(real_of(f), flags);
+	if (faults_sync || (faults_sync_named && !(of & SQLITE_OPEN_DELETEONCLOSE)))
+		return SQLITE_IOERR_FSYNC;
+	if (of & SQLITE_OPEN_WAL)
+		faults_log_synced = faults_log_written;
+	return real_of(f)->pMethods->xSync(real_of(f), flags);
 }
 
 static int fault_xSectorSize(sqlite3_file *f)
@@ -111,6 +124,7 @@ static int faulty_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int 
 
 	(void)vfs;
 	file->real = (sqlite3_file *)(file + 1);
+	file->flags = flags;
 
 	int rc = faults_real->xOpen(faults_real, name, file->real, flags, out);
 

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -465,11 +466,19 @@ static void a_full_disk_refuses_and_recovers_by_itself(void)
 	store_free(s);
 }
 
+/* A store says so late: what fails whoever opens it must not cost a process all the time. */
+static void live_for_five_minutes(struct store *s)
+{
+	for (int i = 1; i < 300; i++)
+		CHECK(store_maintain(s) != -ESTALE);
+}
+
 static void a_failed_fsync_ends_all_acknowledging(void)
 {
 	struct store *s = fresh();
 	struct store_change a = addition(2), b = addition(3), c = addition(4);
 
+	live_for_five_minutes(s);
 	CHECK(store_apply(s, &a) == 0);
 	faults_sync = true;
 	CHECK(store_apply(s, &b) == -EIO && b.result == -EIO);
@@ -482,6 +491,9 @@ static void a_failed_fsync_ends_all_acknowledging(void)
 	faults_full = true;
 	CHECK(store_maintain(s) == -EIO);
 	faults_full = false;
+	faults_sync_named = true; /* the disk works, but not where our files are */
+	CHECK(store_maintain(s) == -EIO);
+	faults_sync_named = false;
 	store_free(s);
 	s = reopen();
 	CHECK(look(s)->n_peers >= 1); /* @a, and @b perhaps */
@@ -489,31 +501,123 @@ static void a_failed_fsync_ends_all_acknowledging(void)
 	store_free(s);
 }
 
-/* What the log has may have been shown by the kernel and never written: see sqlite.c. */
-static void opening_moves_the_whole_log_into_the_file(void)
+static long log_size(void)
+{
+	char name[96];
+	struct stat st;
+
+	snprintf(name, sizeof(name), "%s-wal", path);
+	return stat(name, &st) == 0 ? (long)st.st_size : -1;
+}
+
+/* A fresh file with one peer, whose process ended without closing: the log stays. */
+static void leave_a_log(void)
 {
 	struct store_change a = addition(2);
-	struct stat st;
-	char log[sizeof(path) + 8];
 	pid_t pid;
 
 	store_free(fresh());
 	pid = fork();
-	if (pid == 0) { /* ends without closing: the log stays */
+	if (pid == 0) {
 		struct store *s = reopen();
 
 		_exit(store_apply(s, &a) != 0);
 	}
 	CHECK(waitpid(pid, NULL, 0) == pid);
-	snprintf(log, sizeof(log), "%s-wal", path);
-	CHECK(stat(log, &st) == 0 && st.st_size > 0);
-	faults_sync = true;
-	CHECK(open_error(NULL) == -EIO); /* nothing is taken for granted that was not written */
-	faults_sync = false;
+	CHECK(log_size() > 0);
+	faults_log_written = faults_log_synced = 0;
+}
+
+/* What the log has may have been shown by the kernel and never written: see sqlite.c. */
+static void opening_writes_the_whole_log_again(void)
+{
+	long len;
+
+	leave_a_log();
+	len = log_size();
+	struct store *s = reopen();
+
+	CHECK(faults_log_synced == len); /* all of it, and nothing else yet */
+	CHECK(log_size() == len);
+	CHECK(look(s)->n_peers == 1);
+	store_free(s);
+}
+
+static sqlite3 *begin_reading(void)
+{
+	sqlite3 *db = NULL;
+
+	if (sqlite3_open(path, &db) != SQLITE_OK ||
+	    sqlite3_exec(db, "BEGIN; SELECT count(*) FROM peer", NULL, NULL, NULL) != SQLITE_OK)
+		abort();
+	return db;
+}
+
+static void a_reader_that_stays_hinders_no_change(void)
+{
+	struct store_change b = addition(3);
+
+	leave_a_log();
+	sqlite3 *reader = begin_reading();
+	struct store *s = reopen();
+
+	CHECK(faults_log_synced > 0);
+	CHECK(store_apply(s, &b) == 0 && b.result == 0);
+	CHECK(look(s)->n_peers == 2);
+	store_free(s);
+	s = reopen();
+	CHECK(look(s)->n_peers == 2);
+	sqlite3_close(reader);
+	store_free(s);
+}
+
+static void a_disk_that_is_full_at_the_start_is_read_and_recovers(void)
+{
+	static const uint8_t other_key[32] = { 8 };
+	struct store_change b = addition(3);
+	struct store *other = NULL;
+	struct diag d = { .line = 0 };
+	long len;
+
+	leave_a_log();
+	len = log_size();
+	sqlite3 *reader = begin_reading(); /* it also keeps the log where it is */
+	faults_full = true;
 	struct store *s = reopen();
 
 	CHECK(look(s)->n_peers == 1);
-	CHECK(stat(log, &st) == 0 && st.st_size <= 32 * 4096); /* only what opening wrote */
+	CHECK(store_apply(s, &b) == -ENOSPC);
+	/* What opening itself would write does not go behind an unsure log either. */
+	CHECK(store_open_sqlite(path, "wg0", other_key, 1000, &other, &d) == -ENOSPC);
+	CHECK(faults_log_written == 0);
+	faults_full = false;
+	CHECK(store_apply(s, &b) == 0 && b.result == 0);
+	CHECK(faults_log_synced > len);
+	sqlite3_close(reader);
+	store_free(s);
+}
+
+/* A bad block: it fails for every process, and before the change nobody noticed. */
+static void a_file_that_cannot_be_written_again_is_read_but_not_changed(void)
+{
+	struct store_change b = addition(3);
+
+	leave_a_log();
+	faults_sync_named = true; /* nothing is taken for granted that was not written */
+	struct store *s = reopen();
+
+	CHECK(look(s)->n_peers == 1);
+	CHECK(store_apply(s, &b) == -EIO && b.result == -EIO);
+	faults_sync_named = false;
+	CHECK(store_apply(s, &b) == -EIO);
+	live_for_five_minutes(s);
+	faults_sync_named = true;
+	CHECK(store_maintain(s) == -EIO);
+	faults_sync_named = false;
+	CHECK(store_maintain(s) == -ESTALE);
+	store_free(s);
+	s = reopen();
+	CHECK(store_apply(s, &b) == 0 && b.result == 0);
 	store_free(s);
 }
 
@@ -534,15 +638,6 @@ static void a_group_costs_one_fsync(void)
 	CHECK(store_apply(s, &group[0]) == 0);
 	CHECK(faults_syncs == 1);
 	store_free(s);
-}
-
-static long log_size(void)
-{
-	char name[96];
-	struct stat st;
-
-	snprintf(name, sizeof(name), "%s-wal", path);
-	return stat(name, &st) == 0 ? (long)st.st_size : -1;
 }
 
 static struct store *busy_store;
@@ -586,6 +681,26 @@ static void the_log_does_not_grow_for_ever(void)
 	store_free(busy_store);
 }
 
+/* It cannot begin anew while somebody reads from it; no change waits for that. */
+static void a_reader_does_not_hold_up_the_log(void)
+{
+	struct timespec begin, end;
+
+	busy_store = fresh();
+	commit_one();
+	sqlite3 *reader = begin_reading();
+
+	while (log_size() < (17 << 20))
+		commit_one();
+	CHECK(store_maintain(busy_store) == 0);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	commit_one();
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	CHECK(end.tv_sec - begin.tv_sec < 4);
+	sqlite3_close(reader);
+	store_free(busy_store);
+}
+
 static void an_ill_placed_bit_is_noticed(void)
 {
 	struct diag d = { .line = 0 };
@@ -625,9 +740,13 @@ int main(void)
 	RUN(a_symbolic_link_is_not_followed);
 	RUN(a_full_disk_refuses_and_recovers_by_itself);
 	RUN(a_failed_fsync_ends_all_acknowledging);
-	RUN(opening_moves_the_whole_log_into_the_file);
+	RUN(opening_writes_the_whole_log_again);
+	RUN(a_reader_that_stays_hinders_no_change);
+	RUN(a_disk_that_is_full_at_the_start_is_read_and_recovers);
+	RUN(a_file_that_cannot_be_written_again_is_read_but_not_changed);
 	RUN(a_group_costs_one_fsync);
 	RUN(the_log_does_not_grow_for_ever);
+	RUN(a_reader_does_not_hold_up_the_log);
 	RUN(an_ill_placed_bit_is_noticed);
 
 	char name[96];
