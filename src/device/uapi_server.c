@@ -79,6 +79,7 @@ struct uapi_server {
 	unsigned int n;
 	unsigned int n_watching;
 	unsigned int n_limited;
+	const struct connection *unread; /* limited, and has a reply to get that is not read */
 };
 
 /* --- Connections --- */
@@ -105,6 +106,8 @@ static void connection_free(struct connection *c)
 	if (c->is_watching)
 		count_watchers(s, -1);
 	s->n_limited -= c->is_limited;
+	if (s->unread == c)
+		s->unread = NULL;
 	if (c->is_successor)
 		s->handler.handover_end(s->handler.context, false);
 	for (unsigned int i = 0; i < s->n; i++)
@@ -172,6 +175,12 @@ static void finish_get(struct connection *c)
 {
 	struct uapi_server *s = c->server;
 
+	if (c->is_limited && s->unread) {
+		uapi_write_errno(&c->out, UAPI_EBUSY, true);
+		return;
+	}
+	if (c->is_limited)
+		s->unread = c;
 	s->handler.get(s->handler.context, &c->out, !c->is_limited);
 	if (c->out.err) { /* no memory for all of it */
 		text_clear(&c->out);
@@ -413,6 +422,8 @@ static bool write_out(struct connection *c)
 		c->out_sent += (size_t)n;
 		c->in_window += (uint64_t)n;
 	}
+	if (c->server->unread == c)
+		c->server->unread = NULL;
 	if (c->out.len) {
 		text_done(&c->out); /* it may have been long, and held keys */
 		memset(&c->out, 0, sizeof(c->out));
@@ -556,8 +567,19 @@ bool uapi_server_event(struct uapi_server *s, void *ptr, uint32_t events)
 	return false;
 }
 
+/* A watcher may stay behind for ever without ever having read all. */
+static void drop_sent(struct connection *c)
+{
+	if (c->out_sent <= WATCH_BACKLOG_MAX)
+		return;
+	c->out.len -= c->out_sent;
+	memmove(c->out.data, c->out.data + c->out_sent, c->out.len);
+	c->out_sent = 0;
+}
+
 static void tell(struct connection *c, const char *text, size_t len)
 {
+	drop_sent(c);
 	if (c->out.len - c->out_sent > WATCH_BACKLOG_MAX) {
 		c->has_overrun = true;
 		return;

@@ -15,7 +15,8 @@
  * device's identity: from then on get=1 leaves out the private key, a set may neither
  * replace it nor change port and mark, and handover=1 closes. There is no way back. That
  * process may be taken over some day, so there are fewer of these connections than of all
- * (more are refused with EBUSY), their sets are smaller, and one that moved more octets in a
+ * (more are refused with EBUSY), their sets are smaller, get=1 is answered with EBUSY while the
+ * reply to another of them is not read yet (it may be long), and one that moved more octets in a
  * second than it should is left alone for the next.
  *
  * handover=1 passes the device's descriptors to a successor: device/handover.h.

@@ -45,7 +45,13 @@ static inline int iface_set(struct iface *i, const struct uapi_set *set, struct 
 	return i->ops->set(i, set, d);
 }
 
-/** iface_get() - Visit every peer of the interface. Return: as iface_set() */
+/**
+ * iface_get() - Visit every peer of the interface
+ *
+ * Waits while the interface answers another reader.
+ *
+ * Return: as iface_set(); -EBUSY when that took too long.
+ */
 static inline int iface_get(struct iface *i, iface_peer_visitor visit, void *context,
 			    struct diag *d)
 {

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -13,6 +14,7 @@
 
 enum {
 	SILENCE_S = 10, /* between two pieces of an answer: then the device counts as stuck */
+	BUSY_PAUSE_MS = 50,
 	BUFFER_LEN = 65536,
 };
 
@@ -146,6 +148,8 @@ static int ask(struct userspace *u, const char *request, size_t len, struct uapi
 	}
 	if (r->uapi_errno == 0)
 		return 0;
+	if (r->uapi_errno == UAPI_EBUSY && r->peer) /* a get, which has no rest */
+		return diag_set(d, -EBUSY, 0, "the interface is busy with another reader");
 	/* A device that stops at the first bad line may take the rest for the next request. */
 	userspace_close(&u->iface);
 	return diag_set(d, -EINVAL, 0, "the interface refused with errno %d", r->uapi_errno);
@@ -164,14 +168,28 @@ static int userspace_set(struct iface *i, const struct uapi_set *set, struct dia
 	return err;
 }
 
-static int userspace_get(struct iface *i, iface_peer_visitor visit, void *context,
-			 struct diag *d)
+static int get_once(struct userspace *u, iface_peer_visitor visit, void *context,
+		    struct diag *d)
 {
 	static const char request[] = "get=1\n\n";
 	struct uapi_get_reader r = { .peer = visit, .context = context };
-	int err = ask(of(i), request, sizeof(request) - 1, &r, d);
+	int err = ask(u, request, sizeof(request) - 1, &r, d);
 
 	uapi_get_reader_done(&r);
+	return err;
+}
+
+/* A device has one such answer under way at a time; others of this process ask too. */
+static int userspace_get(struct iface *i, iface_peer_visitor visit, void *context,
+			 struct diag *d)
+{
+	static const struct timespec pause = { .tv_nsec = BUSY_PAUSE_MS * 1000000L };
+	int err = get_once(of(i), visit, context, d);
+
+	for (int ms = 0; err == -EBUSY && ms < SILENCE_S * 1000; ms += BUSY_PAUSE_MS) {
+		nanosleep(&pause, NULL);
+		err = get_once(of(i), visit, context, d);
+	}
 	return err;
 }
 

@@ -698,6 +698,44 @@ static void a_watcher_that_does_not_read_finds_overrun_instead_of_blocks(void)
 	stop();
 }
 
+static long resident_kib(void)
+{
+	long pages = 0, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	CHECK(f && fscanf(f, "%ld %ld", &pages, &resident) == 2);
+	if (f)
+		fclose(f);
+	return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* Each time it reads as much as it was told, and stays behind by the same. */
+static void a_watcher_that_is_never_done_reading_costs_no_more_than_one_that_is(void)
+{
+	static char block[65536], heard[sizeof(block)];
+	long before;
+
+	memset(block, 'b', sizeof(block));
+	start();
+	int fd = dial();
+
+	say(fd, "watch=1\n\n");
+	CHECK(hears(fd, "watching=1\n\n"));
+	for (int i = 0; i < 12; i++)
+		uapi_server_tell(server, block, sizeof(block));
+	before = resident_kib();
+	for (int i = 0; i < 1600; i++) {
+		CHECK(recv(fd, heard, sizeof(heard), MSG_WAITALL) > 0);
+		settle();
+		uapi_server_tell(server, block, sizeof(block));
+	}
+	printf("# memory: %ld KiB more after 100 MiB\n", resident_kib() - before);
+	CHECK(resident_kib() - before < 40 << 10);
+	CHECK(!strstr(hear(fd, NULL), "overrun"));
+	close(fd);
+	stop();
+}
+
 /* ---- handover=1 ---- */
 
 /* The reply, and the descriptors that came with it. */
@@ -954,6 +992,39 @@ static void a_limited_connection_stays_limited(void)
 	stop();
 }
 
+static void of_limited_connections_one_at_a_time_may_leave_a_reply_unread(void)
+{
+	start();
+	int slow = dial_limited(), other = dial_limited(), full = dial();
+
+	CHECK(hears(slow, "errno=0\n\n") && hears(other, "errno=0\n\n"));
+	device.get_bytes = LONG_REPLY;
+	say(slow, "get=1\n\n");
+	CHECK(device.gets == 1);
+	for (int i = 0; i < 3; i++) {
+		say(other, "get=1\n\n");
+		CHECK(hears(other, "errno=16\n\n")); /* nothing was made for it */
+		CHECK(device.gets == 1);
+	}
+	say(full, "get=1\n\n"); /* it is no matter of the others */
+	CHECK(device.gets == 2 && strlen(hear(full, NULL)) > LONG_REPLY);
+	say(other, "set=1\nreplace_peers=true\n\n");
+	CHECK(hears(other, "errno=0\n\n") && device.sets == 1);
+
+	CHECK(strlen(hear(slow, NULL)) > LONG_REPLY);
+	device.get_bytes = 0;
+	CHECK(lives(other) && lives(slow));
+	device.get_bytes = LONG_REPLY;
+	say(slow, "get=1\n\n");
+	close(slow); /* that gives it back too */
+	settle();
+	device.get_bytes = 0;
+	CHECK(lives(other));
+	close(other);
+	close(full);
+	stop();
+}
+
 /* ---- W39: the file ---- */
 
 static bool has_own_run_directory;
@@ -1021,6 +1092,7 @@ int main(void)
 	RUN(who_watches_is_told_and_the_device_knows_when_anybody_does);
 	RUN(watching_twice_closes);
 	RUN(a_watcher_that_does_not_read_finds_overrun_instead_of_blocks);
+	RUN(a_watcher_that_is_never_done_reading_costs_no_more_than_one_that_is);
 	RUN(a_successor_that_is_ready_ends_the_old_one);
 	RUN(a_successor_that_cannot_hear_the_answer_ends_nobody);
 	RUN(a_successor_that_goes_away_gives_everything_back);
@@ -1030,6 +1102,7 @@ int main(void)
 	RUN(a_limited_connection_moves_so_much_in_a_second_and_no_more);
 	RUN(a_limited_connection_has_peers_and_counters_but_not_the_identity);
 	RUN(a_limited_connection_stays_limited);
+	RUN(of_limited_connections_one_at_a_time_may_leave_a_reply_unread);
 	RUN(a_stale_socket_is_replaced_and_a_live_one_is_left_alone);
 	unlink(address.sun_path);
 	rmdir(directory);

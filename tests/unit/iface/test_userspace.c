@@ -181,6 +181,16 @@ static void a_refusal_says_why_and_starts_anew(void)
 	end();
 }
 
+static void a_get_that_finds_the_device_busy_asks_again(void)
+{
+	start("errno=16\n\n", "errno=16\n\n");
+	device.answers[2] = TWO_PEERS;
+	CHECK(get_all(NULL) == 0);
+	CHECK(got.peers == 2 && connections == 1);
+	CHECK(strcmp(device.heard, "get=1\n\nget=1\n\nget=1\n\n") == 0);
+	end();
+}
+
 static void a_closed_connection_is_noticed_and_opened_again(void)
 {
 	struct diag d = { .text = "" };
@@ -242,6 +252,7 @@ int main(void)
 	RUN(a_get_visits_every_peer_also_in_small_pieces);
 	RUN(one_connection_serves_many_requests);
 	RUN(a_refusal_says_why_and_starts_anew);
+	RUN(a_get_that_finds_the_device_busy_asks_again);
 	RUN(a_closed_connection_is_noticed_and_opened_again);
 	RUN(answers_that_break_off_or_make_no_sense_fail);
 	RUN(a_line_without_end_has_a_bound);
