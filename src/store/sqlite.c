@@ -29,7 +29,8 @@ enum {
 	FORGET_PER_GROUP = 64,	     /* old signatures, beside one for each new one */
 	AUDIT_SLACK = 1000,
 	/* Calls of store_maintain(), one a second: a disk that fails whoever opens the file must
-	 * not cost a process every few seconds, for reading goes on meanwhile. */
+	 * not cost a process every few seconds, for reading goes on meanwhile. One that saw it
+	 * work need not live so long. */
 	STALE_AFTER = 300,
 };
 
@@ -97,6 +98,8 @@ struct sqlite {
 	int64_t interface_id;
 	bool log_is_unsure;	 /* what it holds may be on no disk; see write_log_again() */
 	unsigned int maintained; /* calls, up to STALE_AFTER; of the thread that maintains */
+	bool saw_it_work;	 /* a change reached log and file; of that thread too */
+	_Atomic bool has_committed;
 	_Atomic bool log_is_long;
 	_Atomic bool failed;	 /* an I/O error: what the disk holds is not known */
 	_Atomic bool is_corrupt; /* a new process would not help */
@@ -441,10 +444,9 @@ static int group(struct sqlite *s, struct store_change *first)
 	return err == 0 ? run_plain(s, COMMIT) : err;
 }
 
-static int move_log(struct sqlite *s, sqlite3 *db, int how, int *ret_frames)
+static int move_log(struct sqlite *s, sqlite3 *db, int how, int *ret_frames, int *ret_moved)
 {
-	int moved = 0;
-	int rc = sqlite3_wal_checkpoint_v2(db, NULL, how, ret_frames, &moved);
+	int rc = sqlite3_wal_checkpoint_v2(db, NULL, how, ret_frames, ret_moved);
 	int err = code_of(s, db, rc);
 
 	return err == -EBUSY ? 0 : err; /* next time */
@@ -456,12 +458,12 @@ static int move_log(struct sqlite *s, sqlite3 *db, int how, int *ret_frames)
  * stands in the way is not waited for: then it is done another time. */
 static int begin_log_anew(struct sqlite *s)
 {
-	int frames = 0, err;
+	int frames = 0, moved = 0, err;
 
 	if (!atomic_exchange(&s->log_is_long, false))
 		return 0;
 	sqlite3_busy_timeout(s->db, 0);
-	err = move_log(s, s->db, SQLITE_CHECKPOINT_RESTART, &frames);
+	err = move_log(s, s->db, SQLITE_CHECKPOINT_RESTART, &frames, &moved);
 	sqlite3_busy_timeout(s->db, BUSY_MS);
 	return err;
 }
@@ -507,8 +509,10 @@ static int sqlite_apply(struct store *store, struct store_change *first)
 	if (err == 0)
 		err = group(s, first);
 
-	if (err == 0)
+	if (err == 0) {
+		atomic_store(&s->has_committed, true);
 		return 0;
+	}
 	/* Some errors have rolled back already; ours must not change what is reported. */
 	if (!sqlite3_get_autocommit(s->db))
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
@@ -664,7 +668,7 @@ static int sqlite_load_signatures(struct store *store, store_signature_visitor v
 
 static int after_failure(struct sqlite *s)
 {
-	if (atomic_load(&s->is_corrupt) || s->maintained < STALE_AFTER)
+	if (atomic_load(&s->is_corrupt) || (!s->saw_it_work && s->maintained < STALE_AFTER))
 		return -EIO;
 	return disk_works(s->log_db) ? -ESTALE : -EIO;
 }
@@ -672,13 +676,14 @@ static int after_failure(struct sqlite *s)
 static int sqlite_maintain(struct store *store)
 {
 	struct sqlite *s = of(store);
-	int frames = 0;
-	int err;
+	bool has_committed = atomic_load(&s->has_committed);
+	int frames = 0, moved = 0, err;
 
 	s->maintained += s->maintained < STALE_AFTER;
 	if (atomic_load(&s->failed))
 		return after_failure(s);
-	err = move_log(s, s->log_db, SQLITE_CHECKPOINT_PASSIVE, &frames);
+	err = move_log(s, s->log_db, SQLITE_CHECKPOINT_PASSIVE, &frames, &moved);
+	s->saw_it_work |= err == 0 && has_committed && frames > 0 && moved == frames;
 	atomic_store(&s->log_is_long, frames > LOG_FRAMES_MAX);
 	return err;
 }

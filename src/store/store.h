@@ -191,7 +191,8 @@ static inline int store_load_signatures(struct store *s, store_signature_visitor
  *
  * Call it every second or so. Return: 0 or -errno; -EIO as in store_apply(); -ESTALE when
  *	   that was so and the disk works again: open the store anew, in a new process. Not
- *	   within the first 300 calls, for the disk may fail the next one as well.
+ *	   within the first 300 calls, unless changes had reached the file before: the disk
+ *	   may fail the next one as well.
  */
 static inline int store_maintain(struct store *s)
 {

@@ -276,6 +276,7 @@ class BrokenDisk(ApiTest):
         g.wrap = ("sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh")  # an error instead of a signal
         g.start()
         self.is_(g.create(new_key(0)), 200)
+        time.sleep(2.5)  # one that never saw the disk work waits five minutes before it gives way
         self.limit(1024)
         self.assertGreaterEqual(g.create(new_key(1)).status, 500)
         self.is_(g.signed("GET", "/api/v1/ip-usage"), 200)
