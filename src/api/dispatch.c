@@ -43,6 +43,9 @@ enum { ROUTES = sizeof(routes) / sizeof(routes[0]) };
 
 /* --- Signed --- */
 
+static const char needs_version_2[] =
+	"This route needs a signature of version 2: X-Signature-Version: 2 and X-Nonce";
+
 static json_t *missing_header(const char *name)
 {
 	return json_pack("{s:s, s:[s, s], s:s, s:n}", "type", "missing", "loc", "header", name,
@@ -141,12 +144,16 @@ static bool authenticate_signed(struct call *call, bool needs_v2)
 
 	if (!h.signature || !h.timestamp) {
 		if (needs_v2)
-			call_refuse(call, 401, "This route needs a signature of version 2");
+			call_refuse(call, 401, needs_version_2);
 		else
 			refuse_missing(call, &h);
 		return false;
 	}
-	if ((version && !h.is_v2 && strcmp(version, "1") != 0) || (needs_v2 && !h.is_v2)) {
+	if (needs_v2 && !h.is_v2) {
+		call_refuse(call, 401, needs_version_2);
+		return false;
+	}
+	if (version && !h.is_v2 && strcmp(version, "1") != 0) {
 		call_refuse(call, 401, hmac_verdict_text(HMAC_INVALID_SIGNATURE));
 		return false;
 	}

@@ -288,7 +288,9 @@ static void refuse_existing(struct call *call, const struct gateway_add *add)
 	const struct peers *peers = gateway_peers(call->api->gateway);
 
 	if (peers_find_name(peers, add->name))
-		call_conclude_refusal(call, 409, "A peer with this name exists");
+		call_conclude_refusal(
+			call, 409,
+			"A peer with this name exists; choose another, or remove it first");
 	else if (peers_find_key(peers, add->public_key))
 		call_conclude_refusal(call, 409, "A peer with this key exists");
 	else

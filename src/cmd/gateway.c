@@ -8,6 +8,7 @@
 
 #include "base/codec.h"
 #include "cmd/command.h"
+#include "cmd/listen.h"
 #include "cmd/options.h"
 #include "cmd/state_default.h"
 #include "host/host.h"
@@ -95,10 +96,22 @@ static int read_log(const struct options *o, struct host_config *c)
 	return EXIT_DONE;
 }
 
+/* The gateway process would find out too, but only after the host was changed for it. */
+static int read_listen(const struct options *o, struct host_config *c)
+{
+	struct diag d = { 0 };
+
+	c->listen = options_get(o, "listen");
+	if (listen_check(c->listen, &d) == 0)
+		return EXIT_DONE;
+	return complain(options_is_argument(o, "listen") ? EXIT_USAGE : EXIT_REFUSED, &d);
+}
+
 static int read_config(const struct options *o, struct host_config *c)
 {
 	const char *port = options_get(o, "port");
 	uint64_t number;
+	int code;
 
 	if (decimal_parse(port, strlen(port), 65535, &number) < 0 || number == 0)
 		return refuse_value(o, "port", "a port from 1 to 65535");
@@ -111,10 +124,10 @@ static int read_config(const struct options *o, struct host_config *c)
 	c->port = (uint16_t)number;
 	c->state = options_get(o, "state");
 	c->interface = options_get(o, "interface");
-	c->listen = options_get(o, "listen");
 	c->endpoint = options_get(o, "endpoint");
 	c->gateway_program = options_get(o, "gateway-program");
-	return read_log(o, c);
+	code = read_listen(o, c);
+	return code == EXIT_DONE ? read_log(o, c) : code;
 }
 
 static int run(const struct options *o)

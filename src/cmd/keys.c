@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include <getopt.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/codec.h"
@@ -13,6 +12,7 @@
 #include "base/text.h"
 #include "cmd/command.h"
 #include "cmd/input.h"
+#include "cmd/output.h"
 #include "crypto/secret.h"
 #include "crypto/suite.h"
 #include "sys/random.h"
@@ -30,17 +30,6 @@ static const char usage[] =
 	"  --json  write an object; 'gen' then writes the public key as well\n"
 	"\n"
 	"A key is 32 octets in base64, 44 characters, as wg(8) writes it.\n";
-
-/* A secret that lands in a file which others may read: say so, as wg does. */
-static void warn_if_world_readable(void)
-{
-	struct stat st;
-
-	if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 07))
-		fputs("culvert keys: warning: others may read the file this key is written to; "
-		      "set the umask to 077\n",
-		      stderr);
-}
 
 static void print_key(const char *name, const uint8_t key[32], bool json, const char *end)
 {
@@ -74,7 +63,7 @@ static int generate(bool json)
 	uint8_t public_key[32];
 	int code = EXIT_DONE;
 
-	warn_if_world_readable();
+	output_warn_if_readable("culvert keys");
 	random_fill(key.b, sizeof(key.b));
 	dh_clamp(&key);
 	if (json)
@@ -94,7 +83,7 @@ static int generate_preshared(bool json)
 {
 	struct secret_key key;
 
-	warn_if_world_readable();
+	output_warn_if_readable("culvert keys");
 	random_fill(key.b, sizeof(key.b));
 	if (json)
 		putchar('{');

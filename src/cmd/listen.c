@@ -76,6 +76,13 @@ static int parse_url(const char *url, struct endpoint *ret, struct diag *d)
 	return parse_host(url, url + 7, ret, d);
 }
 
+int listen_check(const char *url, struct diag *d)
+{
+	struct endpoint where;
+
+	return parse_url(url, &where, d);
+}
+
 static socklen_t fill(const struct endpoint *e, struct sockaddr_storage *to)
 {
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(e->port) };

@@ -15,6 +15,9 @@
  */
 int listen_url(const char *url, char ret_shown[80], struct diag *d);
 
+/** listen_check() - Is @url one for listen_url()? Return: 0; ERR_FORMAT with a sentence in @d */
+int listen_check(const char *url, struct diag *d);
+
 /**
  * listen_local() - Listen on a local socket that only its owner may open
  *

@@ -15,6 +15,7 @@
 #include "cmd/command.h"
 #include "cmd/local_api.h"
 #include "cmd/options.h"
+#include "cmd/output.h"
 #include "cmd/peer_print.h"
 #include "cmd/role.h"
 #include "cmd/state_default.h"
@@ -61,6 +62,16 @@ static int complain(int code, const char *what)
 	return code;
 }
 
+/* What was refused about which peer. A name that was refused may hold anything. */
+static int complain_of_peer(const char *name, const char *why)
+{
+	fputs("culvert gateway peer: ", stderr);
+	for (const char *c = name; *c; c++)
+		fputc((*c >= '\0' && *c < ' ') || *c == 0x7f ? '?' : *c, stderr);
+	fprintf(stderr, ": %s\n", why);
+	return EXIT_REFUSED;
+}
+
 /* Ask, and complain about whatever is not a success. */
 static int ask(const struct request *r, const char *method, const char *path,
 	       const json_t *body, json_t **ret)
@@ -68,6 +79,8 @@ static int ask(const struct request *r, const char *method, const char *path,
 	struct diag d = { .text = "" };
 	int code = local_api_ask(options_get(r->options, "state"), method, path, body, ret, &d);
 
+	if (code == EXIT_REFUSED && r->name)
+		return complain_of_peer(r->name, d.text);
 	return code == EXIT_DONE ? code : complain(code, d.text);
 }
 
@@ -277,6 +290,8 @@ static int print_client(const struct request *r, const struct client *c)
 			0,
 			"the gateway does not know its own address: add a line Endpoint, or start it"
 			" with --endpoint HOST");
+	if (c->has_private_key)
+		output_warn_if_readable("culvert gateway peer");
 	if (r->json)
 		return print_client_json(r, c);
 	fwrite(c->conf.data, 1, c->conf.len, stdout);
@@ -335,6 +350,8 @@ static int ask_peer(const struct request *r, const char *method, const json_t *b
 
 	if (peer_path(r->name, &path) == 0)
 		code = ask(r, method, path.data, body, ret);
+	if (code == EXIT_REFUSED) /* nothing else in these requests can be refused */
+		fputs("'culvert gateway peer list' shows what there is.\n", stderr);
 	text_done(&path);
 	return code;
 }

@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <locale.h>
+#include <wchar.h>
+
 #include "base/text.h"
 
 enum { COLUMNS = 5 };
@@ -68,6 +71,33 @@ static void clear(struct line *l)
 		text_done(&l->cell[c]);
 }
 
+/* Columns on a terminal that knows UTF-8; C.UTF-8 is in every C library of ours. */
+static size_t width_of(const char *text)
+{
+	size_t width = 0;
+	mbstate_t state = { 0 };
+
+	for (size_t left = strlen(text); left > 0;) {
+		wchar_t c = 0;
+		size_t n = mbrtowc(&c, text, left, &state);
+
+		if (n == 0 || n > left) /* no such locale after all */
+			return width + left;
+		width += wcwidth(c) > 0 ? (size_t)wcwidth(c) : 0;
+		text += n;
+		left -= n;
+	}
+	return width;
+}
+
+/* One cell of a line, filled up to where the next begins. */
+static void print_cell(const char *text, size_t width, bool is_last)
+{
+	printf("%s%*s", text, is_last ? 0 : (int)(width + 2 - width_of(text)), "");
+	if (is_last)
+		putchar('\n');
+}
+
 /* The widths of the columns first: two passes over the list. */
 void peer_print_list(const json_t *peers)
 {
@@ -75,23 +105,23 @@ void peer_print_list(const json_t *peers)
 						    "LAST HANDSHAKE", "RECEIVED / SENT" };
 	size_t width[COLUMNS];
 
+	setlocale(LC_CTYPE, "C.UTF-8"); /* what the API speaks, whatever the caller's is */
 	for (int c = 0; c < COLUMNS; c++)
 		width[c] = strlen(heads[c]);
 	for (int pass = 0; pass < 2; pass++) {
 		for (int c = 0; pass == 1 && c < COLUMNS; c++)
-			printf("%-*s%s", c + 1 < COLUMNS ? (int)width[c] + 2 : 0, heads[c],
-			       c + 1 < COLUMNS ? "" : "\n");
+			print_cell(heads[c], width[c], c + 1 == COLUMNS);
 		for (size_t i = 0; i < json_array_size(peers); i++) {
 			struct line l = { .cell = { { .data = NULL } } };
 
 			fill(&l, json_array_get(peers, i));
 			for (int c = 0; c < COLUMNS; c++) {
-				if (pass == 0 && l.cell[c].len > width[c])
-					width[c] = l.cell[c].len;
+				size_t needed = width_of(l.cell[c].data);
+
+				if (pass == 0 && needed > width[c])
+					width[c] = needed;
 				if (pass == 1)
-					printf("%-*s%s",
-					       c + 1 < COLUMNS ? (int)width[c] + 2 : 0,
-					       l.cell[c].data, c + 1 < COLUMNS ? "" : "\n");
+					print_cell(l.cell[c].data, width[c], c + 1 == COLUMNS);
 			}
 			clear(&l);
 		}

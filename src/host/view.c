@@ -52,7 +52,9 @@ static int enter_namespace(bool *is_inside)
 {
 	if (*is_inside)
 		return 0;
-	/* Slave: what is mounted or unmounted outside later still shows here. */
+	/* Slave: what is mounted or unmounted outside later still shows here, and what we mount
+	 * does not show there. EINVAL in a plain chroot: only a mount has such a mark. To bind
+	 * the root onto itself first would help, but that would show outside. */
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return -errno;
 	*is_inside = true;
@@ -83,8 +85,23 @@ static int show(const char *run_dir, const char *interface, const char *name,
 	return err;
 }
 
+static bool is_root_a_mount(void)
+{
+	struct statx s;
+
+	return statx(AT_FDCWD, "/", 0, 0, &s) < 0 ||
+	       !(s.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) ||
+	       (s.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
 static int refuse(struct diag *d, int err, const char *path, uid_t uid)
 {
+	if (err == -EINVAL && !is_root_a_mount())
+		return diag_set(d, err, 0,
+				"user %u, which the gateway runs as, cannot reach %s: use a "
+				"place outside of private directories, or make this chroot a "
+				"mount first (mount --bind ROOT ROOT; chroot ROOT)",
+				uid, path);
 	return diag_set(
 		d, err, 0,
 		"user %u, which the gateway runs as, cannot reach %s (%s): choose a place "

@@ -146,6 +146,13 @@ class Version2(ApiTest):
         self.is_(g.signed_v2("PATCH", f"/api/v1/peers/{P_URL}", {"enabled": True}), 200)
         self.is_(g.signed_v2("DELETE", C + P_URL), 200)
 
+    def test_routes_that_need_it_say_so(self):
+        g = self.gateway
+        for answer in (g.signed("GET", "/api/v1/peers"), g.raw("GET", "/api/v1/peers", b"", {})):
+            self.is_(answer, 401)
+            self.assertEqual(answer.json["detail"],
+                             "This route needs a signature of version 2: X-Signature-Version: 2 and X-Nonce")
+
     def test_it_binds_method_target_nonce_and_body(self):
         g, ts = self.gateway, now()
         body, target = b'{"name":"phone"}', "/api/v1/peers"

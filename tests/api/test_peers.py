@@ -8,6 +8,7 @@ import os
 import pty
 import subprocess
 import time
+import unicodedata
 
 from gateway import CULVERT, ApiTest, netns, new_key, suite
 
@@ -202,10 +203,32 @@ class CommandLine(ApiTest):
         self.run_it("remove", key)
         self.assertEqual(len(self.gateway.on_device()), 1)
 
+    def test_columns_of_a_list_stand_below_each_other_on_a_terminal(self):
+        for name in ("a", "zwölf ü", "日本語の電話", "e\u0301"):
+            self.run_it("add", name)
+
+        def width(text):
+            return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+        lines = self.run_it("list").stdout.splitlines()
+        begins = {width(line[:line.index(word)]) for line, word in zip(lines, ["ADDRESSES"] + ["10.0.1."] * 4)}
+        self.assertEqual((len(lines), len(begins)), (5, 1), lines)
+
+    def test_add_warns_when_others_may_read_the_file(self):
+        for mode, warned in ((0o644, True), (0o600, False)):
+            with open("/run/laptop.conf", "wb") as out:
+                os.fchmod(out.fileno(), mode)
+                done = subprocess.run([CULVERT, "gateway", "peer", "add", f"l{mode}", "--state", self.gateway.state],
+                                      stdout=out, stderr=subprocess.PIPE, timeout=30)
+            self.assertEqual((done.returncode, b"others may read" in done.stderr), (0, warned))
+
     def test_refusals_are_sentences_with_codes(self):
         self.run_it("add", "one")
-        self.assertIn("A peer with this name exists", self.run_it("add", "one", code=3).stderr)
-        self.assertIn("no such peer", self.run_it("show", "two", code=3).stderr)
+        self.assertIn("one: A peer with this name exists; choose another", self.run_it("add", "one", code=3).stderr)
+        for verb in ("show", "disable", "enable", "remove"):
+            told = self.run_it(verb, "two", code=3).stderr
+            self.assertIn("two: There is no such peer\n'culvert gateway peer list' shows", told)
+        self.assertIn("peer: a?[1mb: name: ", self.run_it("add", "a\x1b[1mb", code=3).stderr)
         self.assertIn("name: A name has no slash", self.run_it("add", "a/b", code=3).stderr)
         self.assertIn("one NAME", self.run_it("add", code=2).stderr)
         self.assertIn("no NAME", self.run_it("list", "x", code=2).stderr)
