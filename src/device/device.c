@@ -386,10 +386,10 @@ int device_start(struct device *dev, struct diag *d)
 		err = drop_privileges(dev, d);
 	if (err == 0)
 		err = start_threads(dev, d);
-	if (err == 0 && dev->takes_over)
-		err = relieve(dev, d);
 	if (err == 0)
 		err = linkwatch_ask(dev->fds[WATCHED_LINK], dev->index);
+	if (err == 0 && dev->takes_over)
+		err = relieve(dev, d);
 	if (err == 0 && privileges_gaps()[0])
 		log_warning("this kernel could not enforce: %s", privileges_gaps());
 	if (err < 0)

@@ -22,6 +22,7 @@ enum {
 	DATA_BUFFER_BYTES = 65536,
 	KEEPER_BUFFERS = 64,
 	KEEPER_BUFFER_BYTES = 2048,
+	READS_PER_TURN = 8,
 	TUN_ROUNDS = 8, /* super-frames or batches per wake */
 	TUN_PACKET_ROOM = 65536 + ENGINE_TAILROOM,
 	SEGMENTS_PER_RECEIVE = 128,
@@ -325,26 +326,39 @@ static int keeper_timeout_ms(struct worker *w)
 	return at - now > 60 * ENGINE_SECOND ? 60000 : (int)((at - now + 999999) / 1000000);
 }
 
-/* Take what waits at the socket, up to what is judged in one go.
- * Return: true if more may wait. */
+/* Take what waits at the socket while there is room for it, and not for ever: what is no
+ * handshake message takes no room. Return: true if more may wait. */
 static bool fill_queue(struct worker *w, int fd)
 {
-	while (engine_handshakes_waiting(w->shared->engine) < ENGINE_HANDSHAKES_MAX / 2)
+	for (int i = 0; i < READS_PER_TURN; i++) {
+		if (engine_handshakes_waiting(w->shared->engine) >
+		    ENGINE_HANDSHAKES_MAX - KEEPER_BUFFERS)
+			return true;
 		if (pump_socket(w, fd) < KEEPER_BUFFERS)
 			return false;
+	}
 	return true;
+}
+
+/* The families take turns at being first: a flood of one does not shut out the other. */
+static bool fill_queue_from_both(struct worker *w)
+{
+	const struct sockets *s = &w->shared->sockets;
+	bool more = fill_queue(w, w->v6_first ? s->v6.handshake : s->v4.handshake);
+
+	more |= fill_queue(w, w->v6_first ? s->v4.handshake : s->v6.handshake);
+	w->v6_first = !w->v6_first;
+	return more;
 }
 
 static void *keeper_loop(void *context)
 {
 	struct worker *w = context;
-	struct sockets *s = &w->shared->sockets;
 	bool more = true;
 
 	engine_enter(w->engine_worker);
 	while (sleep_until_woken(w, more ? 0 : keeper_timeout_ms(w))) {
-		more = fill_queue(w, s->v4.handshake);
-		more |= fill_queue(w, s->v6.handshake);
+		more = fill_queue_from_both(w);
 		uint64_t now = clock_boot_ns();
 
 		more |= engine_keep(w->engine_worker, now, clock_wall_ns());

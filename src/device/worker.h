@@ -67,6 +67,7 @@ struct worker {
 	unsigned int number;
 	bool is_keeper;
 	bool is_started;
+	bool v6_first; /* the keeper */
 	uint64_t no_merge_until_ns;
 	struct no_gso no_gso[NO_GSO_SLOTS];
 	_Atomic uint64_t counts[WORKER_COUNTS];

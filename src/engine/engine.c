@@ -358,9 +358,10 @@ bool engine_keep(struct engine_worker *w, uint64_t now_ns, uint64_t wall_ns)
 	w->wants_keeper = false;
 	atomic_store(&e->wall_offset_ns, wall_ns - now_ns);
 	turn_cookie_secret(w, now_ns);
-	more = timers_run(w, now_ns, wall_ns);
-	if (handshake_serve_queue(w, now_ns, wall_ns))
-		more = true;
+	/* In this order, so that none takes all the room for outputs from the next. */
+	more = handshake_serve_admitted(w, now_ns, wall_ns);
+	more |= handshake_judge_arrived(w, now_ns);
+	more |= timers_run(w, now_ns, wall_ns);
 	engine_quiet(w);
 	epoch_reclaim(&e->epoch);
 	return more || w->wants_keeper;

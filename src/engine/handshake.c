@@ -9,9 +9,9 @@
  * cost a Diffie-Hellman waits, in a second queue, a few of which are served before the
  * next look at the first. So nothing waits behind a flood, neither here nor in the socket.
  *
- * Under load, the cheapest question is asked first. A message without a MAC2 is only
- * worth a cookie reply, and a source gets few of those per second: a flood is turned
- * away before its MAC1 is computed, while somebody new gets an answer at once.
+ * Under load, a message without a good MAC2 is only worth a cookie reply, and a source gets
+ * few of those per second: a flood is turned away for the price of a hash, while somebody new
+ * gets an answer at once. What does not know our public key is not even counted.
  *
  * Source: WireGuard whitepaper, sections 5.3 and 5.4.
  */
@@ -26,9 +26,11 @@
 static bool is_under_load(struct engine *e, uint64_t now_ns)
 {
 	bool fills_up = atomic_load(&e->admitted.count) >= UNDER_LOAD_FILL;
-	bool goes_on = now_ns >= e->under_load_until_ns && e->turned_away >= FLOOD_PER_SECOND;
+	bool is_over = now_ns >= e->under_load_until_ns;
+	bool goes_on = is_over && now_ns - e->under_load_until_ns < ENGINE_SECOND / 10 &&
+		       e->turned_away >= FLOOD_PER_SECOND;
 
-	if (now_ns >= e->under_load_until_ns)
+	if (is_over)
 		e->turned_away = 0;
 	if (fills_up || goes_on)
 		e->under_load_until_ns = now_ns + ENGINE_SECOND;
@@ -171,9 +173,7 @@ void handshake_initiate(struct engine_worker *w, struct peer *p, uint64_t now_ns
 	if (!is_retry)
 		atomic_store(&p->attempts, 0);
 	if (sent && elapsed(now_ns, sent) < REKEY_TIMEOUT) {
-		/* We answered meanwhile. If that comes to nothing, our own series goes on. */
-		if (is_retry)
-			timers_handshake_initiated(w, p, sent);
+		timers_handshake_under_way(w, p, sent);
 		return;
 	}
 	if (!atomic_load(&w->engine->is_up) || !has_key(id) || atomic_load(&p->is_removed))
@@ -438,33 +438,35 @@ static bool has_mac2(const struct queued_message *q)
 	return !secret_is_zero(q->data + q->len - NOISE_MAC_LEN, NOISE_MAC_LEN);
 }
 
+/* What did not prove its address. */
+static void turn_away(struct engine_worker *w, const struct identity *id,
+		      const struct queued_message *q, uint64_t now_ns)
+{
+	struct engine *e = w->engine;
+
+	e->turned_away++;
+	if (ratelimit_take(e->cookie_requests, now_ns, &q->source.ip))
+		send_cookie(w, id, q);
+	else
+		count(w, COUNT_RATE_LIMITED, 1);
+}
+
 /* May this initiation or response cost us a Diffie-Hellman? */
 static bool is_admitted(struct engine_worker *w, const struct identity *id,
 			const struct queued_message *q, uint64_t now_ns)
 {
-	struct engine *e = w->engine;
-	bool loaded = is_under_load(e, now_ns);
-	bool proves_address = has_mac2(q);
-
-	if (loaded && !proves_address &&
-	    !ratelimit_take(e->cookie_requests, now_ns, &q->source.ip)) {
-		count(w, COUNT_RATE_LIMITED, 1);
-		return false;
-	}
 	if (!cookie_mac1_is_valid(&id->checker, w->suite, q->data, q->len)) {
 		count(w, COUNT_BAD_MAC1, 1);
 		return false;
 	}
-	if (!loaded)
+	if (!is_under_load(w->engine, now_ns))
 		return true;
-	if (!proves_address ||
+	if (!has_mac2(q) ||
 	    !cookie_mac2_is_valid(&id->checker, w->suite, q->data, q->len, &q->source)) {
-		if (!proves_address ||
-		    ratelimit_take(e->cookie_requests, now_ns, &q->source.ip))
-			send_cookie(w, id, q);
+		turn_away(w, id, q, now_ns);
 		return false;
 	}
-	if (!ratelimit_take(e->handshakes, now_ns, &q->source.ip)) {
+	if (!ratelimit_take(w->engine->handshakes, now_ns, &q->source.ip)) {
 		count(w, COUNT_RATE_LIMITED, 1);
 		return false;
 	}
@@ -483,7 +485,6 @@ static void judge(struct engine_worker *w, const struct queued_message *q, uint6
 		return;
 	}
 	if (!is_admitted(w, id, q, now_ns)) {
-		w->engine->turned_away++;
 		count(w, COUNT_HANDSHAKES_REFUSED, 1);
 	} else if (!put(&w->engine->admitted, q)) {
 		count(w, COUNT_HANDSHAKE_QUEUE_FULL, 1);
@@ -516,16 +517,19 @@ void handshake_enqueue(struct engine_worker *w, const struct endpoint *source,
 	w->wants_keeper = true;
 }
 
-static bool judge_arrived(struct engine_worker *w, uint64_t now_ns)
+bool handshake_judge_arrived(struct engine_worker *w, uint64_t now_ns)
 {
 	struct queued_message q;
 
-	while (outputs_have_room(w, KEEPER_ROOM) && take(&w->engine->queue, &q))
-		judge(w, &q, now_ns);
-	return atomic_load(&w->engine->queue.count) > 0;
+	/* Other threads may fill the queue as fast as this empties it. */
+	for (int i = 0; i < ENGINE_HANDSHAKES_MAX; i++)
+		if (w->n_outputs < COOKIES_PER_TURN && outputs_have_room(w, KEEPER_ROOM) &&
+		    take(&w->engine->queue, &q))
+			judge(w, &q, now_ns);
+	return atomic_load(&w->engine->queue.count) || atomic_load(&w->engine->admitted.count);
 }
 
-static bool serve_admitted(struct engine_worker *w, uint64_t now_ns, uint64_t wall_ns)
+bool handshake_serve_admitted(struct engine_worker *w, uint64_t now_ns, uint64_t wall_ns)
 {
 	struct queued_message q;
 
@@ -533,11 +537,4 @@ static bool serve_admitted(struct engine_worker *w, uint64_t now_ns, uint64_t wa
 		if (outputs_have_room(w, KEEPER_ROOM) && take(&w->engine->admitted, &q))
 			serve(w, &q, now_ns, wall_ns);
 	return atomic_load(&w->engine->admitted.count) > 0;
-}
-
-bool handshake_serve_queue(struct engine_worker *w, uint64_t now_ns, uint64_t wall_ns)
-{
-	bool more = judge_arrived(w, now_ns);
-
-	return serve_admitted(w, now_ns, wall_ns) || more;
 }

@@ -40,8 +40,9 @@ enum {
 
 	ARENA_BYTES = 160 * 1024,
 	OUTPUTS_MAX = 128,
-	SEGMENTS_MAX = 64, /* the kernel's UDP_MAX_SEGMENTS */
-	PEER_PROBES = 4,   /* key hashes that may collide before a peer is refused */
+	COOKIES_PER_TURN = 96, /* outputs beyond this are for the timers */
+	SEGMENTS_MAX = 64,     /* the kernel's UDP_MAX_SEGMENTS */
+	PEER_PROBES = 4,       /* key hashes that may collide before a peer is refused */
 
 	TOS_HANDSHAKE = 0x88, /* AF41 */
 	ICMP_PER_BATCH = 4,
@@ -235,6 +236,7 @@ void timers_data_sent(struct engine_worker *w, struct peer *p, uint64_t now_ns);
 void timers_any_received(struct engine_worker *w, struct peer *p, uint64_t now_ns);
 void timers_data_received(struct engine_worker *w, struct peer *p, uint64_t now_ns);
 void timers_handshake_initiated(struct engine_worker *w, struct peer *p, uint64_t now_ns);
+void timers_handshake_under_way(struct engine_worker *w, struct peer *p, uint64_t sent_ns);
 void timers_handshake_complete(struct peer *p, uint64_t wall_ns);
 void timers_session_derived(struct engine_worker *w, struct peer *p, uint64_t now_ns);
 void timers_stop(struct peer *p);
@@ -248,8 +250,10 @@ bool timers_run(struct engine_worker *w, uint64_t now_ns, uint64_t wall_ns);
 
 void handshake_initiate(struct engine_worker *w, struct peer *p, uint64_t now_ns,
 			uint64_t wall_ns, bool is_retry);
-/* true: more is left. */
-bool handshake_serve_queue(struct engine_worker *w, uint64_t now_ns, uint64_t wall_ns);
+/* Answer some of those admitted. true: more is left. */
+bool handshake_serve_admitted(struct engine_worker *w, uint64_t now_ns, uint64_t wall_ns);
+/* Sort what arrived: admit, answer with a cookie, or drop. true: something waits. */
+bool handshake_judge_arrived(struct engine_worker *w, uint64_t now_ns);
 void handshake_enqueue(struct engine_worker *w, const struct endpoint *source,
 		       const struct frame_view *view);
 

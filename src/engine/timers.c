@@ -96,6 +96,13 @@ void timers_handshake_initiated(struct engine_worker *w, struct peer *p, uint64_
 	arm(w, p, &p->retransmit_at, now_ns + REKEY_TIMEOUT + jitter(w));
 }
 
+/* Ours, whose timer runs; or one that we answered: if it comes to nothing, ours follows. */
+void timers_handshake_under_way(struct engine_worker *w, struct peer *p, uint64_t sent_ns)
+{
+	if (!is_armed(&p->retransmit_at))
+		timers_handshake_initiated(w, p, sent_ns);
+}
+
 void timers_handshake_complete(struct peer *p, uint64_t wall_ns)
 {
 	cancel(&p->retransmit_at);
@@ -124,8 +131,10 @@ void ask_handshake(struct engine_worker *w, struct peer *p, uint64_t now_ns)
 {
 	uint64_t sent = atomic_load_explicit(&p->handshake_sent_ns, memory_order_relaxed);
 
-	if (sent && elapsed(now_ns, sent) < REKEY_TIMEOUT)
-		return; /* one is under way; its retransmit timer runs */
+	if (sent && elapsed(now_ns, sent) < REKEY_TIMEOUT) {
+		timers_handshake_under_way(w, p, sent);
+		return;
+	}
 	if (!atomic_exchange(&p->wants_handshake, true))
 		peer_kick(w, p);
 }

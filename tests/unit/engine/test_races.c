@@ -122,7 +122,8 @@ static void a_key_change_amid_a_handshake_leaves_no_secret_of_the_old_key(void)
 	end_hear(t, &t->a, &t->b.address, t->b.out[0].data, t->b.out[0].len);
 	in_between_context = &c;
 	in_between = key_changes;
-	end_keep(&t->a, t->now_ns); /* the initiation was to the old key */
+	while (end_keep(&t->a, t->now_ns)) /* the initiation was to the old key */
+		;
 	CHECK(!in_between);
 	CHECK(!session_for_sending(t->a.peer, t->now_ns) && !atomic_load(&t->a.peer->next));
 	CHECK(connects_to(t, &c.key));
