@@ -26,7 +26,7 @@ static const char usage[] =
 	"  --json  write an object\n"
 	"\n"
 	"FILE is in the format of wg-quick(8); without it, or with -, standard input.\n"
-	"Exit codes: 0 good, 3 refused.\n";
+	"Exit codes: 0 good, 1 cannot be read, 2 wrong command line, 3 refused.\n";
 
 /* struct job - One call: @name is the file for messages */
 struct job {

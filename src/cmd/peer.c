@@ -32,7 +32,8 @@ enum {
 };
 
 static const struct option_row rows[] = {
-	{ "state", "DIR", NULL, NULL, "state directory of the gateway" }, /* state_default() */
+	{ "state", "DIR", NULL, NULL,
+	  "the gateway's; a user's own where one runs, else root's" }, /* state_default() */
 	{ "json", NULL, NULL, NULL, "write JSON" },
 	{ "public-key", "KEY", NULL, NULL, "add: the client has its own key" },
 	{ "address", "LIST", NULL, NULL, "add: these addresses instead of the next free" },
