@@ -380,7 +380,7 @@ static void serve_cookie(struct engine_worker *w, const struct queued_message *q
 	}
 }
 
-/* --- Who may make us work --- */
+/* --- The queues --- */
 
 /* Return: false when the queue is full. */
 static bool put(struct handshake_queue *queue, const struct queued_message *q)
@@ -416,6 +416,8 @@ static bool take(struct handshake_queue *queue, struct queued_message *ret)
 	spin_unlock(&queue->lock);
 	return found;
 }
+
+/* --- Who may make us work --- */
 
 static void send_cookie(struct engine_worker *w, const struct identity *id,
 			const struct queued_message *q)
@@ -484,11 +486,10 @@ static void judge(struct engine_worker *w, const struct queued_message *q, uint6
 		serve_cookie(w, q, now_ns);
 		return;
 	}
-	if (!is_admitted(w, id, q, now_ns)) {
+	if (!is_admitted(w, id, q, now_ns))
 		count(w, COUNT_HANDSHAKES_REFUSED, 1);
-	} else if (!put(&w->engine->admitted, q)) {
+	else if (!put(&w->engine->admitted, q))
 		count(w, COUNT_HANDSHAKE_QUEUE_FULL, 1);
-	}
 }
 
 /* An initiation or a response, the only kinds that are admitted. */
@@ -504,7 +505,7 @@ static void serve(struct engine_worker *w, const struct queued_message *q, uint6
 		count(w, COUNT_HANDSHAKES_REFUSED, 1);
 }
 
-/* --- The queues --- */
+/* --- Turns --- */
 
 void handshake_enqueue(struct engine_worker *w, const struct endpoint *source,
 		       const struct frame_view *view)
@@ -522,10 +523,12 @@ bool handshake_judge_arrived(struct engine_worker *w, uint64_t now_ns)
 	struct queued_message q;
 
 	/* Other threads may fill the queue as fast as this empties it. */
-	for (int i = 0; i < ENGINE_HANDSHAKES_MAX; i++)
-		if (w->n_outputs < COOKIES_PER_TURN && outputs_have_room(w, KEEPER_ROOM) &&
-		    take(&w->engine->queue, &q))
-			judge(w, &q, now_ns);
+	for (int i = 0; i < ENGINE_HANDSHAKES_MAX; i++) {
+		if (w->n_outputs >= COOKIES_PER_TURN || !outputs_have_room(w, KEEPER_ROOM) ||
+		    !take(&w->engine->queue, &q))
+			break;
+		judge(w, &q, now_ns);
+	}
 	return atomic_load(&w->engine->queue.count) || atomic_load(&w->engine->admitted.count);
 }
 
@@ -533,8 +536,10 @@ bool handshake_serve_admitted(struct engine_worker *w, uint64_t now_ns, uint64_t
 {
 	struct queued_message q;
 
-	for (int i = 0; i < SERVED_PER_TURN; i++)
-		if (outputs_have_room(w, KEEPER_ROOM) && take(&w->engine->admitted, &q))
-			serve(w, &q, now_ns, wall_ns);
+	for (int i = 0; i < SERVED_PER_TURN; i++) {
+		if (!outputs_have_room(w, KEEPER_ROOM) || !take(&w->engine->admitted, &q))
+			break;
+		serve(w, &q, now_ns, wall_ns);
+	}
 	return atomic_load(&w->engine->admitted.count) > 0;
 }

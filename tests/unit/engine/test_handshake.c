@@ -129,10 +129,31 @@ static void messages_without_a_mac_neither_begin_nor_prolong_a_load(void)
 	ends_done(t);
 }
 
+/* What was turned away long ago does not make a load of the first message after it. */
+static void a_load_that_is_over_does_not_come_back_by_itself(void)
+{
+	struct ends *t = ends_new();
+	struct msg_initiation honest;
+
+	for (int i = 0; i < 2 * FLOOD_PER_SECOND / PER_TURN; i++)
+		keep_knocking(t, &t->b);
+	while (end_keep(&t->b, t->now_ns))
+		;
+	CHECK(t->b.engine->turned_away >= FLOOD_PER_SECOND);
+	t->now_ns += 2 * ENGINE_SECOND;
+	honest = begin(t);
+	end_hear(t, &t->b, &t->a.address, &honest, sizeof(honest));
+	while (end_keep(&t->b, t->now_ns))
+		;
+	CHECK(counted(&t->b).handshakes_answered == 1);
+	ends_done(t);
+}
+
 int main(void)
 {
 	RUN(cookie_replies_leave_room_for_answers);
 	RUN(cookie_replies_leave_room_for_timers);
 	RUN(messages_without_a_mac_neither_begin_nor_prolong_a_load);
+	RUN(a_load_that_is_over_does_not_come_back_by_itself);
 	return DONE();
 }
