@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Theory of operation. One file in WAL mode with synchronous=FULL: COMMIT appends to the
- * log and fsyncs it, and that is the moment a group is durable. Moving the log into the
- * file (a checkpoint) costs writes all over the file and another fsync, so all but the last
- * of it is kept away from the thread that commits: store_maintain() does it through a
- * connection of its own. Others may read the file as long as they like (a backup, a shell):
- * nothing here waits for a reader.
+ * log and fsyncs it, and that is the moment a group is durable. The log is wal.c's.
  */
 #include <assert.h>
 #include <errno.h>
@@ -16,27 +12,17 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
-#include <stdatomic.h>
 #include <unistd.h>
 
-#include "store/disk.h"
 #include "store/schema.h"
 #include "store/store.h"
+#include "store/wal.h"
 
 enum {
 	APPLICATION_ID = 0x43756c76, /* "Culv": tells our file from any other database */
-	BUSY_MS = 5000,		     /* a backup or a curious sqlite3 may hold the file */
 	FORGET_PER_GROUP = 64,	     /* old signatures, beside one for each new one */
 	AUDIT_SLACK = 1000,
-	/* Calls of store_maintain(), one a second: a disk that fails whoever opens the file must
-	 * not cost a process every few seconds, for reading goes on meanwhile. One that saw it
-	 * work need not live so long. */
-	STALE_AFTER = 300,
 };
-
-/* Beyond this length the log is begun anew, so that it overwrites itself instead of growing:
- * a file that grows costs metadata with every fsync. */
-static const int LOG_FRAMES_MAX = 4096; /* 16 MiB */
 
 enum statement {
 	BEGIN,
@@ -93,16 +79,9 @@ static_assert(sizeof(statement_text) / sizeof(statement_text[0]) == STATEMENTS, 
 struct sqlite {
 	struct store store; /* first: the ops get a pointer to it */
 	sqlite3 *db;	    /* of the thread that applies and loads */
-	sqlite3 *log_db;    /* of the thread that maintains */
+	struct wal wal;
 	sqlite3_stmt *statement[STATEMENTS];
 	int64_t interface_id;
-	bool log_is_unsure;	 /* what it holds may be on no disk; see write_log_again() */
-	unsigned int maintained; /* calls, up to STALE_AFTER; of the thread that maintains */
-	bool saw_it_work;	 /* a change reached log and file; of that thread too */
-	_Atomic bool has_committed;
-	_Atomic bool log_is_long;
-	_Atomic bool failed;	 /* an I/O error: what the disk holds is not known */
-	_Atomic bool is_corrupt; /* a new process would not help */
 };
 
 static struct sqlite *of(struct store *s)
@@ -110,45 +89,9 @@ static struct sqlite *of(struct store *s)
 	return (struct sqlite *)s;
 }
 
-/* --- Errors --- */
-
-static int code_with(struct sqlite *s, int rc, int os_error)
+static int code_of(struct sqlite *s, int rc)
 {
-	switch (rc & 0xff) {
-	case SQLITE_OK:
-	case SQLITE_DONE:
-	case SQLITE_ROW:
-		return 0;
-	case SQLITE_CONSTRAINT:
-		return ERR_EXISTS;
-	case SQLITE_FULL:
-		return -ENOSPC;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return -EBUSY;
-	case SQLITE_NOMEM:
-		return -ENOMEM;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		atomic_store(&s->is_corrupt, true);
-		atomic_store(&s->failed, true);
-		return ERR_CORRUPT;
-	case SQLITE_CANTOPEN:
-	case SQLITE_IOERR:
-		/* A quota, or no room for the index of the log: full by another name. */
-		if (os_error == ENOSPC || os_error == EDQUOT)
-			return -ENOSPC;
-		break;
-	default:
-		break;
-	}
-	atomic_store(&s->failed, true);
-	return -EIO;
-}
-
-static int code_of(struct sqlite *s, sqlite3 *db, int rc)
-{
-	return code_with(s, rc, sqlite3_system_errno(db));
+	return wal_code(&s->wal, s->db, rc);
 }
 
 /* --- Statements --- */
@@ -165,7 +108,7 @@ static sqlite3_stmt *statement(struct sqlite *s, enum statement which)
 static int run(struct sqlite *s, sqlite3_stmt *st)
 {
 	int rc = sqlite3_step(st);
-	int err = code_of(s, s->db, rc);
+	int err = code_of(s, rc);
 
 	sqlite3_reset(st);
 	return err;
@@ -444,73 +387,23 @@ static int group(struct sqlite *s, struct store_change *first)
 	return err == 0 ? run_plain(s, COMMIT) : err;
 }
 
-static int move_log(struct sqlite *s, sqlite3 *db, int how, int *ret_frames, int *ret_moved)
-{
-	int rc = sqlite3_wal_checkpoint_v2(db, NULL, how, ret_frames, ret_moved);
-	int err = code_of(s, db, rc);
-
-	return err == -EBUSY ? 0 : err; /* next time */
-}
-
-/* Under steady load the writer is always a few frames ahead of the other thread, and the log
- * would never end. What is left to move is little, so whoever writes does it: if the other
- * thread did, the writer would wait for a lock, and SQLite waits by sleeping. A reader that
- * stands in the way is not waited for: then it is done another time. */
-static int begin_log_anew(struct sqlite *s)
-{
-	int frames = 0, moved = 0, err;
-
-	if (!atomic_exchange(&s->log_is_long, false))
-		return 0;
-	sqlite3_busy_timeout(s->db, 0);
-	err = move_log(s, s->db, SQLITE_CHECKPOINT_RESTART, &frames, &moved);
-	sqlite3_busy_timeout(s->db, BUSY_MS);
-	return err;
-}
-
 static int execute(struct sqlite *s, const char *text)
 {
-	return code_of(s, s->db, sqlite3_exec(s->db, text, NULL, NULL, NULL));
-}
-
-/* After a failed fsync the kernel shows the next process what it never wrote, and takes it for
- * written. What is acknowledged from then on would stand in the log behind a hole: so all of the
- * log is written once more before the first change. Meanwhile nobody else may write to it, or
- * begin it anew; who reads is no matter. */
-static int write_log_again(struct sqlite *s)
-{
-	int os_error = 0, rc, err;
-
-	if (!s->log_is_unsure)
-		return 0;
-	err = execute(s, "BEGIN IMMEDIATE");
-	if (err != 0)
-		return err;
-	rc = disk_write_again(s->db, &os_error);
-	err = code_with(s, rc, os_error);
-	sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-	s->log_is_unsure = err != 0;
-	return err;
-}
-
-/* Every change begins with this. */
-static int be_sure(struct sqlite *s)
-{
-	return atomic_load(&s->failed) ? -EIO : write_log_again(s);
+	return code_of(s, sqlite3_exec(s->db, text, NULL, NULL, NULL));
 }
 
 static int sqlite_apply(struct store *store, struct store_change *first)
 {
 	struct sqlite *s = of(store);
-	int err = be_sure(s);
+	int err = wal_be_sure(&s->wal);
 
 	if (err == 0)
-		err = begin_log_anew(s);
+		err = wal_begin_anew(&s->wal);
 	if (err == 0)
 		err = group(s, first);
 
 	if (err == 0) {
-		atomic_store(&s->has_committed, true);
+		wal_committed(&s->wal);
 		return 0;
 	}
 	/* Some errors have rolled back already; ours must not change what is reported. */
@@ -525,7 +418,7 @@ static int sqlite_apply(struct store *store, struct store_change *first)
 
 static int prepare(struct sqlite *s, const char *text, sqlite3_stmt **ret)
 {
-	return code_of(s, s->db, sqlite3_prepare_v2(s->db, text, -1, ret, NULL));
+	return code_of(s, sqlite3_prepare_v2(s->db, text, -1, ret, NULL));
 }
 
 static bool read_peer(sqlite3_stmt *st, struct store_peer *p)
@@ -574,7 +467,7 @@ static int visit_peers(struct sqlite *s, sqlite3_stmt *st, store_peer_visitor vi
 	}
 	if (err != 0)
 		return err;
-	err = code_of(s, s->db, rc);
+	err = code_of(s, rc);
 	return err == 0 && p.id != 0 ? visit(context, &p) : err;
 }
 
@@ -618,7 +511,7 @@ static int sqlite_load_resting(struct store *store, store_resting_visitor visit,
 		err = visit(context, &r);
 	}
 	if (err == 0)
-		err = code_of(s, s->db, rc);
+		err = code_of(s, rc);
 	sqlite3_finalize(st);
 	return err;
 }
@@ -631,7 +524,7 @@ static int load_floor(struct sqlite *s, uint64_t *ret)
 	if (err == 0) {
 		int rc = sqlite3_step(st);
 
-		err = code_of(s, s->db, rc);
+		err = code_of(s, rc);
 		*ret = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(st, 0) : 0;
 	}
 	sqlite3_finalize(st);
@@ -657,34 +550,10 @@ static int sqlite_load_signatures(struct store *store, store_signature_visitor v
 		err = column_digest(st, 0, one.digest) ? visit(context, &one) : ERR_CORRUPT;
 	}
 	if (err == 0)
-		err = code_of(s, s->db, rc);
+		err = code_of(s, rc);
 	sqlite3_finalize(st);
 	if (err == 0)
 		*ret_floor_s = floor_s;
-	return err;
-}
-
-/* --- The log --- */
-
-static int after_failure(struct sqlite *s)
-{
-	if (atomic_load(&s->is_corrupt) || (!s->saw_it_work && s->maintained < STALE_AFTER))
-		return -EIO;
-	return disk_works(s->log_db) ? -ESTALE : -EIO;
-}
-
-static int sqlite_maintain(struct store *store)
-{
-	struct sqlite *s = of(store);
-	bool has_committed = atomic_load(&s->has_committed);
-	int frames = 0, moved = 0, err;
-
-	s->maintained += s->maintained < STALE_AFTER;
-	if (atomic_load(&s->failed))
-		return after_failure(s);
-	err = move_log(s, s->log_db, SQLITE_CHECKPOINT_PASSIVE, &frames, &moved);
-	s->saw_it_work |= err == 0 && has_committed && frames > 0 && moved == frames;
-	atomic_store(&s->log_is_long, frames > LOG_FRAMES_MAX);
 	return err;
 }
 
@@ -697,7 +566,7 @@ static int ask_number(struct sqlite *s, const char *text, int64_t *ret)
 
 	if (err == 0) {
 		rc = sqlite3_step(st);
-		err = rc == SQLITE_ROW ? 0 : code_of(s, s->db, rc);
+		err = rc == SQLITE_ROW ? 0 : code_of(s, rc);
 		*ret = rc == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
 	}
 	sqlite3_finalize(st);
@@ -751,7 +620,7 @@ static int migrate(struct sqlite *s, const char *path, int64_t version, struct d
 	int err = 0;
 
 	if (version < (int64_t)schema_count)
-		err = be_sure(s);
+		err = wal_be_sure(&s->wal);
 	if (err != 0)
 		return diag_set(d, err, 0, "%s cannot be written: %s", path, err_text(err));
 	for (unsigned int v = (unsigned int)version; v < schema_count && err == 0; v++)
@@ -776,10 +645,10 @@ static int ask_interface(struct sqlite *s, const char *text, const char *name,
 		if (now_ns)
 			bind_time(st, 3, now_ns);
 		rc = sqlite3_step(st);
-		err = code_of(s, s->db, rc);
+		err = code_of(s, rc);
 		s->interface_id = rc == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
 		if (rc == SQLITE_ROW)
-			err = code_of(s, s->db, sqlite3_step(st));
+			err = code_of(s, sqlite3_step(st));
 	}
 	sqlite3_finalize(st);
 	return err;
@@ -794,7 +663,7 @@ static int find_interface(struct sqlite *s, const char *name, const uint8_t publ
 
 	if (err != 0 || s->interface_id != 0)
 		return err;
-	err = be_sure(s);
+	err = wal_be_sure(&s->wal);
 	if (err != 0)
 		return err;
 	return ask_interface(
@@ -809,10 +678,9 @@ static int prepare_all(struct sqlite *s)
 	int err = 0;
 
 	for (int i = 0; i < STATEMENTS && err == 0; i++)
-		err = code_of(s, s->db,
-			      sqlite3_prepare_v3(s->db, statement_text[i], -1,
-						 SQLITE_PREPARE_PERSISTENT, &s->statement[i],
-						 NULL));
+		err = code_of(s, sqlite3_prepare_v3(s->db, statement_text[i], -1,
+						    SQLITE_PREPARE_PERSISTENT, &s->statement[i],
+						    NULL));
 	return err;
 }
 
@@ -825,15 +693,15 @@ static int connect_file(struct sqlite *s, const char *path, sqlite3 **ret)
 
 	if (rc != SQLITE_OK)
 		return rc == SQLITE_CANTOPEN ? -sqlite3_system_errno(*ret)
-					     : code_of(s, *ret, rc);
+					     : wal_code(&s->wal, *ret, rc);
 	sqlite3_extended_result_codes(*ret, 1);
-	sqlite3_busy_timeout(*ret, BUSY_MS);
+	sqlite3_busy_timeout(*ret, WAL_BUSY_MS);
 	rc = sqlite3_exec(*ret,
 			  "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;"
 			  "PRAGMA trusted_schema = OFF; PRAGMA wal_autocheckpoint = 0;"
 			  "PRAGMA synchronous = FULL; PRAGMA cache_size = -32768",
 			  NULL, NULL, NULL);
-	return code_of(s, *ret, rc);
+	return wal_code(&s->wal, *ret, rc);
 }
 
 /* The file must exist with its owner-only mode before a database library makes it with
@@ -848,13 +716,18 @@ static int make_file(const char *path)
 	return 0;
 }
 
+static int sqlite_maintain(struct store *store)
+{
+	return wal_maintain(&of(store)->wal);
+}
+
 static void sqlite_free(struct store *store)
 {
 	struct sqlite *s = of(store);
 
 	for (int i = 0; i < STATEMENTS; i++)
 		sqlite3_finalize(s->statement[i]);
-	sqlite3_close(s->log_db);
+	sqlite3_close(s->wal.second);
 	sqlite3_close(s->db);
 	free(s);
 }
@@ -880,10 +753,11 @@ static int start(struct sqlite *s, const char *path, struct diag *d)
 	err = check_file(s, path, &version, d);
 	if (err != 0)
 		return err;
-	s->log_is_unsure = true;
+	s->wal.db = s->db;
+	s->wal.is_unsure = true;
 	/* Full, in use, or broken: it can be read all the same, and every change tries again or
 	 * says why not. */
-	err = be_sure(s);
+	err = wal_be_sure(&s->wal);
 	if (err != 0 && err != -ENOSPC && err != -EBUSY && err != -EIO)
 		return diag_set(d, err, 0, "%s cannot be prepared: %s", path, err_text(err));
 	err = migrate(s, path, version, d);
@@ -892,7 +766,7 @@ static int start(struct sqlite *s, const char *path, struct diag *d)
 	/* Only now: changing the journal mode writes to the file. */
 	err = execute(s, "PRAGMA journal_mode = WAL");
 	if (err == 0)
-		err = connect_file(s, path, &s->log_db);
+		err = connect_file(s, path, &s->wal.second);
 	if (err == 0)
 		err = prepare_all(s);
 	if (err != 0)
