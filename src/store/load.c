@@ -1,8 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/load.h"
 
+#include <string.h>
+
 #include "store/database.h"
 #include "store/row.h"
+
+/* Whoever wrote another word is no version of ours. */
+static bool read_level(sqlite3_stmt *st, int at, enum frame_level *ret)
+{
+	char word[16];
+
+	row_text(st, at, word, sizeof(word));
+	*ret = frame_level_find(word, strlen(word));
+	return *ret < FRAME_LEVELS;
+}
 
 static bool read_peer(sqlite3_stmt *st, struct store_peer *p)
 {
@@ -17,7 +29,7 @@ static bool read_peer(sqlite3_stmt *st, struct store_peer *p)
 	row_text(st, 2, p->name, sizeof(p->name));
 	row_text(st, 6, p->dns, sizeof(p->dns));
 	row_text(st, 7, p->obfuscation, sizeof(p->obfuscation));
-	return row_digest(st, 1, p->public_key);
+	return row_digest(st, 1, p->public_key) && read_level(st, 11, &p->level);
 }
 
 static int read_address(struct store_peer *p, sqlite3_stmt *st)
@@ -59,7 +71,7 @@ int load_peers(struct wal *w, int64_t interface_id, store_peer_visitor visit, vo
 	int err = database_prepare(
 		w,
 		"SELECT p.id, p.public_key, p.name, p.status, p.families, p.port,"
-		" p.dns, p.obfuscation, p.created_ns, p.changed_ns, a.ip"
+		" p.dns, p.obfuscation, p.created_ns, p.changed_ns, a.ip, p.level"
 		" FROM peer p LEFT JOIN address a ON a.peer_id = p.id"
 		" WHERE p.interface_id = ?1 ORDER BY p.id",
 		&st);
@@ -91,6 +103,41 @@ int load_resting(struct wal *w, int64_t interface_id, store_resting_visitor visi
 		};
 
 		err = visit(context, &r);
+	}
+	if (err == 0)
+		err = wal_code(w, w->db, rc);
+	sqlite3_finalize(st);
+	return err;
+}
+
+static bool read_profile(sqlite3_stmt *st, struct store_profile *p)
+{
+	*p = (struct store_profile){
+		.parameters = (const char *)sqlite3_column_text(st, 2),
+		.created_ns = row_u64(st, 3),
+		.until_ns = row_u64(st, 4), /* 0 where it is null */
+	};
+	row_text(st, 0, p->name, sizeof(p->name));
+	return p->parameters && read_level(st, 1, &p->level);
+}
+
+int load_profiles(struct wal *w, int64_t interface_id, store_profile_visitor visit,
+		  void *context)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = SQLITE_DONE;
+	int err = database_prepare(
+		w,
+		"SELECT name, level, parameters, created_ns, until_ns FROM profile"
+		" WHERE interface_id = ?1 ORDER BY name",
+		&st);
+
+	if (err == 0)
+		sqlite3_bind_int64(st, 1, interface_id);
+	while (err == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		struct store_profile p;
+
+		err = read_profile(st, &p) ? visit(context, &p) : ERR_CORRUPT;
 	}
 	if (err == 0)
 		err = wal_code(w, w->db, rc);

@@ -14,5 +14,7 @@
 int load_peers(struct wal *w, int64_t interface_id, store_peer_visitor visit, void *context);
 int load_resting(struct wal *w, int64_t interface_id, store_resting_visitor visit,
 		 void *context);
+int load_profiles(struct wal *w, int64_t interface_id, store_profile_visitor visit,
+		  void *context);
 int load_signatures(struct wal *w, store_signature_visitor visit, void *context,
 		    uint64_t *ret_floor_s);

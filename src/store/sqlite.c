@@ -37,6 +37,8 @@ enum statement {
 	REST_ADDRESSES,
 	FREE_ADDRESSES,
 	REMOVE_PEER,
+	DROP_PROFILES,
+	ADD_PROFILE,
 	ADD_SIGNATURE,
 	OLDEST_SIGNATURE,
 	DROP_SIGNATURE,
@@ -54,8 +56,8 @@ static const char *const statement_text[] = {
 	[RELEASE] = "RELEASE one",
 	[ROLLBACK_TO] = "ROLLBACK TO one",
 	[ADD_PEER] = "INSERT INTO peer (interface_id, public_key, name, status, families, port,"
-		     " dns, obfuscation, created_ns, changed_ns)"
-		     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
+		     " dns, obfuscation, created_ns, changed_ns, level)"
+		     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)",
 	[ADD_ADDRESS] = "INSERT INTO address (interface_id, ip, peer_id) VALUES (?1, ?2, ?3)",
 	[DROP_RESTING] = "DELETE FROM address WHERE interface_id = ?1 AND ip = ?2"
 			 " AND rest_until_ns <= ?3",
@@ -64,6 +66,10 @@ static const char *const statement_text[] = {
 			   " WHERE peer_id = ?1",
 	[FREE_ADDRESSES] = "DELETE FROM address WHERE peer_id = ?1",
 	[REMOVE_PEER] = "DELETE FROM peer WHERE id = ?1",
+	[DROP_PROFILES] = "DELETE FROM profile WHERE interface_id = ?1",
+	[ADD_PROFILE] =
+		"INSERT INTO profile (interface_id, name, level, parameters, created_ns,"
+		" until_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	[ADD_SIGNATURE] = "INSERT INTO signature (digest, signed_s) VALUES (?1, ?2)",
 	[OLDEST_SIGNATURE] = "SELECT id, signed_s FROM signature ORDER BY id LIMIT 1",
 	[DROP_SIGNATURE] = "DELETE FROM signature WHERE id = ?1",
@@ -156,6 +162,7 @@ static int add_peer(struct sqlite *s, struct store_change *c)
 	row_bind_text(st, 7, p->dns);
 	row_bind_text_or_null(st, 8, p->obfuscation);
 	row_bind_u64(st, 9, c->now_ns);
+	row_bind_text(st, 10, frame_level_name(p->level));
 	err = run(s, st);
 	if (err != 0)
 		return err;
@@ -198,6 +205,32 @@ static int remove_peer(struct sqlite *s, struct store_change *c)
 	return err;
 }
 
+static int add_profile(struct sqlite *s, const struct store_profile *p)
+{
+	sqlite3_stmt *st = statement(s, ADD_PROFILE);
+
+	sqlite3_bind_int64(st, 1, s->interface_id);
+	row_bind_text(st, 2, p->name);
+	row_bind_text(st, 3, frame_level_name(p->level));
+	row_bind_text(st, 4, p->parameters);
+	row_bind_u64(st, 5, p->created_ns);
+	if (p->until_ns)
+		row_bind_u64(st, 6, p->until_ns);
+	return run(s, st);
+}
+
+static int set_profiles(struct sqlite *s, const struct store_change *c)
+{
+	sqlite3_stmt *st = statement(s, DROP_PROFILES);
+	int err;
+
+	sqlite3_bind_int64(st, 1, s->interface_id);
+	err = run(s, st);
+	for (size_t i = 0; i < c->n_profiles && err == 0; i++)
+		err = add_profile(s, &c->profiles[i]);
+	return err;
+}
+
 static int add_signature(struct sqlite *s, const struct store_change *c)
 {
 	sqlite3_stmt *st = statement(s, ADD_SIGNATURE);
@@ -216,6 +249,8 @@ static const char *action_of(const struct store_change *c)
 		return c->peer.status == STORE_PEER_ACTIVE ? "peer enabled" : "peer disabled";
 	case STORE_REMOVE_PEER:
 		return "peer removed";
+	case STORE_SET_PROFILES:
+		return "level rotated";
 	case STORE_NO_CHANGE:
 		break;
 	}
@@ -227,7 +262,10 @@ static int add_audit(struct sqlite *s, const struct store_change *c)
 	sqlite3_stmt *st = statement(s, ADD_AUDIT);
 	char subject[64];
 
-	snprintf(subject, sizeof(subject), "peer %" PRId64, c->peer.id);
+	if (c->kind == STORE_SET_PROFILES)
+		snprintf(subject, sizeof(subject), "level %s", frame_level_name(c->peer.level));
+	else
+		snprintf(subject, sizeof(subject), "peer %" PRId64, c->peer.id);
 	row_bind_u64(st, 1, c->now_ns);
 	row_bind_text(st, 2, c->who);
 	row_bind_text(st, 3, action_of(c));
@@ -256,6 +294,9 @@ static int change(struct sqlite *s, struct store_change *c)
 		break;
 	case STORE_REMOVE_PEER:
 		err = remove_peer(s, c);
+		break;
+	case STORE_SET_PROFILES:
+		err = set_profiles(s, c);
 		break;
 	case STORE_NO_CHANGE:
 		break;
@@ -427,6 +468,11 @@ static int sqlite_load_resting(struct store *store, store_resting_visitor visit,
 	return load_resting(&of(store)->wal, of(store)->interface_id, visit, context);
 }
 
+static int sqlite_load_profiles(struct store *store, store_profile_visitor visit, void *context)
+{
+	return load_profiles(&of(store)->wal, of(store)->interface_id, visit, context);
+}
+
 static int sqlite_load_signatures(struct store *store, store_signature_visitor visit,
 				  void *context, uint64_t *ret_floor_s)
 {
@@ -452,6 +498,7 @@ static const struct store_ops sqlite_ops = {
 	.apply = sqlite_apply,
 	.load_peers = sqlite_load_peers,
 	.load_resting = sqlite_load_resting,
+	.load_profiles = sqlite_load_profiles,
 	.load_signatures = sqlite_load_signatures,
 	.maintain = sqlite_maintain,
 	.free = sqlite_free,
