@@ -46,8 +46,7 @@ const char *frame_level_deployed_name(enum frame_level level);
  * Return: 0 or -ENOMEM. The result keeps every rule of frame_parameters_check() and has
  *	   nothing that frame_parameters_warn() would name.
  */
-int frame_level_draw(enum frame_level level, struct generator *g,
-		     struct frame_parameters *ret);
+int frame_level_draw(enum frame_level level, struct generator *g, struct frame_parameters *ret);
 
 /**
  * frame_level_draw_client() - Parameters for one client of a deployment
