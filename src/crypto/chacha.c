@@ -37,8 +37,8 @@ static inline uint32_t word_at(const uint8_t *p)
 	} while (0)
 
 /* Sixteen blocks from @start: word w of block i goes to out[i][w], little-endian. */
-static inline __attribute__((always_inline)) void run_lanes(const uint32_t start[16][CHACHA_LANES],
-							    uint32_t out[16][CHACHA_LANES])
+static inline __attribute__((always_inline)) void run_lanes(
+	const uint32_t start[16][CHACHA_LANES], uint32_t out[16][CHACHA_LANES])
 {
 	lanes x[16], s[16];
 
@@ -62,8 +62,7 @@ static inline __attribute__((always_inline)) void run_lanes(const uint32_t start
 typedef void run_function(const uint32_t start[16][CHACHA_LANES],
 			  uint32_t out[16][CHACHA_LANES]);
 
-static void run_portable(const uint32_t start[16][CHACHA_LANES],
-			 uint32_t out[16][CHACHA_LANES])
+static void run_portable(const uint32_t start[16][CHACHA_LANES], uint32_t out[16][CHACHA_LANES])
 {
 	run_lanes(start, out);
 }
@@ -75,8 +74,8 @@ __attribute__((target("avx2"))) static void run_avx2(const uint32_t start[16][CH
 	run_lanes(start, out);
 }
 
-__attribute__((target("avx512f"))) static void
-run_avx512(const uint32_t start[16][CHACHA_LANES], uint32_t out[16][CHACHA_LANES])
+__attribute__((target("avx512f"))) static void run_avx512(
+	const uint32_t start[16][CHACHA_LANES], uint32_t out[16][CHACHA_LANES])
 {
 	run_lanes(start, out);
 }

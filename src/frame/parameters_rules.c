@@ -10,6 +10,7 @@
 
 #include "frame/parameters.h"
 #include "frame/signature.h"
+#include "noise/messages.h"
 
 enum {
 	PLAIN_TYPE_MIN = 1, /* WireGuard's type words are 1 to 4 */
@@ -22,7 +23,10 @@ enum {
 };
 
 /* In the order of S1..S4; a transport message at its shortest. */
-static const uint32_t message_len[FRAME_MESSAGES] = { 148, 92, 64, 32 };
+static const uint32_t message_len[FRAME_MESSAGES] = { sizeof(struct msg_initiation),
+						      sizeof(struct msg_response),
+						      sizeof(struct msg_cookie),
+						      MESSAGE_DATA_MIN };
 static const char *const message_name[FRAME_MESSAGES] = { "initiations", "responses",
 							  "cookie replies", "keepalives" };
 
@@ -244,9 +248,9 @@ static void warn_of_plain_types(const struct frame_parameters *p, struct audienc
 	for (uint32_t i = 0; i < FRAME_MESSAGES; i++)
 		if (frame_range_overlaps(p->header[i], plain))
 			SAY(a,
-			    "H%u has values from 1 to 4, the type words of WireGuard: %s can be "
-			    "recognised by them; use values from 5 up, or HeaderProtectionKey",
-			    i + 1, message_name[i]);
+			    "H%u has values from 1 to 4, the type words of WireGuard, which are "
+			    "easily recognised: use values from 5 up, or HeaderProtectionKey",
+			    i + 1);
 }
 
 static void warn_of_amplification(const struct frame_parameters *p, struct audience *a)

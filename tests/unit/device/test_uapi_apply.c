@@ -56,6 +56,7 @@ static void rig_done(struct rig *r)
 
 static int apply(struct rig *r, const char *request)
 {
+	struct uapi_ready ready = { .framing = NULL };
 	struct uapi_set set = { 0 };
 	int err = 0;
 
@@ -66,7 +67,10 @@ static int apply(struct rig *r, const char *request)
 		request += len + (request[len] == '\n');
 	}
 	if (!err)
-		err = uapi_apply(r->engine, r->worker, 2 * ENGINE_SECOND, &set, &r->d);
+		err = uapi_prepare(r->engine, r->worker, &set, &ready, &r->d);
+	if (!err)
+		err = uapi_apply(r->engine, r->worker, 2 * ENGINE_SECOND, &set, &ready, &r->d);
+	uapi_ready_done(&ready);
 	uapi_set_done(&set);
 	return err;
 }
@@ -91,7 +95,7 @@ static const char *dump(struct rig *r)
 
 	text_clear(&r->dump);
 	text_add(&r->dump, "", 0);
-	uapi_dump(r->engine, &all, &(struct uapi_outside){ 0 }, true);
+	uapi_dump(r->engine, &all, UAPI_AMNEZIA, &(struct uapi_outside){ 0 }, true);
 	for (char *line = all.data, *end; line && *line; line = end) {
 		end = line + strcspn(line, "\n") + 1;
 		if (!is_counter(line))
@@ -212,8 +216,8 @@ static void a_dump_for_others_has_everything_but_the_private_key(void)
 
 	CHECK(apply(&r, "private_key=" ALICE_PRIVATE "\npublic_key=" KEY_A
 			"\npreshared_key=" PSK "\n") == 0);
-	uapi_dump(r.engine, &whole, &outside, true);
-	uapi_dump(r.engine, &part, &outside, false);
+	uapi_dump(r.engine, &whole, UAPI_WIREGUARD, &outside, true);
+	uapi_dump(r.engine, &part, UAPI_WIREGUARD, &outside, false);
 	CHECK(!strstr(part.data, "private_key") && !strstr(part.data, ALICE_CLAMPED));
 	CHECK(strncmp(part.data, "listen_port=7\nfwmark=9\n", 23) == 0);
 	CHECK(strstr(part.data, "\nculvert_cut=77\n"));
@@ -359,12 +363,14 @@ static void a_request_that_cannot_be_carried_out_changes_nothing(void)
 	struct uapi_set set = { .has_private_key = true,
 				.n_peers = ENGINE_PEERS_MAX,
 				.peers = calloc(ENGINE_PEERS_MAX, sizeof(*set.peers)) };
+	struct uapi_ready ready = { .framing = NULL };
 	char *before = NULL;
 
 	CHECK(apply(&r, "private_key=" ALICE_PRIVATE "\npublic_key=" KEY_A
 			"\nallowed_ip=10.0.0.0/8\n") == 0);
 	before = strdup(dump(&r));
-	CHECK(uapi_apply(r.engine, r.worker, 0, &set, &r.d) == UAPI_EINVAL);
+	CHECK(uapi_prepare(r.engine, r.worker, &set, &ready, &r.d) == UAPI_EINVAL);
+	CHECK(!ready.framing);
 	CHECK(strstr(r.d.text, "1048576 peers"));
 	CHECK(dumps(&r, before));
 	free(before);
