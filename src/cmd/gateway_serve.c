@@ -32,6 +32,7 @@
 #include "sys/file.h"
 #include "sys/log.h"
 #include "sys/privileges.h"
+#include "sys/random.h"
 
 enum {
 	DEFAULT_WINDOW_S = 60,
@@ -64,6 +65,7 @@ struct serve {
 	const char *state;
 	const char *database; /* its path */
 	struct gateway_config config;
+	struct generator generator; /* of the main thread */
 	struct api api;
 	struct store *store;
 	struct uplink *uplink;
@@ -268,11 +270,26 @@ static int open_store(struct serve *s, struct diag *d)
 	return err;
 }
 
+/* Before the interface is set for the first time: it gets what is stored. */
+static void prepare_profiles(struct serve *s)
+{
+	uint8_t seed[GENERATOR_SEED_LEN];
+	struct diag d = { .text = "" };
+
+	random_fill(seed, sizeof(seed));
+	generator_init(&s->generator, seed);
+	secret_wipe(seed, sizeof(seed));
+	s->config.generator = &s->generator;
+	if (profiles_prepare(s->store, &s->generator, clock_wall_ns(), &d) != 0)
+		log_error("levels of obfuscation may be missing until the next start: %s",
+			  d.text);
+}
+
 static void device_restarted(void *context)
 {
 	struct serve *s = context;
 
-	log_info("the device was restarted: setting its peers again");
+	log_info("the device was restarted: setting its profiles and peers again");
 	reconcile_mark_stale(&s->reconcile);
 	gateway_wake(s->api.gateway);
 }
@@ -414,6 +431,8 @@ static int open_outside(struct serve *s, const char *url, int uapi_fd, int host_
 	raise_descriptor_limit();
 	if (err == 0)
 		err = open_store(s, d);
+	if (err == 0)
+		prepare_profiles(s);
 	if (err == 0)
 		err = suite_new(SUITE_BEST, &s->api.suite);
 	if (err == 0)
@@ -567,6 +586,7 @@ static void close_all(struct serve *s)
 	replay_cache_free(s->cache);
 	suite_free(s->api.suite);
 	hmac_key_done(&s->api.key);
+	generator_done(&s->generator);
 }
 
 static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int *ret_host)

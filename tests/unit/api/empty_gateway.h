@@ -29,6 +29,12 @@ static int empty_resting(struct store *s, store_resting_visitor visit, void *con
 	return 0;
 }
 
+static int empty_profiles(struct store *s, store_profile_visitor visit, void *context)
+{
+	(void)s, (void)visit, (void)context;
+	return 0;
+}
+
 static int empty_maintain(struct store *s)
 {
 	(void)s;
@@ -52,6 +58,7 @@ static struct gateway *empty_gateway(void)
 	static const struct store_ops ops = { .apply = empty_apply,
 					      .load_peers = empty_peers,
 					      .load_resting = empty_resting,
+					      .load_profiles = empty_profiles,
 					      .maintain = empty_maintain };
 	static struct store store = { &ops };
 	struct writer_callbacks callbacks = { .committed = empty_committed,
