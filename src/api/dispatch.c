@@ -31,6 +31,9 @@ static const struct route routes[] = {
 	      peers_list),
 	ROUTE(HTTP_POST, "/api/v1/peers", ROUTE_LOCAL_OR_SIGNED, ROUTE_SIGNS_RAW_BODY,
 	      peers_create),
+	/* Before the next: a name has no slash, and a key none of these words behind one. */
+	ROUTE(HTTP_GET, "/api/v1/peers/{}/configuration", ROUTE_LOCAL_OR_SIGNED,
+	      ROUTE_SIGNS_RAW_BODY, peers_configuration),
 	ROUTE(HTTP_GET, "/api/v1/peers/{}", ROUTE_LOCAL_OR_SIGNED, ROUTE_SIGNS_RAW_BODY,
 	      peers_show),
 	ROUTE(HTTP_PATCH, "/api/v1/peers/{}", ROUTE_LOCAL_OR_SIGNED, ROUTE_SIGNS_RAW_BODY,

@@ -11,6 +11,7 @@
 #include "cmd/listen.h"
 #include "cmd/options.h"
 #include "cmd/state_default.h"
+#include "frame/level.h"
 #include "host/host.h"
 #include "sys/log.h"
 
@@ -24,6 +25,8 @@ static const struct option_row rows[] = {
 	{ "subnet6", "PREFIX", "fd42:4242:1::/64", "WG_IPV6_SUBNET",
 	  "IPv6 addresses of the peers" },
 	{ "endpoint", "HOST", NULL, NULL, "name or address peers connect to; else found out" },
+	{ "obfuscation", "LEVEL", "off", NULL,
+	  "of new peers: off, low, medium, high or extreme" },
 	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug" },
 	{ "log-json", NULL, NULL, NULL, "log lines as JSON" },
 	{ "gateway-program", "PATH", NULL, NULL, NULL }, /* tests: another gateway process */
@@ -125,6 +128,9 @@ static int read_config(const struct options *o, struct host_config *c)
 	c->state = options_get(o, "state");
 	c->interface = options_get(o, "interface");
 	c->endpoint = options_get(o, "endpoint");
+	c->obfuscation = options_get(o, "obfuscation");
+	if (frame_level_find(c->obfuscation, strlen(c->obfuscation)) == FRAME_LEVELS)
+		return refuse_value(o, "obfuscation", "off, low, medium, high or extreme");
 	c->gateway_program = options_get(o, "gateway-program");
 	code = read_listen(o, c);
 	return code == EXIT_DONE ? read_log(o, c) : code;

@@ -55,6 +55,7 @@ static const struct option_row rows[] = {
 	{ "subnet6", "PREFIX", "fd42:4242:1::/64", NULL, "IPv6 addresses of the peers" },
 	{ "port", "N", "51820", NULL, "UDP port of the tunnel" },
 	{ "endpoint", "HOST", NULL, NULL, "name or address peers connect to" },
+	{ "obfuscation", "LEVEL", "off", NULL, "of new peers" },
 	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug" },
 	{ "log-json", NULL, NULL, NULL, "log lines as JSON" },
 	{ "rest", "SECONDS", "120", NULL, "how long a freed address is not given again" },
@@ -124,6 +125,7 @@ static int read_numbers(const struct options *o, struct serve *s)
 static int read_config(const struct options *o, struct serve *s)
 {
 	const char *key = options_get(o, "public-key"), *endpoint = options_get(o, "endpoint");
+	const char *level = options_get(o, "obfuscation");
 
 	s->state = options_get(o, "state");
 	if (!s->state || strlen(s->state) > PATH_MAX_LEN - 16)
@@ -141,6 +143,10 @@ static int read_config(const struct options *o, struct serve *s)
 	snprintf(s->config.interface, sizeof(s->config.interface), "%s",
 		 options_get(o, "interface"));
 	snprintf(s->api.endpoint, sizeof(s->api.endpoint), "%s", endpoint ? endpoint : "");
+	s->api.level = frame_level_find(level, strlen(level));
+	if (s->api.level == FRAME_LEVELS)
+		return complain(EXIT_USAGE,
+				"--obfuscation is off, low, medium, high or extreme");
 	return read_numbers(o, s);
 }
 

@@ -31,8 +31,10 @@ static const struct option_row rows[] = {
 	{ "json", NULL, NULL, NULL, "write JSON" },
 	{ "public-key", "KEY", NULL, NULL, "add: the client has its own key" },
 	{ "address", "LIST", NULL, NULL, "add: these addresses instead of the next free" },
-	{ "dns", "LIST", NULL, NULL, "add: resolvers for the client, or 'none'" },
-	{ "allowed-ips", "LIST", NULL, NULL, "add: what the client sends here; else all" },
+	{ "level", "LEVEL", NULL, NULL, "add, conf: off, low, medium, high or extreme" },
+	{ "dns", "LIST", NULL, NULL, "add, conf: resolvers for the client, or 'none'" },
+	{ "allowed-ips", "LIST", NULL, NULL,
+	  "add, conf: what the client sends here; else all" },
 };
 
 struct verb {
@@ -189,8 +191,9 @@ static int drop(const struct peer_request *r)
 }
 
 static const struct verb verbs[] = {
-	{ "add", true, peer_add },    { "list", false, list },	  { "show", true, show },
-	{ "disable", true, disable }, { "enable", true, enable }, { "remove", true, drop },
+	{ "add", true, peer_add }, { "conf", true, peer_conf },	 { "list", false, list },
+	{ "show", true, show },	   { "disable", true, disable }, { "enable", true, enable },
+	{ "remove", true, drop },
 };
 
 /* --- The command line --- */
@@ -198,12 +201,14 @@ static const struct verb verbs[] = {
 static void print_help(const struct options *o, FILE *out)
 {
 	fputs("Usage: culvert gateway peer add NAME [OPTIONS]\n"
+	      "       culvert gateway peer conf NAME [OPTIONS]\n"
 	      "       culvert gateway peer list [OPTIONS]\n"
 	      "       culvert gateway peer show|disable|enable|remove NAME [OPTIONS]\n"
 	      "\n"
 	      "NAME is a peer's name or its public key. add writes the client's configuration to\n"
 	      "standard output, and a QR code as well when that is a terminal: the private key\n"
-	      "is shown once and kept nowhere.\n"
+	      "is shown once and kept nowhere. conf writes the rest again: after a level was\n"
+	      "rotated, or for another --level. A peer is recognised at any of them.\n"
 	      "\n",
 	      out);
 	options_print_help(o, out);
@@ -258,7 +263,7 @@ static int run_verb(const struct options *o, const char *const words[WORDS_MAX],
 		if (strcmp(words[0], verbs[i].name) == 0)
 			v = &verbs[i];
 	if (!v)
-		return usage("say add, list, show, disable, enable or remove");
+		return usage("say add, conf, list, show, disable, enable or remove");
 	if (n != (v->takes_name ? 2 : 1))
 		return usage(v->takes_name ? "this takes one NAME" : "this takes no NAME");
 	r.name = n > 1 ? words[1] : NULL;

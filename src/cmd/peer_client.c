@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * culvert gateway peer add: a new client and its file. Its private key is made here and never
- * leaves this process but to standard output.
+ * culvert gateway peer add, conf: a client's file. The private key of a new one is made here
+ * and never leaves this process but to standard output.
  */
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +15,7 @@
 #include "conf/qr.h"
 #include "conf/wgconf.h"
 #include "crypto/suite.h"
+#include "frame/level.h"
 #include "sys/random.h"
 
 enum {
@@ -75,9 +76,12 @@ static json_t *add_body(const struct peer_request *r, const struct client *c)
 {
 	json_t *body = json_pack("{s:s, s:s}", "name", r->name, "public_key", c->public_key);
 	const char *addresses = options_get(r->options, "address");
+	const char *level = options_get(r->options, "level");
 
 	if (body && addresses)
 		json_object_set_new(body, "addresses", split(addresses));
+	if (body && level)
+		json_object_set_new(body, "obfuscation_level", json_string(level));
 	return body;
 }
 
@@ -86,6 +90,7 @@ struct parts {
 	struct wgconf_address addresses[LIST_MAX];
 	struct ip_prefix allowed_ips[LIST_MAX];
 	const char *dns[LIST_MAX];
+	struct frame_parameters framing;
 	struct wgconf_client client;
 };
 
@@ -124,36 +129,80 @@ static void read_resolvers(const json_t *list, struct parts *p)
 	}
 }
 
-/* @values is the gateway's answer, with what the command line says instead laid over it. */
-static int write_conf(const struct peer_request *r, struct client *c, const json_t *values)
+/* {"Jc":"5", …}; what is not there is at its default. */
+static bool read_framing(json_t *all, struct parts *p)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(all, name, value)
+	{
+		enum frame_key key = frame_key_find(FRAME_CONF, name, strlen(name));
+		const char *text = json_string_value(value);
+
+		if (key == FRAME_KEYS || !text ||
+		    frame_parameters_set(&p->framing, FRAME_CONF, key, text, strlen(text),
+					 NULL) != 0)
+			return false;
+	}
+	return frame_parameters_check(&p->framing, NULL) == FRAME_RULE_NONE;
+}
+
+/* An integer, or "15-24". */
+static bool read_keepalive(const json_t *value, struct frame_range *ret)
+{
+	const char *text = json_string_value(value);
+	json_int_t seconds = json_integer_value(value);
+
+	if (text)
+		return frame_range_parse(text, strlen(text), UINT16_MAX, ret) == 0;
+	*ret = (struct frame_range){ (uint32_t)seconds, (uint32_t)seconds };
+	return json_is_integer(value) && seconds >= 0 && seconds <= UINT16_MAX;
+}
+
+static bool read_values(const json_t *values, const json_t *addresses, struct parts *p)
 {
 	const char *server_key =
 		json_string_value(json_object_get(values, "server_public_key"));
-	struct parts p = { .client = { .name = r->name } };
-	struct wgconf_client *w = &p.client;
+	struct wgconf_client *w = &p->client;
 
-	w->private_key = c->has_private_key ? &c->private_key : NULL;
-	w->addresses = p.addresses;
-	w->allowed_ips = p.allowed_ips;
-	w->dns = p.dns;
 	w->endpoint = json_string_value(json_object_get(values, "endpoint"));
 	if (w->endpoint && !w->endpoint[0])
 		w->endpoint = NULL;
 	w->mtu = (uint16_t)json_integer_value(json_object_get(values, "mtu"));
-	w->keepalive_s =
-		(uint16_t)json_integer_value(json_object_get(values, "persistent_keepalive"));
-	read_resolvers(json_object_get(values, "dns"), &p);
-	if (!server_key ||
-	    key_from_base64(server_key, strlen(server_key), w->server_key) != 0 ||
-	    !read_addresses(json_object_get(c->reply, "addresses"), &p))
-		return peer_complain(EXIT_FAILED, "the gateway's answer is not understood");
-	if (!read_prefixes(json_object_get(values, "allowed_ips"), p.allowed_ips,
-			   &w->n_allowed_ips))
-		return peer_complain(EXIT_REFUSED,
+	read_resolvers(json_object_get(values, "dns"), p);
+	return server_key &&
+	       key_from_base64(server_key, strlen(server_key), w->server_key) == 0 &&
+	       read_addresses(addresses, p) &&
+	       read_keepalive(json_object_get(values, "persistent_keepalive"), &w->keepalive) &&
+	       read_framing(json_object_get(values, "amneziawg"), p);
+}
+
+/* @values is the gateway's answer, with what the command line says instead laid over it. */
+static int write_conf(const struct peer_request *r, struct client *c, const json_t *values)
+{
+	struct parts p = { .client = { .name = r->name } };
+	struct wgconf_client *w = &p.client;
+	int code = EXIT_DONE;
+
+	frame_parameters_init(&p.framing);
+	w->private_key = c->has_private_key ? &c->private_key : NULL;
+	w->addresses = p.addresses;
+	w->allowed_ips = p.allowed_ips;
+	w->dns = p.dns;
+	w->framing = &p.framing;
+	if (!read_values(values, json_object_get(c->reply, "addresses"), &p))
+		code = peer_complain(EXIT_FAILED, "the gateway's answer is not understood");
+	else if (!read_prefixes(json_object_get(values, "allowed_ips"), p.allowed_ips,
+				&w->n_allowed_ips))
+		code = peer_complain(EXIT_REFUSED,
 				     "--allowed-ips is a list such as 10.0.0.0/8, ::/0");
-	wgconf_client_text(&c->conf, w);
-	return c->conf.err == 0 ? EXIT_DONE
-				: peer_complain(EXIT_REFUSED, err_text(c->conf.err));
+	else
+		wgconf_client_text(&c->conf, w);
+	frame_parameters_done(&p.framing);
+	if (c->conf.err != 0)
+		return peer_complain(EXIT_REFUSED, err_text(c->conf.err));
+	return code;
 }
 
 static int make_conf(const struct peer_request *r, struct client *c)
@@ -229,12 +278,31 @@ static int print_client(const struct peer_request *r, const struct client *c)
 	return EXIT_DONE;
 }
 
+/* The gateway would refuse it too; a path must not be made of just any word. */
+static int check_level(const struct peer_request *r)
+{
+	const char *level = options_get(r->options, "level");
+
+	if (!level || frame_level_find(level, strlen(level)) < FRAME_LEVELS)
+		return EXIT_DONE;
+	return peer_complain(EXIT_REFUSED, "--level is off, low, medium, high or extreme");
+}
+
+static void client_done(struct client *c)
+{
+	json_decref(c->reply);
+	text_done(&c->conf);
+	secret_key_done(&c->private_key);
+}
+
 int peer_add(const struct peer_request *r)
 {
 	struct client c = { .has_private_key = false };
-	int code = make_key(&c, options_get(r->options, "public-key"));
+	int code = check_level(r);
 	json_t *body;
 
+	if (code == EXIT_DONE)
+		code = make_key(&c, options_get(r->options, "public-key"));
 	if (code == EXIT_DONE) {
 		body = add_body(r, &c);
 		code = body ? peer_ask(r, "POST", "/api/v1/peers", body, &c.reply)
@@ -245,8 +313,34 @@ int peer_add(const struct peer_request *r)
 		code = make_conf(r, &c);
 	if (code == EXIT_DONE)
 		code = print_client(r, &c);
-	json_decref(c.reply);
-	text_done(&c.conf);
-	secret_key_done(&c.private_key);
+	client_done(&c);
+	return code;
+}
+
+/* The file once more, without the private key that only the client has. */
+int peer_conf(const struct peer_request *r)
+{
+	const char *level = options_get(r->options, "level");
+	struct client c = { .has_private_key = false };
+	struct text path = { .data = NULL };
+	int code = check_level(r);
+
+	peer_path(r->name, &path);
+	text_puts(&path, "/configuration");
+	if (level)
+		text_printf(&path, "?obfuscation_level=%s", level);
+	if (code == EXIT_DONE)
+		code = path.err == 0 ? peer_ask(r, "GET", path.data, NULL, &c.reply)
+				     : EXIT_FAILED;
+	if (code == EXIT_DONE) {
+		const char *key = json_string_value(json_object_get(c.reply, "public_key"));
+
+		snprintf(c.public_key, sizeof(c.public_key), "%s", key ? key : "");
+		code = make_conf(r, &c);
+	}
+	if (code == EXIT_DONE)
+		code = print_client(r, &c);
+	text_done(&path);
+	client_done(&c);
 	return code;
 }

@@ -9,7 +9,7 @@
 
 #include "base/text.h"
 
-enum { COLUMNS = 5 };
+enum { COLUMNS = 6 };
 
 static const char *text_of(const json_t *peer, const char *name, const char *otherwise)
 {
@@ -60,9 +60,10 @@ static void fill(struct line *l, const json_t *peer)
 {
 	text_puts(&l->cell[0], text_of(peer, "name", text_of(peer, "public_key", "?")));
 	join_addresses(peer, &l->cell[1]);
-	text_puts(&l->cell[2], state_of(peer));
-	text_puts(&l->cell[3], text_of(peer, "last_handshake", "never"));
-	join_traffic(peer, &l->cell[4]);
+	text_puts(&l->cell[2], text_of(peer, "obfuscation_level", "?"));
+	text_puts(&l->cell[3], state_of(peer));
+	text_puts(&l->cell[4], text_of(peer, "last_handshake", "never"));
+	join_traffic(peer, &l->cell[5]);
 }
 
 static void clear(struct line *l)
@@ -101,8 +102,9 @@ static void print_cell(const char *text, size_t width, bool is_last)
 /* The widths of the columns first: two passes over the list. */
 void peer_print_list(const json_t *peers)
 {
-	static const char *const heads[COLUMNS] = { "NAME", "ADDRESSES", "STATE",
-						    "LAST HANDSHAKE", "RECEIVED / SENT" };
+	static const char *const heads[COLUMNS] = {
+		"NAME", "ADDRESSES", "LEVEL", "STATE", "LAST HANDSHAKE", "RECEIVED / SENT"
+	};
 	size_t width[COLUMNS];
 
 	setlocale(LC_CTYPE, "C.UTF-8"); /* what the API speaks, whatever the caller's is */
@@ -136,10 +138,12 @@ void peer_print_one(const json_t *peer)
 	printf("name:            %s\n", text_of(peer, "name", "-"));
 	printf("public key:      %s\n", text_of(peer, "public_key", "?"));
 	printf("addresses:       %s\n", l.cell[1].data);
-	printf("state:           %s\n", l.cell[2].data);
+	printf("level:           %s\n", l.cell[2].data);
+	printf("state:           %s\n", l.cell[3].data);
 	printf("created:         %s\n", text_of(peer, "created", "?"));
 	printf("endpoint:        %s\n", text_of(peer, "endpoint", "-"));
-	printf("last handshake:  %s\n", l.cell[3].data);
-	printf("received / sent: %s\n", l.cell[4].data);
+	printf("last handshake:  %s\n", l.cell[4].data);
+	printf("heard at:        %s\n", text_of(peer, "profile", "-"));
+	printf("received / sent: %s\n", l.cell[5].data);
 	clear(&l);
 }
