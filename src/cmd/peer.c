@@ -14,16 +14,11 @@
 
 #include "cmd/command.h"
 #include "cmd/local_api.h"
+#include "cmd/local_command.h"
 #include "cmd/options.h"
 #include "cmd/peer_print.h"
 #include "cmd/role.h"
-#include "cmd/state_default.h"
 #include "http/json.h"
-
-enum {
-	WORDS_MAX = 4,
-	ARGUMENTS_MAX = 64,
-};
 
 static const struct option_row rows[] = {
 	{ "state", "DIR", NULL, NULL,
@@ -73,10 +68,8 @@ int peer_ask(const struct peer_request *r, const char *method, const char *path,
 
 int peer_print_json(const json_t *value)
 {
-	if (json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) != 0)
-		return peer_complain(EXIT_FAILED, "out of memory");
-	putchar('\n');
-	return EXIT_DONE;
+	return local_command_print(value) ? EXIT_DONE
+					  : peer_complain(EXIT_FAILED, "out of memory");
 }
 
 /* --- Verbs --- */
@@ -214,39 +207,6 @@ static void print_help(const struct options *o, FILE *out)
 	options_print_help(o, out);
 }
 
-static const struct option_row *find_row(const char *word)
-{
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (strcmp(word, rows[i].name) == 0)
-			return &rows[i];
-	return NULL;
-}
-
-/* Words may stand anywhere among the options: part them. Return: how many words. */
-static int part(int argc, char **argv, const char *words[WORDS_MAX],
-		char *others[ARGUMENTS_MAX], int *ret_others)
-{
-	int n_words = 0, n = 0;
-
-	others[n++] = argv[0];
-	for (int i = 1; i < argc && n < ARGUMENTS_MAX - 2 && n_words < WORDS_MAX; i++) {
-		if (strncmp(argv[i], "-", 1) != 0) {
-			words[n_words++] = argv[i];
-			continue;
-		}
-		others[n++] = argv[i];
-
-		const struct option_row *row =
-			strncmp(argv[i], "--", 2) == 0 ? find_row(argv[i] + 2) : NULL;
-
-		if (row && row->argument && i + 1 < argc)
-			others[n++] = argv[++i];
-	}
-	others[n] = NULL;
-	*ret_others = n;
-	return n_words;
-}
-
 static int usage(const char *why)
 {
 	peer_complain(EXIT_USAGE, why);
@@ -254,55 +214,40 @@ static int usage(const char *why)
 	return EXIT_USAGE;
 }
 
-static int run_verb(const struct options *o, const char *const words[WORDS_MAX], int n)
+static int run_verb(const struct local_command *c)
 {
-	struct peer_request r = { .options = o, .json = options_get(o, "json") != NULL };
+	struct peer_request r = { .options = &c->options,
+				  .json = options_get(&c->options, "json") != NULL };
+	int n = c->n_words;
 	const struct verb *v = NULL;
 
 	for (size_t i = 0; n > 0 && i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		if (strcmp(words[0], verbs[i].name) == 0)
+		if (strcmp(c->words[0], verbs[i].name) == 0)
 			v = &verbs[i];
 	if (!v)
 		return usage("say add, conf, list, show, disable, enable or remove");
 	if (n != (v->takes_name ? 2 : 1))
 		return usage(v->takes_name ? "this takes one NAME" : "this takes no NAME");
-	r.name = n > 1 ? words[1] : NULL;
+	r.name = n > 1 ? c->words[1] : NULL;
 	return v->run(&r);
-}
-
-/* A user's own gateway, where there is one; else root's. */
-static const char *find_state(char out[STATE_DEFAULT_MAX])
-{
-	char socket_path[STATE_DEFAULT_MAX + 16];
-
-	snprintf(socket_path, sizeof(socket_path), "%s/gateway.sock",
-		 state_default(geteuid(), out));
-	return access(socket_path, F_OK) == 0 ? out : state_default(0, out);
 }
 
 int role_gateway_peer(int argc, char **argv)
 {
-	struct options o = { .command = "gateway",
-			     .rows = rows,
-			     .n = sizeof(rows) / sizeof(rows[0]) };
-	const char *words[WORDS_MAX];
-	char *others[ARGUMENTS_MAX];
+	struct local_command c = { .options = { .command = "gateway",
+						.rows = rows,
+						.n = sizeof(rows) / sizeof(rows[0]) } };
 	struct diag d = { .text = "" };
-	int n_others = 0, n_words = part(argc, argv, words, others, &n_others);
-	char state[STATE_DEFAULT_MAX];
 	int code;
 
-	options_set_default(&o, "state", find_state(state));
-
-	json_set_alloc_funcs(malloc, local_api_wipe_and_free);
-	if (options_read_arguments(&o, n_others, others, &d) != 0) {
+	if (local_command_read(&c, argc, argv, &d) != 0) {
 		code = usage(d.text);
-	} else if (o.wants_help) {
-		print_help(&o, stdout);
+	} else if (c.options.wants_help) {
+		print_help(&c.options, stdout);
 		code = EXIT_DONE;
 	} else {
-		code = run_verb(&o, words, n_words);
+		code = run_verb(&c);
 	}
-	options_done(&o);
+	options_done(&c.options);
 	return code;
 }
