@@ -5,12 +5,8 @@
  */
 #include "cmd/peer.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <unistd.h>
 
 #include "cmd/command.h"
 #include "cmd/local_api.h"
