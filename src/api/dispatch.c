@@ -7,6 +7,7 @@
 
 #include "api/configurations.h"
 #include "api/key_text.h"
+#include "api/obfuscation.h"
 #include "api/peers.h"
 #include "api/status.h"
 #include "auth/peercred.h"
@@ -40,6 +41,10 @@ static const struct route routes[] = {
 	      peers_change),
 	ROUTE(HTTP_DELETE, "/api/v1/peers/{}", ROUTE_LOCAL_OR_SIGNED, ROUTE_SIGNS_RAW_BODY,
 	      peers_delete),
+	ROUTE(HTTP_GET, "/api/v1/profiles", ROUTE_LOCAL_OR_SIGNED, ROUTE_SIGNS_RAW_BODY,
+	      obfuscation_list),
+	ROUTE(HTTP_POST, "/api/v1/profiles/{}/rotate", ROUTE_LOCAL_OR_SIGNED,
+	      ROUTE_SIGNS_RAW_BODY, obfuscation_rotate),
 };
 
 enum { ROUTES = sizeof(routes) / sizeof(routes[0]) };

@@ -40,6 +40,7 @@ static void print_help(const struct options *o)
 	      "host as it was. Nothing has to be configured.\n"
 	      "\n"
 	      "culvert gateway peer --help: peers of a running gateway.\n"
+	      "culvert gateway obfuscation --help: the parameters of its levels.\n"
 	      "\n",
 	      stdout);
 	options_print_help(o, stdout);
@@ -160,6 +161,8 @@ int cmd_gateway(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "peer") == 0)
 		return cmd_gateway_peer(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "obfuscation") == 0)
+		return cmd_gateway_obfuscation(argc - 1, argv + 1);
 	options_set_default(&o, "state", state_default(geteuid(), state));
 	code = collect(&o, argc, argv);
 	if (code == EXIT_DONE && o.wants_help)

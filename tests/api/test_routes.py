@@ -361,10 +361,11 @@ class Routing(ApiTest):
         routes = [("POST", C), ("PUT", f"{C}{P_URL}/status"), ("DELETE", C + P_URL), ("GET", "/api/v1/ip-usage"),
                   ("GET", "/api/v1/server/status"), ("GET", "/api/v1/peers"), ("POST", "/api/v1/peers"),
                   ("GET", f"/api/v1/peers/{P_URL}"), ("PATCH", f"/api/v1/peers/{P_URL}"),
-                  ("DELETE", f"/api/v1/peers/{P_URL}")]
+                  ("DELETE", f"/api/v1/peers/{P_URL}"), ("GET", f"/api/v1/peers/{P_URL}/configuration"),
+                  ("GET", "/api/v1/profiles"), ("POST", "/api/v1/profiles/low/rotate")]
         for method, target in routes:
             body = b'{"public_key":"x","status":"suspended","enabled":false,"name":"x"}'
-            ours = "/peers" in target
+            ours = "/peers" in target or "/profiles" in target
             self.is_(g.raw(method, target, body), 401 if ours else 422)
             wrong = {"signature": "0" * 64, "timestamp": str(int(time.time()))}
             self.is_(g.raw(method, target, body, wrong), 401)
