@@ -193,7 +193,7 @@ static void mask_all(const struct frame_profile *p, const struct frame_datagram 
 		     uint32_t n, uint8_t (*blocks)[CHACHA_BLOCK_LEN])
 {
 	static const uint8_t runt[FRAME_NONCE_LEN];
-	const uint8_t *nonces[FRAME_BATCH];
+	const uint8_t *nonces[FRAME_BATCH] = { 0 };
 
 	for (uint32_t i = 0; i < n; i++)
 		nonces[i] = datagrams[i].len < FRAME_NONCE_LEN ? runt : datagrams[i].data;

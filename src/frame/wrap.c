@@ -59,7 +59,7 @@ static void mask_one(const struct frame_profile *p, enum message_type type, uint
 static void mask_batch(const struct frame_profile *p, const struct frame_message *messages,
 		       uint32_t n)
 {
-	const uint8_t *nonces[FRAME_BATCH];
+	const uint8_t *nonces[FRAME_BATCH] = { 0 };
 	uint8_t blocks[FRAME_BATCH][CHACHA_BLOCK_LEN];
 
 	for (uint32_t i = 0; i < n; i++)
