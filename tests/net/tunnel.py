@@ -20,6 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 RIVALS = os.path.join(os.environ.get("CULVERT_RIVALS") or os.path.join(
     os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "culvert-rivals"), "bin")
 SOCKETS = "/var/run/wireguard"
+AMNEZIA_SOCKETS = "/var/run/amneziawg"
 CLOCK_TICK = os.sysconf("SC_CLK_TCK")
 
 
