@@ -90,9 +90,9 @@ class HandshakeTest(NetTest):
     # A peer answers at most one initiation in 20 ms, and two timestamps within 17 ms are equal.
     PAUSE_S = 0.03
 
-    def consecutive_handshakes(self, contenders, outer, count):
+    def consecutive_handshakes(self, contenders, outer, count, **options):
         """Each time the left end has forgotten everything; one ping must bring one handshake at once."""
-        pair = self.pair(contenders=contenders, outer=outer)
+        pair = self.pair(contenders=contenders, outer=outer, **options)
         left, right = pair.devices
         watched, other = (left, right) if contenders[0] != "kernel" else (right, left)
         seen = set()
