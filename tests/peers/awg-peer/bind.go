@@ -10,12 +10,13 @@ import (
 	"golang.zx2c4.com/wireguard/conn"
 )
 
-// Quirks are mistakes of other implementations that receivers must live with.
+// Quirks are what others do and one must live with: mistakes of implementations, then hard times.
 type quirks struct {
 	bareKeepalives     bool // keepalives without the octets of S4
 	unprotectedCookies bool // cookie replies that header protection forgets
 	junkTrailers       bool // trailers also on junk and signature packets
 	underLoad          bool // always under load: a cookie for every handshake
+	floods             bool // peers get meaningless initiations, to be under load
 }
 
 // A bind carries the library's datagrams in AmneziaWG's framing over the library's own sockets.

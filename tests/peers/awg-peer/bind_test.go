@@ -81,7 +81,7 @@ func (e *end) passes(t *testing.T, other *end, msg []byte) (got [][]byte) {
 	return got
 }
 
-func TestEveryMessageArrivesAsItWasSent(t *testing.T) {
+func Test_every_message_arrives_as_it_was_sent(t *testing.T) {
 	for name, text := range generations {
 		a, b := newEnds(t, text, quirks{junkTrailers: true})
 		for _, msg := range [][]byte{b.signed(initiation, mac{}), b.signed(response, mac{}), message(transport),
@@ -96,7 +96,7 @@ func TestEveryMessageArrivesAsItWasSent(t *testing.T) {
 	}
 }
 
-func TestMessagesForAnotherKeyAreDropped(t *testing.T) {
+func Test_messages_for_another_key_are_dropped(t *testing.T) {
 	a, b := newEnds(t, generations["2.0"], quirks{})
 	_, stranger := newEnds(t, generations["2.0"], quirks{})
 	a.keys.add(stranger.public)
@@ -116,7 +116,7 @@ func (e *end) cookieReplyTo(msg []byte, cookie mac) []byte {
 	return reply
 }
 
-func TestACookieIsUnderstoodAndMakesAMac2ThatVerifies(t *testing.T) {
+func Test_a_cookie_is_understood_and_makes_a_mac2_that_verifies(t *testing.T) {
 	for name, text := range generations {
 		for _, q := range []quirks{{}, {unprotectedCookies: true}} {
 			a, b := newEnds(t, text, q)
@@ -150,7 +150,7 @@ func TestACookieIsUnderstoodAndMakesAMac2ThatVerifies(t *testing.T) {
 	}
 }
 
-func TestHiddenCookiesAreNeverSent(t *testing.T) {
+func Test_hidden_cookies_are_never_sent(t *testing.T) {
 	a, b := newEnds(t, "disable_cookies=1", quirks{})
 	got := a.passes(t, b, b.signed(initiation, mac{}))
 	if reply := b.passes(t, a, b.cookieReplyTo(got[0], mac{1})); len(reply) != 0 || len(b.wire.datagrams) != 0 {
@@ -158,7 +158,7 @@ func TestHiddenCookiesAreNeverSent(t *testing.T) {
 	}
 }
 
-func TestBareKeepalivesAreAccepted(t *testing.T) {
+func Test_bare_keepalives_are_accepted(t *testing.T) {
 	a, b := newEnds(t, generations["2.0"], quirks{bareKeepalives: true})
 	msg := message(transport)
 	got := a.passes(t, b, msg)
@@ -167,7 +167,7 @@ func TestBareKeepalivesAreAccepted(t *testing.T) {
 	}
 }
 
-func TestABatchLiesSideBySide(t *testing.T) {
+func Test_a_batch_lies_side_by_side(t *testing.T) {
 	a, b := newEnds(t, generations["3.1"], quirks{})
 	var batch [][]byte
 	for range 20 {
@@ -187,7 +187,7 @@ func TestABatchLiesSideBySide(t *testing.T) {
 	}
 }
 
-func TestProfilesOnOnePortAreToldApart(t *testing.T) {
+func Test_profiles_on_one_port_are_told_apart(t *testing.T) {
 	_, server := newEnds(t, "", quirks{})
 	var all []*params
 	for _, text := range generations {
@@ -212,7 +212,7 @@ func TestProfilesOnOnePortAreToldApart(t *testing.T) {
 	}
 }
 
-func TestTheLoadIsMadeOfInitiationsThatVerify(t *testing.T) {
+func Test_the_load_is_made_of_initiations_that_verify(t *testing.T) {
 	_, b := newEnds(t, "", quirks{underLoad: true})
 	receive := b.load.open()
 	packets, sizes, eps := [][]byte{make([]byte, 2000)}, []int{0}, []conn.Endpoint{nil}

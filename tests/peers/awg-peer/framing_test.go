@@ -40,7 +40,7 @@ func message(kind int) []byte {
 	return msg
 }
 
-func TestMaskIsTheKeystreamOfRFC8439(t *testing.T) {
+func Test_mask_is_the_keystream_of_rfc8439(t *testing.T) {
 	p := paramsOf(t, "s1=12 s2=12 s3=12 s4=12 header_protection_key="+sampleKey)
 	nonce, _ := hex.DecodeString("000000090000004a00000000")
 	octets := make([]byte, 128)
@@ -53,7 +53,7 @@ func TestMaskIsTheKeystreamOfRFC8439(t *testing.T) {
 	}
 }
 
-func TestPlainFrameIsTheMessageItself(t *testing.T) {
+func Test_plain_frame_is_the_message_itself(t *testing.T) {
 	p := newParams()
 	for kind := initiation; kind <= transport; kind++ {
 		msg := message(kind)
@@ -63,7 +63,7 @@ func TestPlainFrameIsTheMessageItself(t *testing.T) {
 	}
 }
 
-func TestEveryMessageComesOutOfItsFrame(t *testing.T) {
+func Test_every_message_comes_out_of_its_frame(t *testing.T) {
 	for name, text := range generations {
 		p := paramsOf(t, text)
 		for kind := initiation; kind <= transport; kind++ {
@@ -93,7 +93,7 @@ func TestEveryMessageComesOutOfItsFrame(t *testing.T) {
 	}
 }
 
-func TestProtectionHidesHandshakesWholeAndOfDataTheHeader(t *testing.T) {
+func Test_protection_hides_handshakes_whole_and_of_data_the_header(t *testing.T) {
 	p := paramsOf(t, generations["3.0"])
 	for kind := initiation; kind <= transport; kind++ {
 		msg := append(message(kind), randomOctets(100*(kind/transport))...)
@@ -108,7 +108,7 @@ func TestProtectionHidesHandshakesWholeAndOfDataTheHeader(t *testing.T) {
 	}
 }
 
-func TestOnlyTrailersMakeALongHandshakeFit(t *testing.T) {
+func Test_only_trailers_make_a_long_handshake_fit(t *testing.T) {
 	strict, relaxed := paramsOf(t, "s1=5"), paramsOf(t, "s1=5 random_trailers=1")
 	msg := message(initiation)
 	for extra, fits := range []bool{true, false, false} {
@@ -125,7 +125,7 @@ func TestOnlyTrailersMakeALongHandshakeFit(t *testing.T) {
 	}
 }
 
-func TestTrailersStayBelowTheWindow(t *testing.T) {
+func Test_trailers_stay_below_the_window(t *testing.T) {
 	p := paramsOf(t, "s1=5 random_trailers=1")
 	longest := 0
 	for range 20000 {
@@ -139,7 +139,7 @@ func TestTrailersStayBelowTheWindow(t *testing.T) {
 	}
 }
 
-func TestParametersThatCannotWorkAreRefused(t *testing.T) {
+func Test_parameters_that_cannot_work_are_refused(t *testing.T) {
 	for _, text := range []string{"h1=1-10", "h2=7 h3=7", "s1=12 s2=12 s3=12 s4=11 header_protection_key=" + sampleKey,
 		"jmin=9 jmax=8", "s2=65535", "jc=4-8", "h1=9-8", "random_trailers=on", "header_protection_key=00",
 		"i1=<q>", "i1=<b 0x1>", "i1=<r -1>", "i1=<r 65535>", "i1=<r 5", "nothing=1"} {
@@ -152,7 +152,7 @@ func TestParametersThatCannotWorkAreRefused(t *testing.T) {
 	}
 }
 
-func TestSignaturePacketsHaveTheSizeOfTheirTags(t *testing.T) {
+func Test_signature_packets_have_the_size_of_their_tags(t *testing.T) {
 	for text, size := range map[string]int{"<b 0xc0ff><r 8>": 10, "<t>": 4, "<c>": 4, "<rc 7> and <rd   3>": 10,
 		"<d><ds><dz 2>": 2, "<b c0ff>": 2} {
 		s, err := parseSignature(text)
@@ -165,7 +165,7 @@ func TestSignaturePacketsHaveTheSizeOfTheirTags(t *testing.T) {
 	}
 }
 
-func TestJunkHasEverySizeOfItsRange(t *testing.T) {
+func Test_junk_has_every_size_of_its_range(t *testing.T) {
 	p, sizes := paramsOf(t, "jc=1000 jmin=5 jmax=8 i2=<b 0x07>"), map[int]int{}
 	packets := p.before()
 	if len(packets) != 1001 || !bytes.Equal(packets[0], []byte{7}) {

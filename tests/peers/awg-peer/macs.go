@@ -97,6 +97,12 @@ func (k *keyring) setPrivate(private [32]byte) error {
 	return nil
 }
 
+func (k *keyring) ownSigning() signing {
+	k.Lock()
+	defer k.Unlock()
+	return k.own
+}
+
 func (k *keyring) add(public [32]byte) {
 	k.Lock()
 	defer k.Unlock()

@@ -2,7 +2,7 @@
 
 // Awg-peer is an AmneziaWG peer for tests: wireguard-go with another framing around its datagrams.
 //
-//	awg-peer -f [--bare-keepalives] [--unprotected-cookies] [--junk-trailers] [--under-load] IFNAME
+//	awg-peer -f [--bare-keepalives] [--unprotected-cookies] [--junk-trailers] [--under-load] [--flood] IFNAME
 //
 // It stays in the foreground, makes the interface and listens on /var/run/wireguard/IFNAME.sock,
 // where it takes AmneziaWG's keys besides WireGuard's. Without them it is wireguard-go. LOG_LEVEL is
@@ -29,6 +29,7 @@ func main() {
 	flag.BoolVar(&q.unprotectedCookies, "unprotected-cookies", false, "send cookie replies unmasked")
 	flag.BoolVar(&q.junkTrailers, "junk-trailers", false, "put trailers also on junk and signature packets")
 	flag.BoolVar(&q.underLoad, "under-load", false, "be under load all the time, and ask for cookies")
+	flag.BoolVar(&q.floods, "flood", false, "send meaningless initiations to all peers")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		flag.Usage()
@@ -69,6 +70,9 @@ func run(name string, q quirks) error {
 	defer tunnel.Close()
 	defer listener.Close()
 
+	if q.floods {
+		go (&flood{tunnel, framed}).run()
+	}
 	control := &control{tunnel, framed, logger}
 	failed := make(chan error, 1)
 	go func() {
