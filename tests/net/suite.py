@@ -55,9 +55,14 @@ class NetTest(unittest.TestCase):
 
     def device(self, namespace, interface, contender="culvert", **options):
         options.setdefault("log", self.log)
-        made = tunnel.Device(namespace, interface, contender, **options)
+        made = tunnel.make_device(namespace, interface, contender, **options)
         self.addCleanup(self.ended_well, made)
         return made
+
+    def need(self, contender):
+        """Skip the test unless a contender can be had."""
+        if not tunnel.is_available(contender):
+            self.skipTest(tunnel.why_not(contender))
 
     def ended_well(self, device):
         """At the end of a test: our process leaves with 0, which it does not after a leak or a crash."""

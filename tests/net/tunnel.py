@@ -49,14 +49,24 @@ CONTENDERS = {
     "awg-peer": _awg_peer,
 }
 # Mistakes and habits of others that awg-peer shows on request, as contenders of their own.
-for quirk in ("bare-keepalives", "unprotected-cookies", "junk-trailers", "under-load"):
-    CONTENDERS[f"awg-peer {quirk}"] = lambda q=quirk: _awg_peer(f"--{q}")
+for quirks in ("bare-keepalives", "junk-trailers", "under-load", "under-load unprotected-cookies", "flood"):
+    CONTENDERS[f"awg-peer {quirks}"] = lambda q=quirks: _awg_peer(*(f"--{word}" for word in q.split()))
 for release in ("current", "1.0", "1.5", "2.0", "3.0"):
     CONTENDERS[f"amneziawg-go-{release}"] = lambda r=release: [os.path.join(RIVALS, f"amneziawg-go-{r}"), "-f"]
 
 
 def is_available(contender):
+    if contender == "kernel":
+        return os.path.isdir("/sys/module/wireguard")
     return shutil.which(CONTENDERS[contender]()[0]) is not None
+
+
+def why_not(contender):
+    """Why a contender is not available."""
+    if contender == "kernel":
+        return "this kernel has no WireGuard"
+    hint = "ninja -C build peers says why" if contender.startswith("awg-peer") else "tools/install-rivals"
+    return f"{contender} is not there ({hint})"
 
 
 def socket_path(contender, interface):
