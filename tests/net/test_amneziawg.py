@@ -17,7 +17,7 @@ import unittest
 import suite
 import tunnel
 
-AMNEZIA = tunnel.AMNEZIA_SOCKETS
+AMNEZIA = tunnel.SOCKETS_AMNEZIA
 KEY = "5f3c2b1a09786756453423120f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c"
 # What AmneziaVPN gives a server of its own.
 DEFAULT_31 = {"jc": 5, "jmin": 10, "jmax": 50, "s1": 42, "s2": 108, "s3": 13, "s4": 12,

@@ -47,7 +47,7 @@ class Process(suite.NetTest):
         if os.environ.get("CULVERT_DEVICE"):
             self.skipTest("about ours")
         self.host = self.net.namespace("host")
-        for directory in (tunnel.SOCKETS, tunnel.AMNEZIA_SOCKETS):
+        for directory in (tunnel.SOCKETS, tunnel.SOCKETS_AMNEZIA):
             shutil.rmtree(directory, ignore_errors=True)
 
     def refused(self, code, *command, says="", **options):
@@ -58,7 +58,7 @@ class Process(suite.NetTest):
         self.assertRegex(done.stderr, says)
         self.assertNotIn("ERROR: ", done.stderr)
         self.assertEqual(re.findall(r"^\d+: (?!lo:)\S+", self.host.output("ip", "-o", "link"), re.M), [])
-        for directory in (tunnel.SOCKETS, tunnel.AMNEZIA_SOCKETS):
+        for directory in (tunnel.SOCKETS, tunnel.SOCKETS_AMNEZIA):
             self.assertEqual(os.listdir(directory) if os.path.isdir(directory) else [], [])
 
     def daemon(self, name, *options, **more):
