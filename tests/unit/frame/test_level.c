@@ -394,6 +394,30 @@ static void no_two_clients_are_alike(void)
 	frame_parameters_done(&client);
 }
 
+/* But in a STUN request nothing is literal that could differ. */
+static void literal_octets_of_signatures_are_drawn_for_each_deployment_and_client(void)
+{
+	struct frame_parameters server, client;
+	int drawn = 0, servers = 0, clients = 0;
+	char before[128] = "";
+
+	frame_parameters_init(&server);
+	frame_parameters_init(&client);
+	for (int i = 0; i < 300; i++) {
+		frame_level_draw(FRAME_HIGH, &generator, &server);
+		frame_level_draw_client(FRAME_HIGH, &server, &generator, &client);
+		if (shape_of_text(server.signature[0]) != 0)
+			continue;
+		drawn++;
+		servers += strcmp(server.signature[0], before) != 0;
+		clients += strcmp(server.signature[0], client.signature[0]) != 0;
+		snprintf(before, sizeof(before), "%s", server.signature[0]);
+	}
+	CHECK(drawn > 50 && servers > drawn / 2 && clients > drawn / 2); /* of 16 each */
+	frame_parameters_done(&server);
+	frame_parameters_done(&client);
+}
+
 static void what_an_operator_wrote_is_kept_for_clients(void)
 {
 	static const char sip[] = "<b 0x5245474953544552><rd 20>";
@@ -476,6 +500,7 @@ int main(void)
 	RUN(signatures_have_each_of_three_shapes);
 	RUN(clients_match_their_server_and_draw_the_rest);
 	RUN(no_two_clients_are_alike);
+	RUN(literal_octets_of_signatures_are_drawn_for_each_deployment_and_client);
 	RUN(what_an_operator_wrote_is_kept_for_clients);
 	RUN(a_client_may_be_drawn_over_its_server);
 	RUN(clients_at_extreme_keep_alive_from_a_range);
