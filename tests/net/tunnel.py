@@ -261,7 +261,8 @@ class Pair:
     PORT = (51821, 51822)
 
     def __init__(self, network, contenders=("culvert", "culvert"), outer=4, link_mtu=1500, mtu=1420,
-                 names=("wgl0", "wgr0"), keepalive=None, preshared=None, extra=(), log=None):
+                 names=("wgl0", "wgr0"), keepalive=None, preshared=None, extra=(), log=None,
+                 framing=None):
         self.network = network
         self.ends = [network.namespace("left"), network.namespace("right")]
         self.left, self.right = self.ends
@@ -275,7 +276,7 @@ class Pair:
             return
         for i, end in enumerate(self.ends):
             device = make_device(end, names[i], contenders[i], extra=extra, log=log)
-            device.configure(listen_port=self.PORT[i])
+            device.configure(listen_port=self.PORT[i], **(framing or {}))
             self.devices.append(device)
         for i in (0, 1):
             self.join(i, keepalive=keepalive, preshared=preshared)
