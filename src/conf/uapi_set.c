@@ -353,12 +353,14 @@ static int look_up(const struct uapi_set *set, const struct keyvalue *kv,
 
 static int read_line(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
 {
-	enum frame_key framing = frame_key_find(FRAME_UAPI, kv->key, kv->key_len);
+	enum frame_key framing = FRAME_KEYS;
 	const struct set_key *key = NULL;
 	int err = 0;
 
+	if (!set->n_peers) /* the lines of 100 000 peers need not be looked up here */
+		framing = frame_key_find(FRAME_UAPI, kv->key, kv->key_len);
 	if (framing != FRAME_KEYS)
-		return set->n_peers ? out_of_place(kv, d) : read_framing(set, framing, kv, d);
+		return read_framing(set, framing, kv, d);
 	err = look_up(set, kv, &key, d);
 	return err ? err : key->read(set, kv, d);
 }

@@ -314,7 +314,8 @@ static void change_something(struct side *s, struct engine_worker *w)
 		look_at_everything(s);
 		break;
 	case 6:
-		engine_peer_set_keepalive(w, now(), p, (struct frame_range){ 7, 7 + (uint32_t)random_below(30) });
+		engine_peer_set_keepalive(
+			w, now(), p, (struct frame_range){ 7, 7 + (uint32_t)random_below(30) });
 		(void)engine_peer_set_endpoint(w, p, &s->other->address);
 		break;
 	case 7:

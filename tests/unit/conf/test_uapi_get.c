@@ -36,7 +36,7 @@ static void echo_peer(void *context, const struct uapi_get_peer *peer)
 {
 	struct echo *echo = context;
 
-	uapi_write_peer(&echo->peers, peer);
+	uapi_write_peer(&echo->peers, UAPI_AMNEZIA, peer);
 	echo->n++;
 }
 

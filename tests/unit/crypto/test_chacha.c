@@ -119,12 +119,32 @@ static void agrees_with_openssl_for_any_number_of_blocks(void)
 		}
 }
 
+static void heads_are_the_first_octets_of_blocks(void)
+{
+	for (size_t n = 1; n <= BLOCKS_MAX; n++) {
+		uint8_t key[CHACHA_KEY_LEN], expected[CHACHA_BLOCK_LEN];
+		struct chacha_at *at = calloc(n, sizeof(*at));
+		uint8_t(*out)[CHACHA_HEAD_LEN] = malloc(n * sizeof(*out));
+
+		draw_case(key, at, n);
+		chacha_heads(key, at, n, out);
+		for (size_t i = 0; i < n; i++) {
+			openssl_block(key, &at[i], expected);
+			CHECK(memcmp(out[i], expected, CHACHA_HEAD_LEN) == 0);
+		}
+		free(out);
+		free(at);
+	}
+}
+
 static void no_blocks_are_no_output(void)
 {
 	uint8_t key[CHACHA_KEY_LEN] = { 0 }, out[1][CHACHA_BLOCK_LEN] = { { 7 } };
+	uint8_t heads[1][CHACHA_HEAD_LEN] = { { 7 } };
 
 	chacha_blocks(key, NULL, 0, out);
-	CHECK(out[0][0] == 7);
+	chacha_heads(key, NULL, 0, heads);
+	CHECK(out[0][0] == 7 && heads[0][0] == 7);
 }
 
 /* --- Variants --- */
@@ -140,7 +160,7 @@ static void check_variant(run_function *run)
 		fill_start(key, at, CHACHA_LANES, start);
 		run(start, out);
 		for (size_t i = 0; i < CHACHA_LANES; i++) {
-			put_block(out, i, block);
+			put_words(out, i, sizeof(block) / 4, block);
 			openssl_block(key, &at[i], expected);
 			CHECK(memcmp(block, expected, sizeof(expected)) == 0);
 		}
@@ -164,6 +184,7 @@ int main(void)
 {
 	RUN(makes_the_blocks_of_rfc_8439);
 	RUN(agrees_with_openssl_for_any_number_of_blocks);
+	RUN(heads_are_the_first_octets_of_blocks);
 	RUN(no_blocks_are_no_output);
 	RUN(every_variant_of_this_processor_agrees_with_openssl);
 	return DONE();

@@ -17,6 +17,21 @@
 #include "../test.h"
 #include "frame/frame.h"
 
+/* The test's dice: the same throws in every run. */
+static struct generator dice;
+
+static inline uint32_t throw(void)
+{
+	return generator_u32(&dice);
+}
+
+static inline void dice_begin(uint8_t seed)
+{
+	uint8_t from[GENERATOR_SEED_LEN] = { seed };
+
+	generator_init(&dice, from);
+}
+
 /* Parameters from "key=value key=value"; a value has no blanks outside of <...>. */
 static inline struct frame_parameters parameters_of(const char *text)
 {
@@ -89,7 +104,7 @@ static inline uint32_t naive_dress(const struct frame_parameters *p, uint32_t ty
 	uint32_t pad = p->pad[type - 1];
 
 	for (uint32_t i = 0; i < pad + len + trailer; i++)
-		out[i] = (uint8_t)rand();
+		out[i] = (uint8_t) throw();
 	memcpy(out + pad, message, len);
 	naive_mask(p, out, out + pad, naive_masked(type));
 	return pad + len + trailer;

@@ -32,12 +32,11 @@ static uint32_t make_message(const struct frame_parameters *p, uint32_t type, ui
 {
 	static const uint32_t lengths[] = { 0, 148, 92, 64, 0 };
 	uint32_t len = type == 4 ? 32 + text : lengths[type];
-	uint32_t word =
-		p->header[type - 1].lo +
-		(uint32_t)rand() % (p->header[type - 1].hi - p->header[type - 1].lo + 1);
+	uint32_t word = p->header[type - 1].lo +
+			throw() % (p->header[type - 1].hi - p->header[type - 1].lo + 1);
 
 	for (uint32_t i = 0; i < len; i++)
-		out[i] = (uint8_t)rand();
+		out[i] = (uint8_t) throw();
 	for (int i = 0; i < 4; i++)
 		out[i] = (uint8_t)(word >> 8 * i);
 	for (int i = 0; i < 4 && type >= 3; i++)
@@ -157,7 +156,7 @@ static void check_found(const struct frame_set *set, const struct frame_profile 
 	uint8_t message[LONGEST], wire[LONGEST];
 	uint32_t len = make_message(&of->parameters, type, message, text);
 	uint32_t framed = naive_dress(&of->parameters, type, message, len,
-				      trailers ? (uint32_t)rand() % 300 : 0, wire);
+				      trailers ? throw() % 300 : 0, wire);
 	uint8_t *exact = malloc(framed);
 	struct frame_view view;
 
@@ -179,8 +178,7 @@ static void every_kind_is_found_under_every_profile_whatever_the_first_guess(voi
 			for (uint32_t guess = 0; guess < set.n; guess++)
 				for (uint32_t type = 1; type <= 4; type++)
 					check_found(&set, &set.profiles[of],
-						    &set.profiles[guess], type,
-						    (uint32_t)rand() % 1400);
+						    &set.profiles[guess], type, throw() % 1400);
 	frame_set_done(&set);
 }
 
@@ -215,7 +213,7 @@ static void data_that_looks_like_a_handshake_is_data(void)
 		      " h2=1400000001-2800000000 h3=2800000001-4294967294 h4=4294967295");
 
 	for (int i = 0; i < 5000; i++)
-		check_found(&set, &set.profiles[0], NULL, 4, (uint32_t)rand() % 1400);
+		check_found(&set, &set.profiles[0], NULL, 4, throw() % 1400);
 	for (uint32_t type = 1; type <= 3; type++)
 		for (int i = 0; i < 1000; i++)
 			check_found(&set, &set.profiles[0], NULL, type, 0);
@@ -253,7 +251,7 @@ static void junk_of_every_length_is_no_message(void)
 		uint8_t *exact = malloc(len ? len : 1);
 
 		for (uint32_t i = 0; i < len; i++)
-			exact[i] = (uint8_t)rand();
+			exact[i] = (uint8_t) throw();
 		taken += classify(&set, &set.profiles[len % set.n], exact, len).type != 0;
 		free(exact);
 	}
@@ -323,7 +321,7 @@ static void a_profile_is_not_accepted_after_its_end(void)
 
 int main(void)
 {
-	srand(1);
+	dice_begin(1);
 	RUN(every_plain_length_and_type_is_judged_as_the_whitepaper_says);
 	RUN(a_reserved_octet_that_is_not_zero_is_refused_in_plain_messages);
 	RUN(every_kind_is_found_under_every_profile_whatever_the_first_guess);

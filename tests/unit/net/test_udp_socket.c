@@ -519,7 +519,8 @@ static void what_is_too_short_for_a_type_is_no_data(void)
 	int data = ours(ADDR_V4, &port), last = udp_create(ADDR_V4, NULL);
 	int p = plain(AF_INET, &from);
 
-	CHECK(udp_bind(last, ADDR_V4, port) == port && udp_steer(data, 1, &plain_steering) == 0);
+	CHECK(udp_bind(last, ADDR_V4, port) == port &&
+	      udp_steer(data, 1, &plain_steering) == 0);
 	for (size_t len = 0; len < 4; len++) {
 		say(p, "127.0.0.1", port, "\4\0\0\0", len);
 		CHECK(receive(data, &d) == 0 && receive(last, &d) == 1 && d[0].len == len);
@@ -594,9 +595,11 @@ static void the_rest_goes_where_it_is_said_and_shapes_may_change(void)
 	CHECK(udp_steer(fds[1], 1, &plain_steering) == 0);
 	CHECK(!is_data(p, port, fds, 0, 1, 148) && is_data(p, port, fds, 0, 4, 148));
 	for (steering.n = 0; steering.n < UDP_SHAPES_MAX; steering.n++)
-		steering.shapes[steering.n] = (struct udp_shape){
-			.least = 100, .most = 200, .lo = 5 + steering.n, .hi = 300, .is_data = true
-		};
+		steering.shapes[steering.n] = (struct udp_shape){ .least = 100,
+								  .most = 200,
+								  .lo = 5 + steering.n,
+								  .hi = 300,
+								  .is_data = true };
 	steering.rest_is_data = false;
 	CHECK(udp_steer(fds[0], 1, &steering) == 0); /* as many as there may be */
 	CHECK(is_data(p, port, fds, 0, 300, 148) && !is_data(p, port, fds, 0, 4, 148));
