@@ -67,6 +67,7 @@ class Profiles(LevelTest):
 
     def test_restarts_of_either_side_keep_them(self):
         g, shown, accepted = self.gateway, self.profiles(), self.accepted()
+        self.assertEqual(set(accepted), set(LEVELS[1:]))
         g.restart_device()
         self.soon(lambda: self.accepted() == accepted, "the profiles again")
         g.kill()
