@@ -224,7 +224,7 @@ class Stranger:
 
     def __init__(self, namespace, host, churn, rng):
         self._host, self._churn, self._rng = host, churn, random.Random(rng.getrandbits(32))
-        self._seen = suite.Capture(churn.pair.right, "out0", lambda p: (suite.udp_of(p) or [b""])[-1][:1] == b"\4")
+        self._seen = suite.Capture(churn.pair.right, "out0", lambda p: len((suite.udp_of(p) or [b""])[-1]) >= 32)
         with namespace:
             self._sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(32)]
         for number, s in enumerate(self._sockets):
