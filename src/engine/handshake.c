@@ -539,6 +539,8 @@ static void turn_away(struct engine_worker *w, const struct identity *id,
 	e->turned_away++;
 	if (frame_set_find(&framing_now(e)->set, q->profile)->parameters.disable_cookies)
 		return;
+	if (!id->checker.has_secret) /* our key was replaced this very moment */
+		return;
 	if (ratelimit_take(e->cookie_requests, now_ns, &q->source.ip))
 		send_cookie(w, id, q);
 	else
