@@ -28,9 +28,9 @@ WORLD, WORLD6 = "198.51.100.2", "2001:db8:2::2"
 
 
 class LevelTest(WholeTest):
-    def join(self, text, interface="wgc"):
+    def join(self, text, interface="wgc", contender="culvert"):
         """A client of that file."""
-        device = tunnel.Device(self.client, interface, "culvert", log=self.log)
+        device = tunnel.Device(self.client, interface, contender, log=self.log)
         self.addCleanup(device.stop)
         device.uapi(client_file.uapi(text))
         values = client_file.values(text)
