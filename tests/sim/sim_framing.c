@@ -325,6 +325,8 @@ static void the_window_shrinks_only_when_the_endpoint_changes(void)
 		sim_run_for(p.s, 100 * SIM_MS);
 		CHECK(window(p.b, p.a) == wide);
 	}
+	CHECK(engine_peer_set_endpoint(p.b->worker, sim_peer(p.b, p.a), &there) == 0);
+	CHECK(window(p.b, p.a) == wide); /* told again what it knew */
 	p.a->address.port++;
 	sim_send(p.a, p.b, 100);
 	sim_run_for(p.s, SIM_S);
