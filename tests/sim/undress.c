@@ -191,10 +191,12 @@ void sim_undress(const struct sim_node *as, struct sim_datagram *d)
 		while (d->profile < as->n_profiles &&
 		       !try_profile(as->sim, d, &as->profiles[d->profile].parameters, room))
 			d->profile++;
-		if (d->type == 0)
+		if (d->type == 0) {
+			d->profile = 0;
 			free(room);
-		else if (d->type == MESSAGE_DATA && as == d->from)
+		} else if (d->type == MESSAGE_DATA && as == d->from) {
 			note_keepalive(d);
+		}
 	}
 	if ((d->type == MESSAGE_INITIATION || d->type == MESSAGE_RESPONSE) && d->plain_len >= 8)
 		sim_keys_announced(as->sim->keys, naive_word(d->plain + LABEL_INDEX));
