@@ -270,6 +270,18 @@ static void a_gate_goes_on_calling_an_old_client_the_old_way(void)
 	check_rotation("", new_text, false);
 }
 
+/* Version 3.0 beside 3.1: only trailers are different, and only the length tells. */
+static void a_profile_without_trailers_lives_beside_one_with(void)
+{
+	static const char without[] = "s1=16 s2=16 s3=16 s4=16 h1=1000 h2=2000 h3=3000 h4=4000"
+				      " header_protection_key=" KEY_B;
+	static const char with[] = "s1=16 s2=16 s3=16 s4=16 h1=1000 h2=2000 h3=3000 h4=4000"
+				   " header_protection_key=" KEY_B " random_trailers=1";
+
+	check_rotation(without, with, true);
+	check_rotation(with, without, true);
+}
+
 static void after_the_date_the_old_parameters_are_refused(void)
 {
 	struct pair p = pair_framed(old_text);
@@ -321,6 +333,7 @@ int main(void)
 	RUN(profiles_that_cannot_be_made_leave_those_that_are);
 	RUN(an_old_client_notices_no_rotation);
 	RUN(a_gate_goes_on_calling_an_old_client_the_old_way);
+	RUN(a_profile_without_trailers_lives_beside_one_with);
 	RUN(after_the_date_the_old_parameters_are_refused);
 	RUN(with_nothing_kept_who_frames_the_old_way_waits_until_it_changes);
 	return DONE();
