@@ -305,6 +305,23 @@ static void after_the_date_the_old_parameters_are_refused(void)
 	pair_done(&p);
 }
 
+/* A peer that changed over and said nothing since is called the new way, not as it was heard. */
+static void after_the_date_nobody_is_called_the_old_way(void)
+{
+	struct pair p = pair_framed(old_text);
+
+	both_ways(&p, SIM_S);
+	rotate(p.b, new_text, old_text, SIM_WALL + p.s->now_ns + 60 * SIM_S);
+	sim_frame_text(p.a, new_text);
+	sim_run_for(p.s, 200 * SIM_S);
+	pair_mark(&p);
+	sim_send(p.b, p.a, 100);
+	sim_run_for(p.s, SIM_S);
+	CHECK(said(&p, p.b, MESSAGE_INITIATION) == 1);
+	CHECK(p.a->delivered == 2);
+	pair_done(&p);
+}
+
 static void with_nothing_kept_who_frames_the_old_way_waits_until_it_changes(void)
 {
 	struct pair p = pair_framed(old_text);
@@ -335,6 +352,7 @@ int main(void)
 	RUN(a_gate_goes_on_calling_an_old_client_the_old_way);
 	RUN(a_profile_without_trailers_lives_beside_one_with);
 	RUN(after_the_date_the_old_parameters_are_refused);
+	RUN(after_the_date_nobody_is_called_the_old_way);
 	RUN(with_nothing_kept_who_frames_the_old_way_waits_until_it_changes);
 	return DONE();
 }
