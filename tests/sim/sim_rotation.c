@@ -270,6 +270,43 @@ static void a_gate_goes_on_calling_an_old_client_the_old_way(void)
 	check_rotation("", new_text, false);
 }
 
+/* What frame_parameters_clash() lets pass works, however little is different. */
+static void a_rotation_of_any_value_works_or_is_known_to_clash(void)
+{
+	static const char base[] = "s1=30 s2=60 s3=19 s4=15 h1=1000 h2=2000 h3=3000 h4=4000";
+	static const char *const changes[] = { "s1=31",
+					       "s2=61",
+					       "s3=20",
+					       "s4=16",
+					       "h1=1001",
+					       "h2=2001",
+					       "h3=3001",
+					       "h4=4001",
+					       "s1=31 s4=16",
+					       "h1=1001 h4=4001",
+					       "random_trailers=1",
+					       "header_protection_key=" KEY_A };
+	int clashes = 0;
+
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+		char changed[300];
+		struct frame_parameters a = sim_parameters(base), b;
+		bool do_clash = false;
+
+		snprintf(changed, sizeof(changed), "%s %s", base, changes[i]);
+		b = sim_parameters(changed);
+		do_clash = frame_parameters_clash(&a, &b);
+		clashes += do_clash;
+		for (int a_calls = 0; a_calls < 2 && !do_clash; a_calls++) {
+			check_rotation(base, changed, a_calls);
+			check_rotation(changed, base, a_calls);
+		}
+		frame_parameters_done(&a);
+		frame_parameters_done(&b);
+	}
+	CHECK(clashes == 6); /* those of S2 to S4 and H2 to H4 alone */
+}
+
 /* Version 3.0 beside 3.1: only trailers are different, and only the length tells. */
 static void a_profile_without_trailers_lives_beside_one_with(void)
 {
@@ -350,6 +387,7 @@ int main(void)
 	RUN(profiles_that_cannot_be_made_leave_those_that_are);
 	RUN(an_old_client_notices_no_rotation);
 	RUN(a_gate_goes_on_calling_an_old_client_the_old_way);
+	RUN(a_rotation_of_any_value_works_or_is_known_to_clash);
 	RUN(a_profile_without_trailers_lives_beside_one_with);
 	RUN(after_the_date_the_old_parameters_are_refused);
 	RUN(after_the_date_nobody_is_called_the_old_way);
