@@ -4,7 +4,7 @@
  *
  * Peer 0 has keys in every place (previous, current, next), 1 is known with its endpoint and
  * shakes hands, 2 has no endpoint. Sources are numbered: 0 and 1 are the peers', the others
- * strangers'.
+ * strangers'. Where there are several profiles, each source has one that it keeps to.
  */
 #pragma once
 
@@ -12,6 +12,8 @@
 #include <string.h>
 
 #include "engine/internal.h"
+#include "frame/mask.h"
+#include "framings.h"
 #include "fuzz.h"
 
 enum { SOURCES = 8, PEERS = 3 };
@@ -61,6 +63,12 @@ static struct {
 		uint64_t counter;
 	} keys[3];		/* of peer 0 */
 	bool may_hear[SOURCES]; /* known, or has sent something authentic */
+	bool is_peer[SOURCES];	/* known, or has sent what only a peer can send */
+	uint64_t heard[SOURCES], said[SOURCES]; /* octets from and to it */
+	size_t longest[SOURCES];		/* datagram from it */
+	uint32_t framing;
+	struct generator dice;
+	struct cookie_checker checkers[PEERS]; /* for what is sent to them */
 	struct msg_initiation initiation;
 	bool has_initiation; /* the last one to peer 1 */
 	unsigned int handshakes;
@@ -112,6 +120,7 @@ static void make_world(void)
 		noise_identity_init(&world.them[i], world.suite, &key);
 		memcpy(world.ours[i].public_key, world.us.public_key, NOISE_KEY_LEN);
 		noise_remote_prepare(&world.ours[i], world.suite, &world.them[i]);
+		cookie_checker_init(&world.checkers[i], world.suite, world.them[i].public_key);
 	}
 	engine_enter(world.worker);
 	engine_set_private_key(world.worker, world.now_ns, &world.us.private_key);
@@ -150,20 +159,93 @@ static void add_peers(void)
 	atomic_store(&world.peers[0]->next, live_key(2, false));
 }
 
-static inline void begin(void)
+/* The profile that ends does so while the input is read, if that lets a minute pass. */
+static void set_framing(uint32_t number)
 {
-	if (!world.engine)
-		make_world();
+	struct frame_profile_source sources[FRAMING_PROFILES];
+	struct engine_framing *f = NULL;
+	uint32_t n = framing_sources(number, world.wall_ns / ENGINE_SECOND + 60, sources);
+
+	if (number == world.framing && !framings[number].ends)
+		return;
+	HOLDS(engine_framing_new(world.engine, sources, n, &f) == 0);
+	engine_framing_publish(world.worker, f);
+	world.framing = number;
+}
+
+static void forget_all(void)
+{
+	uint8_t seed[GENERATOR_SEED_LEN] = { 7 };
+
 	world.random = 7;
 	world.worker->jitter_state = 7;
+	generator_init(&world.worker->random, seed);
+	generator_init(&world.dice, seed);
+	memset(world.worker->sources, 0, sizeof(world.worker->sources));
 	world.now_ns += 10000 * ENGINE_SECOND; /* nothing of the input before is remembered */
 	world.wall_ns += 10000 * ENGINE_SECOND;
 	world.has_initiation = false;
 	world.handshakes = 0;
-	for (int i = 0; i < SOURCES; i++)
-		world.may_hear[i] = i < 2;
+	for (int i = 0; i < SOURCES; i++) {
+		world.may_hear[i] = world.is_peer[i] = i < 2;
+		world.heard[i] = world.said[i] = world.longest[i] = 0;
+	}
+}
+
+static inline void begin(uint32_t framing)
+{
+	if (!world.engine)
+		make_world();
+	forget_all();
+	set_framing(framing);
 	engine_set_mtu(world.engine, 1420);
 	engine_worker_set_merge(world.worker, true);
 	engine_set_up(world.worker, world.now_ns, true);
 	add_peers();
+}
+
+/* ---- how it looks on the wire ---- */
+
+static inline const struct frame_profile *profile_of_source(uint32_t source)
+{
+	const struct frame_set *set = engine_profiles(world.engine);
+
+	return &set->profiles[source % SOURCES % set->n];
+}
+
+/* A type word as @source would draw it. */
+static inline uint32_t type_word(uint32_t source, enum message_type type)
+{
+	return frame_type(profile_of_source(source), type, &world.dice);
+}
+
+/* A message as @source would send it. @out has FRAME_WINDOW and FRAMING_PAD_MAX octets more. */
+static inline size_t dress(uint32_t source, enum message_type type, const void *message,
+			   size_t len, uint8_t *out)
+{
+	const struct frame_profile *p = profile_of_source(source);
+	uint32_t trailer = 0;
+
+	if (type != MESSAGE_DATA)
+		trailer = frame_trailer(p, type, FRAME_WINDOW, FRAME_DATAGRAM_MAX, &world.dice);
+	return framing_dress(p, type, message, (uint32_t)len, trailer, &world.dice, out);
+}
+
+/* Could @datagram be a message of that kind under @p, with a MAC1 for @checker? What is in it
+ * is copied to @message. */
+static inline bool undress(const struct frame_profile *p, enum message_type type,
+			   const uint8_t *datagram, size_t len,
+			   const struct cookie_checker *checker, uint8_t *message)
+{
+	uint32_t pad = p->pad[type], n = frame_message_len(type);
+	le32 word;
+
+	if (len < pad + n || (len > pad + n && !p->parameters.random_trailers))
+		return false;
+	memcpy(message, datagram + pad, n);
+	if (p->is_protected)
+		frame_mask_message(p, datagram, message, n);
+	memcpy(&word, message, sizeof(word));
+	return frame_range_has(p->header[type], le32_value(word)) &&
+	       cookie_mac1_is_valid(checker, world.suite, message, n);
 }

@@ -3,15 +3,24 @@
  * Everything that strangers, peers and the TUN can hand to an engine. The input is a list of
  * operations, each an octet and what it needs (see operations[]): reads of datagrams as they are, or
  * sealed with a live key so that what is inside gets looked at; handshakes that are valid but for one
- * octet; packets with any offload header; time. datagram_world.h says who is there.
+ * octet; packets with any offload header; time. datagram_world.h says who is there. A first octet from
+ * 0xf0 on is no operation, but the number of the framing (framings.h); without it all is plain.
  *
  * Holds: outputs lie in the arena and within their bounds; nothing is sent to somebody who neither was
- * known nor sent a valid MAC1; what reaches the TUN is an IP packet, from an address of a peer or our own
+ * known nor sent a valid MAC1, and to who is no peer not more than was heard from there; what reaches the TUN is an IP packet, from an address of a peer or our own
  * ICMP error; when the peers are gone nothing of theirs is left.
  */
 #include "datagram_world.h"
 
-enum { HANDSHAKES = 6, OPERATIONS = 64, SEALED_MAX = 64 };
+enum {
+	HANDSHAKES = 6,
+	OPERATIONS = 64,
+	SEALED_MAX = 64,
+	SEALED_TEXT_MAX = 2048,
+	DRESSED_MAX = 2048,
+	DRESS_MAX = FRAMING_PAD_MAX + FRAME_WINDOW, /* octets around a message */
+	FRAMING_FIRST = 0xf0,
+};
 
 /* ---- what comes out ---- */
 
@@ -26,13 +35,19 @@ static void look_at(const void *data, size_t len)
 	sink = sum;
 }
 
+/* Not junk nor a signature packet, which go there too. */
 static void note_initiation(const struct engine_output *o)
 {
-	if (o->peer != world.peers[1] || o->data[0] != MESSAGE_INITIATION ||
-	    o->len != sizeof(world.initiation))
-		return;
-	memcpy(&world.initiation, o->data, o->len);
-	world.has_initiation = true;
+	const struct frame_set *set = engine_profiles(world.engine);
+	uint8_t message[sizeof(world.initiation)];
+
+	for (uint32_t i = 0; i < set->n && o->peer == world.peers[1]; i++) {
+		if (!undress(&set->profiles[i], MESSAGE_INITIATION, o->data, o->len,
+			     &world.checkers[1], message))
+			continue;
+		memcpy(&world.initiation, message, sizeof(message));
+		world.has_initiation = true;
+	}
 }
 
 static void check_destination(const struct engine_output *o)
@@ -43,6 +58,9 @@ static void check_destination(const struct engine_output *o)
 		if (!endpoint_same_remote(&e, &o->to))
 			continue;
 		HOLDS(world.may_hear[i]);
+		world.said[i] += o->len;
+		HOLDS(world.is_peer[i] ||
+		      (world.said[i] <= world.heard[i] && o->segment <= world.longest[i]));
 		return;
 	}
 	BROKEN("sent to somebody who was never there");
@@ -113,11 +131,14 @@ static void fetch(void)
 static void judge(uint32_t source, const uint8_t *data, size_t len)
 {
 	const struct identity *id = atomic_load(&world.engine->identity);
+	const struct frame_set *set = engine_profiles(world.engine);
+	uint8_t message[sizeof(struct msg_initiation)];
 
-	if ((len == sizeof(struct msg_initiation) && data[0] == MESSAGE_INITIATION) ||
-	    (len == sizeof(struct msg_response) && data[0] == MESSAGE_RESPONSE))
-		world.may_hear[source % SOURCES] |=
-			cookie_mac1_is_valid(&id->checker, world.suite, data, len);
+	for (uint32_t i = 0; i < set->n; i++)
+		for (int type = MESSAGE_INITIATION; type <= MESSAGE_RESPONSE; type++)
+			world.may_hear[source % SOURCES] |=
+				undress(&set->profiles[i], (enum message_type)type, data, len,
+					&id->checker, message);
 }
 
 /* In memory of exactly its size. */
@@ -134,11 +155,31 @@ static void hear(uint32_t source, uint8_t tos, uint16_t segment, const uint8_t *
 	HOLDS(d.data);
 	if (len)
 		memcpy(d.data, data, len);
+	world.heard[source % SOURCES] += len;
+	if (step > world.longest[source % SOURCES])
+		world.longest[source % SOURCES] = step;
 	for (size_t at = 0; at < len; at += step)
 		judge(source, data + at, len - at < step ? len - at : step);
 	engine_receive(world.worker, world.now_ns, &d, 1);
 	fetch();
 	free(d.data);
+}
+
+/* Octets that begin like a message, as if they were one; the rest of them as trailer. */
+static size_t dress_anything(uint32_t source, uint8_t *data, size_t len)
+{
+	static uint8_t out[DRESSED_MAX + DRESS_MAX];
+	enum message_type type = (enum message_type)(1 + (data[0] - 1U) % 4);
+	size_t n = type == MESSAGE_DATA ? len : frame_message_len(type);
+	le32 word = le32_from(type_word(source, type));
+
+	if (n > len || n < MESSAGE_DATA_MIN)
+		return len;
+	memcpy(data, &word, sizeof(word));
+	len = framing_dress(profile_of_source(source), type, data, (uint32_t)n,
+			    (uint32_t)(len - n), &world.dice, out);
+	memcpy(data, out, len);
+	return len;
 }
 
 static void hear_anything(struct input *in)
@@ -155,13 +196,17 @@ static void hear_anything(struct input *in)
 		memset(data + 1, 0, 3);
 		memcpy(data + 4, &index, sizeof(index));
 	}
+	if (world.framing && source & 0x80 && len && len <= DRESSED_MAX)
+		len = dress_anything(source, data, len);
 	hear(source, tos, segment, data, len);
 }
 
-static size_t seal(uint32_t which, int64_t skip, const uint8_t *text, size_t len, uint8_t *out)
+static size_t seal(uint32_t source, uint32_t which, int64_t skip, const uint8_t *text,
+		   size_t len, uint8_t *out)
 {
+	static uint8_t message[SEALED_TEXT_MAX + MESSAGE_DATA_MIN];
 	struct live_key *k = &world.keys[which % 3];
-	struct msg_data *m = (void *)out;
+	struct msg_data *m = (void *)message;
 	struct aead_job job = { .key = k->key.b,
 				.counter = k->counter + (uint64_t)skip,
 				.src = text,
@@ -169,11 +214,11 @@ static size_t seal(uint32_t which, int64_t skip, const uint8_t *text, size_t len
 				.len = (uint32_t)len };
 
 	k->counter = job.counter + 1;
-	m->type = le32_from(MESSAGE_DATA);
+	m->type = le32_from(type_word(source, MESSAGE_DATA));
 	m->receiver = le32_from(k->index);
 	m->counter = le64_from(job.counter);
 	aead_seal(world.suite, &job, 1);
-	return len + MESSAGE_DATA_MIN;
+	return dress(source, MESSAGE_DATA, m, len + MESSAGE_DATA_MIN, out);
 }
 
 /* Make the packet's addresses and lengths plausible, so that the rest of it is looked at. */
@@ -199,7 +244,8 @@ static void make_plausible(uint8_t *packet, size_t len, uint8_t from, uint8_t to
 /* Sealed under a live key; several of them joined, as GRO would. */
 static void hear_sealed(struct input *in)
 {
-	static uint8_t text[2048], joined[SEALED_MAX * (sizeof(text) + MESSAGE_DATA_MIN)];
+	static uint8_t text[SEALED_TEXT_MAX];
+	static uint8_t joined[SEALED_MAX * (sizeof(text) + MESSAGE_DATA_MIN + DRESS_MAX)];
 	uint32_t source = take(in, 1), which = take(in, 1), flags = take(in, 1);
 	uint32_t times = 1 + flags % 8 * (flags >> 3 & 7);
 	size_t len = take_octets(in, text, sizeof(text)), at = 0;
@@ -209,12 +255,20 @@ static void hear_sealed(struct input *in)
 	for (uint32_t i = 0; i < times && i < SEALED_MAX; i++) {
 		int64_t skip = flags & 0x80 ? (int8_t)take(in, 1) * INT64_C(130) : 0;
 
-		at += seal(which, skip, text, len, joined + at);
+		at += seal(source, which, skip, text, len, joined + at);
 		if (len >= 28 && i % 4 != 3) /* the next of a flow */
 			put_be32(text + 24, get_be32(text + 24) + (uint32_t)(len - 40));
 	}
-	world.may_hear[source % SOURCES] = true;
+	world.may_hear[source % SOURCES] = world.is_peer[source % SOURCES] = true;
 	hear(source, (uint8_t)(which >> 2), (uint16_t)(at / times), joined, at);
+}
+
+static void hear_message(uint32_t source, uint8_t tos, enum message_type type,
+			 const void *message, size_t len)
+{
+	uint8_t out[sizeof(struct msg_initiation) + DRESS_MAX];
+
+	hear(source, tos, 0, out, dress(source, type, message, len, out));
 }
 
 /* An initiation of a peer, right in everything but perhaps one octet. */
@@ -232,14 +286,15 @@ static void hear_initiation(struct input *in)
 	fill(NULL, random, sizeof(random));
 	noise_time(label, world.wall_ns);
 	HOLDS(noise_initiation_create(world.suite, &world.them[peer], &world.ours[peer],
-				      MESSAGE_INITIATION, take(in, 4), random, label, &hs,
-				      &m) == 0);
+				      type_word(source, MESSAGE_INITIATION), take(in, 4),
+				      random, label, &hs, &m) == 0);
 	if (change % 2) /* before or after it is signed */
 		((uint8_t *)&m)[at % sizeof(m)] ^= change;
 	cookie_sign(&maker, world.suite, world.us.public_key, 0, &m, sizeof(m));
 	if (change && change % 2 == 0)
 		((uint8_t *)&m)[at % sizeof(m)] ^= change;
-	hear(source, 0x88, 0, (const uint8_t *)&m, sizeof(m));
+	hear_message(source, 0x88, MESSAGE_INITIATION, &m, sizeof(m));
+	world.is_peer[source % SOURCES] = true; /* from now on, if all was right */
 	noise_handshake_done(&hs);
 }
 
@@ -260,14 +315,15 @@ static void hear_response(struct input *in)
 	if (noise_initiation_open(world.suite, &world.them[1], &world.initiation, &hs) != 0 ||
 	    noise_initiation_finish(world.suite, &world.them[1], &world.ours[1],
 				    &world.initiation, &hs, label) != 0 ||
-	    noise_response_create(world.suite, &hs, &world.ours[1], MESSAGE_RESPONSE,
-				  take(in, 4), le32_value(world.initiation.sender), random, &m,
-				  &keys) != 0)
+	    noise_response_create(world.suite, &hs, &world.ours[1],
+				  type_word(source, MESSAGE_RESPONSE), take(in, 4),
+				  le32_value(world.initiation.sender), random, &m, &keys) != 0)
 		BROKEN("our own initiation is not readable");
 	if (change % 2)
 		((uint8_t *)&m)[at % sizeof(m)] ^= change;
 	cookie_sign(&maker, world.suite, world.us.public_key, 0, &m, sizeof(m));
-	hear(source, 0x88, 0, (const uint8_t *)&m, sizeof(m));
+	world.is_peer[source % SOURCES] = true;
+	hear_message(source, 0x88, MESSAGE_RESPONSE, &m, sizeof(m));
 	noise_keys_done(&keys);
 }
 
@@ -275,20 +331,22 @@ static void hear_response(struct input *in)
 static void hear_signed(struct input *in)
 {
 	struct cookie_maker maker = { 0 };
-	uint8_t m[sizeof(struct msg_initiation)] = { 0 };
+	uint8_t m[sizeof(struct msg_initiation)] = { 0 }, out[sizeof(m) + DRESS_MAX];
 	uint32_t source = take(in, 1), kind = take(in, 1);
-	size_t len = kind % 2 ? sizeof(struct msg_initiation) : sizeof(struct msg_response);
+	enum message_type type = kind % 2 ? MESSAGE_INITIATION : MESSAGE_RESPONSE;
+	size_t len = frame_message_len(type);
+	le32 word = le32_from(type_word(source, type));
 
 	if (world.handshakes++ >= HANDSHAKES)
 		return;
 	take_octets(in, m, len);
-	m[0] = kind % 2 ? MESSAGE_INITIATION : MESSAGE_RESPONSE;
-	memset(m + 1, 0, 3);
+	memcpy(m, &word, sizeof(word));
 	if (kind & 2 && world.has_initiation) /* to the handshake that waits */
 		memcpy(m + 8, &world.initiation.sender, 4);
 	cookie_sign(&maker, world.suite, world.us.public_key, 0, m, len);
+	len = dress(source, type, m, len, out);
 	for (uint32_t i = 0; i < (kind & 4 ? 200u : 1u); i++) /* enough to be under load */
-		hear(source, 0, 0, m, len);
+		hear(source, 0, 0, out, len);
 }
 
 /* Packets from the TUN, with what the kernel left undone. */
@@ -409,7 +467,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = { .at = data, .left = size };
 
-	begin();
+	if (size && data[0] >= FRAMING_FIRST)
+		begin(take(&in, 1) % FRAMINGS);
+	else
+		begin(0);
 	for (int i = 0; i < OPERATIONS && in.left; i++)
 		operations[take(&in, 1) % (sizeof(operations) / sizeof(operations[0]))](&in);
 	end();
