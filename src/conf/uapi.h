@@ -20,11 +20,14 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "crypto/secret.h"
+#include "frame/frame.h"
 
 enum {
 	UAPI_PEERS_MAX = 1 << 20,
 	UAPI_ALLOWED_IPS_MAX = 1 << 22,
-	UAPI_LINE_MAX = 4096, /* longest line we accept, without the newline */
+	UAPI_PROFILES_MAX = 64, /* lines; an interface holds fewer */
+	UAPI_LINE_MAX =
+		65535, /* longest line we accept, without the newline: signature packets */
 
 	/* Values of errno= in replies, without their sign */
 	UAPI_EIO = 5,
@@ -43,18 +46,22 @@ struct uapi_allowed_ip {
 /**
  * struct uapi_set_peer - One peer block of a set request
  * @first_allowed_ip, @n_allowed_ips: Range in struct uapi_set @allowed_ips, in order
- * @budget_bytes, @rate_bps, @greatest_timestamp: our culvert_ keys
+ * @profile_pin, @profile_heard, @sends_prelude, @budget_bytes, @rate_bps, @greatest_timestamp: our culvert_
+ *		keys
  */
 struct uapi_set_peer {
 	uint8_t public_key[32];
 	struct secret_key preshared_key; /* zero clears */
 	struct endpoint endpoint;
+	struct frame_range keepalive;		/* seconds; zero: off */
+	char profile_pin[FRAME_NAME_MAX + 1];	/* "": recognise it */
+	char profile_heard[FRAME_NAME_MAX + 1]; /* by an earlier process */
+	bool sends_prelude;		/* signature packets and junk when we initiate */
 	uint64_t budget_bytes;		/* UINT64_MAX: none */
 	uint64_t rate_bps;		/* 0: none */
 	uint8_t greatest_timestamp[12]; /* TAI64N */
 	uint32_t first_allowed_ip;
 	uint32_t n_allowed_ips;
-	uint16_t keepalive_s;
 	bool remove;
 	bool update_only;
 	bool replace_allowed_ips;
@@ -64,6 +71,22 @@ struct uapi_set_peer {
 	bool has_budget;
 	bool has_rate;
 	bool has_greatest_timestamp;
+	bool has_profile_pin;
+	bool has_profile_heard;
+	bool has_sends_prelude;
+};
+
+/**
+ * struct uapi_profile - One "culvert_profile=NAME key=value ..." line: a whole profile
+ *
+ * The line names every parameter that is not at its default; besides, "until=UNIX" (accepted
+ * until then; 0: for good) or "remove" alone. Blanks within <...> belong to a value.
+ */
+struct uapi_profile {
+	char name[FRAME_NAME_MAX + 1];
+	struct frame_parameters parameters;
+	uint64_t until_s;
+	bool remove;
 };
 
 /**
@@ -80,6 +103,13 @@ struct uapi_set {
 	bool has_listen_port;
 	bool has_fwmark;
 	bool replace_peers;
+	/* AmneziaWG's keys: the default profile. What is not given stays as it is. */
+	struct frame_parameters framing;
+	uint32_t framing_given; /* 1 << enum frame_key */
+	bool replace_profiles;	/* those that this request does not name are removed */
+	struct uapi_profile *profiles;
+	size_t n_profiles;
+	size_t profiles_capacity;
 	struct uapi_set_peer *peers;
 	size_t n_peers;
 	size_t peers_capacity;
@@ -87,6 +117,17 @@ struct uapi_set {
 	size_t n_allowed_ips;
 	size_t allowed_ips_capacity;
 };
+
+/** uapi_profile_parse() - What stands behind "culvert_profile=". Judges the whole profile
+ *
+ * Return: 0; ERR_FORMAT, ERR_RANGE (a rule's name first in @d), ERR_LIMIT, -ENOMEM. @ret is then
+ *	   unchanged; else its parameters are the caller's to free.
+ */
+int uapi_profile_parse(const char *text, size_t len, struct uapi_profile *ret, struct diag *d);
+
+/** uapi_profile_put() - The same text; signature packets without what stands between tags */
+void uapi_profile_put(struct text *out, const char *name,
+		      const struct frame_parameters *parameters, uint64_t until_s);
 
 /**
  * uapi_set_line() - Add one line (without its newline) of a set request
@@ -100,10 +141,18 @@ void uapi_set_done(struct uapi_set *set);
 
 /* --- Writing the reply to get=1 --- */
 
+/* Who asks: `wg` takes no range where it expects a number. */
+enum uapi_dialect {
+	UAPI_WIREGUARD,
+	UAPI_AMNEZIA,
+	UAPI_DIALECTS,
+};
+
 struct uapi_get_device {
 	struct secret_key private_key; /* left out when zero */
 	uint16_t listen_port;	       /* left out when zero */
 	uint32_t fwmark;	       /* left out when zero */
+	const struct frame_set *framing;
 };
 
 struct uapi_get_peer {
@@ -113,20 +162,24 @@ struct uapi_get_peer {
 	uint64_t last_handshake_ns; /* wall clock, Unix; 0: never */
 	uint64_t tx_bytes;
 	uint64_t rx_bytes;
-	uint16_t keepalive_s;
+	struct frame_range keepalive;
 	const struct ip_prefix *allowed_ips; /* in order of insertion */
 	size_t n_allowed_ips;
 	/* ours */
 	uint64_t drops;
 	uint64_t handshake_failures;
-	uint64_t budget_bytes;		/* left out when UINT64_MAX */
-	uint64_t rate_bps;		/* left out when 0 */
-	uint8_t greatest_timestamp[12]; /* left out when zero */
+	uint64_t budget_bytes;			/* left out when UINT64_MAX */
+	uint64_t rate_bps;			/* left out when 0 */
+	uint8_t greatest_timestamp[12];		/* left out when zero */
+	char profile_heard[FRAME_NAME_MAX + 1]; /* left out when "" */
+	char profile_pin[FRAME_NAME_MAX + 1];	/* left out when "" */
+	bool sends_no_prelude;			/* left out when false */
 };
 
 /* The order of the lines is the one of wireguard-go; ours come last in a block. */
 void uapi_write_device(struct text *out, const struct uapi_get_device *device);
-void uapi_write_peer(struct text *out, const struct uapi_get_peer *peer);
+void uapi_write_peer(struct text *out, enum uapi_dialect dialect,
+		     const struct uapi_get_peer *peer);
 /* errno=0 or errno=-@uapi_errno (@in_get: without the sign), and the empty line. */
 void uapi_write_errno(struct text *out, int uapi_errno, bool in_get);
 

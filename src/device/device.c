@@ -23,8 +23,9 @@
 enum {
 	DEFAULT_MTU = 1420,
 	TXQUEUELEN = 4096,
-	/* A super-frame of full packets then makes exactly one block of 65 507 octets. */
-	GSO_SEGMENTS = 45,
+	/* A super-frame of full packets makes exactly one block of 65 507 octets, also with the PAD
+	 * of every level: one packet more, and each super-frame would cost a second call. */
+	GSO_SEGMENTS = 44,
 	GSO_SIZE = 65536,
 	PACKETS_PER_RECEIVE = 256,
 	MEMORY_MIN = 4 << 20,
@@ -171,6 +172,7 @@ static int open_workers(struct device *dev, size_t memory_bytes, struct diag *d)
 			"the kernel keeps socket buffers small without CAP_NET_ADMIN: expect loss in bursts; "
 			"raise net.core.rmem_max and wmem_max to %d",
 			UDP_BUFFER_BYTES);
+	control_steer(dev); /* before there are sockets: those of another keep what they have */
 	if (dev->takes_over && dev->handover.has_sockets)
 		sockets_adopt(&dev->shared.sockets, &dev->handover.v4, &dev->handover.v6);
 	dev->shared.data_buffers = buffers_within(memory_bytes, dev->n_workers);
@@ -191,30 +193,43 @@ static bool is_listening(int fd)
 	       getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
 }
 
+/* Without a directory for `awg` the device is still one for `wg`. */
+static int listen_for_tools(struct device *dev, struct diag *d)
+{
+	for (int i = 0; i < UAPI_DIALECTS; i++) {
+		int fd = uapi_listen((enum uapi_dialect)i, dev->name, d);
+
+		if (fd < 0 && (i == UAPI_WIREGUARD || fd == -EADDRINUSE))
+			return fd;
+		if (fd < 0)
+			log_warning("no socket for awg: %s", d->text);
+		dev->uapi[i] = fd < 0 ? -1 : fd;
+		dev->owns_socket[i] = fd >= 0;
+	}
+	return 0;
+}
+
 static int open_socket(struct device *dev, const struct device_options *o, struct diag *d)
 {
 	size_t len = strlen(dev->name);
 
 	memcpy(dev->socket_name, dev->name, len);
 	memcpy(dev->socket_name + len, ".sock", sizeof(".sock"));
-	if (dev->takes_over) {
-		dev->uapi = dev->handover.uapi;
-		dev->handover.uapi = -1;
-		return 0; /* its file is not ours before the old one says so */
+	if (dev->takes_over) { /* their files are not ours before the old one says so */
+		memcpy(dev->uapi, dev->handover.uapi, sizeof(dev->uapi));
+		memset(dev->handover.uapi, -1, sizeof(dev->handover.uapi));
+		return 0;
 	}
 	if (o->uapi_fd >= 0 && !is_listening(o->uapi_fd))
 		return diag_set(d, -ENOTSOCK, 0, "WG_UAPI_FD=%d is no listening Unix socket",
 				o->uapi_fd);
 	if (o->uapi_fd >= 0) {
-		dev->uapi = o->uapi_fd;
+		dev->uapi[UAPI_WIREGUARD] = o->uapi_fd;
 		return 0;
 	}
-	dev->uapi = uapi_listen(dev->name, d);
-	if (dev->uapi < 0)
-		return dev->uapi;
-	dev->owns_socket = true;
-	return 0;
+	return listen_for_tools(dev, d);
 }
+
 static unsigned int default_workers(void)
 {
 	long n = sysconf(_SC_NPROCESSORS_ONLN);
@@ -231,7 +246,7 @@ static struct device *device_new(const struct device_options *o)
 	if (!dev)
 		return NULL;
 	dev->n_workers = o->workers ? o->workers : default_workers();
-	dev->uapi = -1;
+	memset(dev->uapi, -1, sizeof(dev->uapi));
 	dev->epoll = -1;
 	dev->keeper.epoll = -1;
 	dev->keeper.is_keeper = true;
@@ -282,21 +297,22 @@ int device_open(const struct device_options *o, struct device **ret, struct diag
 
 /* --- Running --- */
 
-/* Our socket's file has to be removed at the end: its directory is all that is left of the
- * file system. Without a file of our own nothing is. */
+/* Our sockets' files have to be removed at the end: their directories are all that is left of
+ * the file system. Without files of our own nothing is. */
 static int drop_files(const struct device *dev)
 {
-	char directory[108];
-	const char *const paths[] = { directory };
+	const char *paths[UAPI_DIALECTS];
+	size_t n = 0;
 	int err = 0;
 
 	if (privileges_is_sanitized()) {
 		privileges_add_gap("landlock (sanitizer build)");
 		return 0;
 	}
-	uapi_path(dev->name, directory);
-	*strrchr(directory, '/') = '\0';
-	err = privileges_landlock(paths, dev->owns_socket || dev->takes_over);
+	for (int i = 0; i < UAPI_DIALECTS; i++)
+		if (dev->owns_socket[i] || (dev->takes_over && dev->uapi[i] >= 0))
+			paths[n++] = uapi_directory((enum uapi_dialect)i);
+	err = privileges_landlock(paths, n);
 	return err == -ENOTSUP ? 0 : err;
 }
 
@@ -349,6 +365,7 @@ static int become(struct device *dev, struct diag *d)
 	if (err == 0 && dev->shared.sockets.port) {
 		dev->shared.sockets.mark = dev->mark;
 		err = control_watch_sockets(dev);
+		control_steer(dev);
 		dev->link_is_up = true;
 		dev->is_up = true;
 		engine_set_up(dev->control, clock_boot_ns(), true);
@@ -372,7 +389,8 @@ static int relieve(struct device *dev, struct diag *d)
 			"the process that serves %s goes on: it did not hear in time that "
 			"everything is ready",
 			dev->name);
-	dev->owns_socket = true;
+	for (int i = 0; i < UAPI_DIALECTS; i++)
+		dev->owns_socket[i] = dev->uapi[i] >= 0;
 	gate_open(&dev->shared.gate);
 	log_info("took over from another process");
 	return 0;
@@ -419,9 +437,13 @@ struct device *device_free(struct device *dev)
 	uapi_server_free(dev->server);
 	if (dev->takes_over)
 		handover_free(&dev->handover);
-	if (dev->owns_socket) {
-		uapi_path(dev->name, path);
-		unlink(path);
+	for (int i = 0; i < UAPI_DIALECTS; i++) {
+		if (dev->owns_socket[i]) {
+			uapi_path((enum uapi_dialect)i, dev->name, path);
+			unlink(path);
+		}
+		if (dev->uapi[i] >= 0)
+			close(dev->uapi[i]);
 	}
 	for (unsigned int i = 0; i < DEVICE_WORKERS_MAX; i++)
 		worker_done(&dev->workers[i]);
@@ -437,8 +459,6 @@ struct device *device_free(struct device *dev)
 	for (int i = 0; i < WATCHED; i++)
 		if (dev->fds[i] >= 0)
 			close(dev->fds[i]);
-	if (dev->uapi >= 0)
-		close(dev->uapi);
 	if (dev->epoll >= 0)
 		close(dev->epoll);
 	if (dev->shared.keeper_wake >= 0)
