@@ -11,7 +11,7 @@
 #include "cmd/command.h"
 #include "cmd/conf_show.h"
 #include "cmd/input.h"
-#include "cmd/json.h"
+#include "base/json_write.h"
 #include "conf/wgconf.h"
 #include "crypto/suite.h"
 

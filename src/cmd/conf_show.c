@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/codec.h"
-#include "cmd/json.h"
+#include "base/json_write.h"
 
 static const char hidden[] = "(hidden)";
 
