@@ -187,3 +187,10 @@ void keyvalue_write_hex(struct text *out, const char *key, const void *data, siz
 	text_put_hex(out, data, len);
 	text_add(out, "\n", 1);
 }
+
+void keyvalue_write_range(struct text *out, const char *key, struct frame_range value)
+{
+	text_puts(out, key);
+	frame_range_write(out, value);
+	text_puts(out, "\n");
+}

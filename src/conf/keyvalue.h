@@ -17,6 +17,7 @@
 #include "base/addr.h"
 #include "base/err.h"
 #include "base/text.h"
+#include "frame/range.h"
 
 struct keyvalue {
 	const char *key;
@@ -56,4 +57,5 @@ int keyvalue_endpoint(const struct keyvalue *kv, uint32_t (*zone_index)(const ch
 
 void keyvalue_write_text(struct text *out, const char *key, const char *value);
 void keyvalue_write_number(struct text *out, const char *key, uint64_t value);
+void keyvalue_write_range(struct text *out, const char *key, struct frame_range value);
 void keyvalue_write_hex(struct text *out, const char *key, const void *data, size_t len);

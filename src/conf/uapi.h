@@ -25,7 +25,9 @@
 enum {
 	UAPI_PEERS_MAX = 1 << 20,
 	UAPI_ALLOWED_IPS_MAX = 1 << 22,
-	UAPI_LINE_MAX = 65535, /* longest line we accept, without the newline: signature packets */
+	UAPI_PROFILES_MAX = 64, /* lines; an interface holds fewer */
+	UAPI_LINE_MAX =
+		65535, /* longest line we accept, without the newline: signature packets */
 
 	/* Values of errno= in replies, without their sign */
 	UAPI_EIO = 5,
@@ -44,16 +46,17 @@ struct uapi_allowed_ip {
 /**
  * struct uapi_set_peer - One peer block of a set request
  * @first_allowed_ip, @n_allowed_ips: Range in struct uapi_set @allowed_ips, in order
- * @profile_pin, @sends_signature, @budget_bytes, @rate_bps, @greatest_timestamp: our culvert_
+ * @profile_pin, @profile_heard, @sends_prelude, @budget_bytes, @rate_bps, @greatest_timestamp: our culvert_
  *		keys
  */
 struct uapi_set_peer {
 	uint8_t public_key[32];
 	struct secret_key preshared_key; /* zero clears */
 	struct endpoint endpoint;
-	struct frame_range keepalive;		 /* seconds; zero: off */
-	char profile_pin[FRAME_NAME_MAX + 1];	 /* "": recognise it */
-	bool sends_signature;			 /* I1..I5 and junk when we initiate */
+	struct frame_range keepalive;		/* seconds; zero: off */
+	char profile_pin[FRAME_NAME_MAX + 1];	/* "": recognise it */
+	char profile_heard[FRAME_NAME_MAX + 1]; /* by an earlier process */
+	bool sends_prelude;		/* signature packets and junk when we initiate */
 	uint64_t budget_bytes;		/* UINT64_MAX: none */
 	uint64_t rate_bps;		/* 0: none */
 	uint8_t greatest_timestamp[12]; /* TAI64N */
@@ -69,7 +72,8 @@ struct uapi_set_peer {
 	bool has_rate;
 	bool has_greatest_timestamp;
 	bool has_profile_pin;
-	bool has_sends_signature;
+	bool has_profile_heard;
+	bool has_sends_prelude;
 };
 
 /**
@@ -114,6 +118,17 @@ struct uapi_set {
 	size_t allowed_ips_capacity;
 };
 
+/** uapi_profile_parse() - What stands behind "culvert_profile=". Judges the whole profile
+ *
+ * Return: 0; ERR_FORMAT, ERR_RANGE (a rule's name first in @d), ERR_LIMIT, -ENOMEM. @ret is then
+ *	   unchanged; else its parameters are the caller's to free.
+ */
+int uapi_profile_parse(const char *text, size_t len, struct uapi_profile *ret, struct diag *d);
+
+/** uapi_profile_put() - The same text; signature packets without what stands between tags */
+void uapi_profile_put(struct text *out, const char *name,
+		      const struct frame_parameters *parameters, uint64_t until_s);
+
 /**
  * uapi_set_line() - Add one line (without its newline) of a set request
  *
@@ -130,6 +145,7 @@ void uapi_set_done(struct uapi_set *set);
 enum uapi_dialect {
 	UAPI_WIREGUARD,
 	UAPI_AMNEZIA,
+	UAPI_DIALECTS,
 };
 
 struct uapi_get_device {
@@ -152,17 +168,16 @@ struct uapi_get_peer {
 	/* ours */
 	uint64_t drops;
 	uint64_t handshake_failures;
-	uint64_t budget_bytes;		/* left out when UINT64_MAX */
-	uint64_t rate_bps;		/* left out when 0 */
-	uint8_t greatest_timestamp[12]; /* left out when zero */
-	char profile[FRAME_NAME_MAX + 1];	  /* how it was last heard; left out when "" */
-	char profile_pin[FRAME_NAME_MAX + 1]; /* left out when "" */
-	bool sends_no_signature;		  /* left out when false */
+	uint64_t budget_bytes;			/* left out when UINT64_MAX */
+	uint64_t rate_bps;			/* left out when 0 */
+	uint8_t greatest_timestamp[12];		/* left out when zero */
+	char profile_heard[FRAME_NAME_MAX + 1]; /* left out when "" */
+	char profile_pin[FRAME_NAME_MAX + 1];	/* left out when "" */
+	bool sends_no_prelude;			/* left out when false */
 };
 
 /* The order of the lines is the one of wireguard-go; ours come last in a block. */
-void uapi_write_device(struct text *out, enum uapi_dialect dialect,
-		       const struct uapi_get_device *device);
+void uapi_write_device(struct text *out, const struct uapi_get_device *device);
 void uapi_write_peer(struct text *out, enum uapi_dialect dialect,
 		     const struct uapi_get_peer *peer);
 /* errno=0 or errno=-@uapi_errno (@in_get: without the sign), and the empty line. */

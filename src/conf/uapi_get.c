@@ -22,6 +22,35 @@ static bool is_zero(const uint8_t *octets, size_t len)
 	return any == 0;
 }
 
+/* In the order of amneziawg-go. `awg` expects H1..H4 and the switches always. */
+static void write_default_profile(struct text *out, const struct frame_parameters *p)
+{
+	for (int i = 0; i < FRAME_KEYS; i++) {
+		enum frame_key key = (enum frame_key)i;
+		bool always = (key >= FRAME_H1 && key <= FRAME_H4) ||
+			      key == FRAME_RANDOM_TRAILERS || key == FRAME_DISABLE_COOKIES;
+
+		if (!always && frame_key_is_default(p, key))
+			continue;
+		text_puts(out, frame_key_name(FRAME_UAPI, key));
+		text_puts(out, "=");
+		frame_parameters_put(out, FRAME_UAPI, p, key);
+		text_puts(out, "\n");
+	}
+}
+
+static void write_framing(struct text *out, const struct frame_set *set)
+{
+	write_default_profile(out, &set->profiles[0].parameters);
+	for (uint32_t i = 1; i < set->n; i++) {
+		const struct frame_profile *p = &set->profiles[i];
+
+		text_puts(out, "culvert_profile=");
+		uapi_profile_put(out, p->name, &p->parameters, p->until_s);
+		text_puts(out, "\n");
+	}
+}
+
 void uapi_write_device(struct text *out, const struct uapi_get_device *device)
 {
 	if (!is_zero(device->private_key.b, SECRET_KEY_LEN))
@@ -30,11 +59,19 @@ void uapi_write_device(struct text *out, const struct uapi_get_device *device)
 		keyvalue_write_number(out, "listen_port=", device->listen_port);
 	if (device->fwmark)
 		keyvalue_write_number(out, "fwmark=", device->fwmark);
+	if (device->framing)
+		write_framing(out, device->framing);
 }
 
 /* Keys that only we know: `wg` skips them. */
 static void write_ours(struct text *out, const struct uapi_get_peer *peer)
 {
+	if (peer->profile_heard[0])
+		keyvalue_write_text(out, "culvert_profile_heard=", peer->profile_heard);
+	if (peer->profile_pin[0])
+		keyvalue_write_text(out, "culvert_profile_pin=", peer->profile_pin);
+	if (peer->sends_no_prelude)
+		text_puts(out, "culvert_prelude=false\n");
 	keyvalue_write_number(out, "culvert_drops=", peer->drops);
 	keyvalue_write_number(out, "culvert_handshake_failures=", peer->handshake_failures);
 	if (peer->budget_bytes != UINT64_MAX)
@@ -46,7 +83,17 @@ static void write_ours(struct text *out, const struct uapi_get_peer *peer)
 				   sizeof(peer->greatest_timestamp));
 }
 
-void uapi_write_peer(struct text *out, const struct uapi_get_peer *peer)
+/* `wg` expects a number, and always; `awg` takes a range. */
+static void write_keepalive(struct text *out, enum uapi_dialect dialect, struct frame_range r)
+{
+	if (dialect == UAPI_AMNEZIA)
+		keyvalue_write_range(out, "persistent_keepalive_interval=", r);
+	else
+		keyvalue_write_number(out, "persistent_keepalive_interval=", r.lo);
+}
+
+void uapi_write_peer(struct text *out, enum uapi_dialect dialect,
+		     const struct uapi_get_peer *peer)
 {
 	char address[ADDR_TEXT_MAX];
 
@@ -62,7 +109,7 @@ void uapi_write_peer(struct text *out, const struct uapi_get_peer *peer)
 			      "last_handshake_time_nsec=", peer->last_handshake_ns % NS_PER_S);
 	keyvalue_write_number(out, "tx_bytes=", peer->tx_bytes);
 	keyvalue_write_number(out, "rx_bytes=", peer->rx_bytes);
-	keyvalue_write_number(out, "persistent_keepalive_interval=", peer->keepalive_s);
+	write_keepalive(out, dialect, peer->keepalive);
 	for (size_t i = 0; i < peer->n_allowed_ips; i++)
 		keyvalue_write_text(
 			out, "allowed_ip=", ip_prefix_format(&peer->allowed_ips[i], address));
@@ -200,11 +247,9 @@ static int read_rx_bytes(struct uapi_get_reader *r, const struct keyvalue *kv, s
 
 static int read_keepalive(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
 {
-	uint64_t seconds;
-
-	if (keyvalue_number(kv, UINT16_MAX, &seconds, d))
-		return ERR_FORMAT;
-	r->current.keepalive_s = (uint16_t)seconds;
+	if (frame_range_parse(kv->value, kv->value_len, UINT16_MAX, &r->current.keepalive))
+		return keyvalue_refuse(kv, "not seconds, a number from 0 to 65535 or a range",
+				       d);
 	return 0;
 }
 
@@ -267,6 +312,26 @@ static int read_errno(struct uapi_get_reader *r, const struct keyvalue *kv, stru
 	return 0;
 }
 
+/* The name of a profile. */
+static int read_name(const struct keyvalue *kv, char out[FRAME_NAME_MAX + 1], struct diag *d)
+{
+	if (!frame_is_name(kv->value, kv->value_len))
+		return keyvalue_refuse(kv, "not the name of a profile", d);
+	memcpy(out, kv->value, kv->value_len);
+	out[kv->value_len] = '\0';
+	return 0;
+}
+
+static int read_heard(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
+{
+	return read_name(kv, r->current.profile_heard, d);
+}
+
+static int read_pin(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
+{
+	return read_name(kv, r->current.profile_pin, d);
+}
+
 static const struct get_key device_keys[] = {
 	{ "public_key", read_public_key },
 	{ "private_key", read_private_key },
@@ -286,6 +351,8 @@ static const struct get_key peer_keys[] = {
 	{ "rx_bytes", read_rx_bytes },
 	{ "persistent_keepalive_interval", read_keepalive },
 	{ "allowed_ip", read_allowed_ip },
+	{ "culvert_profile_heard", read_heard },
+	{ "culvert_profile_pin", read_pin },
 	{ "culvert_drops", read_drops },
 	{ "culvert_handshake_failures", read_failures },
 	{ "culvert_budget_bytes", read_budget },

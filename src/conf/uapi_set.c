@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Both sides of a set request: reading it line by line, and writing one. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,6 +86,62 @@ static int read_replace_peers(struct uapi_set *set, const struct keyvalue *kv, s
 	return keyvalue_true(kv, &set->replace_peers, d);
 }
 
+static int read_replace_profiles(struct uapi_set *set, const struct keyvalue *kv,
+				 struct diag *d)
+{
+	return keyvalue_true(kv, &set->replace_profiles, d);
+}
+
+/* Keys of version 1.5 that have no meaning any more. */
+static int read_nothing(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	(void)set;
+	(void)kv;
+	(void)d;
+	return 0;
+}
+
+static bool has_profile(const struct uapi_set *set, const char *name)
+{
+	for (size_t i = 0; i < set->n_profiles; i++)
+		if (strcmp(set->profiles[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static int read_profile(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	struct uapi_profile p = { .until_s = 0 };
+	int err = 0;
+
+	if (set->n_profiles == UAPI_PROFILES_MAX)
+		return diag_set(d, ERR_LIMIT, 0, "more than %d profiles in one request",
+				UAPI_PROFILES_MAX);
+	if (array_room(&set->profiles, set->n_profiles, sizeof(p), &set->profiles_capacity))
+		return diag_set(d, -ENOMEM, 0, "no memory for another profile");
+	err = uapi_profile_parse(kv->value, kv->value_len, &p, d);
+	if (err == 0 && has_profile(set, p.name)) {
+		err = diag_set(d, ERR_FORMAT, 0,
+			       "culvert_profile: %s stands twice in a request", p.name);
+		frame_parameters_done(&p.parameters);
+	}
+	if (err == 0)
+		set->profiles[set->n_profiles++] = p;
+	return err;
+}
+
+/* AmneziaWG's: a row of the table in frame/parameters.c. */
+static int read_framing(struct uapi_set *set, enum frame_key key, const struct keyvalue *kv,
+			struct diag *d)
+{
+	int err = frame_parameters_set(&set->framing, FRAME_UAPI, key, kv->value, kv->value_len,
+				       d);
+
+	if (err == 0)
+		set->framing_given |= UINT32_C(1) << key;
+	return err;
+}
+
 /* --- Peer keys. They work on the last peer; there is one. --- */
 
 static struct uapi_set_peer *last(const struct uapi_set *set)
@@ -118,11 +175,9 @@ static int read_endpoint(struct uapi_set *set, const struct keyvalue *kv, struct
 
 static int read_keepalive(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
 {
-	uint64_t seconds;
-
-	if (keyvalue_number(kv, UINT16_MAX, &seconds, d))
-		return ERR_FORMAT;
-	last(set)->keepalive_s = (uint16_t)seconds;
+	if (frame_range_parse(kv->value, kv->value_len, UINT16_MAX, &last(set)->keepalive))
+		return keyvalue_refuse(kv, "not seconds, a number from 0 to 65535 or a range",
+				       d);
 	last(set)->has_keepalive = true;
 	return 0;
 }
@@ -191,11 +246,51 @@ static int read_timestamp(struct uapi_set *set, const struct keyvalue *kv, struc
 	return 0;
 }
 
+/* The name of a profile, or nothing. */
+static int read_name(const struct keyvalue *kv, char out[FRAME_NAME_MAX + 1], bool *ret_has,
+		     struct diag *d)
+{
+	if (kv->value_len && !frame_is_name(kv->value, kv->value_len))
+		return keyvalue_refuse(kv, "not the name of a profile", d);
+	memcpy(out, kv->value, kv->value_len);
+	out[kv->value_len] = '\0';
+	*ret_has = true;
+	return 0;
+}
+
+static int read_pin(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	return read_name(kv, last(set)->profile_pin, &last(set)->has_profile_pin, d);
+}
+
+static int read_heard(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	return read_name(kv, last(set)->profile_heard, &last(set)->has_profile_heard, d);
+}
+
+static int read_prelude(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	bool is_false = kv->value_len == 5 && memcmp(kv->value, "false", 5) == 0;
+	bool is_true = kv->value_len == 4 && memcmp(kv->value, "true", 4) == 0;
+
+	if (!is_false && !is_true)
+		return keyvalue_refuse(kv, "true or false", d);
+	last(set)->sends_prelude = is_true;
+	last(set)->has_sends_prelude = true;
+	return 0;
+}
+
 static const struct set_key device_keys[] = {
 	{ "private_key", read_private_key },
 	{ "listen_port", read_listen_port },
 	{ "fwmark", read_fwmark },
 	{ "replace_peers", read_replace_peers },
+	{ "culvert_profile", read_profile },
+	{ "culvert_replace_profiles", read_replace_profiles },
+	{ "j1", read_nothing },
+	{ "j2", read_nothing },
+	{ "j3", read_nothing },
+	{ "itime", read_nothing },
 	{ NULL, NULL },
 };
 
@@ -210,6 +305,9 @@ static const struct set_key peer_keys[] = {
 	{ "remove", read_remove },
 	{ "update_only", read_update_only },
 	{ "protocol_version", read_version },
+	{ "culvert_profile_pin", read_pin },
+	{ "culvert_profile_heard", read_heard },
+	{ "culvert_prelude", read_prelude },
 	{ "culvert_budget_bytes", read_budget },
 	{ "culvert_rate_bps", read_rate },
 	{ "culvert_greatest_timestamp", read_timestamp },
@@ -229,6 +327,11 @@ static const struct set_key *find(const struct set_key *keys, const struct keyva
 	return keys->name ? keys : NULL;
 }
 
+static int out_of_place(const struct keyvalue *kv, struct diag *d)
+{
+	return keyvalue_refuse(kv, "belongs to the device: before the first public_key", d);
+}
+
 /* The key's row, if the key may stand at this place of the request. */
 static int look_up(const struct uapi_set *set, const struct keyvalue *kv,
 		   const struct set_key **ret, struct diag *d)
@@ -243,15 +346,27 @@ static int look_up(const struct uapi_set *set, const struct keyvalue *kv,
 	if (peer_key && set->n_peers == 0 && key->read != read_public_key)
 		return keyvalue_refuse(kv, "belongs to a peer: public_key must come first", d);
 	if (!peer_key && set->n_peers > 0)
-		return keyvalue_refuse(kv, "belongs to the device: before the first public_key",
-				       d);
+		return out_of_place(kv, d);
 	*ret = key;
 	return 0;
 }
 
+static int read_line(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
+{
+	enum frame_key framing = FRAME_KEYS;
+	const struct set_key *key = NULL;
+	int err = 0;
+
+	if (!set->n_peers) /* the lines of 100 000 peers need not be looked up here */
+		framing = frame_key_find(FRAME_UAPI, kv->key, kv->key_len);
+	if (framing != FRAME_KEYS)
+		return read_framing(set, framing, kv, d);
+	err = look_up(set, kv, &key, d);
+	return err ? err : key->read(set, kv, d);
+}
+
 int uapi_set_line(struct uapi_set *set, const char *line, size_t len, struct diag *d)
 {
-	const struct set_key *key = NULL;
 	struct keyvalue kv;
 	int err;
 
@@ -261,12 +376,10 @@ int uapi_set_line(struct uapi_set *set, const char *line, size_t len, struct dia
 	}
 	if (keyvalue_split(line, len, &kv, d))
 		return UAPI_EPROTO;
-	err = look_up(set, &kv, &key, d);
-	if (key)
-		err = key->read(set, &kv, d);
+	err = read_line(set, &kv, d);
 	if (!err)
 		return 0;
-	return err == ERR_LIMIT ? UAPI_EOTHER : UAPI_EINVAL;
+	return err == ERR_LIMIT || err == -ENOMEM ? UAPI_EOTHER : UAPI_EINVAL;
 }
 
 void uapi_set_done(struct uapi_set *set)
@@ -276,10 +389,42 @@ void uapi_set_done(struct uapi_set *set)
 		free(set->peers);
 	}
 	free(set->allowed_ips);
+	for (size_t i = 0; i < set->n_profiles; i++)
+		frame_parameters_done(&set->profiles[i].parameters);
+	free(set->profiles);
+	frame_parameters_done(&set->framing);
 	secret_wipe(set, sizeof(*set));
 }
 
 /* --- Writing --- */
+
+static void write_profile(struct text *out, const struct uapi_profile *p)
+{
+	text_puts(out, "culvert_profile=");
+	if (p->remove) {
+		text_puts(out, p->name);
+		text_puts(out, " remove");
+	} else {
+		uapi_profile_put(out, p->name, &p->parameters, p->until_s);
+	}
+	text_puts(out, "\n");
+}
+
+static void write_framing(struct text *out, const struct uapi_set *set)
+{
+	for (int key = 0; key < FRAME_KEYS; key++) {
+		if (!(set->framing_given >> key & 1))
+			continue;
+		text_puts(out, frame_key_name(FRAME_UAPI, (enum frame_key)key));
+		text_puts(out, "=");
+		frame_parameters_put(out, FRAME_UAPI, &set->framing, (enum frame_key)key);
+		text_puts(out, "\n");
+	}
+	if (set->replace_profiles)
+		text_puts(out, "culvert_replace_profiles=true\n");
+	for (size_t i = 0; i < set->n_profiles; i++)
+		write_profile(out, &set->profiles[i]);
+}
 
 static void write_device(struct text *out, const struct uapi_set *set)
 {
@@ -289,6 +434,7 @@ static void write_device(struct text *out, const struct uapi_set *set)
 		keyvalue_write_number(out, "listen_port=", set->listen_port);
 	if (set->has_fwmark)
 		keyvalue_write_number(out, "fwmark=", set->fwmark);
+	write_framing(out, set);
 	if (set->replace_peers)
 		text_puts(out, "replace_peers=true\n");
 }
@@ -317,11 +463,18 @@ static void write_peer(struct text *out, const struct uapi_set *set,
 	if (p->has_endpoint)
 		keyvalue_write_text(out, "endpoint=", endpoint_format(&p->endpoint, text));
 	if (p->has_keepalive)
-		keyvalue_write_number(out, "persistent_keepalive_interval=", p->keepalive_s);
+		keyvalue_write_range(out, "persistent_keepalive_interval=", p->keepalive);
 	if (p->replace_allowed_ips)
 		text_puts(out, "replace_allowed_ips=true\n");
 	for (uint32_t i = 0; i < p->n_allowed_ips; i++)
 		write_allowed_ip(out, &set->allowed_ips[p->first_allowed_ip + i]);
+	if (p->has_profile_pin)
+		keyvalue_write_text(out, "culvert_profile_pin=", p->profile_pin);
+	if (p->has_profile_heard)
+		keyvalue_write_text(out, "culvert_profile_heard=", p->profile_heard);
+	if (p->has_sends_prelude)
+		keyvalue_write_text(out,
+				    "culvert_prelude=", p->sends_prelude ? "true" : "false");
 	if (p->has_budget)
 		keyvalue_write_number(out, "culvert_budget_bytes=", p->budget_bytes);
 	if (p->has_rate)

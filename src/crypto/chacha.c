@@ -37,7 +37,7 @@ static inline uint32_t word_at(const uint8_t *p)
 	} while (0)
 
 /* Sixteen blocks from @start: word w of block i goes to out[i][w], little-endian. */
-static inline __attribute__((always_inline)) void run_lanes(const uint32_t start[16][CHACHA_LANES],
+static inline __attribute__((always_inline)) void run_lanes(uint32_t start[16][CHACHA_LANES],
 							    uint32_t out[16][CHACHA_LANES])
 {
 	lanes x[16], s[16];
@@ -59,24 +59,22 @@ static inline __attribute__((always_inline)) void run_lanes(const uint32_t start
 	memcpy(out, x, sizeof(x));
 }
 
-typedef void run_function(const uint32_t start[16][CHACHA_LANES],
-			  uint32_t out[16][CHACHA_LANES]);
+typedef void run_function(uint32_t start[16][CHACHA_LANES], uint32_t out[16][CHACHA_LANES]);
 
-static void run_portable(const uint32_t start[16][CHACHA_LANES],
-			 uint32_t out[16][CHACHA_LANES])
+static void run_portable(uint32_t start[16][CHACHA_LANES], uint32_t out[16][CHACHA_LANES])
 {
 	run_lanes(start, out);
 }
 
 #ifdef __x86_64__
-__attribute__((target("avx2"))) static void run_avx2(const uint32_t start[16][CHACHA_LANES],
+__attribute__((target("avx2"))) static void run_avx2(uint32_t start[16][CHACHA_LANES],
 						     uint32_t out[16][CHACHA_LANES])
 {
 	run_lanes(start, out);
 }
 
-__attribute__((target("avx512f"))) static void
-run_avx512(const uint32_t start[16][CHACHA_LANES], uint32_t out[16][CHACHA_LANES])
+__attribute__((target("avx512f"))) static void run_avx512(uint32_t start[16][CHACHA_LANES],
+							  uint32_t out[16][CHACHA_LANES])
 {
 	run_lanes(start, out);
 }
@@ -114,8 +112,7 @@ static void fill_start(const uint8_t key[CHACHA_KEY_LEN], const struct chacha_at
 	}
 }
 
-static void put_block(const uint32_t in[16][CHACHA_LANES], size_t lane,
-		      uint8_t out[CHACHA_BLOCK_LEN])
+static void put_block(uint32_t in[16][CHACHA_LANES], size_t lane, uint8_t out[CHACHA_BLOCK_LEN])
 {
 	for (size_t w = 0; w < 16; w++) {
 		uint32_t v = in[w][lane];

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the control thread does: the port, the mark, up and down, and UAPI. */
 #include <errno.h>
+#include <string.h>
 
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "device/state.h"
+#include "device/steering.h"
 #include "device/uapi_apply.h"
 #include "sys/clock.h"
 #include "sys/log.h"
@@ -36,6 +38,14 @@ int control_watch_sockets(struct device *dev)
 	for (unsigned int i = 0; i < dev->n_workers && err == 0; i++)
 		err = worker_watch_sockets(&dev->workers[i]);
 	return err;
+}
+
+void control_steer(struct device *dev)
+{
+	struct udp_steering steering;
+
+	steering_make(engine_profiles(dev->shared.engine), &steering);
+	sockets_steer(&dev->shared.sockets, &steering);
 }
 
 /* Close what is open and open @port. On failure the old port is opened again. */
@@ -143,6 +153,7 @@ static int set_port_and_mark(struct device *dev, const struct uapi_set *set)
 static int handle_set(void *context, const struct uapi_set *set, struct diag *d)
 {
 	struct device *dev = context;
+	struct uapi_ready ready = { .framing = NULL };
 	int err = 0;
 
 	if (dev->is_handing_over) {
@@ -150,7 +161,7 @@ static int handle_set(void *context, const struct uapi_set *set, struct diag *d)
 		return UAPI_EIO;
 	}
 	engine_enter(dev->control);
-	err = uapi_prepare(dev->shared.engine, dev->control, set, d);
+	err = uapi_prepare(dev->shared.engine, dev->control, set, &ready, d);
 	if (err == 0)
 		err = set_port_and_mark(dev, set);
 	if (err < 0) {
@@ -158,8 +169,11 @@ static int handle_set(void *context, const struct uapi_set *set, struct diag *d)
 			 set->fwmark, err_text(err));
 		err = UAPI_EADDRINUSE;
 	} else if (err == 0) {
-		err = uapi_apply(dev->shared.engine, dev->control, clock_boot_ns(), set, d);
+		err = uapi_apply(dev->shared.engine, dev->control, clock_boot_ns(), set, &ready,
+				 d);
+		control_steer(dev);
 	}
+	uapi_ready_done(&ready);
 	engine_leave(dev->control);
 	control_wake_keeper(dev);
 	return err;
@@ -174,7 +188,8 @@ static uint64_t counted(const struct device *dev, enum worker_count c)
 	return sum;
 }
 
-static void handle_get(void *context, struct text *out, bool with_private_key)
+static void handle_get(void *context, struct text *out, enum uapi_dialect dialect,
+		       bool with_private_key)
 {
 	struct device *dev = context;
 	struct uapi_outside outside = { .listen_port = dev->port,
@@ -184,7 +199,7 @@ static void handle_get(void *context, struct text *out, bool with_private_key)
 					.cut = counted(dev, WORKER_CUT) };
 
 	engine_enter(dev->control);
-	uapi_dump(dev->shared.engine, out, &outside, with_private_key);
+	uapi_dump(dev->shared.engine, out, dialect, &outside, with_private_key);
 	engine_leave(dev->control);
 }
 
@@ -227,7 +242,7 @@ static size_t handle_handover(void *context, struct text *out, int *fds)
 	events_pause(dev);
 	gate_close(&dev->shared.gate, control_wake_all, dev);
 	n = handover_offer(&dev->shared, dev->uapi, out, fds);
-	handle_get(dev, out, true);
+	handle_get(dev, out, UAPI_AMNEZIA, true);
 	handover_labels(dev->shared.engine, out);
 	return n;
 }
@@ -239,7 +254,7 @@ static void handle_handover_end(void *context, bool is_done)
 	if (is_done) {
 		log_info("handed over to another process");
 		dev->is_over = true;
-		dev->owns_socket = false;
+		memset(dev->owns_socket, 0, sizeof(dev->owns_socket));
 		/* Before the gate opens: what waits in the sockets is the successor's. */
 		atomic_store(&dev->shared.is_stopping, true);
 	} else {

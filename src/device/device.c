@@ -173,6 +173,7 @@ static int open_workers(struct device *dev, size_t memory_bytes, struct diag *d)
 			UDP_BUFFER_BYTES);
 	if (dev->takes_over && dev->handover.has_sockets)
 		sockets_adopt(&dev->shared.sockets, &dev->handover.v4, &dev->handover.v6);
+	control_steer(dev);
 	dev->shared.data_buffers = buffers_within(memory_bytes, dev->n_workers);
 	err = worker_init(&dev->keeper, &dev->shared, 0, true);
 	for (unsigned int i = 0; i < dev->n_workers && err == 0; i++)
@@ -197,24 +198,27 @@ static int open_socket(struct device *dev, const struct device_options *o, struc
 
 	memcpy(dev->socket_name, dev->name, len);
 	memcpy(dev->socket_name + len, ".sock", sizeof(".sock"));
-	if (dev->takes_over) {
-		dev->uapi = dev->handover.uapi;
-		dev->handover.uapi = -1;
-		return 0; /* its file is not ours before the old one says so */
+	if (dev->takes_over) { /* their files are not ours before the old one says so */
+		memcpy(dev->uapi, dev->handover.uapi, sizeof(dev->uapi));
+		memset(dev->handover.uapi, -1, sizeof(dev->handover.uapi));
+		return 0;
 	}
 	if (o->uapi_fd >= 0 && !is_listening(o->uapi_fd))
 		return diag_set(d, -ENOTSOCK, 0, "WG_UAPI_FD=%d is no listening Unix socket",
 				o->uapi_fd);
 	if (o->uapi_fd >= 0) {
-		dev->uapi = o->uapi_fd;
+		dev->uapi[UAPI_WIREGUARD] = o->uapi_fd;
 		return 0;
 	}
-	dev->uapi = uapi_listen(dev->name, d);
-	if (dev->uapi < 0)
-		return dev->uapi;
-	dev->owns_socket = true;
+	for (int i = 0; i < UAPI_DIALECTS; i++) {
+		dev->uapi[i] = uapi_listen((enum uapi_dialect)i, dev->name, d);
+		if (dev->uapi[i] < 0)
+			return dev->uapi[i];
+		dev->owns_socket[i] = true;
+	}
 	return 0;
 }
+
 static unsigned int default_workers(void)
 {
 	long n = sysconf(_SC_NPROCESSORS_ONLN);
@@ -231,7 +235,7 @@ static struct device *device_new(const struct device_options *o)
 	if (!dev)
 		return NULL;
 	dev->n_workers = o->workers ? o->workers : default_workers();
-	dev->uapi = -1;
+	memset(dev->uapi, -1, sizeof(dev->uapi));
 	dev->epoll = -1;
 	dev->keeper.epoll = -1;
 	dev->keeper.is_keeper = true;
@@ -282,21 +286,22 @@ int device_open(const struct device_options *o, struct device **ret, struct diag
 
 /* --- Running --- */
 
-/* Our socket's file has to be removed at the end: its directory is all that is left of the
- * file system. Without a file of our own nothing is. */
+/* Our sockets' files have to be removed at the end: their directories are all that is left of
+ * the file system. Without files of our own nothing is. */
 static int drop_files(const struct device *dev)
 {
-	char directory[108];
-	const char *const paths[] = { directory };
+	const char *paths[UAPI_DIALECTS];
+	size_t n = 0;
 	int err = 0;
 
 	if (privileges_is_sanitized()) {
 		privileges_add_gap("landlock (sanitizer build)");
 		return 0;
 	}
-	uapi_path(dev->name, directory);
-	*strrchr(directory, '/') = '\0';
-	err = privileges_landlock(paths, dev->owns_socket || dev->takes_over);
+	for (int i = 0; i < UAPI_DIALECTS; i++)
+		if (dev->owns_socket[i] || (dev->takes_over && dev->uapi[i] >= 0))
+			paths[n++] = uapi_directory((enum uapi_dialect)i);
+	err = privileges_landlock(paths, n);
 	return err == -ENOTSUP ? 0 : err;
 }
 
@@ -349,6 +354,7 @@ static int become(struct device *dev, struct diag *d)
 	if (err == 0 && dev->shared.sockets.port) {
 		dev->shared.sockets.mark = dev->mark;
 		err = control_watch_sockets(dev);
+		control_steer(dev);
 		dev->link_is_up = true;
 		dev->is_up = true;
 		engine_set_up(dev->control, clock_boot_ns(), true);
@@ -372,7 +378,8 @@ static int relieve(struct device *dev, struct diag *d)
 			"the process that serves %s goes on: it did not hear in time that "
 			"everything is ready",
 			dev->name);
-	dev->owns_socket = true;
+	for (int i = 0; i < UAPI_DIALECTS; i++)
+		dev->owns_socket[i] = dev->uapi[i] >= 0;
 	gate_open(&dev->shared.gate);
 	log_info("took over from another process");
 	return 0;
@@ -419,9 +426,13 @@ struct device *device_free(struct device *dev)
 	uapi_server_free(dev->server);
 	if (dev->takes_over)
 		handover_free(&dev->handover);
-	if (dev->owns_socket) {
-		uapi_path(dev->name, path);
-		unlink(path);
+	for (int i = 0; i < UAPI_DIALECTS; i++) {
+		if (dev->owns_socket[i]) {
+			uapi_path((enum uapi_dialect)i, dev->name, path);
+			unlink(path);
+		}
+		if (dev->uapi[i] >= 0)
+			close(dev->uapi[i]);
 	}
 	for (unsigned int i = 0; i < DEVICE_WORKERS_MAX; i++)
 		worker_done(&dev->workers[i]);
@@ -437,8 +448,6 @@ struct device *device_free(struct device *dev)
 	for (int i = 0; i < WATCHED; i++)
 		if (dev->fds[i] >= 0)
 			close(dev->fds[i]);
-	if (dev->uapi >= 0)
-		close(dev->uapi);
 	if (dev->epoll >= 0)
 		close(dev->epoll);
 	if (dev->shared.keeper_wake >= 0)

@@ -57,9 +57,10 @@ static void file_changed(struct device *dev)
 		const struct inotify_event *event = (const void *)(buffer + at);
 
 		if (event->len && strcmp(event->name, dev->socket_name) == 0) {
-			log_info("the control socket was deleted");
+			log_info("a control socket was deleted");
 			dev->is_over = true;
-			dev->owns_socket = false;
+			for (int i = 0; i < UAPI_DIALECTS; i++)
+				dev->owns_socket[i] &= event->wd != dev->watches[i];
 		}
 		at += (ssize_t)(sizeof(*event) + event->len);
 	}
@@ -157,18 +158,20 @@ static int watch_signals(struct device *dev)
 static int watch_file(struct device *dev)
 {
 	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	char path[108];
 
 	if (fd < 0)
 		return -errno;
-	uapi_path(dev->name, path);
-	*strrchr(path, '/') =
-		'\0'; /* the directory: a file's own watch does not tell its name's end */
-	if (inotify_add_watch(fd, path, IN_DELETE | IN_MOVED_FROM) < 0 && errno != ENOENT) {
-		int err = -errno;
+	for (int i = 0; i < UAPI_DIALECTS; i++) {
+		/* The directory: a file's own watch does not tell its name's end. */
+		const char *path = uapi_directory((enum uapi_dialect)i);
 
-		close(fd);
-		return err;
+		dev->watches[i] = inotify_add_watch(fd, path, IN_DELETE | IN_MOVED_FROM);
+		if (dev->watches[i] < 0 && errno != ENOENT) {
+			int err = -errno;
+
+			close(fd);
+			return err;
+		}
 	}
 	return watch(dev, WATCHED_FILE, fd);
 }

@@ -37,18 +37,20 @@ static size_t list_family(const struct socket_family *f, unsigned int workers, i
 	return n;
 }
 
-size_t handover_offer(const struct worker_shared *shared, int uapi, struct text *out,
-		      int fds[HANDOVER_FDS_MAX])
+size_t handover_offer(const struct worker_shared *shared, const int uapi[UAPI_DIALECTS],
+		      struct text *out, int fds[HANDOVER_FDS_MAX])
 {
 	const struct sockets *s = &shared->sockets;
-	size_t n = 0, n4 = 0, n6 = 0;
+	size_t n = 0, n_control = 0, n4 = 0, n6 = 0;
 
 	for (unsigned int i = 0; i < shared->n_queues; i++)
 		fds[n++] = shared->queues[i].fd;
-	fds[n++] = uapi;
+	for (int i = 0; i < UAPI_DIALECTS && uapi[i] >= 0; i++)
+		fds[n + n_control++] = uapi[i];
+	n += n_control;
 	n += n4 = list_family(&s->v4, s->workers, fds + n);
 	n += n6 = list_family(&s->v6, s->workers, fds + n);
-	text_printf(out, "handover=%u,%zu,%zu\n", shared->n_queues, n4, n6);
+	text_printf(out, "handover=%u,%zu,%zu,%zu\n", shared->n_queues, n_control, n4, n6);
 	return n;
 }
 
@@ -77,7 +79,7 @@ static int ask(const char *name, struct handover *h)
 	const struct timeval patience = { .tv_sec = HANDOVER_PATIENCE_MS / 1000 };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
-	uapi_path(name, address.sun_path);
+	uapi_path(UAPI_WIREGUARD, name, address.sun_path);
 	h->connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (h->connection < 0 ||
 	    setsockopt(h->connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) <
@@ -139,23 +141,28 @@ static int read_answer(struct handover *h, int *fds, size_t *ret_n)
 	return h->config.err;
 }
 
-/* "handover=Q,A,B\n": three numbers. */
-static int read_counts(const struct text *t, uint64_t counts[3])
+enum { QUEUES, CONTROL, SOCKETS4, SOCKETS6, COUNTS };
+
+/* "handover=QUEUES,CONTROL,SOCKETS4,SOCKETS6\n" */
+static int read_counts(const struct text *t, uint64_t counts[COUNTS])
 {
 	static const char key[] = "handover=";
 	const char *end = memchr(t->data, '\n', t->len), *at = t->data + sizeof(key) - 1;
 
 	if (!end || t->len < sizeof(key) || memcmp(t->data, key, sizeof(key) - 1) != 0)
 		return ERR_FORMAT;
-	for (int i = 0; i < 3; i++) {
-		const char *stop = i < 2 ? memchr(at, ',', (size_t)(end - at)) : end;
+	for (int i = 0; i < COUNTS; i++) {
+		const char *stop = i < COUNTS - 1 ? memchr(at, ',', (size_t)(end - at)) : end;
 
 		if (!stop || decimal_parse(at, (size_t)(stop - at), DEVICE_WORKERS_MAX + 1,
 					   &counts[i]) < 0)
 			return ERR_FORMAT;
 		at = stop + 1;
 	}
-	return counts[0] >= 1 && counts[0] <= DEVICE_WORKERS_MAX ? 0 : ERR_FORMAT;
+	return counts[QUEUES] >= 1 && counts[QUEUES] <= DEVICE_WORKERS_MAX &&
+			       counts[CONTROL] >= 1 && counts[CONTROL] <= UAPI_DIALECTS
+		       ? 0
+		       : ERR_FORMAT;
 }
 
 /* @n sockets: one per worker and perhaps one for handshakes. */
@@ -175,19 +182,21 @@ static bool adopt_family(struct socket_family *f, const int *fds, uint64_t n,
 
 static int sort_fds(struct handover *h, const int *fds, size_t n)
 {
-	uint64_t counts[3];
+	uint64_t counts[COUNTS];
 	size_t at = 0;
 
-	if (read_counts(&h->config, counts) < 0 || counts[0] + 1 + counts[1] + counts[2] != n)
+	if (read_counts(&h->config, counts) < 0 ||
+	    counts[QUEUES] + counts[CONTROL] + counts[SOCKETS4] + counts[SOCKETS6] != n)
 		return ERR_FORMAT;
-	h->n_queues = (unsigned int)counts[0];
-	for (; at < counts[0]; at++)
+	h->n_queues = (unsigned int)counts[QUEUES];
+	for (; at < counts[QUEUES]; at++)
 		h->queues[at] = fds[at];
-	h->uapi = fds[at++];
-	if (!adopt_family(&h->v4, fds + at, counts[1], h->n_queues) ||
-	    !adopt_family(&h->v6, fds + at + counts[1], counts[2], h->n_queues))
+	for (uint64_t i = 0; i < counts[CONTROL]; i++)
+		h->uapi[i] = fds[at++];
+	if (!adopt_family(&h->v4, fds + at, counts[SOCKETS4], h->n_queues) ||
+	    !adopt_family(&h->v6, fds + at + counts[SOCKETS4], counts[SOCKETS6], h->n_queues))
 		return ERR_FORMAT;
-	h->has_sockets = counts[1] || counts[2];
+	h->has_sockets = counts[SOCKETS4] || counts[SOCKETS6];
 	return 0;
 }
 
@@ -225,7 +234,8 @@ static bool is_report(const char *line, size_t len)
 	static const char *const keys[] = { "handover=", "last_handshake_time_",
 					    "tx_bytes=", "rx_bytes=", "errno=" };
 	static const char *const settable[] = { "culvert_budget_bytes=", "culvert_rate_bps=",
-						"culvert_greatest_timestamp=" };
+						"culvert_greatest_timestamp=",
+						"culvert_profile", "culvert_prelude=" };
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
 		if (len >= strlen(keys[i]) && memcmp(line, keys[i], strlen(keys[i])) == 0)
@@ -315,11 +325,15 @@ int handover_apply(const struct handover *h, struct engine *e, struct engine_wor
 {
 	struct living living = { .w = w, .wall_s = wall_ns / ENGINE_SECOND };
 	struct uapi_get_reader reader = { .peer = greet, .context = &living };
+	struct uapi_ready ready = { .framing = NULL };
 	struct uapi_set set = { 0 };
 	int err = read_lines(h, &set, NULL, d);
 
 	if (err == 0)
-		err = uapi_apply(e, w, now_ns, &set, d);
+		err = uapi_prepare(e, w, &set, &ready, d);
+	if (err == 0)
+		err = uapi_apply(e, w, now_ns, &set, &ready, d);
+	uapi_ready_done(&ready);
 	if (err == 0)
 		err = take_labels(h, w); /* before anybody is greeted */
 	if (err == 0)
@@ -357,7 +371,8 @@ static void close_fd(int *fd)
 void handover_free(struct handover *h)
 {
 	close_fd(&h->connection);
-	close_fd(&h->uapi);
+	for (int i = 0; i < UAPI_DIALECTS; i++)
+		close_fd(&h->uapi[i]);
 	for (unsigned int i = 0; i < DEVICE_WORKERS_MAX; i++) {
 		close_fd(&h->queues[i]);
 		close_fd(&h->v4.data[i]);

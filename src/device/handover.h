@@ -7,9 +7,9 @@
  *	successor				old process
  *	handover=1
  *						stops its threads where they stand; its
- *						descriptors (TUN queues, control socket, UDP
+ *						descriptors (TUN queues, control sockets, UDP
  *						sockets; with the first octet of the answer),
- *						"handover=QUEUES,SOCKETS4,SOCKETS6", the text of
+ *						"handover=QUEUES,CONTROL,SOCKETS4,SOCKETS6", the text of
  *						get=1, "culvert_label=KEY,NS" per peer, errno=0
  *	gets ready: state, threads, fewer
  *	rights; its threads stand still too
@@ -40,6 +40,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "conf/uapi.h"
 #include "device/device.h"
 #include "device/sockets.h"
 #include "device/worker.h"
@@ -48,15 +49,16 @@
 
 enum {
 	HANDOVER_PATIENCE_MS = 5000,
-	HANDOVER_FDS_MAX = 3 * (DEVICE_WORKERS_MAX + 1), /* under the kernel's 253 */
+	/* Under the kernel's 253. */
+	HANDOVER_FDS_MAX = 3 * (DEVICE_WORKERS_MAX + 1) - 1 + UAPI_DIALECTS,
 };
 
 /* --- The old process --- */
 
 /** handover_offer() - Write the answer's first line to @out and list the descriptors to pass
  * Return: how many stand in @fds. They stay ours. */
-size_t handover_offer(const struct worker_shared *shared, int uapi, struct text *out,
-		      int fds[HANDOVER_FDS_MAX]);
+size_t handover_offer(const struct worker_shared *shared, const int uapi[UAPI_DIALECTS],
+		      struct text *out, int fds[HANDOVER_FDS_MAX]);
 
 /** handover_labels() - Write a line per peer that was ever called, after the text of get=1 */
 void handover_labels(const struct engine *e, struct text *out);
@@ -70,7 +72,7 @@ void handover_labels(const struct engine *e, struct text *out);
  */
 struct handover {
 	int connection;
-	int uapi;
+	int uapi[UAPI_DIALECTS];
 	unsigned int n_queues;
 	int queues[DEVICE_WORKERS_MAX];
 	struct socket_family v4;

@@ -109,7 +109,7 @@ static int open_family(struct sockets *s, enum addr_family family, uint16_t port
 		bound = open_one(s, family, (uint16_t)bound, &f->handshake);
 	if (bound >= 0)
 		udp_set_gro(f->handshake, false);
-	if (bound >= 0 && udp_steer(f->handshake, s->workers) < 0) {
+	if (bound >= 0 && udp_steer(f->handshake, s->workers, &s->steering) < 0) {
 		/* Without steering, data would reach the keeper: do without the extra socket. */
 		close(f->handshake);
 		f->handshake = -1;
@@ -177,6 +177,18 @@ int sockets_set_mark(struct sockets *s, uint32_t mark)
 	}
 	s->mark = mark;
 	return 0;
+}
+
+void sockets_steer(struct sockets *s, const struct udp_steering *steering)
+{
+	int fds[] = { s->v4.handshake, s->v6.handshake };
+
+	s->steering = *steering;
+	/* Refused now, although it was taken before: then the old shapes go on. What is sorted
+	 * wrongly takes the longer way, no more. */
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] >= 0)
+			udp_steer(fds[i], s->workers, steering);
 }
 
 void sockets_adopt(struct sockets *s, struct socket_family *v4, struct socket_family *v6)

@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "device/device.h"
+#include "net/udp_socket.h"
 
 enum { SOCKETS_SPARE_SETS = 8 };
 
@@ -36,6 +37,7 @@ struct sockets {
 	struct socket_family v6;
 	uint16_t port;
 	uint32_t mark;
+	struct udp_steering steering;
 	bool is_steered;
 	bool is_small;
 	int spare4[SOCKETS_SPARE_SETS * (DEVICE_WORKERS_MAX + 1)];
@@ -58,6 +60,11 @@ void sockets_close(struct sockets *s);
 
 /** sockets_set_mark() - Return: 0 or -errno; the old mark then stays everywhere */
 int sockets_set_mark(struct sockets *s, uint32_t mark);
+
+/** sockets_steer() - Tell data by these shapes, now and after each sockets_open()
+ *
+ * At first everything is for the handshake sockets. */
+void sockets_steer(struct sockets *s, const struct udp_steering *steering);
 
 /** sockets_adopt() - Take sockets that another process opened; moved out of @v4 and @v6 */
 void sockets_adopt(struct sockets *s, struct socket_family *v4, struct socket_family *v6);

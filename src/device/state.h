@@ -24,7 +24,7 @@ enum watched {
 
 struct device {
 	char name[TUN_NAME_MAX];
-	char socket_name[TUN_NAME_MAX + 8];
+	char socket_name[TUN_NAME_MAX + 8]; /* the same in both directories */
 	unsigned int index;
 	unsigned int n_workers;
 	struct worker_shared shared;
@@ -36,15 +36,16 @@ struct device {
 	bool link_is_up; /* the interface; without its port we are not */
 	bool is_up;
 	bool is_over;
-	bool owns_socket;     /* its file is ours to remove */
-	bool is_handing_over; /* the gate is closed; a successor gets ready */
-	uint64_t patience_ns; /* how long it may, boot clock */
+	bool owns_socket[UAPI_DIALECTS]; /* its file is ours to remove */
+	bool is_handing_over;		 /* the gate is closed; a successor gets ready */
+	uint64_t patience_ns;		 /* how long it may, boot clock */
 	bool takes_over;
 	struct handover handover; /* where it @takes_over */
 	uint64_t slept_ns;	  /* boot clock less monotonic clock, last seen */
-	int uapi;
+	int uapi[UAPI_DIALECTS];  /* listening; -1: none */
 	int epoll;
 	int fds[WATCHED];
+	int watches[UAPI_DIALECTS]; /* of the sockets' directories, within WATCHED_FILE */
 	struct uapi_server *server;
 };
 
@@ -55,6 +56,8 @@ void control_wake_all(void *context);
 /* After calls on the engine: the keeper may have got work. */
 void control_wake_keeper(struct device *dev);
 int control_watch_sockets(struct device *dev);
+/* The profiles may have changed: tell the kernel what data looks like. */
+void control_steer(struct device *dev);
 /* The interface went up: open the sockets. Down: close them, forget all keys. */
 void control_go_up(struct device *dev);
 void control_go_down(struct device *dev);

@@ -1,8 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "device/uapi_apply.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* The number of a profile; FRAME_NUMBER_NONE for no name, and for one that is not there. */
+static uint32_t profile_number(struct engine *e, const char *name)
+{
+	const struct frame_profile *p =
+		name[0] ? frame_set_named(engine_profiles(e), name) : NULL;
+
+	return p ? p->number : FRAME_NUMBER_NONE;
+}
+
+static void apply_framing(struct engine *e, struct peer *p, const struct uapi_set_peer *from)
+{
+	if (from->has_profile_pin)
+		engine_peer_pin_profile(p, profile_number(e, from->profile_pin));
+	if (from->has_profile_heard)
+		engine_peer_set_profile(p, profile_number(e, from->profile_heard));
+	if (from->has_sends_prelude)
+		engine_peer_set_prelude(p, from->sends_prelude);
+}
 
 static int apply_endpoint_and_keys(struct engine_worker *w, uint64_t now_ns, struct peer *p,
 				   const struct uapi_set_peer *from)
@@ -20,7 +40,7 @@ static int apply_endpoint_and_keys(struct engine_worker *w, uint64_t now_ns, str
 	if (from->has_greatest_timestamp)
 		engine_peer_set_greatest_time(p, from->greatest_timestamp);
 	if (from->has_keepalive)
-		engine_peer_set_keepalive(w, now_ns, p, from->keepalive_s);
+		engine_peer_set_keepalive(w, now_ns, p, from->keepalive);
 	return err;
 }
 
@@ -71,6 +91,7 @@ static int apply_peer(struct engine *e, struct engine_worker *w, uint64_t now_ns
 
 	if (err < 0 || !p)
 		return err;
+	apply_framing(e, p, from);
 	err = apply_allowed_ips(e, p, set, from);
 	if (err == 0)
 		err = apply_endpoint_and_keys(w, now_ns, p, from);
@@ -89,8 +110,8 @@ static size_t count_new(struct engine_worker *w, const struct uapi_set *set)
 	return n;
 }
 
-int uapi_prepare(struct engine *e, struct engine_worker *w, const struct uapi_set *set,
-		 struct diag *d)
+static int reserve(struct engine *e, struct engine_worker *w, const struct uapi_set *set,
+		   struct diag *d)
 {
 	size_t n_new = count_new(w, set);
 	size_t before = set->replace_peers ? 0 : engine_peer_count(e);
@@ -106,14 +127,139 @@ int uapi_prepare(struct engine *e, struct engine_worker *w, const struct uapi_se
 	return 0;
 }
 
-int uapi_apply(struct engine *e, struct engine_worker *w, uint64_t now_ns,
-	       const struct uapi_set *set, struct diag *d)
+/* --- The profiles there will be --- */
+
+/* Sources of a set under construction; they borrow all they point to. */
+struct profiles {
+	struct frame_profile_source list[FRAME_PROFILES_MAX];
+	uint32_t n;
+	struct frame_parameters base; /* the default's, owned */
+};
+
+static const struct uapi_profile *named_in(const struct uapi_set *set, const char *name)
 {
-	int refused = uapi_prepare(e, w, set, d);
+	for (size_t i = 0; i < set->n_profiles; i++)
+		if (strcmp(set->profiles[i].name, name) == 0)
+			return &set->profiles[i];
+	return NULL;
+}
+
+static int add_profile(struct profiles *to, const char *name,
+		       const struct frame_parameters *parameters, uint64_t until_s,
+		       struct diag *d)
+{
+	if (to->n == FRAME_PROFILES_MAX)
+		return diag_set(d, ERR_LIMIT, 0, "more than %d profiles on one interface",
+				FRAME_PROFILES_MAX);
+	to->list[to->n++] = (struct frame_profile_source){ name, parameters, until_s };
+	return 0;
+}
+
+/* What the request gives, over what there is; then all of it is judged. */
+static int make_default(const struct frame_parameters *now, const struct uapi_set *set,
+			struct profiles *to, struct diag *d)
+{
+	int err = frame_parameters_copy(&to->base, now);
+
+	for (int key = 0; key < FRAME_KEYS && err == 0; key++)
+		if (set->framing_given >> key & 1)
+			err = frame_parameters_take(&to->base, &set->framing,
+						    (enum frame_key)key);
+	if (err == 0 && frame_parameters_check(&to->base, d) != FRAME_RULE_NONE)
+		err = ERR_RANGE;
+	return err ? err : add_profile(to, "", &to->base, 0, d);
+}
+
+/* Those that stay, then those that the request names. */
+static int collect(const struct frame_set *now, const struct uapi_set *set, struct profiles *to,
+		   struct diag *d)
+{
+	int err = make_default(&now->profiles[0].parameters, set, to, d);
+
+	for (uint32_t i = 1; i < now->n && err == 0 && !set->replace_profiles; i++) {
+		const struct frame_profile *p = &now->profiles[i];
+
+		if (!named_in(set, p->name))
+			err = add_profile(to, p->name, &p->parameters, p->until_s, d);
+	}
+	for (size_t i = 0; i < set->n_profiles && err == 0; i++) {
+		const struct uapi_profile *p = &set->profiles[i];
+
+		if (!p->remove)
+			err = add_profile(to, p->name, &p->parameters, p->until_s, d);
+	}
+	return err;
+}
+
+static int make_framing(struct engine *e, const struct uapi_set *set, struct uapi_ready *ret,
+			struct diag *d)
+{
+	struct profiles to = { .n = 0 };
 	int err = 0;
 
-	if (refused)
-		return refused;
+	if (!set->framing_given && !set->n_profiles && !set->replace_profiles)
+		return 0;
+	err = collect(engine_profiles(e), set, &to, d);
+	if (err == 0)
+		err = engine_framing_new(e, to.list, to.n, &ret->framing);
+	frame_parameters_done(&to.base);
+	if (err == -ENOMEM)
+		diag_set(d, 0, 0, "no memory for the profiles");
+	if (err == -ENOMEM)
+		return UAPI_EOTHER;
+	return err ? UAPI_EINVAL : 0;
+}
+
+/* A pin names a profile that is there, or will be. */
+static int check_pins(struct engine *e, const struct uapi_set *set,
+		      const struct uapi_ready *ready, struct diag *d)
+{
+	const struct frame_set *will_be =
+		ready->framing ? engine_framing_set(ready->framing) : engine_profiles(e);
+
+	for (size_t i = 0; i < set->n_peers; i++) {
+		const struct uapi_set_peer *p = &set->peers[i];
+
+		if (p->has_profile_pin && p->profile_pin[0] &&
+		    !frame_set_named(will_be, p->profile_pin)) {
+			diag_set(d, 0, 0, "culvert_profile_pin: there is no profile %s",
+				 p->profile_pin);
+			return UAPI_EINVAL;
+		}
+	}
+	return 0;
+}
+
+void uapi_ready_done(struct uapi_ready *r)
+{
+	r->framing = engine_framing_free(r->framing);
+}
+
+int uapi_prepare(struct engine *e, struct engine_worker *w, const struct uapi_set *set,
+		 struct uapi_ready *ret, struct diag *d)
+{
+	struct uapi_ready ready = { .framing = NULL };
+	int err = make_framing(e, set, &ready, d);
+
+	if (err == 0)
+		err = check_pins(e, set, &ready, d);
+	if (err == 0)
+		err = reserve(e, w, set, d);
+	if (err)
+		uapi_ready_done(&ready);
+	else
+		*ret = ready;
+	return err;
+}
+
+int uapi_apply(struct engine *e, struct engine_worker *w, uint64_t now_ns,
+	       const struct uapi_set *set, struct uapi_ready *ready, struct diag *d)
+{
+	int err = 0;
+
+	if (ready->framing)
+		engine_framing_publish(w, ready->framing);
+	ready->framing = NULL;
 	if (set->has_private_key)
 		err = engine_set_private_key(w, now_ns, &set->private_key);
 	if (err == 0 && set->replace_peers)
@@ -151,7 +297,15 @@ static size_t list_prefixes(struct peer *peer, struct prefixes *p)
 	return n;
 }
 
-static void dump_peer(struct peer *peer, struct text *out, struct prefixes *prefixes)
+static void name_profile(struct engine *e, uint32_t number, char out[FRAME_NAME_MAX + 1])
+{
+	if (number != FRAME_NUMBER_NONE)
+		memcpy(out, frame_set_find(engine_profiles(e), number)->name,
+		       FRAME_NAME_MAX + 1);
+}
+
+static void dump_peer(struct engine *e, struct peer *peer, struct text *out,
+		      enum uapi_dialect dialect, struct prefixes *prefixes)
 {
 	struct engine_peer_info info;
 	struct uapi_get_peer get = { 0 };
@@ -164,14 +318,17 @@ static void dump_peer(struct peer *peer, struct text *out, struct prefixes *pref
 	get.last_handshake_ns = info.last_handshake_wall_ns;
 	get.tx_bytes = info.tx_bytes;
 	get.rx_bytes = info.rx_bytes;
-	get.keepalive_s = info.keepalive_s;
+	get.keepalive = info.keepalive;
+	name_profile(e, info.profile, get.profile_heard);
+	name_profile(e, info.pinned, get.profile_pin);
+	get.sends_no_prelude = !info.sends_prelude;
 	get.drops = info.drops;
 	get.handshake_failures = info.handshake_failures;
 	get.budget_bytes = info.budget_bytes;
 	get.rate_bps = info.rate_bps;
 	get.n_allowed_ips = list_prefixes(peer, prefixes);
 	get.allowed_ips = prefixes->list;
-	uapi_write_peer(out, &get);
+	uapi_write_peer(out, dialect, &get);
 	secret_key_done(&info.preshared_key);
 	secret_key_done(&get.preshared_key);
 }
@@ -216,11 +373,12 @@ static void dump_counters(const struct engine *e, const struct uapi_outside *out
 	}
 }
 
-void uapi_dump(struct engine *e, struct text *out, const struct uapi_outside *outside,
-	       bool with_private_key)
+void uapi_dump(struct engine *e, struct text *out, enum uapi_dialect dialect,
+	       const struct uapi_outside *outside, bool with_private_key)
 {
 	struct uapi_get_device device = { .listen_port = outside->listen_port,
-					  .fwmark = outside->fwmark };
+					  .fwmark = outside->fwmark,
+					  .framing = engine_profiles(e) };
 	struct prefixes prefixes = { 0 };
 
 	if (with_private_key)
@@ -229,7 +387,7 @@ void uapi_dump(struct engine *e, struct text *out, const struct uapi_outside *ou
 	dump_counters(e, outside, out);
 	secret_key_done(&device.private_key);
 	for (struct peer *p = engine_peer_next(e, NULL); p; p = engine_peer_next(e, p))
-		dump_peer(p, out, &prefixes);
+		dump_peer(e, p, out, dialect, &prefixes);
 	free(prefixes.list);
 }
 

@@ -12,24 +12,35 @@
 #include "engine/engine.h"
 
 /**
- * uapi_prepare() - Check the bounds of a request and reserve the memory it needs
+ * struct uapi_ready - What was made for a request before anything of it is applied
+ * @framing:	The profiles there will be; NULL: they stay
  *
- * Before anything of it is applied, ports included: what is refused here changed nothing.
- *
- * Return: 0 or a positive UAPI_E....
+ * All zeroes is empty.
  */
-int uapi_prepare(struct engine *e, struct engine_worker *w, const struct uapi_set *set,
-		 struct diag *d);
+struct uapi_ready {
+	struct engine_framing *framing;
+};
 
 /**
- * uapi_apply() - Carry out the peers and the key of a request that was validated
+ * uapi_prepare() - Judge a request as a whole and reserve the memory it needs
  *
- * Memory is reserved first: when this fails nothing was changed.
+ * Before anything of it is applied, ports included: what is refused here changed nothing.
+ * A parameter of AmneziaWG that breaks a rule is refused with the rule's name.
+ *
+ * Return: 0 or a positive UAPI_E...; @ret is to be freed with uapi_ready_done() after success.
+ */
+int uapi_prepare(struct engine *e, struct engine_worker *w, const struct uapi_set *set,
+		 struct uapi_ready *ret, struct diag *d);
+void uapi_ready_done(struct uapi_ready *r);
+
+/**
+ * uapi_apply() - Carry out the profiles, the peers and the key of a request that is ready
+ * @ready:	From uapi_prepare(); what is used of it is taken out
  *
  * Return: 0 or a positive UAPI_E....
  */
 int uapi_apply(struct engine *e, struct engine_worker *w, uint64_t now_ns,
-	       const struct uapi_set *set, struct diag *d);
+	       const struct uapi_set *set, struct uapi_ready *ready, struct diag *d);
 
 /**
  * struct uapi_outside - What get=1 tells of what lies around the engine
@@ -49,8 +60,8 @@ struct uapi_outside {
  * uapi_dump() - The reply to get=1, without errno
  * @with_private_key: false leaves it out
  */
-void uapi_dump(struct engine *e, struct text *out, const struct uapi_outside *outside,
-	       bool with_private_key);
+void uapi_dump(struct engine *e, struct text *out, enum uapi_dialect dialect,
+	       const struct uapi_outside *outside, bool with_private_key);
 
 /**
  * uapi_dump_changes() - One block for each peer that changed since the last call

@@ -20,6 +20,7 @@
 
 enum {
 	READ_BYTES = 65536,
+	INPUT_BYTES = READ_BYTES + UAPI_LINE_MAX + 1,
 	READS_PER_EVENT = 16,	     /* then others get their turn */
 	WATCH_BACKLOG_MAX = 1 << 20, /* octets a watcher may be behind */
 };
@@ -51,6 +52,7 @@ struct connection {
 	struct uapi_set set;
 	unsigned int line_number;
 	int error;
+	enum uapi_dialect dialect;
 	bool is_closing; /* after the reply */
 	bool is_watching;
 	bool is_limited;   /* not for the private key */
@@ -66,12 +68,12 @@ struct connection {
 	size_t out_sent;
 	size_t input_at;
 	size_t input_len;
-	char *input; /* READ_BYTES */
-	char line[UAPI_LINE_MAX + 1];
+	char *input; /* READ_BYTES, and behind them the unfinished line */
+	char *line;
 };
 
 struct uapi_server {
-	int listener;
+	int listeners[UAPI_DIALECTS];
 	int epoll;
 	int timer; /* runs while a connection rests */
 	struct uapi_handler handler;
@@ -118,8 +120,7 @@ static void connection_free(struct connection *c)
 	close(c->fd); /* leaves the epoll set with it */
 	forget_set(c);
 	text_done(&c->out);
-	secret_wipe(c->line, sizeof(c->line));
-	secret_wipe(c->input, READ_BYTES);
+	secret_wipe(c->input, INPUT_BYTES);
 	free(c->input);
 	free(c);
 }
@@ -143,9 +144,9 @@ static void rearm(struct connection *c)
 	epoll_ctl(c->server->epoll, EPOLL_CTL_MOD, c->fd, &event);
 }
 
-static void accept_one(struct uapi_server *s)
+static void accept_one(struct uapi_server *s, enum uapi_dialect dialect)
 {
-	int fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = accept4(s->listeners[dialect], NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	struct epoll_event event = { .events = EPOLLIN };
 	struct connection *c = NULL;
 
@@ -153,7 +154,7 @@ static void accept_one(struct uapi_server *s)
 		return;
 	c = s->n < UAPI_CONNECTIONS_MAX ? calloc(1, sizeof(*c)) : NULL;
 	if (c)
-		c->input = malloc(READ_BYTES);
+		c->input = malloc(INPUT_BYTES);
 	event.data.ptr = c;
 	if (!c || !c->input || epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
 		log_warning("refused a connection to the control socket: more than %d",
@@ -165,6 +166,8 @@ static void accept_one(struct uapi_server *s)
 	}
 	c->fd = fd;
 	c->server = s;
+	c->dialect = dialect;
+	c->line = c->input + READ_BYTES;
 	c->events = EPOLLIN;
 	s->connections[s->n++] = c;
 }
@@ -181,7 +184,7 @@ static void finish_get(struct connection *c)
 	}
 	if (c->is_limited)
 		s->unread = c;
-	s->handler.get(s->handler.context, &c->out, !c->is_limited);
+	s->handler.get(s->handler.context, &c->out, c->dialect, !c->is_limited);
 	if (c->out.err) { /* no memory for all of it */
 		text_clear(&c->out);
 		uapi_write_errno(&c->out, UAPI_EOTHER, true);
@@ -270,6 +273,7 @@ static void finish_limit(struct connection *c)
 	}
 	s->n_limited += !c->is_limited;
 	c->is_limited = true;
+	c->dialect = UAPI_AMNEZIA; /* one of ours: it takes ranges */
 	uapi_write_errno(&c->out, 0, false);
 }
 
@@ -479,24 +483,42 @@ static bool serve(struct connection *c)
 
 /* --- The server --- */
 
-int uapi_server_new(int listener, int epoll, const struct uapi_handler *handler,
-		    struct uapi_server **ret)
+static int watch_listeners(struct uapi_server *s)
+{
+	for (int i = 0; i < UAPI_DIALECTS; i++) {
+		struct epoll_event event = { .events = EPOLLIN, .data.ptr = &s->listeners[i] };
+
+		if (s->listeners[i] >= 0 &&
+		    epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->listeners[i], &event) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static void unwatch_listeners(struct uapi_server *s)
+{
+	for (int i = 0; i < UAPI_DIALECTS; i++)
+		if (s->listeners[i] >= 0)
+			epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->listeners[i], NULL);
+}
+
+int uapi_server_new(const int listeners[UAPI_DIALECTS], int epoll,
+		    const struct uapi_handler *handler, struct uapi_server **ret)
 {
 	struct uapi_server *s = calloc(1, sizeof(*s));
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = s };
 	struct epoll_event tick = { .events = EPOLLIN, .data.ptr = s ? &s->timer : NULL };
 
 	if (!s)
 		return -ENOMEM;
-	s->listener = listener;
+	memcpy(s->listeners, listeners, sizeof(s->listeners));
 	s->epoll = epoll;
 	s->handler = *handler;
 	s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (s->timer < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) < 0 ||
+	if (s->timer < 0 || watch_listeners(s) < 0 ||
 	    epoll_ctl(epoll, EPOLL_CTL_ADD, s->timer, &tick) < 0) {
 		int err = -errno;
 
-		epoll_ctl(epoll, EPOLL_CTL_DEL, listener, NULL);
+		unwatch_listeners(s);
 		if (s->timer >= 0)
 			close(s->timer);
 		free(s);
@@ -512,7 +534,7 @@ struct uapi_server *uapi_server_free(struct uapi_server *s)
 		return NULL;
 	while (s->n)
 		connection_free(s->connections[0]);
-	epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->listener, NULL);
+	unwatch_listeners(s);
 	close(s->timer);
 	free(s);
 	return NULL;
@@ -545,10 +567,11 @@ static void rest_is_over(struct uapi_server *s)
 
 bool uapi_server_event(struct uapi_server *s, void *ptr, uint32_t events)
 {
-	if (ptr == s) {
-		accept_one(s);
-		return true;
-	}
+	for (int i = 0; i < UAPI_DIALECTS; i++)
+		if (ptr == &s->listeners[i]) {
+			accept_one(s, (enum uapi_dialect)i);
+			return true;
+		}
 	if (ptr == &s->timer) {
 		rest_is_over(s);
 		return true;

@@ -45,7 +45,8 @@ enum {
 struct uapi_handler {
 	/* Apply a whole request. Return: 0 or a positive UAPI_E... */
 	int (*set)(void *context, const struct uapi_set *set, struct diag *d);
-	void (*get)(void *context, struct text *out, bool with_private_key);
+	void (*get)(void *context, struct text *out, enum uapi_dialect dialect,
+		    bool with_private_key);
 	/* There is somebody to tell changes, or nobody any more. */
 	void (*watched)(void *context, bool is_watched);
 	/* A successor asks: stop, write the answer's text, list descriptors to pass (they
@@ -58,24 +59,26 @@ struct uapi_handler {
 struct uapi_server;
 
 /**
- * uapi_listen() - The socket of interface @name: /var/run/wireguard/NAME.sock
+ * uapi_listen() - The socket of interface @name: /var/run/wireguard/NAME.sock, or amneziawg
  *
  * A socket nobody listens on is replaced; one that answers is left alone.
  *
  * Return: a listening descriptor; -EADDRINUSE when another process serves it; -errno.
  */
-int uapi_listen(const char *name, struct diag *d);
+int uapi_listen(enum uapi_dialect dialect, const char *name, struct diag *d);
 /* Its path, for watching and removing. @out has room for 108 octets. */
-void uapi_path(const char *name, char out[108]);
+void uapi_path(enum uapi_dialect dialect, const char *name, char out[108]);
+const char *uapi_directory(enum uapi_dialect dialect);
 
 /**
- * uapi_server_new() - Serve connections of @listener, driven by the epoll set @epoll
+ * uapi_server_new() - Serve connections of @listeners, driven by the epoll set @epoll
+ * @listeners:	By dialect; -1: none
  *
  * Descriptors are registered with data.ptr; events whose data.ptr is not NULL and
  * is known to uapi_server_event() are the server's.
  */
-int uapi_server_new(int listener, int epoll, const struct uapi_handler *handler,
-		    struct uapi_server **ret);
+int uapi_server_new(const int listeners[UAPI_DIALECTS], int epoll,
+		    const struct uapi_handler *handler, struct uapi_server **ret);
 struct uapi_server *uapi_server_free(struct uapi_server *s);
 
 /** uapi_server_event() - Handle one event. false: @ptr is not ours */

@@ -11,11 +11,20 @@
 
 #include "device/uapi_server.h"
 
-#define SOCKET_DIRECTORY "/var/run/wireguard"
+/* Where `wg` and `awg` look. */
+static const char *const directories[UAPI_DIALECTS] = {
+	[UAPI_WIREGUARD] = "/var/run/wireguard",
+	[UAPI_AMNEZIA] = "/var/run/amneziawg",
+};
 
-void uapi_path(const char *name, char out[108])
+const char *uapi_directory(enum uapi_dialect dialect)
 {
-	snprintf(out, 108, "%s/%s.sock", SOCKET_DIRECTORY, name);
+	return directories[dialect];
+}
+
+void uapi_path(enum uapi_dialect dialect, const char *name, char out[108])
+{
+	snprintf(out, 108, "%s/%s.sock", directories[dialect], name);
 }
 
 static bool is_served(const struct sockaddr_un *name)
@@ -39,14 +48,15 @@ static int bind_and_listen(int fd, const struct sockaddr_un *name)
 	return err;
 }
 
-int uapi_listen(const char *name, struct diag *d)
+int uapi_listen(enum uapi_dialect dialect, const char *name, struct diag *d)
 {
+	const char *directory = directories[dialect];
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = -1, err = 0;
 
-	uapi_path(name, address.sun_path);
-	if (mkdir(SOCKET_DIRECTORY, 0755) < 0 && errno != EEXIST)
-		return diag_set(d, -errno, 0, "cannot make %s: %s", SOCKET_DIRECTORY,
+	uapi_path(dialect, name, address.sun_path);
+	if (mkdir(directory, 0755) < 0 && errno != EEXIST)
+		return diag_set(d, -errno, 0, "cannot make %s: %s", directory,
 				err_text(-errno));
 	if (is_served(&address))
 		return diag_set(d, -EADDRINUSE, 0,

@@ -16,12 +16,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "device/steering.h"
 #include "sys/clock.h"
 
 enum {
 	DATA_BUFFER_BYTES = 65536,
 	KEEPER_BUFFERS = 64,
-	KEEPER_BUFFER_BYTES = 2048,
+	KEEPER_BUFFER_BYTES = STEERING_KEEPER_BYTES,
 	READS_PER_TURN = 8,
 	TUN_ROUNDS = 8, /* super-frames or batches per wake */
 	TUN_PACKET_ROOM = 65536 + ENGINE_TAILROOM,

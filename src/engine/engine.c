@@ -150,6 +150,9 @@ int engine_new(const struct engine_options *options, struct engine **ret)
 		goto out;
 	e->options = *options;
 	epoch_init(&e->epoch);
+	atomic_store(&e->framing, framing_plain());
+	if (!atomic_load(&e->framing))
+		goto out;
 	atomic_store(&e->mtu, DEFAULT_MTU);
 	atomic_store(&e->identity, id);
 	id = NULL;
@@ -221,9 +224,21 @@ struct engine *engine_free(struct engine *e)
 	ratelimit_free(e->cookie_requests);
 	if (atomic_load(&e->identity))
 		release_identity(&atomic_load(&e->identity)->epoch_node);
+	engine_framing_free(atomic_load(&e->framing));
 	secret_wipe(e, sizeof(*e));
 	free(e);
 	return NULL;
+}
+
+static void seed(struct engine_worker *w)
+{
+	uint8_t random[GENERATOR_SEED_LEN];
+
+	random_bytes(w->engine, &w->jitter_state, sizeof(w->jitter_state));
+	random_bytes(w->engine, &w->source_key, sizeof(w->source_key));
+	random_bytes(w->engine, random, sizeof(random));
+	generator_init(&w->random, random);
+	secret_wipe(random, sizeof(random));
 }
 
 int engine_worker_new(struct engine *e, struct engine_worker **ret)
@@ -245,7 +260,7 @@ int engine_worker_new(struct engine *e, struct engine_worker **ret)
 	if (err == 0)
 		err = epoch_register(&e->epoch, &w->reader);
 	if (err == 0) {
-		random_bytes(e, &w->jitter_state, sizeof(w->jitter_state));
+		seed(w);
 		e->workers[e->n_workers++] = w;
 		*ret = w;
 		w = NULL;
@@ -264,6 +279,7 @@ struct engine_worker *engine_worker_free(struct engine_worker *w)
 	if (w->arena)
 		secret_wipe(w->arena, ARENA_BYTES);
 	free(w->arena);
+	generator_done(&w->random);
 	free(w);
 	return NULL;
 }
@@ -305,7 +321,15 @@ void outputs_reset(struct engine_worker *w)
 
 bool outputs_have_room(const struct engine_worker *w, uint32_t len)
 {
-	return w->n_outputs < OUTPUTS_MAX - 4 && w->arena_used + len <= ARENA_BYTES;
+	return w->n_outputs < OUTPUTS_MAX && w->arena_used + len <= ARENA_BYTES;
+}
+
+bool keeper_has_room(const struct engine_worker *w)
+{
+	const struct engine_framing *f = framing_now(w->engine);
+
+	return w->n_outputs == 0 || (w->n_outputs + f->keeper_outputs <= OUTPUTS_MAX &&
+				     w->arena_used + f->keeper_room <= ARENA_BYTES);
 }
 
 void outputs_add(struct engine_worker *w, uint32_t len, uint32_t segment, uint8_t tos,

@@ -35,6 +35,7 @@
 
 #include "base/addr.h"
 #include "crypto/suite.h"
+#include "frame/frame.h"
 #include "inet/merge.h"
 #include "inet/packet.h"
 
@@ -194,6 +195,23 @@ int engine_set_private_key(struct engine_worker *w, uint64_t now_ns,
 			   const struct secret_key *key);
 void engine_get_private_key(struct engine *e, struct secret_key *ret);
 
+/* --- How messages look (frame/frame.h); one plain profile at first --- */
+
+struct engine_framing;
+
+/**
+ * engine_framing_new() - Profiles that can be published, following those that are
+ * Return: 0 or the error of frame_set_make(). Nothing changes yet.
+ */
+int engine_framing_new(struct engine *e, const struct frame_profile_source *sources, uint32_t n,
+		       struct engine_framing **ret);
+struct engine_framing *engine_framing_free(struct engine_framing *f); /* takes NULL */
+/** engine_framing_publish() - From now on; cannot fail. @f is the engine's */
+void engine_framing_publish(struct engine_worker *w, struct engine_framing *f);
+const struct frame_set *engine_framing_set(const struct engine_framing *f);
+/* What is published now; for control, until the next is. */
+const struct frame_set *engine_profiles(const struct engine *e);
+
 /** engine_set_up() - Down clears keys, timers and what waits; up lets peers start */
 void engine_set_up(struct engine_worker *w, uint64_t now_ns, bool up);
 /** engine_set_mtu() - Padding never goes beyond it */
@@ -215,9 +233,15 @@ struct peer *engine_peer_next(const struct engine *e, const struct peer *p);
 void engine_peer_set_preshared_key(struct peer *p, const struct secret_key *key);
 int engine_peer_set_endpoint(struct engine_worker *w, struct peer *p,
 			     const struct endpoint *to);
-/* From 0 to n sends a keepalive at once. */
+/* Seconds, drawn from @seconds each time. From 0 to n sends a keepalive at once. */
 void engine_peer_set_keepalive(struct engine_worker *w, uint64_t now_ns, struct peer *p,
-			       uint16_t seconds);
+			       struct frame_range seconds);
+/* Only this profile, by its number; FRAME_NUMBER_NONE: whichever it is heard under. */
+void engine_peer_pin_profile(struct peer *p, uint32_t number);
+/* How it was last heard, from an earlier process. */
+void engine_peer_set_profile(struct peer *p, uint32_t number);
+/* false: no signature packets and no junk before our initiations to it. */
+void engine_peer_set_prelude(struct peer *p, bool sends);
 void engine_peer_set_budget(struct peer *p, uint64_t bytes);	     /* UINT64_MAX: none */
 void engine_peer_set_rate(struct peer *p, uint64_t bits_per_second); /* 0: none */
 void engine_peer_set_greatest_time(struct peer *p, const uint8_t time[12]);
@@ -249,7 +273,10 @@ struct engine_peer_info {
 	uint64_t budget_bytes;
 	uint64_t rate_bps;
 	uint8_t greatest_time[12];
-	uint16_t keepalive_s;
+	struct frame_range keepalive; /* seconds */
+	uint32_t profile;	      /* how it was last heard; FRAME_NUMBER_NONE: not yet */
+	uint32_t pinned;	      /* FRAME_NUMBER_NONE: to none */
+	bool sends_prelude;
 };
 
 void engine_peer_info(struct peer *p, struct engine_peer_info *ret);

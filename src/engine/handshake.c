@@ -110,7 +110,8 @@ static uint64_t next_label_ns(struct peer *p, uint64_t wall_ns)
 }
 
 static int write_initiation(struct engine_worker *w, struct peer *p, const struct identity *id,
-			    uint64_t now_ns, uint64_t wall_ns, struct msg_initiation *msg)
+			    const struct frame_profile *profile, uint64_t now_ns,
+			    uint64_t wall_ns, struct msg_initiation *msg)
 {
 	struct noise_handshake *hs = NULL;
 	struct session *s = NULL;
@@ -130,7 +131,7 @@ static int write_initiation(struct engine_worker *w, struct peer *p, const struc
 	random_bytes(w->engine, random, sizeof(random));
 	noise_time(label, next_label_ns(p, wall_ns));
 	err = noise_initiation_create(w->suite, &id->noise, &remote,
-				      frame_type(&frame_plain, MESSAGE_INITIATION),
+				      frame_type(profile, MESSAGE_INITIATION, &w->random),
 				      s->index.index, random, label, hs, msg);
 	if (err == 0 && !commit_pending(p, s, hs))
 		err = ERR_UNKNOWN;
@@ -148,31 +149,77 @@ out:
 	return err;
 }
 
-/* Sign, dress and queue a handshake message that stands at the arena's end. */
-static void put_message(struct engine_worker *w, struct peer *p, enum message_type type,
-			uint32_t len, uint64_t now_ns)
+/* A mark on handshakes is a tell where they shall not be told apart. */
+static uint8_t handshake_tos(const struct frame_profile *profile)
 {
-	struct frame_message m = { .data = arena_end(w),
-				   .len = len,
-				   .room = ARENA_BYTES - w->arena_used - len };
-	struct route *route = atomic_load_explicit(&p->route, memory_order_acquire);
+	return profile->is_plain && !profile->prelude_packets ? TOS_HANDSHAKE : 0;
+}
 
-	cookie_sign(&p->cookie, w->suite, p->remote.public_key, now_ns, m.data, len);
-	if (!route || frame_wrap(&frame_plain, type, &m, 1) < 0)
+/* Room in the arena for @type in @profile's dress, its trailer at most so long that the datagram
+ * has @cap octets. Return: the dressed length, 0: there is none. */
+static uint32_t make_room(struct engine_worker *w, const struct frame_profile *profile,
+			  enum message_type type, uint32_t len, uint32_t window, uint32_t cap)
+{
+	uint32_t framed = profile->pad[type] + len;
+
+	if (window > TRAILER_WINDOW)
+		window = TRAILER_WINDOW;
+	framed += frame_trailer(profile, type, window, cap, &w->random);
+	return outputs_have_room(w, framed) ? framed : 0;
+}
+
+/* Sign, dress and queue a handshake message of @len octets. */
+static void put_message(struct engine_worker *w, struct peer *p,
+			const struct frame_profile *profile, enum message_type type,
+			const void *message, uint32_t len, uint32_t cap, uint64_t now_ns)
+{
+	struct route *route = atomic_load_explicit(&p->route, memory_order_acquire);
+	uint32_t window = atomic_load_explicit(&p->window, memory_order_relaxed);
+	struct frame_message m = { .data = arena_end(w) };
+	uint8_t *at = m.data + profile->pad[type];
+
+	m.len = make_room(w, profile, type, len, window, cap);
+	if (!route || !m.len)
 		return;
-	outputs_add(w, m.len, m.len, TOS_HANDSHAKE, &route->to, p);
+	memcpy(at, message, len);
+	cookie_sign(&p->cookie, w->suite, p->remote.public_key, now_ns, at, len);
+	frame_wrap(profile, type, &m, 1, &w->random);
+	outputs_add(w, m.len, m.len, handshake_tos(profile), &route->to, p);
 	atomic_fetch_add_explicit(&p->tx_bytes, m.len, memory_order_relaxed);
+}
+
+/* Signature packets and junk, each a datagram of its own. */
+static void put_prelude(struct engine_worker *w, struct peer *p,
+			const struct frame_profile *profile, uint64_t wall_ns)
+{
+	struct frame_prelude_packet packets[FRAME_SIGNATURES + FRAME_JUNK_MAX];
+	struct route *route = atomic_load_explicit(&p->route, memory_order_acquire);
+	uint32_t counter = generator_u32(&w->random), n = 0;
+
+	if (!route || !profile->prelude_packets ||
+	    atomic_load_explicit(&p->sends_no_prelude, memory_order_relaxed) ||
+	    w->arena_used + profile->prelude_max > ARENA_BYTES ||
+	    w->n_outputs + profile->prelude_packets >= OUTPUTS_MAX)
+		return;
+	n = frame_prelude(profile, &w->random, (uint32_t)(wall_ns / ENGINE_SECOND), &counter,
+			  arena_end(w), packets);
+	for (uint32_t i = 0; i < n; i++) {
+		outputs_add(w, packets[i].len, packets[i].len, 0, &route->to, p);
+		atomic_fetch_add_explicit(&p->tx_bytes, packets[i].len, memory_order_relaxed);
+	}
 }
 
 void handshake_initiate(struct engine_worker *w, struct peer *p, uint64_t now_ns,
 			uint64_t wall_ns, bool is_retry)
 {
 	struct identity *id = atomic_load_explicit(&w->engine->identity, memory_order_acquire);
+	const struct frame_profile *profile = profile_of(w->engine, p);
 	uint64_t sent = atomic_load(&p->handshake_sent_ns);
+	struct msg_initiation msg;
 
 	if (!is_retry)
-		atomic_store(&p->attempts, 0);
-	if (sent && elapsed(now_ns, sent) < REKEY_TIMEOUT) {
+		timers_series_begun(w, p);
+	if (sent && elapsed(now_ns, sent) < handshake_spacing(w->engine, p)) {
 		timers_handshake_under_way(w, p, sent);
 		return;
 	}
@@ -182,13 +229,14 @@ void handshake_initiate(struct engine_worker *w, struct peer *p, uint64_t now_ns
 		count(w, COUNT_NO_ENDPOINT, 1);
 		return;
 	}
-	if (write_initiation(w, p, id, now_ns, wall_ns,
-			     (struct msg_initiation *)(void *)arena_end(w)) < 0) {
+	if (write_initiation(w, p, id, profile, now_ns, wall_ns, &msg) < 0) {
 		atomic_fetch_add_explicit(&p->handshake_failures, 1, memory_order_relaxed);
 		return;
 	}
 	atomic_store(&p->handshake_sent_ns, now_ns ? now_ns : 1);
-	put_message(w, p, MESSAGE_INITIATION, sizeof(struct msg_initiation), now_ns);
+	put_prelude(w, p, profile, wall_ns);
+	put_message(w, p, profile, MESSAGE_INITIATION, &msg, sizeof(msg), FRAME_DATAGRAM_MAX,
+		    now_ns);
 	timers_any_sent(w, p, now_ns);
 	timers_handshake_initiated(w, p, now_ns);
 }
@@ -212,9 +260,26 @@ static bool accept_label(struct peer *p, const uint8_t label[NOISE_TIME_LEN], ui
 	return is_fresh;
 }
 
-static void take_keys(struct session *s, uint32_t remote_index, struct noise_keys *keys,
-		      uint64_t now_ns)
+/* Not below zero: a range may reach further down than what is taken off. */
+static uint64_t less(uint64_t from_ns, uint64_t ns)
 {
+	return from_ns > ns ? from_ns - ns : 0;
+}
+
+/* How long this key may serve. Drawn here, once: a draw at each look would come out low. */
+static void draw_life(struct engine_worker *w, struct session *s, const struct frame_timers *t)
+{
+	s->reject_ns = seconds_ns(t->reject_after.hi);
+	s->rekey_send_ns = draw_ns(w, t->rekey_after);
+	s->rekey_receive_ns =
+		less(draw_ns(w, t->reject_after),
+		     seconds_ns(t->keepalive_timeout.lo) + seconds_ns(t->rekey_timeout.lo));
+}
+
+static void take_keys(struct engine_worker *w, struct session *s, uint32_t remote_index,
+		      struct noise_keys *keys, uint64_t now_ns)
+{
+	draw_life(w, s, &profile_of(w->engine, s->peer)->timers);
 	s->remote_index = remote_index;
 	s->send = keys->send;
 	s->receive = keys->receive;
@@ -225,9 +290,13 @@ static void take_keys(struct session *s, uint32_t remote_index, struct noise_key
 
 static void answer(struct engine_worker *w, const struct identity *id, struct peer *p,
 		   struct noise_handshake *hs, const struct noise_remote *remote,
-		   uint32_t receiver, uint64_t now_ns)
+		   const struct queued_message *q, uint64_t now_ns)
 {
+	uint32_t receiver =
+		le32_value(((const struct msg_initiation *)(const void *)q->data)->sender);
+	const struct frame_profile *profile = profile_of(w->engine, p);
 	struct session *s = session_begin(w, p, false);
+	struct msg_response msg;
 	struct noise_keys keys;
 	uint8_t random[32];
 	bool committed = false;
@@ -236,10 +305,9 @@ static void answer(struct engine_worker *w, const struct identity *id, struct pe
 		return;
 	random_bytes(w->engine, random, sizeof(random));
 	if (noise_response_create(w->suite, hs, remote,
-				  frame_type(&frame_plain, MESSAGE_RESPONSE), s->index.index,
-				  receiver, random, (struct msg_response *)(void *)arena_end(w),
-				  &keys) == 0) {
-		take_keys(s, receiver, &keys, now_ns);
+				  frame_type(profile, MESSAGE_RESPONSE, &w->random),
+				  s->index.index, receiver, random, &msg, &keys) == 0) {
+		take_keys(w, s, receiver, &keys, now_ns);
 		spin_lock(&p->lock);
 		if (!atomic_load(&p->is_removed) && is_current(w->engine, id)) {
 			session_responder_done(p, s);
@@ -253,10 +321,30 @@ static void answer(struct engine_worker *w, const struct identity *id, struct pe
 		return;
 	}
 	atomic_store(&p->handshake_sent_ns, now_ns ? now_ns : 1);
-	put_message(w, p, MESSAGE_RESPONSE, sizeof(struct msg_response), now_ns);
+	put_message(w, p, profile, MESSAGE_RESPONSE, &msg, sizeof(msg), q->datagram_len,
+		    now_ns);
 	timers_session_derived(w, p, now_ns);
 	timers_any_sent(w, p, now_ns);
 	count(w, COUNT_HANDSHAKES_ANSWERED, 1);
+}
+
+/* A peer that is pinned to a profile is not heard under another. */
+static bool may_speak(struct peer *p, const struct queued_message *q)
+{
+	uint32_t pinned = atomic_load_explicit(&p->pinned, memory_order_relaxed);
+
+	return !pinned || pinned == q->profile;
+}
+
+/* An authentic handshake message: this is where @p is, and how it frames. */
+static void hear(struct engine_worker *w, struct peer *p, const struct queued_message *q,
+		 uint64_t now_ns)
+{
+	engine_peer_set_profile(p, q->profile);
+	peer_set_source(w, p, &q->source);
+	peer_widen_window(p, q->datagram_len);
+	atomic_fetch_add_explicit(&p->rx_bytes, q->len, memory_order_relaxed);
+	timers_any_received(w, p, now_ns);
 }
 
 static bool serve_initiation(struct engine_worker *w, const struct identity *id,
@@ -276,14 +364,12 @@ static bool serve_initiation(struct engine_worker *w, const struct identity *id,
 		goto out;
 	if (!copy_remote(w, p, id, &remote) ||
 	    noise_initiation_finish(w->suite, &id->noise, &remote, msg, &hs, label) < 0 ||
-	    !accept_label(p, label, now_ns)) {
+	    !may_speak(p, q) || !accept_label(p, label, now_ns)) {
 		atomic_fetch_add_explicit(&p->handshake_failures, 1, memory_order_relaxed);
 		goto out;
 	}
-	peer_set_source(w, p, &q->source);
-	atomic_fetch_add_explicit(&p->rx_bytes, q->len, memory_order_relaxed);
-	timers_any_received(w, p, now_ns);
-	answer(w, id, p, &hs, &remote, le32_value(msg->sender), now_ns);
+	hear(w, p, q, now_ns);
+	answer(w, id, p, &hs, &remote, q, now_ns);
 	served = true;
 out:
 	noise_handshake_done(&hs);
@@ -330,9 +416,7 @@ static bool commit_initiator(struct peer *p, struct session *s)
 static void begin_talking(struct engine_worker *w, struct peer *p,
 			  const struct queued_message *q, uint64_t now_ns, uint64_t wall_ns)
 {
-	peer_set_source(w, p, &q->source);
-	atomic_fetch_add_explicit(&p->rx_bytes, q->len, memory_order_relaxed);
-	timers_any_received(w, p, now_ns);
+	hear(w, p, q, now_ns);
 	timers_session_derived(w, p, now_ns);
 	timers_handshake_complete(p, wall_ns);
 	count(w, COUNT_HANDSHAKES_COMPLETED, 1);
@@ -352,9 +436,9 @@ static bool serve_response(struct engine_worker *w, const struct identity *id,
 
 	if (!s || !copy_pending(s->peer, s, &hs))
 		return false;
-	if (copy_remote(w, s->peer, id, &remote) &&
+	if (may_speak(s->peer, q) && copy_remote(w, s->peer, id, &remote) &&
 	    noise_response_accept(w->suite, &id->noise, &remote, &hs, msg, &keys) == 0) {
-		take_keys(s, le32_value(msg->sender), &keys, now_ns);
+		take_keys(w, s, le32_value(msg->sender), &keys, now_ns);
 		served = commit_initiator(s->peer, s);
 	}
 	if (served)
@@ -422,15 +506,21 @@ static bool take(struct handshake_queue *queue, struct queued_message *ret)
 static void send_cookie(struct engine_worker *w, const struct identity *id,
 			const struct queued_message *q)
 {
-	struct frame_message m = { .data = arena_end(w), .len = sizeof(struct msg_cookie) };
+	const struct frame_profile *profile =
+		frame_set_find(&framing_now(w->engine)->set, q->profile);
+	struct frame_message m = { .data = arena_end(w) };
 	uint8_t nonce[24];
 
-	random_bytes(w->engine, nonce, sizeof(nonce));
-	cookie_reply_create(&id->checker, w->suite, frame_type(&frame_plain, MESSAGE_COOKIE),
-			    q->data, q->len, &q->source, nonce,
-			    (struct msg_cookie *)(void *)m.data);
-	if (frame_wrap(&frame_plain, MESSAGE_COOKIE, &m, 1) < 0)
+	m.len = make_room(w, profile, MESSAGE_COOKIE, sizeof(struct msg_cookie), FRAME_WINDOW,
+			  q->datagram_len);
+	if (!m.len)
 		return;
+	random_bytes(w->engine, nonce, sizeof(nonce));
+	cookie_reply_create(
+		&id->checker, w->suite, frame_type(profile, MESSAGE_COOKIE, &w->random),
+		q->data, q->len, &q->source, nonce,
+		(struct msg_cookie *)(void *)(m.data + profile->pad[MESSAGE_COOKIE]));
+	frame_wrap(profile, MESSAGE_COOKIE, &m, 1, &w->random);
 	outputs_add(w, m.len, m.len, 0, &q->source, NULL);
 	count(w, COUNT_COOKIES_SENT, 1);
 }
@@ -447,6 +537,8 @@ static void turn_away(struct engine_worker *w, const struct identity *id,
 	struct engine *e = w->engine;
 
 	e->turned_away++;
+	if (frame_set_find(&framing_now(e)->set, q->profile)->parameters.disable_cookies)
+		return;
 	if (ratelimit_take(e->cookie_requests, now_ns, &q->source.ip))
 		send_cookie(w, id, q);
 	else
@@ -457,10 +549,6 @@ static void turn_away(struct engine_worker *w, const struct identity *id,
 static bool is_admitted(struct engine_worker *w, const struct identity *id,
 			const struct queued_message *q, uint64_t now_ns)
 {
-	if (!cookie_mac1_is_valid(&id->checker, w->suite, q->data, q->len)) {
-		count(w, COUNT_BAD_MAC1, 1);
-		return false;
-	}
 	if (!is_under_load(w->engine, now_ns))
 		return true;
 	if (!has_mac2(q) ||
@@ -508,9 +596,13 @@ static void serve(struct engine_worker *w, const struct queued_message *q, uint6
 /* --- Turns --- */
 
 void handshake_enqueue(struct engine_worker *w, const struct endpoint *source,
-		       const struct frame_view *view)
+		       const struct frame_view *view, uint32_t datagram_len)
 {
-	struct queued_message q = { .source = *source, .type = view->type, .len = view->len };
+	struct queued_message q = { .source = *source,
+				    .type = view->type,
+				    .len = view->len,
+				    .datagram_len = datagram_len,
+				    .profile = view->profile->number };
 
 	memcpy(q.data, view->message, view->len);
 	if (!put(&w->engine->queue, &q))
@@ -524,7 +616,7 @@ bool handshake_judge_arrived(struct engine_worker *w, uint64_t now_ns)
 
 	/* Other threads may fill the queue as fast as this empties it. */
 	for (int i = 0; i < ENGINE_HANDSHAKES_MAX; i++) {
-		if (w->n_outputs >= COOKIES_PER_TURN || !outputs_have_room(w, KEEPER_ROOM) ||
+		if (w->n_outputs >= COOKIES_PER_TURN || !keeper_has_room(w) ||
 		    !take(&w->engine->queue, &q))
 			break;
 		judge(w, &q, now_ns);
@@ -537,7 +629,7 @@ bool handshake_serve_admitted(struct engine_worker *w, uint64_t now_ns, uint64_t
 	struct queued_message q;
 
 	for (int i = 0; i < SERVED_PER_TURN; i++) {
-		if (!outputs_have_room(w, KEEPER_ROOM) || !take(&w->engine->admitted, &q))
+		if (!keeper_has_room(w) || !take(&w->engine->admitted, &q))
 			break;
 		serve(w, &q, now_ns, wall_ns);
 	}

@@ -17,13 +17,9 @@
 #include "inet/icmp.h"
 #include "noise/ratelimit.h"
 
-/* Whitepaper, section 6.1, and spec constants; nanoseconds. */
+/* Whitepaper, section 6.1, and spec constants; nanoseconds. Times that a profile may draw are
+ * in its struct frame_timers. */
 #define MILLISECOND	      UINT64_C(1000000)
-#define REKEY_AFTER_TIME      (120 * ENGINE_SECOND)
-#define REJECT_AFTER_TIME     (180 * ENGINE_SECOND)
-#define REKEY_TIMEOUT	      (5 * ENGINE_SECOND)
-#define KEEPALIVE_TIMEOUT     (10 * ENGINE_SECOND)
-#define ZERO_AFTER_TIME	      (3 * REJECT_AFTER_TIME)
 #define REKEY_AFTER_MESSAGES  (UINT64_C(1) << 60)
 #define REJECT_AFTER_MESSAGES (UINT64_MAX - (UINT64_C(1) << 13)) /* 2^64 - 2^13 - 1 */
 #define JITTER_MAX	      (333 * MILLISECOND)
@@ -33,21 +29,27 @@
 #define INITIATION_SPACING    (20 * MILLISECOND) /* at most 50 a second from one peer */
 
 enum {
-	MAX_TIMER_HANDSHAKES = 18,
 	UNDER_LOAD_FILL = ENGINE_HANDSHAKES_MAX / 8,
 	FLOOD_PER_SECOND = 1000, /* fewer than a small router can serve, or about as many */
 	SERVED_PER_TURN = 8,	 /* one or two milliseconds */
 
-	ARENA_BYTES = 160 * 1024,
-	OUTPUTS_MAX = 128,
-	COOKIES_PER_TURN = 96, /* outputs beyond this are for the timers */
-	SEGMENTS_MAX = 64,     /* the kernel's UDP_MAX_SEGMENTS */
-	PEER_PROBES = 4,       /* key hashes that may collide before a peer is refused */
+	ARENA_BYTES = 192 * 1024, /* holds the longest prelude, and what follows it */
+	OUTPUTS_MAX = 192,	  /* likewise */
+	COOKIES_PER_TURN = 96,	  /* outputs beyond this are for the timers */
+	SEGMENTS_MAX = 64,	  /* the kernel's UDP_MAX_SEGMENTS */
+	PEER_PROBES = 4,	  /* key hashes that may collide before a peer is refused */
 
 	TOS_HANDSHAKE = 0x88, /* AF41 */
 	ICMP_PER_BATCH = 4,
-	KEEPER_ROOM = 1024, /* what one peer's timers may put out, without staged packets */
+	KEEPER_ROOM = 1024,    /* what one peer's timers may put out, without staged packets */
+	KEEPER_OUTPUTS = 4,    /* ... in so many outputs */
+	TRAILER_WINDOW = 4096, /* handshake datagrams do not grow beyond it */
+	SOURCES_REMEMBERED = 1024, /* a power of two */
 };
+
+static_assert(FRAME_PRELUDE_MAX + 2 * KEEPER_ROOM <= ARENA_BYTES, "a prelude fits");
+static_assert(FRAME_JUNK_MAX + FRAME_SIGNATURES + 2 * KEEPER_OUTPUTS <= OUTPUTS_MAX,
+	      "a prelude fits");
 
 /* A count has one writer, its worker; others read it. */
 enum counter {
@@ -78,11 +80,24 @@ struct identity {
 	struct epoch_node epoch_node;
 };
 
-/* A handshake message that waits for the keeper. */
+/* The profiles of the interface; replaced whole. */
+struct engine_framing {
+	struct frame_set set;
+	bool has_end; /* some profile is accepted until a date only */
+	uint32_t keeper_room;
+	uint32_t keeper_outputs;
+	struct epoch_node epoch_node;
+};
+
+/* A handshake message that waits for the keeper. Its MAC1 was found good.
+ * @datagram_len: What it came in: an answer is not longer
+ * @profile:	Number of the profile it was framed by */
 struct queued_message {
 	struct endpoint source;
 	enum message_type type;
 	uint32_t len;
+	uint32_t datagram_len;
+	uint32_t profile;
 	uint8_t data[sizeof(struct msg_initiation)];
 };
 
@@ -100,6 +115,7 @@ struct engine {
 	struct index_table *by_key;
 	struct allowed_ips *allowed_ips;
 	_Atomic(struct identity *) identity;
+	_Atomic(struct engine_framing *) framing;
 	struct spin
 		identity_lock; /* keeper turns the cookie secret, control replaces the key */
 	_Atomic bool is_up;
@@ -138,6 +154,9 @@ struct engine_worker {
 	struct inet_merge *merge;
 	struct epoch_reader reader;
 	uint64_t jitter_state;
+	struct generator random;	      /* for framing; keys come from options.random */
+	uint32_t sources[SOURCES_REMEMBERED]; /* profile by the hash of a source */
+	uint32_t source_key;
 	uint8_t *arena;
 	uint32_t arena_used;
 	uint32_t n_outputs;
@@ -181,11 +200,43 @@ static inline void random_bytes(struct engine *e, void *out, size_t len)
 	e->options.random(e->options.random_context, out, len);
 }
 
+static inline const struct engine_framing *framing_now(const struct engine *e)
+{
+	return atomic_load_explicit(&e->framing, memory_order_acquire);
+}
+
+/* How to speak to @p: as it is pinned, as it was last heard, or as the interface does. */
+static inline const struct frame_profile *profile_of(const struct engine *e, struct peer *p)
+{
+	uint32_t pinned = atomic_load_explicit(&p->pinned, memory_order_relaxed);
+	uint32_t heard = atomic_load_explicit(&p->profile, memory_order_relaxed);
+
+	return frame_set_find(&framing_now(e)->set, pinned ? pinned : heard);
+}
+
+static inline uint64_t seconds_ns(uint32_t s)
+{
+	return s * ENGINE_SECOND;
+}
+
+/* How long after an initiation or response no other may leave. */
+static inline uint64_t handshake_spacing(const struct engine *e, struct peer *p)
+{
+	return seconds_ns(profile_of(e, p)->timers.rekey_timeout.lo);
+}
+
+static inline uint64_t draw_ns(struct engine_worker *w, struct frame_range seconds)
+{
+	return seconds_ns(generator_between(&w->random, seconds.lo, seconds.hi));
+}
+
 /* --- engine.c --- */
 
 void outputs_reset(struct engine_worker *w);
 /* Room for one more output of @len octets? */
 bool outputs_have_room(const struct engine_worker *w, uint32_t len);
+/* Room for all that one peer may cause? Always, while there is nothing yet. */
+bool keeper_has_room(const struct engine_worker *w);
 /* One datagram of @len octets already written at the arena's end. */
 void outputs_add(struct engine_worker *w, uint32_t len, uint32_t segment, uint8_t tos,
 		 const struct endpoint *to, struct peer *p);
@@ -194,6 +245,15 @@ static inline uint8_t *arena_end(struct engine_worker *w)
 	return w->arena + w->arena_used;
 }
 uint64_t jitter(struct engine_worker *w);
+
+/* --- framing.c --- */
+
+/* The plain profile alone. Return: NULL without memory. */
+struct engine_framing *framing_plain(void);
+void framing_release(struct epoch_node *node);
+/* How @source framed its last datagram; FRAME_NUMBER_NONE: not known. */
+uint32_t source_profile(const struct engine_worker *w, const struct endpoint *source);
+void source_remember(struct engine_worker *w, const struct endpoint *source, uint32_t profile);
 
 /* --- session.c --- */
 
@@ -225,6 +285,8 @@ struct peer *peer_by_key(struct engine_worker *w, const uint8_t public_key[32]);
 /* Newest authenticated source. */
 void peer_set_source(struct engine_worker *w, struct peer *p, const struct endpoint *source);
 void peer_forget_source(struct engine *e, struct peer *p);
+/* A datagram of @len octets was exchanged. */
+void peer_widen_window(struct peer *p, uint32_t len);
 /* May @bytes pass budget and rate now? Takes them if so. */
 bool peer_may_pass(struct engine_worker *w, struct peer *p, uint64_t now_ns, uint64_t bytes);
 void peer_release(struct epoch_node *node);
@@ -243,6 +305,8 @@ void timers_stop(struct peer *p);
 /* Tell the keeper that @p has work for it. */
 void peer_kick(struct engine_worker *w, struct peer *p);
 void ask_handshake(struct engine_worker *w, struct peer *p, uint64_t now_ns);
+/* Keeper: a series of initiations begins. */
+void timers_series_begun(struct engine_worker *w, struct peer *p);
 /* Keeper: run what is due and what was asked for. true: more is left. */
 bool timers_run(struct engine_worker *w, uint64_t now_ns, uint64_t wall_ns);
 
@@ -255,7 +319,7 @@ bool handshake_serve_admitted(struct engine_worker *w, uint64_t now_ns, uint64_t
 /* Sort what arrived: admit, answer with a cookie, or drop. true: something waits. */
 bool handshake_judge_arrived(struct engine_worker *w, uint64_t now_ns);
 void handshake_enqueue(struct engine_worker *w, const struct endpoint *source,
-		       const struct frame_view *view);
+		       const struct frame_view *view, uint32_t datagram_len);
 
 /* --- send.c --- */
 

@@ -99,6 +99,8 @@ int engine_peer_add(struct engine_worker *w, const uint8_t public_key[32], struc
 	memcpy(p->remote.public_key, public_key, NOISE_KEY_LEN);
 	atomic_store(&p->wake_at, UINT64_MAX);
 	atomic_store(&p->budget, INT64_MAX);
+	atomic_store(&p->window, FRAME_WINDOW);
+	p->attempts_max = frame_timers_plain.max_attempts.hi;
 	err = enter_key(w, p);
 	if (err < 0) {
 		free(p);
@@ -214,6 +216,7 @@ static int publish_route(struct engine *e, struct peer *p, const struct endpoint
 
 int engine_peer_set_endpoint(struct engine_worker *w, struct peer *p, const struct endpoint *to)
 {
+	atomic_store_explicit(&p->window, FRAME_WINDOW, memory_order_relaxed);
 	return publish_route(w->engine, p, to);
 }
 
@@ -225,6 +228,8 @@ void peer_set_source(struct engine_worker *w, struct peer *p, const struct endpo
 	    ip_addr_equal(&route->to.local, &source->local) &&
 	    route->to.local_if == source->local_if)
 		return;
+	if (!route || !endpoint_same_remote(&route->to, source)) /* another path */
+		atomic_store_explicit(&p->window, FRAME_WINDOW, memory_order_relaxed);
 	/* Without memory it stays where it was: the next packet tries again. */
 	(void)publish_route(w->engine, p, source);
 }
@@ -271,14 +276,15 @@ void engine_peer_set_preshared_key(struct peer *p, const struct secret_key *key)
 }
 
 void engine_peer_set_keepalive(struct engine_worker *w, uint64_t now_ns, struct peer *p,
-			       uint16_t seconds)
+			       struct frame_range seconds)
 {
-	uint16_t before = atomic_exchange(&p->keepalive_s, seconds);
+	uint32_t range = (seconds.lo & UINT16_MAX) | seconds.hi << 16;
+	uint32_t before = atomic_exchange(&p->keepalive_s, range);
 
-	if (seconds == before)
+	if (range == before)
 		return;
-	atomic_store(&p->persistent_at, seconds ? now_ns + seconds * ENGINE_SECOND : 0);
-	if (!seconds)
+	atomic_store(&p->persistent_at, range ? now_ns + draw_ns(w, seconds) : 0);
+	if (!range)
 		return;
 	if (!before)
 		atomic_store(&p->wants_keepalive, true);
@@ -342,6 +348,33 @@ void engine_allowed_ip_remove_all(struct engine *e, struct peer *p)
 	allowed_ips_remove_all(e->allowed_ips, &p->allowed_ips);
 }
 
+/* --- How it frames --- */
+
+void peer_widen_window(struct peer *p, uint32_t len)
+{
+	uint32_t before = atomic_load_explicit(&p->window, memory_order_relaxed);
+
+	while (before < len && !atomic_compare_exchange_weak_explicit(&p->window, &before, len,
+								      memory_order_relaxed,
+								      memory_order_relaxed))
+		;
+}
+
+void engine_peer_pin_profile(struct peer *p, uint32_t number)
+{
+	atomic_store_explicit(&p->pinned, number, memory_order_relaxed);
+}
+
+void engine_peer_set_profile(struct peer *p, uint32_t number)
+{
+	atomic_store_explicit(&p->profile, number, memory_order_relaxed);
+}
+
+void engine_peer_set_prelude(struct peer *p, bool sends)
+{
+	atomic_store_explicit(&p->sends_no_prelude, !sends, memory_order_relaxed);
+}
+
 /* --- Budget and rate --- */
 
 static bool within_budget(struct peer *p, uint64_t bytes)
@@ -399,6 +432,7 @@ void engine_peer_info(struct peer *p, struct engine_peer_info *ret)
 {
 	struct route *route = atomic_load_explicit(&p->route, memory_order_acquire);
 	int64_t budget = atomic_load_explicit(&p->budget, memory_order_relaxed);
+	uint32_t keepalive = atomic_load_explicit(&p->keepalive_s, memory_order_relaxed);
 
 	memset(ret, 0, sizeof(*ret));
 	memcpy(ret->public_key, p->remote.public_key, sizeof(ret->public_key));
@@ -416,7 +450,10 @@ void engine_peer_info(struct peer *p, struct engine_peer_info *ret)
 	ret->handshake_failures =
 		atomic_load_explicit(&p->handshake_failures, memory_order_relaxed);
 	ret->rate_bps = atomic_load_explicit(&p->rate_bps, memory_order_relaxed);
-	ret->keepalive_s = atomic_load_explicit(&p->keepalive_s, memory_order_relaxed);
+	ret->keepalive = (struct frame_range){ keepalive & UINT16_MAX, keepalive >> 16 };
+	ret->profile = atomic_load_explicit(&p->profile, memory_order_relaxed);
+	ret->pinned = atomic_load_explicit(&p->pinned, memory_order_relaxed);
+	ret->sends_prelude = !atomic_load_explicit(&p->sends_no_prelude, memory_order_relaxed);
 	ret->budget_bytes = budget == INT64_MAX ? UINT64_MAX : (uint64_t)budget;
 }
 

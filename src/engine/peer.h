@@ -14,6 +14,7 @@
  *	heap position, attempts      keeper                     keeper             plain
  *	handshake, cookie, times     keeper                     keeper             plain or @lock
  *	preshared key, limits        control                    keeper, data       @lock; atomics
+ *	profile, window              keeper; data and keeper    data, keeper       relaxed atomics
  *	counters                     data, keeper               control            relaxed atomics
  *	list, key table              control                    control, keeper    engine's own
  *
@@ -65,6 +66,11 @@ struct session {
 	bool is_initiator;
 	uint64_t asked_ns; /* when our initiation left; initiator only */
 	uint64_t born_ns;  /* when the keys were made */
+	/* How old the key may become: before we ask for the next, sending and receiving; and
+	 * before nobody may use it. Drawn once per key. */
+	uint64_t rekey_send_ns;
+	uint64_t rekey_receive_ns;
+	uint64_t reject_ns;
 	struct secret_key send;
 	struct secret_key receive;
 	_Alignas(64) _Atomic uint64_t send_counter;
@@ -115,7 +121,13 @@ struct peer {
 	_Atomic uint64_t zero_at;
 	_Atomic uint64_t wake_at; /* when the keeper will look; UINT64_MAX: not at all */
 	_Atomic bool needs_another_keepalive;
-	_Atomic uint16_t keepalive_s;
+	_Atomic uint32_t keepalive_s; /* of the range: lo, and hi in the upper half */
+
+	/* How it frames its messages: numbers of profiles. */
+	_Atomic uint32_t profile; /* how it was last heard; FRAME_NUMBER_NONE: not yet */
+	_Atomic uint32_t pinned;
+	_Atomic uint32_t window; /* largest datagram exchanged: bounds trailers */
+	_Atomic bool sends_no_prelude;
 
 	/* Work for the keeper. */
 	_Atomic bool is_kicked;
@@ -126,7 +138,8 @@ struct peer {
 	_Atomic(struct peer *) kick_next;
 	struct schedule_node schedule;
 	_Atomic uint32_t attempts;
-	bool is_retired; /* keeper: on its way out through the epoch */
+	uint32_t attempts_max; /* keeper: drawn when a series begins */
+	bool is_retired;       /* keeper: on its way out through the epoch */
 
 	/* Handshakes; keeper, except the preshared key (@lock). */
 	struct noise_remote remote;

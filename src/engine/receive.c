@@ -10,36 +10,35 @@
 
 #include "engine/internal.h"
 
-enum { BATCH = 64 };
+enum { BATCH = FRAME_BATCH };
 
 struct inbound {
 	struct session *session;
 	struct msg_data *msg;
 	uint32_t text_len;
+	uint32_t datagram_len;
 };
 
 /* A run of packets of one session within a batch. */
 struct run {
 	struct session *session;
 	uint64_t bytes;		  /* on the wire, authentic and new */
+	uint32_t longest;	  /* datagram */
 	bool has_any;		  /* an authentic, new packet */
 	bool has_data;		  /* one that is not a keepalive */
 	struct ip_addr source_ok; /* the last inner source found to be this peer's */
 };
 
-static struct session *find_session(struct engine_worker *w, const struct msg_data *msg,
-				    uint64_t now_ns)
+/* May a message under @s be opened now? */
+static bool is_alive(struct engine_worker *w, struct session *s, const struct msg_data *msg,
+		     uint64_t now_ns)
 {
-	struct index_entry *e = index_find(w->engine->sessions, le32_value(msg->receiver));
-	struct session *s = e ? session_of_index(e) : NULL;
-
-	if (!s || atomic_load_explicit(&s->state, memory_order_acquire) != SESSION_READY ||
-	    elapsed(now_ns, s->born_ns) >= REJECT_AFTER_TIME ||
-	    le64_value(msg->counter) >= REJECT_AFTER_MESSAGES) {
-		count(w, COUNT_UNKNOWN_INDEX, 1);
-		return NULL;
-	}
-	return s;
+	if (atomic_load_explicit(&s->state, memory_order_acquire) == SESSION_READY &&
+	    elapsed(now_ns, s->born_ns) < s->reject_ns &&
+	    le64_value(msg->counter) < REJECT_AFTER_MESSAGES)
+		return true;
+	count(w, COUNT_UNKNOWN_INDEX, 1);
+	return false;
 }
 
 static bool source_is_allowed(struct engine_worker *w, struct run *run,
@@ -98,13 +97,12 @@ static void end_run(struct engine_worker *w, struct run *run, const struct endpo
 		peer_kick(w, p);
 	}
 	peer_set_source(w, p, source);
+	peer_widen_window(p, run->longest);
 	atomic_fetch_add_explicit(&p->rx_bytes, run->bytes, memory_order_relaxed);
 	timers_any_received(w, p, now_ns);
 	if (run->has_data)
 		timers_data_received(w, p, now_ns);
-	if (s->is_initiator &&
-	    elapsed(now_ns, s->born_ns) >=
-		    REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT &&
+	if (s->is_initiator && elapsed(now_ns, s->born_ns) >= s->rekey_receive_ns &&
 	    !atomic_exchange_explicit(&s->asked_rekey, true, memory_order_relaxed))
 		ask_handshake(w, p, now_ns);
 }
@@ -123,6 +121,12 @@ static uint64_t accept_counters(struct session *s, const struct inbound *in,
 	return fresh;
 }
 
+/* Nothing, or a block of zeroes: no packet begins with one. */
+static bool is_keepalive(const struct inbound *in)
+{
+	return in->text_len == 0 || in->msg->sealed[0] == 0;
+}
+
 static void take_run(struct engine_worker *w, const struct inbound *in,
 		     const struct aead_job *jobs, size_t first, size_t n,
 		     const struct engine_datagram *d, uint64_t now_ns)
@@ -137,7 +141,9 @@ static void take_run(struct engine_worker *w, const struct inbound *in,
 		}
 		run.has_any = true;
 		run.bytes += in[i].text_len + MESSAGE_DATA_MIN;
-		if (in[i].text_len == 0)
+		if (in[i].datagram_len > run.longest)
+			run.longest = in[i].datagram_len;
+		if (is_keepalive(&in[i]))
 			continue;
 		run.has_data = true;
 		deliver(w, &run, &in[i], d->tos, now_ns);
@@ -166,46 +172,114 @@ static void open_batch(struct engine_worker *w, struct inbound *in, size_t n,
 	}
 }
 
-/* One datagram of a read: data joins the batch, a handshake message the queue. */
-static size_t sort(struct engine_worker *w, struct engine_datagram *d, uint8_t *data,
-		   uint32_t len, uint64_t now_ns, struct inbound *in, size_t n)
-{
-	static const struct frame_profile *const profiles[] = { &frame_plain };
-	struct frame_view view;
+/* --- What is it? --- */
 
-	if (!frame_classify(profiles, 1, data, len, NULL, &view)) {
+static void *find_index(void *context, uint32_t index)
+{
+	struct engine_worker *w = context;
+
+	return index_find(w->engine->sessions, index);
+}
+
+static bool has_mac1(void *context, const void *message, uint32_t len)
+{
+	struct engine_worker *w = context;
+	const struct identity *id =
+		atomic_load_explicit(&w->engine->identity, memory_order_acquire);
+
+	return cookie_mac1_is_valid(&id->checker, w->suite, message, len);
+}
+
+static void count_miss(struct engine_worker *w, enum frame_miss why)
+{
+	switch (why) {
+	case FRAME_NO_MISS:
+		break;
+	case FRAME_MALFORMED:
 		count(w, COUNT_MALFORMED, 1);
+		break;
+	case FRAME_UNKNOWN_INDEX:
+		count(w, COUNT_UNKNOWN_INDEX, 1);
+		break;
+	case FRAME_BAD_MAC1:
+		count(w, COUNT_BAD_MAC1, 1);
+		count(w, COUNT_HANDSHAKES_REFUSED, 1);
+		break;
+	}
+}
+
+/* Data joins the batch, a handshake message the queue. Return: how many are in the batch. */
+static size_t sort(struct engine_worker *w, const struct engine_datagram *d,
+		   const struct frame_view *view, uint32_t len, uint64_t now_ns,
+		   struct inbound *in, size_t n)
+{
+	if (!view->type) {
+		count_miss(w, view->miss);
 		return n;
 	}
-	if (view.type != MESSAGE_DATA) {
-		handshake_enqueue(w, &d->source, &view);
+	if (view->type != MESSAGE_DATA) {
+		handshake_enqueue(w, &d->source, view, len);
 		return n;
 	}
-	in[n].msg = (struct msg_data *)(void *)view.message;
-	in[n].text_len = view.len - MESSAGE_DATA_MIN;
-	in[n].session = find_session(w, in[n].msg, now_ns);
-	return in[n].session ? n + 1 : n;
+	in[n].msg = (struct msg_data *)(void *)view->message;
+	in[n].text_len = view->len - MESSAGE_DATA_MIN;
+	in[n].datagram_len = len;
+	in[n].session = session_of_index(view->found);
+	return is_alive(w, in[n].session, in[n].msg, now_ns) ? n + 1 : n;
+}
+
+/* Up to BATCH datagrams of one read. @guess is how the last one was framed. */
+static const struct frame_profile *receive_batch(struct engine_worker *w,
+						 const struct engine_datagram *d,
+						 const struct frame_datagram *parts, uint32_t n,
+						 const struct frame_profile *guess,
+						 uint64_t now_ns)
+{
+	const struct engine_framing *f = framing_now(w->engine);
+	struct frame_lookup lookup = { .find_index = find_index,
+				       .has_mac1 = has_mac1,
+				       .context = w };
+	struct frame_view views[BATCH];
+	struct inbound in[BATCH];
+	size_t n_in = 0;
+
+	if (f->has_end)
+		lookup.wall_s = (now_ns + atomic_load_explicit(&w->engine->wall_offset_ns,
+							       memory_order_relaxed)) /
+				ENGINE_SECOND;
+	frame_classify(&f->set, guess, parts, n, &lookup, views);
+	for (uint32_t i = 0; i < n; i++) {
+		n_in = sort(w, d, &views[i], parts[i].len, now_ns, in, n_in);
+		if (views[i].type)
+			guess = views[i].profile;
+	}
+	if (n_in)
+		open_batch(w, in, n_in, d, now_ns);
+	return guess;
 }
 
 static void receive_one(struct engine_worker *w, uint64_t now_ns, struct engine_datagram *d)
 {
 	uint32_t step = d->segment && d->segment < d->len ? d->segment : d->len;
-	struct inbound in[BATCH];
-	size_t n = 0;
+	uint32_t known = source_profile(w, &d->source);
+	const struct frame_profile *guess = frame_set_find(&framing_now(w->engine)->set, known);
+	struct frame_datagram parts[BATCH];
+	uint32_t n = 0;
 
 	if (d->len == 0)
 		count(w, COUNT_MALFORMED, 1);
 	for (uint32_t at = 0; at < d->len; at += step) {
-		uint32_t len = d->len - at < step ? d->len - at : step;
-
-		n = sort(w, d, d->data + at, len, now_ns, in, n);
-		if (n == BATCH) {
-			open_batch(w, in, n, d, now_ns);
+		parts[n++] = (struct frame_datagram){
+			.data = d->data + at,
+			.len = d->len - at < step ? d->len - at : step,
+		};
+		if (n == BATCH || at + step >= d->len) {
+			guess = receive_batch(w, d, parts, n, guess, now_ns);
 			n = 0;
 		}
 	}
-	if (n)
-		open_batch(w, in, n, d, now_ns);
+	if (guess->number != known)
+		source_remember(w, &d->source, guess->number);
 }
 
 void engine_receive(struct engine_worker *w, uint64_t now_ns, struct engine_datagram *datagrams,

@@ -14,39 +14,35 @@
 #include "engine/internal.h"
 #include "inet/split.h"
 
-enum { DATA_OVERHEAD = sizeof(struct msg_data) + NOISE_TAG_LEN };
+enum { KEPT = 16 }; /* octets behind a packet that are put back after it was sealed in place */
 
-/* A block under construction. */
+/* A block under construction. Packets of one length get one draw of padding, so that a run of
+ * them stays one block. */
 struct block {
 	struct peer *peer;
 	struct session *session;
+	const struct frame_profile *profile;
 	struct endpoint to;
 	uint64_t counter; /* of the next packet */
 	uint32_t segment; /* size of the first datagram; 0: none yet */
 	uint32_t len;
 	uint32_t n;
+	uint32_t drawn_for; /* a length; UINT32_MAX: none yet */
+	uint32_t drawn;
 	uint8_t tos;
 	bool is_closed; /* a shorter datagram ended it */
 	struct frame_message messages[SEGMENTS_MAX];
 };
 
-/* Padding: to a multiple of 16, never beyond the MTU; for what is longer than the MTU
- * the rule applies to the last MTU-sized part of it. */
-static uint32_t padded(uint32_t len, uint32_t mtu)
-{
-	uint32_t last = mtu ? len % mtu : len;
-	uint32_t up = (last + 15) & ~UINT32_C(15);
-
-	if (mtu && len && last == 0)
-		return len;
-	return len - last + (mtu && up > mtu ? mtu : up);
-}
+static_assert((int)SEGMENTS_MAX <= (int)FRAME_BATCH, "a block is dressed in one call");
 
 static void block_begin(struct block *b, struct peer *p, struct session *s,
 			const struct endpoint *to, uint8_t tos, uint64_t first_counter)
 {
 	b->peer = p;
 	b->session = s;
+	b->profile = profile_of(p->engine, p);
+	b->drawn_for = UINT32_MAX;
 	b->to = *to;
 	b->counter = first_counter;
 	b->segment = 0;
@@ -60,10 +56,10 @@ static void block_end(struct engine_worker *w, struct block *b)
 {
 	if (b->n == 0)
 		return;
-	if (frame_wrap(&frame_plain, MESSAGE_DATA, b->messages, b->n) == 0) {
-		outputs_add(w, b->len, b->segment, b->tos, &b->to, b->peer);
-		atomic_fetch_add_explicit(&b->peer->tx_bytes, b->len, memory_order_relaxed);
-	}
+	frame_wrap(b->profile, MESSAGE_DATA, b->messages, b->n, &w->random);
+	outputs_add(w, b->len, b->segment, b->tos, &b->to, b->peer);
+	atomic_fetch_add_explicit(&b->peer->tx_bytes, b->len, memory_order_relaxed);
+	peer_widen_window(b->peer, b->segment);
 	b->segment = 0;
 	b->len = 0;
 	b->n = 0;
@@ -79,37 +75,64 @@ static bool block_takes(const struct block *b, uint32_t len)
 	       b->len + len <= ENGINE_DATAGRAM_MAX;
 }
 
+static uint32_t draw_padding(struct engine_worker *w, struct block *b, uint32_t len,
+			     uint32_t mtu)
+{
+	if (b->drawn_for != len) {
+		uint32_t window = atomic_load_explicit(&b->peer->window, memory_order_relaxed);
+
+		b->drawn_for = len;
+		b->drawn = frame_content_padding(b->profile, len, mtu, window, &w->random);
+	}
+	return b->drawn;
+}
+
+/* Seal @len octets at @plain and @padding zeroes into @job's destination. What stands behind
+ * @plain is the next segment's: a few octets of it are put back, more are left alone. */
+static void seal(struct engine_worker *w, struct aead_job *job, uint8_t *plain, uint32_t len,
+		 uint32_t padding)
+{
+	uint8_t behind[KEPT];
+
+	if (padding > sizeof(behind)) {
+		memcpy(job->dst, plain, len);
+		memset(job->dst + len, 0, padding);
+		job->src = job->dst;
+		aead_seal(w->suite, job, 1);
+		return;
+	}
+	memcpy(behind, plain + len, sizeof(behind));
+	memset(plain + len, 0, padding);
+	aead_seal(w->suite, job, 1);
+	memcpy(plain + len, behind, sizeof(behind));
+}
+
 /* Seal @len octets at @plain (ENGINE_TAILROOM behind it is restored) as the next datagram. */
 static bool block_add(struct engine_worker *w, struct block *b, uint8_t *plain, uint32_t len,
 		      uint32_t mtu)
 {
-	uint32_t text_len = padded(len, mtu);
-	uint32_t wire_len = text_len + DATA_OVERHEAD + frame_data_overhead(&frame_plain);
-	uint8_t behind[16];
+	uint32_t padding = draw_padding(w, b, len, mtu);
+	uint32_t wire_len = len + padding + frame_data_overhead(b->profile);
 
 	if (!block_takes(b, wire_len))
 		block_end(w, b);
-	if (w->arena_used + b->len + wire_len > ARENA_BYTES ||
-	    !outputs_have_room(w, b->len + wire_len))
+	if (wire_len > ENGINE_DATAGRAM_MAX || !outputs_have_room(w, b->len + wire_len))
 		return false;
 
 	uint8_t *out = arena_end(w) + b->len;
-	struct msg_data *msg = (struct msg_data *)(void *)out;
+	struct msg_data *msg = (struct msg_data *)(void *)(out + b->profile->pad[MESSAGE_DATA]);
 	struct aead_job job = {
 		.key = b->session->send.b,
 		.counter = b->counter++,
 		.src = plain,
 		.dst = msg->sealed,
-		.len = text_len,
+		.len = len + padding,
 	};
 
-	memcpy(behind, plain + len, sizeof(behind));
-	memset(plain + len, 0, text_len - len);
-	msg->type = le32_from(frame_type(&frame_plain, MESSAGE_DATA));
+	msg->type = le32_from(frame_type(b->profile, MESSAGE_DATA, &w->random));
 	msg->receiver = le32_from(b->session->remote_index);
 	msg->counter = le64_from(job.counter);
-	aead_seal(w->suite, &job, 1);
-	memcpy(plain + len, behind, sizeof(behind));
+	seal(w, &job, plain, len, padding);
 
 	b->messages[b->n++] = (struct frame_message){ .data = out, .len = wire_len };
 	b->is_closed = b->segment && wire_len < b->segment;
@@ -134,7 +157,7 @@ static void sent(struct engine_worker *w, struct peer *p, struct session *s, uin
 		timers_data_sent(w, p, now_ns);
 	if (atomic_load_explicit(&s->send_counter, memory_order_relaxed) >
 		    REKEY_AFTER_MESSAGES ||
-	    (s->is_initiator && elapsed(now_ns, s->born_ns) >= REKEY_AFTER_TIME))
+	    (s->is_initiator && elapsed(now_ns, s->born_ns) >= s->rekey_send_ns))
 		ask_handshake(w, p, now_ns);
 }
 

@@ -165,7 +165,7 @@ struct session *session_for_sending(struct peer *p, uint64_t now_ns)
 		return NULL;
 	if (!atomic_load_explicit(&s->can_send, memory_order_relaxed))
 		return NULL;
-	if (elapsed(now_ns, s->born_ns) >= REJECT_AFTER_TIME)
+	if (elapsed(now_ns, s->born_ns) >= s->reject_ns)
 		return NULL;
 	if (atomic_load_explicit(&s->send_counter, memory_order_relaxed) >=
 	    REJECT_AFTER_MESSAGES)

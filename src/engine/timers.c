@@ -58,10 +58,12 @@ static void cancel(_Atomic uint64_t *timer)
 
 static void rearm_persistent(struct engine_worker *w, struct peer *p, uint64_t now_ns)
 {
-	uint64_t seconds = atomic_load_explicit(&p->keepalive_s, memory_order_relaxed);
+	uint32_t range = atomic_load_explicit(&p->keepalive_s, memory_order_relaxed);
 
-	if (seconds)
-		arm(w, p, &p->persistent_at, now_ns + seconds * ENGINE_SECOND);
+	if (range)
+		arm(w, p, &p->persistent_at,
+		    now_ns + draw_ns(w,
+				     (struct frame_range){ range & UINT16_MAX, range >> 16 }));
 }
 
 void timers_any_sent(struct engine_worker *w, struct peer *p, uint64_t now_ns)
@@ -72,9 +74,13 @@ void timers_any_sent(struct engine_worker *w, struct peer *p, uint64_t now_ns)
 
 void timers_data_sent(struct engine_worker *w, struct peer *p, uint64_t now_ns)
 {
-	if (!is_armed(&p->new_handshake_at))
-		arm(w, p, &p->new_handshake_at,
-		    now_ns + KEEPALIVE_TIMEOUT + REKEY_TIMEOUT + jitter(w));
+	if (is_armed(&p->new_handshake_at))
+		return;
+	const struct frame_timers *t = &profile_of(w->engine, p)->timers;
+
+	arm(w, p, &p->new_handshake_at,
+	    now_ns + seconds_ns(t->keepalive_timeout.hi) + draw_ns(w, t->rekey_timeout) +
+		    jitter(w));
 }
 
 void timers_any_received(struct engine_worker *w, struct peer *p, uint64_t now_ns)
@@ -83,17 +89,23 @@ void timers_any_received(struct engine_worker *w, struct peer *p, uint64_t now_n
 	rearm_persistent(w, p, now_ns);
 }
 
+static uint64_t keepalive_timeout(struct engine_worker *w, struct peer *p)
+{
+	return draw_ns(w, profile_of(w->engine, p)->timers.keepalive_timeout);
+}
+
 void timers_data_received(struct engine_worker *w, struct peer *p, uint64_t now_ns)
 {
 	if (!is_armed(&p->keepalive_at))
-		arm(w, p, &p->keepalive_at, now_ns + KEEPALIVE_TIMEOUT);
+		arm(w, p, &p->keepalive_at, now_ns + keepalive_timeout(w, p));
 	else
 		atomic_store_explicit(&p->needs_another_keepalive, true, memory_order_relaxed);
 }
 
 void timers_handshake_initiated(struct engine_worker *w, struct peer *p, uint64_t now_ns)
 {
-	arm(w, p, &p->retransmit_at, now_ns + REKEY_TIMEOUT + jitter(w));
+	arm(w, p, &p->retransmit_at,
+	    now_ns + draw_ns(w, profile_of(w->engine, p)->timers.rekey_timeout) + jitter(w));
 }
 
 /* Ours, whose timer runs; or one that we answered: if it comes to nothing, ours follows. */
@@ -110,9 +122,15 @@ void timers_handshake_complete(struct peer *p, uint64_t wall_ns)
 	atomic_store_explicit(&p->last_handshake_wall_ns, wall_ns, memory_order_relaxed);
 }
 
+/* No key outlives this. */
+static uint64_t zero_after(struct engine_worker *w, struct peer *p)
+{
+	return 3 * seconds_ns(profile_of(w->engine, p)->timers.reject_after.hi);
+}
+
 void timers_session_derived(struct engine_worker *w, struct peer *p, uint64_t now_ns)
 {
-	arm(w, p, &p->zero_at, now_ns + ZERO_AFTER_TIME);
+	arm(w, p, &p->zero_at, now_ns + zero_after(w, p));
 }
 
 void timers_stop(struct peer *p)
@@ -131,7 +149,7 @@ void ask_handshake(struct engine_worker *w, struct peer *p, uint64_t now_ns)
 {
 	uint64_t sent = atomic_load_explicit(&p->handshake_sent_ns, memory_order_relaxed);
 
-	if (sent && elapsed(now_ns, sent) < REKEY_TIMEOUT) {
+	if (sent && elapsed(now_ns, sent) < handshake_spacing(w->engine, p)) {
 		timers_handshake_under_way(w, p, sent);
 		return;
 	}
@@ -180,20 +198,27 @@ static bool take_due(_Atomic uint64_t *timer, uint64_t now_ns)
 	return at && at <= now_ns && atomic_compare_exchange_strong(timer, &at, 0);
 }
 
+void timers_series_begun(struct engine_worker *w, struct peer *p)
+{
+	const struct frame_range max = profile_of(w->engine, p)->timers.max_attempts;
+
+	atomic_store(&p->attempts, 0);
+	p->attempts_max = generator_between(&w->random, max.lo, max.hi);
+}
+
 static void give_up(struct engine_worker *w, struct peer *p, uint64_t now_ns)
 {
 	cancel(&p->keepalive_at);
 	staged_drop_all(p);
 	if (!is_armed(&p->zero_at))
-		atomic_store(&p->zero_at, now_ns + ZERO_AFTER_TIME);
+		atomic_store(&p->zero_at, now_ns + zero_after(w, p));
 	atomic_fetch_add_explicit(&p->handshake_failures, 1, memory_order_relaxed);
-	(void)w;
 }
 
 static void retransmit(struct engine_worker *w, struct peer *p, uint64_t now_ns,
 		       uint64_t wall_ns)
 {
-	if (atomic_load(&p->attempts) > MAX_TIMER_HANDSHAKES) {
+	if (atomic_load(&p->attempts) > p->attempts_max) {
 		give_up(w, p, now_ns);
 		return;
 	}
@@ -217,7 +242,7 @@ static void fire(struct engine_worker *w, struct peer *p, uint64_t now_ns, uint6
 	if (take_due(&p->keepalive_at, now_ns)) {
 		send_keepalive(w, p, now_ns);
 		if (atomic_exchange(&p->needs_another_keepalive, false))
-			atomic_store(&p->keepalive_at, now_ns + KEEPALIVE_TIMEOUT);
+			atomic_store(&p->keepalive_at, now_ns + keepalive_timeout(w, p));
 	}
 	if (take_due(&p->persistent_at, now_ns)) {
 		send_keepalive(w, p, now_ns);
@@ -289,7 +314,7 @@ static bool serve_kicks(struct engine_worker *w, uint64_t now_ns, uint64_t wall_
 	while (e->backlog) {
 		struct peer *p = e->backlog;
 
-		if (!outputs_have_room(w, KEEPER_ROOM))
+		if (!keeper_has_room(w))
 			return true;
 		e->backlog = atomic_load_explicit(&p->kick_next, memory_order_relaxed);
 		if (!e->backlog)
@@ -314,7 +339,7 @@ bool timers_run(struct engine_worker *w, uint64_t now_ns, uint64_t wall_ns)
 		struct peer *p =
 			(struct peer *)(void *)((char *)n - offsetof(struct peer, schedule));
 
-		if (!outputs_have_room(w, KEEPER_ROOM))
+		if (!keeper_has_room(w))
 			return true;
 		fire(w, p, now_ns, wall_ns);
 		reschedule(e, p);

@@ -120,6 +120,9 @@ const struct frame_profile *frame_set_named(const struct frame_set *set, const c
 /** frame_is_name() - Letters, digits, '-', '_' and '.', 1..FRAME_NAME_MAX of them */
 bool frame_is_name(const char *text, size_t len);
 
+/* Octets of a message of a fixed length; of a transport message, its header. */
+uint32_t frame_message_len(enum message_type type);
+
 /* --- Sending --- */
 
 /** frame_type() - The type word to write into a message of kind @type */

@@ -47,8 +47,7 @@ const char *frame_level_deployed_name(enum frame_level level);
  *	   nothing that frame_parameters_warn() would name, but the MTU that an S4 above 20
  *	   asks for (extreme): who writes a configuration writes that MTU into it.
  */
-int frame_level_draw(enum frame_level level, struct generator *g,
-		     struct frame_parameters *ret);
+int frame_level_draw(enum frame_level level, struct generator *g, struct frame_parameters *ret);
 
 /**
  * frame_level_draw_client() - Parameters for one client of a deployment

@@ -24,8 +24,8 @@
 #include "frame/range.h"
 
 enum {
-	FRAME_MESSAGES = 4,   /* initiation, response, cookie reply, transport: S1..S4, H1..H4 */
-	FRAME_SIGNATURES = 5, /* I1..I5 */
+	FRAME_MESSAGES = 4, /* initiation, response, cookie reply, transport: S1..S4, H1..H4 */
+	FRAME_SIGNATURES = 5,		  /* I1..I5 */
 	FRAME_SIGNATURE_TEXT_MAX = 60000, /* octets of one I1..I5 as written */
 	FRAME_JUNK_MAX = 128,		  /* Jc */
 	FRAME_DATAGRAM_MAX = 65507,	  /* UDP over IPv4 */

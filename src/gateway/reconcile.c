@@ -59,7 +59,7 @@ static int add_block(struct uapi_set *set, const struct store_peer *p)
 	block->replace_allowed_ips = true;
 	block->has_preshared_key = true; /* zero: none */
 	block->has_keepalive = true;
-	block->keepalive_s = RECONCILE_KEEPALIVE_S;
+	block->keepalive = (struct frame_range){ RECONCILE_KEEPALIVE_S, RECONCILE_KEEPALIVE_S };
 	err = add_prefix(set, block, &p->v4);
 	return err != 0 ? err : add_prefix(set, block, &p->v6);
 }
@@ -109,7 +109,7 @@ static void note_present(void *context, const struct uapi_get_peer *peer)
 {
 	struct comparison *c = context;
 	struct present one = { .is_plain = !has_preshared_key(peer) &&
-					   peer->keepalive_s == RECONCILE_KEEPALIVE_S };
+					   peer->keepalive.lo == RECONCILE_KEEPALIVE_S };
 
 	if (c->err == 0)
 		c->err = array_room(&c->present, c->n, sizeof(one), &c->capacity);

@@ -25,7 +25,6 @@
 
 enum {
 	SEND_WAIT_MS = 100,
-	DATA_TYPE_WORD = 0x04000000, /* le32 4, read as the filter reads: big-endian */
 };
 
 #define HASH_MULTIPLIER UINT32_C(0x9e3779b1) /* D. Knuth, TAOCP volume 3, section 6.4 */
@@ -178,20 +177,26 @@ static int family_of(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) < 0 ? 0 : family;
 }
 
-/* The flow is told by the source's address and port as they stand in the packet. The kernel's own
- * hash would be cheaper to ask for, but it is zero wherever the NIC computes none: then one
- * worker would get everything. */
-int udp_steer(int fd, unsigned int data_sockets)
+/* --- Steering --- */
+
+enum { SHAPE_CODE_MAX = 32, PROGRAM_MAX = UDP_SHAPES_MAX * SHAPE_CODE_MAX + 16 };
+
+struct program {
+	struct sock_filter code[PROGRAM_MAX];
+	unsigned short n;
+};
+
+static void emit(struct program *p, struct sock_filter instruction)
 {
-	bool v4 = family_of(fd) == AF_INET;
-	struct sock_filter code[] = {
-		/* Type 4, all 32 bits of it? The payload begins at offset 0. A load beyond its end
-		 * would return 0, a data socket. */
-		BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
-		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 4, 0, 10),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, DATA_TYPE_WORD, 0, 8),
-		/* Data: by flow. */
+	p->code[p->n++] = instruction;
+}
+
+/* By flow, which is told by the source's address and port as they stand in the packet. The
+ * kernel's own hash would be cheaper to ask for, but it is zero wherever the NIC computes none:
+ * then one worker would get everything. */
+static void emit_data(struct program *p, bool v4, unsigned int data_sockets)
+{
+	const struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)SKF_NET_OFF + (v4 ? 12 : 20)),
 		BPF_STMT(BPF_MISC | BPF_TAX, 0),
 		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, (uint32_t)SKF_NET_OFF + (v4 ? 20 : 40)),
@@ -200,11 +205,78 @@ int udp_steer(int fd, unsigned int data_sockets)
 		BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 16),
 		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, data_sockets),
 		BPF_STMT(BPF_RET | BPF_A, 0),
-		/* Anything else: the last socket. */
-		BPF_STMT(BPF_RET | BPF_K, data_sockets),
 	};
-	struct sock_fprog program = { .len = sizeof(code) / sizeof(code[0]), .filter = code };
 
+	for (size_t i = 0; i < sizeof(code) / sizeof(code[0]); i++)
+		emit(p, code[i]);
+}
+
+static void emit_verdict(struct program *p, bool is_data, bool v4, unsigned int data_sockets)
+{
+	if (is_data)
+		emit_data(p, v4, data_sockets);
+	else
+		emit(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, data_sockets));
+}
+
+/* The payload begins at offset 0. The program reads big-endian only: a little-endian word is
+ * put together from its octets, the last first. */
+static void emit_word(struct program *p, uint32_t offset)
+{
+	emit(p, (struct sock_filter)BPF_STMT(BPF_LD | BPF_B | BPF_ABS, offset + 3));
+	for (uint32_t i = 3; i-- > 0;) {
+		emit(p, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_LSH | BPF_K, 8));
+		emit(p, (struct sock_filter)BPF_STMT(BPF_MISC | BPF_TAX, 0));
+		emit(p, (struct sock_filter)BPF_STMT(BPF_LD | BPF_B | BPF_ABS, offset + i));
+		emit(p, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_OR | BPF_X, 0));
+	}
+}
+
+/* Tests that jump past @to when they fail; where that is, is filled in afterwards. */
+static void emit_shape(struct program *p, const struct udp_shape *shape, bool v4,
+		       unsigned int data_sockets)
+{
+	unsigned short tests[4], n = 0;
+
+	emit(p, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0));
+	tests[n++] = p->n;
+	emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, shape->least, 0, 1));
+	tests[n++] = p->n;
+	emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, shape->most, 1, 0));
+	if (shape->lo == shape->hi) {
+		emit(p, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, shape->offset));
+		tests[n++] = p->n;
+		emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+						     __builtin_bswap32(shape->lo), 0, 1));
+	} else if (shape->lo || shape->hi != UINT32_MAX) {
+		emit_word(p, shape->offset);
+		tests[n++] = p->n;
+		emit(p,
+		     (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, shape->lo, 0, 1));
+		tests[n++] = p->n;
+		emit(p,
+		     (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, shape->hi, 1, 0));
+	}
+	emit_verdict(p, shape->is_data, v4, data_sockets);
+	for (unsigned short i = 0; i < n; i++) {
+		struct sock_filter *jump = &p->code[tests[i]];
+		uint8_t by = (uint8_t)(p->n - tests[i] - 1);
+
+		jump->jt = jump->jt ? by : 0;
+		jump->jf = jump->jf ? by : 0;
+	}
+}
+
+int udp_steer(int fd, unsigned int data_sockets, const struct udp_steering *steering)
+{
+	bool v4 = family_of(fd) == AF_INET;
+	struct program p = { .n = 0 };
+	struct sock_fprog program = { .filter = p.code };
+
+	for (unsigned int i = 0; i < steering->n; i++)
+		emit_shape(&p, &steering->shapes[i], v4, data_sockets);
+	emit_verdict(&p, steering->rest_is_data, v4, data_sockets);
+	program.len = p.n;
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) <
 			       0
 		       ? -errno

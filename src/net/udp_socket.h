@@ -9,7 +9,8 @@
  *
  * Sockets of one port form a reuseport group. A small classic BPF program hands data
  * messages to the data sockets by flow and everything else to the last socket of the
- * group, so a flood of handshakes fills a queue that no data waits in.
+ * group, so a flood of handshakes fills a queue that no data waits in. What is data is told by
+ * shapes: lengths, and where a word of the payload lies between two values.
  *
  * Threads: one at a time per socket for receiving; any thread may send.
  */
@@ -24,6 +25,28 @@
 enum {
 	UDP_BUFFER_BYTES = 7 << 20,
 	UDP_CONTROL_BYTES = 128, /* control messages of one datagram */
+	UDP_SHAPES_MAX = 96,
+};
+
+/**
+ * struct udp_shape - Datagrams of a kind, as far as the kernel can tell
+ * @least, @most: Octets of payload; @least >= @offset + 4 unless any word will do
+ * @offset:	Of a little-endian word that is @lo..@hi; 0..UINT32_MAX is any
+ */
+struct udp_shape {
+	uint32_t least;
+	uint32_t most;
+	uint32_t offset;
+	uint32_t lo;
+	uint32_t hi;
+	bool is_data;
+};
+
+/* struct udp_steering - The first shape that fits decides; the rest is as @rest_is_data says */
+struct udp_steering {
+	struct udp_shape shapes[UDP_SHAPES_MAX];
+	unsigned int n;
+	bool rest_is_data;
 };
 
 /**
@@ -53,9 +76,11 @@ bool udp_port_is_free(enum addr_family family, uint16_t port);
  * @fd:		Any socket of the group, after the last was bound
  * @data_sockets: The first that were bound; one more was bound after them
  *
+ * May be called again while datagrams come in.
+ *
  * Return: 0 or -errno; without it the kernel spreads datagrams by flow over all.
  */
-int udp_steer(int fd, unsigned int data_sockets);
+int udp_steer(int fd, unsigned int data_sockets, const struct udp_steering *steering);
 
 /** udp_set_gro() - Coalesce what is received, or not (sockets with small buffers) */
 void udp_set_gro(int fd, bool on);

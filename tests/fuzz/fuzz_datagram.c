@@ -530,7 +530,9 @@ static void control(struct input *in)
 		engine_peer_set_rate(p, value << (value % 32));
 		break;
 	case 4:
-		engine_peer_set_keepalive(world.worker, world.now_ns, p, (uint16_t)value);
+		engine_peer_set_keepalive(
+			world.worker, world.now_ns, p,
+			(struct frame_range){ value & 0xffff, value & 0xffff });
 		break;
 	case 5:
 		if ((s = atomic_load(&p->current)))

@@ -8,7 +8,7 @@
 static void write_back(void *context, const struct uapi_get_peer *peer)
 {
 	HOLDS(peer->n_allowed_ips <= UAPI_ALLOWED_IPS_MAX);
-	uapi_write_peer(context, peer);
+	uapi_write_peer(context, UAPI_AMNEZIA, peer);
 }
 
 static void read_reply(const char *text, size_t size, struct text *out)

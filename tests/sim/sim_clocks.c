@@ -45,7 +45,8 @@ static void a_sleeper_with_a_persistent_keepalive_is_back_at_once(void)
 {
 	struct pair p = pair_up();
 
-	engine_peer_set_keepalive(p.a->worker, p.s->now_ns, sim_peer(p.a, p.b), 25);
+	engine_peer_set_keepalive(p.a->worker, p.s->now_ns, sim_peer(p.a, p.b),
+				  (struct frame_range){ 25, 25 });
 	sim_pump(p.a);
 	sim_sleep(p.a, 8 * 3600 * SIM_S);
 	pair_mark(&p);

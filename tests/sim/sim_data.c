@@ -351,7 +351,8 @@ static void keepalives_and_handshakes_move_an_endpoint(void)
 	at[1].port = 10; /* a change of port alone */
 	at[2].ip.b[3] = 8;
 	p.s->on_wire = nothing_arrives;
-	engine_peer_set_keepalive(p.a->worker, p.s->now_ns, sim_peer(p.a, p.b), 25);
+	engine_peer_set_keepalive(p.a->worker, p.s->now_ns, sim_peer(p.a, p.b),
+				  (struct frame_range){ 25, 25 });
 	sim_pump(p.a);
 	d = *sim_last(p.s, p.a, MESSAGE_DATA);
 	CHECK(sim_is_keepalive(&d));

@@ -202,7 +202,8 @@ static void begin_bad(struct sim *s, uint64_t days)
 		sim_know(bad.hub, bad.node[i], false);
 		if (i % 2)
 			engine_peer_set_keepalive(bad.node[i]->worker, s->now_ns,
-						  sim_peer(bad.node[i], bad.hub), 25);
+						  sim_peer(bad.node[i], bad.hub),
+						  (struct frame_range){ 25, 25 });
 		sim_pump(bad.node[i]);
 	}
 	for (uint32_t i = 0; i < s->n_nodes; i++) {

@@ -50,7 +50,8 @@ static void a_responder_without_a_current_key_waits_for_the_confirmation(void)
 	struct pair p = pair_new();
 
 	p.s->on_wire = only_initiations_from_1_arrive;
-	engine_peer_set_keepalive(p.a->worker, p.s->now_ns, sim_peer(p.a, p.b), 3);
+	engine_peer_set_keepalive(p.a->worker, p.s->now_ns, sim_peer(p.a, p.b),
+				  (struct frame_range){ 3, 3 });
 	sim_pump(p.a);
 	sim_run_for(p.s, SIM_S);
 	CHECK(said(&p, p.b, MESSAGE_RESPONSE) == 1);
@@ -138,7 +139,8 @@ static void an_answer_that_leads_nowhere_does_not_end_our_own_series(void)
 	sim_send(p.a, p.b, 100);
 	sim_run_for(p.s, SIM_S);
 	p.a->link.loss_ppm = 0;
-	engine_peer_set_keepalive(p.b->worker, p.s->now_ns, sim_peer(p.b, p.a), 60);
+	engine_peer_set_keepalive(p.b->worker, p.s->now_ns, sim_peer(p.b, p.a),
+				  (struct frame_range){ 60, 60 });
 	sim_pump(p.b);
 	p.b->link.loss_ppm = 1000000; /* its confirmation is lost */
 	sim_run_for(p.s, SIM_S);
@@ -281,7 +283,8 @@ static void nothing_is_sent_to_a_peer_with_a_low_order_key(void)
 		s->is_logging = true;
 		memcpy(b->public_key, low_order[i], 32);
 		sim_know(a, b, true);
-		engine_peer_set_keepalive(a->worker, s->now_ns, sim_peer(a, b), 5);
+		engine_peer_set_keepalive(a->worker, s->now_ns, sim_peer(a, b),
+					  (struct frame_range){ 5, 5 });
 		sim_send(a, b, 100);
 		sim_run_for(s, 200 * SIM_S);
 		CHECK(s->n_log == 0);

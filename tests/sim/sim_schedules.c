@@ -126,6 +126,7 @@ static void no_schedule_below_the_repeat_time_loses_a_packet(void)
 static void something_bad(struct sim *s, void *arg)
 {
 	struct sim_node *n = sim_random(s) % 2 ? run.a : run.b;
+	uint32_t seconds = 0;
 
 	(void)arg;
 	if (run.is_over)
@@ -145,9 +146,10 @@ static void something_bad(struct sim *s, void *arg)
 		n->is_cut = !n->is_cut;
 		break;
 	case 4:
+		seconds = (uint32_t)sim_random_below(s, 30);
 		engine_peer_set_keepalive(n->worker, s->now_ns,
 					  sim_peer(n, n == run.a ? run.b : run.a),
-					  (uint16_t)sim_random_below(s, 30));
+					  (struct frame_range){ seconds, seconds });
 		sim_pump(n);
 		break;
 	case 5:

@@ -253,12 +253,14 @@ static void add_stranger(struct side *s, struct engine_worker *w, uint32_t n)
 	uint8_t key[32] = { (uint8_t)(n + 1), 7 };
 	struct ip_prefix net = stranger_net(n);
 	struct peer *p = NULL;
+	uint32_t seconds = 0;
 
 	if (engine_peer_find(w, key) || engine_peer_add(w, key, &p) != 0)
 		return;
 	(void)engine_peer_set_endpoint(w, p, &s->other->address);
 	(void)engine_allowed_ip_add(s->engine, p, &net);
-	engine_peer_set_keepalive(w, now(), p, (uint16_t)random_below(3));
+	seconds = (uint32_t)random_below(3);
+	engine_peer_set_keepalive(w, now(), p, (struct frame_range){ seconds, seconds });
 }
 
 static void remove_stranger(struct engine_worker *w, uint32_t n)
@@ -312,7 +314,8 @@ static void change_something(struct side *s, struct engine_worker *w)
 		look_at_everything(s);
 		break;
 	case 6:
-		engine_peer_set_keepalive(w, now(), p, (uint16_t)random_below(30));
+		engine_peer_set_keepalive(
+			w, now(), p, (struct frame_range){ 7, 7 + (uint32_t)random_below(30) });
 		(void)engine_peer_set_endpoint(w, p, &s->other->address);
 		break;
 	case 7:

@@ -37,7 +37,8 @@ static void any_packet_rearms_the_persistent_keepalive(void)
 	struct pair p = pair_up();
 	uint64_t t0 = p.s->now_ns;
 
-	engine_peer_set_keepalive(p.a->worker, t0, sim_peer(p.a, p.b), 25);
+	engine_peer_set_keepalive(p.a->worker, t0, sim_peer(p.a, p.b),
+				  (struct frame_range){ 25, 25 });
 	sim_pump(p.a);
 	CHECK(keepalives(&p, p.a) == 1); /* from 0 to n: one at once */
 	sim_run_for(p.s, 25 * SIM_S);
@@ -98,11 +99,13 @@ static void another_persistent_interval_leaves_the_passive_keepalive(void)
 	struct pair p = pair_up();
 	uint64_t t0 = p.s->now_ns;
 
-	engine_peer_set_keepalive(p.b->worker, t0, sim_peer(p.b, p.a), 60);
+	engine_peer_set_keepalive(p.b->worker, t0, sim_peer(p.b, p.a),
+				  (struct frame_range){ 60, 60 });
 	sim_pump(p.b);
 	sim_send(p.a, p.b, 100);
 	sim_run_for(p.s, 3 * SIM_S);
-	engine_peer_set_keepalive(p.b->worker, p.s->now_ns, sim_peer(p.b, p.a), 40);
+	engine_peer_set_keepalive(p.b->worker, p.s->now_ns, sim_peer(p.b, p.a),
+				  (struct frame_range){ 40, 40 });
 	sim_pump(p.b);
 	sim_run_for(p.s, 8 * SIM_S);
 	CHECK(keepalives(&p, p.b) == 2); /* on enabling, and 10 s after the data */
@@ -320,7 +323,8 @@ static void an_initiator_without_data_confirms_with_a_keepalive(void)
 {
 	struct pair p = pair_new();
 
-	engine_peer_set_keepalive(p.a->worker, p.s->now_ns, sim_peer(p.a, p.b), 25);
+	engine_peer_set_keepalive(p.a->worker, p.s->now_ns, sim_peer(p.a, p.b),
+				  (struct frame_range){ 25, 25 });
 	sim_pump(p.a);
 	sim_run_for(p.s, 20 * SIM_MS);
 	CHECK(keepalives(&p, p.a) == 1);
@@ -439,7 +443,8 @@ static void a_removed_peer_has_no_timers(void)
 {
 	struct pair p = pair_up();
 
-	engine_peer_set_keepalive(p.a->worker, p.s->now_ns, sim_peer(p.a, p.b), 1);
+	engine_peer_set_keepalive(p.a->worker, p.s->now_ns, sim_peer(p.a, p.b),
+				  (struct frame_range){ 1, 1 });
 	sim_pump(p.a);
 	engine_peer_remove(p.a->worker, sim_peer(p.a, p.b));
 	sim_pump(p.a);
@@ -454,7 +459,8 @@ static void an_interface_that_is_down_is_silent(void)
 {
 	struct pair p = pair_up();
 
-	engine_peer_set_keepalive(p.a->worker, p.s->now_ns, sim_peer(p.a, p.b), 20);
+	engine_peer_set_keepalive(p.a->worker, p.s->now_ns, sim_peer(p.a, p.b),
+				  (struct frame_range){ 20, 20 });
 	sim_pump(p.a);
 	engine_set_up(p.a->worker, p.s->now_ns, false);
 	sim_pump(p.a);

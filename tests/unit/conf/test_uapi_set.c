@@ -77,7 +77,7 @@ static void reads_every_peer_key(void)
 	      p->replace_allowed_ips);
 	CHECK(p->has_preshared_key && p->preshared_key.b[31] == 0xff);
 	CHECK(p->has_endpoint && p->endpoint.port == 9 && p->endpoint.ip.family == ADDR_V6);
-	CHECK(p->has_keepalive && p->keepalive_s == 65535);
+	CHECK(p->has_keepalive && p->keepalive.hi == 65535);
 	CHECK(p->first_allowed_ip == 0 && p->n_allowed_ips == 2);
 	CHECK(holds_prefix(&set.allowed_ips[0], "10.0.0.0/8", false));
 	CHECK(holds_prefix(&set.allowed_ips[1], "::/0", true));

@@ -56,6 +56,7 @@ static void rig_done(struct rig *r)
 
 static int apply(struct rig *r, const char *request)
 {
+	struct uapi_ready ready = { .framing = NULL };
 	struct uapi_set set = { 0 };
 	int err = 0;
 
@@ -66,7 +67,10 @@ static int apply(struct rig *r, const char *request)
 		request += len + (request[len] == '\n');
 	}
 	if (!err)
-		err = uapi_apply(r->engine, r->worker, 2 * ENGINE_SECOND, &set, &r->d);
+		err = uapi_prepare(r->engine, r->worker, &set, &ready, &r->d);
+	if (!err)
+		err = uapi_apply(r->engine, r->worker, 2 * ENGINE_SECOND, &set, &ready, &r->d);
+	uapi_ready_done(&ready);
 	uapi_set_done(&set);
 	return err;
 }
@@ -74,11 +78,22 @@ static int apply(struct rig *r, const char *request)
 static bool is_counter(const char *line)
 {
 	static const char *const settable[] = { "culvert_budget_bytes", "culvert_rate_bps",
-						"culvert_greatest_timestamp" };
+						"culvert_greatest_timestamp", "culvert_profile",
+						"culvert_prelude" };
 
+	static const char *const plain[] = { "h1=1\n",
+					     "h2=2\n",
+					     "h3=3\n",
+					     "h4=4\n",
+					     "random_trailers=0\n",
+					     "disable_cookies=0\n" };
+
+	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
+		if (strncmp(line, plain[i], strlen(plain[i])) == 0)
+			return true; /* said of every interface */
 	if (strncmp(line, "culvert_", 8) != 0)
 		return false;
-	for (int i = 0; i < 3; i++)
+	for (size_t i = 0; i < sizeof(settable) / sizeof(settable[0]); i++)
 		if (strncmp(line, settable[i], strlen(settable[i])) == 0)
 			return false;
 	return true;
@@ -91,7 +106,7 @@ static const char *dump(struct rig *r)
 
 	text_clear(&r->dump);
 	text_add(&r->dump, "", 0);
-	uapi_dump(r->engine, &all, &(struct uapi_outside){ 0 }, true);
+	uapi_dump(r->engine, &all, UAPI_AMNEZIA, &(struct uapi_outside){ 0 }, true);
 	for (char *line = all.data, *end; line && *line; line = end) {
 		end = line + strcspn(line, "\n") + 1;
 		if (!is_counter(line))
@@ -212,8 +227,8 @@ static void a_dump_for_others_has_everything_but_the_private_key(void)
 
 	CHECK(apply(&r, "private_key=" ALICE_PRIVATE "\npublic_key=" KEY_A
 			"\npreshared_key=" PSK "\n") == 0);
-	uapi_dump(r.engine, &whole, &outside, true);
-	uapi_dump(r.engine, &part, &outside, false);
+	uapi_dump(r.engine, &whole, UAPI_WIREGUARD, &outside, true);
+	uapi_dump(r.engine, &part, UAPI_WIREGUARD, &outside, false);
 	CHECK(!strstr(part.data, "private_key") && !strstr(part.data, ALICE_CLAMPED));
 	CHECK(strncmp(part.data, "listen_port=7\nfwmark=9\n", 23) == 0);
 	CHECK(strstr(part.data, "\nculvert_cut=77\n"));
@@ -359,12 +374,14 @@ static void a_request_that_cannot_be_carried_out_changes_nothing(void)
 	struct uapi_set set = { .has_private_key = true,
 				.n_peers = ENGINE_PEERS_MAX,
 				.peers = calloc(ENGINE_PEERS_MAX, sizeof(*set.peers)) };
+	struct uapi_ready ready = { .framing = NULL };
 	char *before = NULL;
 
 	CHECK(apply(&r, "private_key=" ALICE_PRIVATE "\npublic_key=" KEY_A
 			"\nallowed_ip=10.0.0.0/8\n") == 0);
 	before = strdup(dump(&r));
-	CHECK(uapi_apply(r.engine, r.worker, 0, &set, &r.d) == UAPI_EINVAL);
+	CHECK(uapi_prepare(r.engine, r.worker, &set, &ready, &r.d) == UAPI_EINVAL);
+	CHECK(!ready.framing);
 	CHECK(strstr(r.d.text, "1048576 peers"));
 	CHECK(dumps(&r, before));
 	free(before);
@@ -381,6 +398,169 @@ static void a_request_with_a_line_that_is_wrong_changes_nothing(void)
 			"\nallowed_ip=10.0.0.0/33\n") == UAPI_EINVAL);
 	CHECK(dumps(&r, BLOCK(KEY_A, ZEROS, "") QUIET "allowed_ip=10.0.0.0/8\n"));
 	rig_done(&r);
+}
+
+/* ---- AmneziaWG ---- */
+
+#define PROTECTION KEY_B
+
+/* Does the device say all of @text (whole lines) of itself? */
+static bool says(struct rig *r, const char *text)
+{
+	struct text all = { 0 };
+	bool found = false;
+
+	uapi_dump(r->engine, &all, UAPI_AMNEZIA, &(struct uapi_outside){ 0 }, true);
+	found = strstr(all.data, text) != NULL;
+	if (!found)
+		printf("# dump:\n%s", all.data);
+	text_done(&all);
+	return found;
+}
+
+static void parameters_are_set_one_by_one_and_stay(void)
+{
+	struct rig r = rig_new();
+
+	CHECK(apply(&r, "jc=4\njmin=8\njmax=80\ns1=20\nh1=100-200\n") == 0);
+	CHECK(says(&r, "jc=4\njmin=8\njmax=80\ns1=20\nh1=100-200\nh2=2\nh3=3\nh4=4\n"
+		       "random_trailers=0\ndisable_cookies=0\n"));
+	CHECK(apply(&r, "s1=0\ns2=30\ni1=<b 0xff> x <r 3>\n") == 0);
+	CHECK(says(&r, "jmax=80\ns2=30\nh1=100-200\n"));
+	CHECK(says(&r, "h4=4\ni1=<b 0xff> x <r 3>\nrandom"));
+	CHECK(apply(&r, "i1=\njc=0\nh1=1\n") == 0);
+	CHECK(says(&r, "jmin=8\njmax=80\ns2=30\nh1=1\nh2=2\nh3=3\nh4=4\nrandom"));
+	rig_done(&r);
+}
+
+/* All of it, whatever else the request holds: the key, a peer, another parameter. */
+static void a_set_with_one_bad_parameter_changes_nothing_and_names_the_rule(void)
+{
+	static const struct {
+		const char *request, *why;
+	} cases[] = {
+		{ "h1=1-10\n", "header-overlap" }, /* with the default of H2 */
+		{ "jmin=90\njmax=80\n", "junk-order" },
+		{ "s1=65500\n", "datagram-size" },
+		{ "jc=129\n", "junk-count" },
+		{ "header_protection_key=" PROTECTION "\ns1=12\ns2=12\ns3=12\n",
+		  "protection-padding" },
+		{ "s4=11\ns1=12\ns2=12\ns3=12\nheader_protection_key=" PROTECTION "\n",
+		  "protection-padding" },
+		{ "jc=x\n", "jc" },
+		{ "i1=<q 5>\n", "i1" },
+		{ "culvert_profile=a s1=1 h2=1\n", "header-overlap" },
+		{ "culvert_profile=a b c\n", "culvert_profile" },
+		{ "culvert_profile=a s1=1\nculvert_profile=a s1=2\n", "twice" },
+	};
+	struct rig r = rig_new();
+	char *before = NULL;
+
+	CHECK(apply(&r, "jc=1\npublic_key=" KEY_A "\nallowed_ip=10.0.0.0/8\n") == 0);
+	before = strdup(dump(&r));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char request[1024];
+
+		snprintf(request, sizeof(request),
+			 "private_key=" ALICE_PRIVATE "\nreplace_peers=true\njc=7\n%s"
+			 "public_key=" KEY_B "\n",
+			 cases[i].request);
+		CHECK(apply(&r, request) == UAPI_EINVAL);
+		if (!strstr(r.d.text, cases[i].why))
+			FAIL(r.d.text);
+		CHECK(dumps(&r, before));
+	}
+	CHECK(apply(&r, "s4=12\ns1=12\nheader_protection_key=" PROTECTION "\ns2=12\ns3=12\n") ==
+	      0); /* in any order */
+	free(before);
+	rig_done(&r);
+}
+
+static void profiles_come_go_and_are_replaced(void)
+{
+	struct rig r = rig_new();
+
+	CHECK(apply(&r,
+		    "culvert_profile=a s1=1 i1=<b 0x01>x<r 2>\nculvert_profile=b s1=2 until=5"
+		    "\n") == 0);
+	CHECK(says(&r, "culvert_profile=a s1=1 i1=<b 0x01><r 2>\n"
+		       "culvert_profile=b s1=2 until=5\n"));
+	CHECK(apply(&r, "culvert_profile=a s1=3\n") == 0); /* whole, not by the key */
+	CHECK(says(&r, "culvert_profile=b s1=2 until=5\nculvert_profile=a s1=3\n"));
+	CHECK(apply(&r, "culvert_profile=b remove\nculvert_profile=gone remove\n") == 0);
+	CHECK(says(&r, "disable_cookies=0\nculvert_profile=a s1=3\nculvert_malformed"));
+	CHECK(apply(&r, "culvert_replace_profiles=true\nculvert_profile=c s2=1\n") == 0);
+	CHECK(says(&r, "disable_cookies=0\nculvert_profile=c s2=1\nculvert_malformed"));
+	CHECK(apply(&r, "culvert_replace_profiles=true\n") == 0);
+	CHECK(says(&r, "disable_cookies=0\nculvert_malformed"));
+	rig_done(&r);
+}
+
+static void an_interface_holds_sixteen_profiles(void)
+{
+	struct rig r = rig_new();
+	char request[64];
+
+	for (int i = 1; i <= FRAME_PROFILES_MAX; i++) {
+		snprintf(request, sizeof(request), "culvert_profile=p%d s1=%d\n", i, i);
+		CHECK(apply(&r, request) == (i < FRAME_PROFILES_MAX ? 0 : UAPI_EINVAL));
+	}
+	CHECK(strstr(r.d.text, "16 profiles"));
+	rig_done(&r);
+}
+
+static void a_peer_is_pinned_by_name_and_only_to_what_there_is(void)
+{
+	struct rig r = rig_new();
+
+	CHECK(apply(&r, "public_key=" KEY_A "\nculvert_profile_pin=a\n") == UAPI_EINVAL);
+	CHECK(strstr(r.d.text, "no profile a"));
+	CHECK(dumps(&r, ""));
+	CHECK(apply(&r, "culvert_profile=a s1=1\npublic_key=" KEY_A
+			"\nculvert_profile_pin=a\nculvert_profile_heard=a\n"
+			"culvert_prelude=false\n") == 0);
+	CHECK(says(&r, "culvert_profile_heard=a\nculvert_profile_pin=a\n"
+		       "culvert_prelude=false\n"));
+	CHECK(apply(&r, "public_key=" KEY_A "\nculvert_profile_pin=\nculvert_prelude=true\n") ==
+	      0);
+	CHECK(says(&r, "culvert_profile_heard=a\nculvert_drops=0\n"));
+	rig_done(&r);
+}
+
+/* `wg` gives up on anything but a number there. */
+static void a_range_of_keepalives_is_a_number_for_wg(void)
+{
+	struct rig r = rig_new();
+	struct text wg = { 0 };
+
+	CHECK(apply(&r, "public_key=" KEY_A "\npersistent_keepalive_interval=22-30\n") == 0);
+	CHECK(says(&r, "persistent_keepalive_interval=22-30\n"));
+	uapi_dump(r.engine, &wg, UAPI_WIREGUARD, &(struct uapi_outside){ 0 }, false);
+	CHECK(strstr(wg.data, "persistent_keepalive_interval=22\n"));
+	CHECK(apply(&r, "public_key=" KEY_A "\npersistent_keepalive_interval=30-22\n") ==
+	      UAPI_EINVAL);
+	text_done(&wg);
+	rig_done(&r);
+}
+
+static void what_a_device_says_of_itself_makes_another_like_it(void)
+{
+	struct rig one = rig_new(), two = rig_new();
+	char *said = NULL;
+
+	CHECK(apply(&one, "jc=5\njmin=10\njmax=50\ns1=42\ns2=108\ns3=13\ns4=12\n"
+			  "header_protection_key=" PROTECTION
+			  "\ncontent_padding_addition=10-100\nrekey_after_time=100-120\n"
+			  "rekey_timeout=3-7\nreject_after_time=150-180\n"
+			  "keepalive_timeout=5-15\nmax_handshake_attempts=15-20\n"
+			  "random_trailers=1\ndisable_cookies=1\n"
+			  "culvert_profile=b h4=77-99 i5=<t><rd 3>\n") == 0);
+	said = strdup(dump(&one));
+	CHECK(apply(&two, said) == 0);
+	CHECK(dumps(&two, said));
+	free(said);
+	rig_done(&one);
+	rig_done(&two);
 }
 
 /* ---- changes ---- */
@@ -443,5 +623,12 @@ int main(void)
 	RUN(a_request_with_a_line_that_is_wrong_changes_nothing);
 	RUN(only_who_changed_is_told_and_only_once);
 	RUN(a_keepalive_that_begins_wakes_the_keeper);
+	RUN(parameters_are_set_one_by_one_and_stay);
+	RUN(a_set_with_one_bad_parameter_changes_nothing_and_names_the_rule);
+	RUN(profiles_come_go_and_are_replaced);
+	RUN(an_interface_holds_sixteen_profiles);
+	RUN(a_peer_is_pinned_by_name_and_only_to_what_there_is);
+	RUN(a_range_of_keepalives_is_a_number_for_wg);
+	RUN(what_a_device_says_of_itself_makes_another_like_it);
 	return DONE();
 }

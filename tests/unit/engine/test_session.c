@@ -7,6 +7,7 @@ static struct session *ready(struct end *e, bool is_initiator)
 	struct session *s = session_begin(e->worker, e->peer, is_initiator);
 
 	s->born_ns = 100 * ENGINE_SECOND;
+	s->reject_ns = 180 * ENGINE_SECOND;
 	atomic_store(&s->state, SESSION_READY);
 	return s;
 }
@@ -47,6 +48,7 @@ static void an_initiator_with_a_next_key_keeps_that_one(void)
 	struct session *p = ready(e, true), *c = ready(e, true), *n = ready(e, false);
 	struct session *fresh = ready(e, true);
 
+	fresh->asked_ns = 101 * ENGINE_SECOND; /* theirs was there before: they did not cross */
 	set(e->peer, p, c, n);
 	session_initiator_done(e->peer, fresh);
 	CHECK(has(e->peer, n, fresh, NULL));

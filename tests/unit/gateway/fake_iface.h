@@ -22,7 +22,7 @@ struct fake_peer {
 	struct secret_key preshared_key;
 	struct ip_prefix ips[FAKE_IPS_MAX];
 	size_t n_ips;
-	uint16_t keepalive_s;
+	struct frame_range keepalive;
 	uint16_t port; /* of its endpoint */
 };
 
@@ -72,7 +72,7 @@ static void fake_apply(struct fake_iface *f, const struct uapi_set *set,
 	if (block->replace_allowed_ips)
 		peer->n_ips = 0;
 	if (block->has_keepalive)
-		peer->keepalive_s = block->keepalive_s;
+		peer->keepalive = block->keepalive;
 	if (block->has_endpoint)
 		peer->port = block->endpoint.port;
 	if (block->has_preshared_key)
@@ -116,7 +116,7 @@ static int fake_get(struct iface *i, iface_peer_visitor visit, void *context, st
 	}
 	for (size_t k = 0; k < f->n; k++) {
 		const struct fake_peer *p = &f->peers[k];
-		struct uapi_get_peer peer = { .keepalive_s = p->keepalive_s,
+		struct uapi_get_peer peer = { .keepalive = p->keepalive,
 					      .preshared_key = p->preshared_key,
 					      .allowed_ips = p->ips,
 					      .n_allowed_ips = p->n_ips,

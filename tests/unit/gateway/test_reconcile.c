@@ -70,7 +70,7 @@ static bool is_same(void)
 		if (p->status != STORE_PEER_ACTIVE)
 			continue;
 		active++;
-		if (!f || f->n_ips != 2 || f->keepalive_s != 25 ||
+		if (!f || f->n_ips != 2 || f->keepalive.lo != 25 ||
 		    !ip_addr_equal(&f->ips[0].ip, &p->v4) || f->ips[0].bits != 32 ||
 		    !ip_addr_equal(&f->ips[1].ip, &p->v6) || f->ips[1].bits != 128 ||
 		    !secret_is_zero(f->preshared_key.b, 32))
@@ -108,7 +108,7 @@ static void only_the_difference_is_set(void)
 
 	fake_apply(&fake, &set, &stranger);			/* one too many */
 	fake_find(&fake, store.peers[1].public_key)->n_ips = 1; /* lacks IPv6 */
-	fake_find(&fake, store.peers[2].public_key)->keepalive_s = 7;
+	fake_find(&fake, store.peers[2].public_key)->keepalive.lo = 7;
 	fake_find(&fake, store.peers[3].public_key)->preshared_key.b[0] = 1;
 	fake_find(&fake, store.peers[4].public_key)->ips[0].bits = 24;
 	store.peers[5].status = STORE_PEER_SUSPENDED;

@@ -102,7 +102,7 @@ static int set_one(struct diag *d)
 	struct uapi_set_peer peer = { .public_key = { 0xaa },
 				      .n_allowed_ips = 1,
 				      .has_keepalive = true,
-				      .keepalive_s = 25 };
+				      .keepalive = { 25, 25 } };
 	struct uapi_allowed_ip ip = { .prefix = { { ADDR_V4, { 10, 0, 1, 2 } }, 32 } };
 	struct uapi_set set = {
 		.peers = &peer, .n_peers = 1, .allowed_ips = &ip, .n_allowed_ips = 1

@@ -454,6 +454,11 @@ static void segments_longer_than_the_path_are_refused_together_and_sent_apart(vo
  * kernel gives to the sockets here. */
 enum { DATA = 3, FLOWS = 60, FIRST_PORT = 20000 };
 
+static const struct udp_steering plain_steering = {
+	.n = 1,
+	.shapes = { { .least = 4, .most = 65507, .lo = 4, .hi = 4, .is_data = true } },
+};
+
 /* A message of each of @words from many ports: who gets it? */
 static void check_steering(enum addr_family family)
 {
@@ -472,7 +477,7 @@ static void check_steering(enum addr_family family)
 		fds[i] = udp_create(family, NULL);
 		CHECK(udp_bind(fds[i], family, port) == port);
 	}
-	CHECK(udp_steer(fds[0], DATA) == 0);
+	CHECK(udp_steer(fds[0], DATA, &plain_steering) == 0);
 	for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++)
 		for (int flow = 0; flow < FLOWS; flow++) {
 			int p = plain_at(family == ADDR_V4 ? AF_INET : AF_INET6,
@@ -514,7 +519,8 @@ static void what_is_too_short_for_a_type_is_no_data(void)
 	int data = ours(ADDR_V4, &port), last = udp_create(ADDR_V4, NULL);
 	int p = plain(AF_INET, &from);
 
-	CHECK(udp_bind(last, ADDR_V4, port) == port && udp_steer(data, 1) == 0);
+	CHECK(udp_bind(last, ADDR_V4, port) == port &&
+	      udp_steer(data, 1, &plain_steering) == 0);
 	for (size_t len = 0; len < 4; len++) {
 		say(p, "127.0.0.1", port, "\4\0\0\0", len);
 		CHECK(receive(data, &d) == 0 && receive(last, &d) == 1 && d[0].len == len);
@@ -524,6 +530,82 @@ static void what_is_too_short_for_a_type_is_no_data(void)
 	close(p);
 	close(data);
 	close(last);
+}
+
+/* One datagram of @len octets with @word, little-endian, at @offset: is it data? */
+static bool is_data(int from, uint16_t port, const int fds[2], uint32_t offset, uint32_t word,
+		    size_t len)
+{
+	const struct udp_datagram *d = NULL;
+	uint8_t message[256] = { 0 };
+	bool data = false;
+
+	for (uint32_t i = 0; i < 4; i++)
+		message[offset + i] = (uint8_t)(word >> 8 * i);
+	say(from, "127.0.0.1", port, message, len);
+	data = receive(fds[0], &d) == 1;
+	CHECK(data != (receive(fds[1], &d) == 1));
+	return data;
+}
+
+static void a_word_within_a_range_at_an_offset_is_found_by_the_kernel(void)
+{
+	const struct udp_steering steering = {
+		.n = 3,
+		.shapes = { { .least = 200, .most = 220, .hi = UINT32_MAX },
+			    { .least = 44,
+			      .most = 255,
+			      .offset = 12,
+			      .lo = 0x01fffffe,
+			      .hi = 0x82000001,
+			      .is_data = true },
+			    { .least = 32, .most = 32, .lo = 77, .hi = 77, .is_data = true } },
+	};
+	uint16_t port, from;
+	int fds[2] = { ours(ADDR_V4, &port), udp_create(ADDR_V4, NULL) };
+	int p = plain(AF_INET, &from);
+
+	CHECK(udp_bind(fds[1], ADDR_V4, port) == port && udp_steer(fds[0], 1, &steering) == 0);
+	CHECK(is_data(p, port, fds, 12, 0x01fffffe, 44));
+	CHECK(is_data(p, port, fds, 12, 0x82000001, 255));
+	CHECK(is_data(p, port, fds, 12, 0x02000000, 100));
+	CHECK(!is_data(p, port, fds, 12, 0x01fffffd, 100));
+	CHECK(!is_data(p, port, fds, 12, 0x82000002, 100));
+	CHECK(!is_data(p, port, fds, 12, 0xffffffff, 100));
+	CHECK(!is_data(p, port, fds, 12, 0x02000000, 43));  /* too short */
+	CHECK(!is_data(p, port, fds, 12, 0x02000000, 210)); /* an earlier shape */
+	CHECK(!is_data(p, port, fds, 11, 0x02000000, 100)); /* elsewhere */
+	CHECK(is_data(p, port, fds, 0, 77, 32));
+	CHECK(!is_data(p, port, fds, 0, 77, 33));
+	CHECK(!is_data(p, port, fds, 0, 78, 32));
+	close(p);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void the_rest_goes_where_it_is_said_and_shapes_may_change(void)
+{
+	struct udp_steering steering = { .rest_is_data = true };
+	uint16_t port, from;
+	int fds[2] = { ours(ADDR_V4, &port), udp_create(ADDR_V4, NULL) };
+	int p = plain(AF_INET, &from);
+
+	CHECK(udp_bind(fds[1], ADDR_V4, port) == port && udp_steer(fds[0], 1, &steering) == 0);
+	CHECK(is_data(p, port, fds, 0, 1, 148) && is_data(p, port, fds, 0, 0, 1));
+	CHECK(udp_steer(fds[1], 1, &plain_steering) == 0);
+	CHECK(!is_data(p, port, fds, 0, 1, 148) && is_data(p, port, fds, 0, 4, 148));
+	for (steering.n = 0; steering.n < UDP_SHAPES_MAX; steering.n++)
+		steering.shapes[steering.n] = (struct udp_shape){ .least = 100,
+								  .most = 200,
+								  .lo = 5 + steering.n,
+								  .hi = 300,
+								  .is_data = true };
+	steering.rest_is_data = false;
+	CHECK(udp_steer(fds[0], 1, &steering) == 0); /* as many as there may be */
+	CHECK(is_data(p, port, fds, 0, 300, 148) && !is_data(p, port, fds, 0, 4, 148));
+	close(p);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 /* A second address, for which the kernel would not choose. */
@@ -566,6 +648,8 @@ int main(void)
 	RUN(segments_longer_than_the_path_are_refused_together_and_sent_apart);
 	RUN(handshakes_go_to_the_last_socket_and_data_to_the_others);
 	RUN(what_is_too_short_for_a_type_is_no_data);
+	RUN(a_word_within_a_range_at_an_offset_is_found_by_the_kernel);
+	RUN(the_rest_goes_where_it_is_said_and_shapes_may_change);
 	udp_inbox_free(inbox);
 	return DONE();
 }
