@@ -37,9 +37,13 @@ class Contest:
 
     def pair(self, contender):
         """The contender's tunnel, built at first use and then kept."""
-        if contender not in self._pairs:
-            self._pairs[contender] = self.new_pair(contender)
-        return self._pairs[contender]
+        return self.kept(contender, lambda: self.new_pair(contender))
+
+    def kept(self, name, make):
+        """The tunnel of that name, made at first use."""
+        if name not in self._pairs:
+            self._pairs[name] = make()
+        return self._pairs[name]
 
     def new_pair(self, contender, **options):
         number = next(self._numbers)

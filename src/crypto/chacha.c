@@ -112,9 +112,11 @@ static void fill_start(const uint8_t key[CHACHA_KEY_LEN], const struct chacha_at
 	}
 }
 
-static void put_block(uint32_t in[16][CHACHA_LANES], size_t lane, uint8_t out[CHACHA_BLOCK_LEN])
+/* The first @words words of the block in @lane. */
+static inline void put_words(uint32_t in[16][CHACHA_LANES], size_t lane, size_t words,
+			     uint8_t *out)
 {
-	for (size_t w = 0; w < 16; w++) {
+	for (size_t w = 0; w < words; w++) {
 		uint32_t v = in[w][lane];
 
 		out[4 * w] = (uint8_t)v;
@@ -124,8 +126,9 @@ static void put_block(uint32_t in[16][CHACHA_LANES], size_t lane, uint8_t out[CH
 	}
 }
 
-void chacha_blocks(const uint8_t key[CHACHA_KEY_LEN], const struct chacha_at *at, size_t n,
-		   uint8_t (*out)[CHACHA_BLOCK_LEN])
+/* @words of each block, one behind the other. */
+static inline void run_all(const uint8_t key[CHACHA_KEY_LEN], const struct chacha_at *at,
+			   size_t n, size_t words, uint8_t *out)
 {
 	_Alignas(64) uint32_t start[16][CHACHA_LANES], done[16][CHACHA_LANES];
 	run_function *run = choose();
@@ -136,8 +139,20 @@ void chacha_blocks(const uint8_t key[CHACHA_KEY_LEN], const struct chacha_at *at
 		fill_start(key, at + first, now, start);
 		run(start, done);
 		for (size_t i = 0; i < now; i++)
-			put_block(done, i, out[first + i]);
+			put_words(done, i, words, out + 4 * words * (first + i));
 	}
 	secret_wipe(start, sizeof(start));
 	secret_wipe(done, sizeof(done));
+}
+
+void chacha_blocks(const uint8_t key[CHACHA_KEY_LEN], const struct chacha_at *at, size_t n,
+		   uint8_t (*out)[CHACHA_BLOCK_LEN])
+{
+	run_all(key, at, n, CHACHA_BLOCK_LEN / 4, (uint8_t *)out);
+}
+
+void chacha_heads(const uint8_t key[CHACHA_KEY_LEN], const struct chacha_at *at, size_t n,
+		  uint8_t (*out)[CHACHA_HEAD_LEN])
+{
+	run_all(key, at, n, CHACHA_HEAD_LEN / 4, (uint8_t *)out);
 }

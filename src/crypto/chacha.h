@@ -28,6 +28,12 @@ struct chacha_at {
 	uint32_t counter;
 };
 
+enum { CHACHA_HEAD_LEN = 16 };
+
+/** chacha_heads() - Of @n blocks under @key only the first CHACHA_HEAD_LEN octets each */
+void chacha_heads(const uint8_t key[CHACHA_KEY_LEN], const struct chacha_at *at, size_t n,
+		  uint8_t (*out)[CHACHA_HEAD_LEN]);
+
 /**
  * chacha_blocks() - @n blocks of keystream under @key
  * @out:	@n blocks of CHACHA_BLOCK_LEN octets, in the order of @at

@@ -150,6 +150,63 @@ static int set_port_and_mark(struct device *dev, const struct uapi_set *set)
 	return err;
 }
 
+/* --- What is allowed, and should be known --- */
+
+/* Most paths carry 1500 octets; the tunnel's packets shall fit whichever family is outside. */
+enum { PATH_MTU = 1500 };
+
+struct about {
+	const char *profile; /* "" is the default */
+};
+
+static void say(void *context, const char *sentence)
+{
+	const struct about *a = context;
+
+	if (a->profile[0])
+		log_warning("profile %s: %s", a->profile, sentence);
+	else
+		log_warning("%s", sentence);
+}
+
+static void warn_of_mtu(struct device *dev, const struct frame_profile *p)
+{
+	uint32_t s4 = p->pad[MESSAGE_DATA], mtu = engine_mtu(dev->shared.engine);
+	uint32_t fits = frame_mtu(PATH_MTU, s4, false);
+
+	if (s4 && mtu > fits)
+		log_warning(
+			"MTU %u and S4 %u: full packets do not fit a path of %d octets over "
+			"IPv6; `ip link set %s mtu %u`",
+			mtu, s4, PATH_MTU, dev->name, fits);
+}
+
+static bool concerns(const struct uapi_set *set, const struct frame_profile *p)
+{
+	if (!p->name[0])
+		return set->framing_given != 0;
+	for (size_t i = 0; i < set->n_profiles; i++)
+		if (strcmp(set->profiles[i].name, p->name) == 0)
+			return true;
+	return false;
+}
+
+/* Of the profiles that a request has changed. */
+static void warn_of_framing(struct device *dev, const struct uapi_set *set)
+{
+	const struct frame_set *now = engine_profiles(dev->shared.engine);
+
+	for (uint32_t i = 0; i < now->n; i++) {
+		const struct frame_profile *p = &now->profiles[i];
+		struct about about = { .profile = p->name };
+
+		if (!concerns(set, p))
+			continue;
+		frame_parameters_warn(&p->parameters, say, &about);
+		warn_of_mtu(dev, p);
+	}
+}
+
 static int handle_set(void *context, const struct uapi_set *set, struct diag *d)
 {
 	struct device *dev = context;
@@ -171,7 +228,10 @@ static int handle_set(void *context, const struct uapi_set *set, struct diag *d)
 	} else if (err == 0) {
 		err = uapi_apply(dev->shared.engine, dev->control, clock_boot_ns(), set, &ready,
 				 d);
-		control_steer(dev);
+		if (set->framing_given || set->n_profiles || set->replace_profiles) {
+			control_steer(dev);
+			warn_of_framing(dev, set);
+		}
 	}
 	uapi_ready_done(&ready);
 	engine_leave(dev->control);

@@ -23,8 +23,9 @@
 enum {
 	DEFAULT_MTU = 1420,
 	TXQUEUELEN = 4096,
-	/* A super-frame of full packets then makes exactly one block of 65 507 octets. */
-	GSO_SEGMENTS = 45,
+	/* A super-frame of full packets makes exactly one block of 65 507 octets, also with the PAD
+	 * of every level: one packet more, and each super-frame would cost a second call. */
+	GSO_SEGMENTS = 44,
 	GSO_SIZE = 65536,
 	PACKETS_PER_RECEIVE = 256,
 	MEMORY_MIN = 4 << 20,

@@ -333,6 +333,19 @@ static void dump_peer(struct engine *e, struct peer *peer, struct text *out,
 	secret_key_done(&get.preshared_key);
 }
 
+/* The MTU at which the packets of every profile fit a path of 1500 octets. */
+static uint32_t mtu_advice(const struct frame_set *set)
+{
+	uint32_t mtu = frame_mtu(1500, 0, false);
+
+	for (uint32_t i = 0; i < set->n; i++) {
+		uint32_t fits = frame_mtu(1500, set->profiles[i].pad[MESSAGE_DATA], false);
+
+		mtu = fits < mtu ? fits : mtu;
+	}
+	return mtu;
+}
+
 /* Ours: what happened to what did not get through. wg skips these keys. */
 static void dump_counters(const struct engine *e, const struct uapi_outside *outside,
 			  struct text *out)
@@ -344,6 +357,7 @@ static void dump_counters(const struct engine *e, const struct uapi_outside *out
 		const char *key;
 		uint64_t value;
 	} rows[] = {
+		{ "culvert_mtu_advice=", mtu_advice(engine_profiles(e)) },
 		{ "culvert_malformed=", c.malformed },
 		{ "culvert_unknown_index=", c.unknown_index },
 		{ "culvert_bad_tag=", c.bad_tag },

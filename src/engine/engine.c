@@ -422,6 +422,11 @@ void engine_set_mtu(struct engine *e, uint32_t mtu)
 	atomic_store(&e->mtu, mtu);
 }
 
+uint32_t engine_mtu(const struct engine *e)
+{
+	return atomic_load(&e->mtu);
+}
+
 void engine_forget_keys(struct engine_worker *w, uint64_t now_ns)
 {
 	(void)now_ns;

@@ -216,6 +216,7 @@ const struct frame_set *engine_profiles(const struct engine *e);
 void engine_set_up(struct engine_worker *w, uint64_t now_ns, bool up);
 /** engine_set_mtu() - Padding never goes beyond it */
 void engine_set_mtu(struct engine *e, uint32_t mtu);
+uint32_t engine_mtu(const struct engine *e);
 /** engine_forget_keys() - After suspend, or in a cloned machine: no key may be used again */
 void engine_forget_keys(struct engine_worker *w, uint64_t now_ns);
 /** engine_forget_sources() - Every sticky source (port, mark or routes changed) */

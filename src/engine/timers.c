@@ -58,12 +58,14 @@ static void cancel(_Atomic uint64_t *timer)
 
 static void rearm_persistent(struct engine_worker *w, struct peer *p, uint64_t now_ns)
 {
-	uint32_t range = atomic_load_explicit(&p->keepalive_s, memory_order_relaxed);
+	uint32_t packed = atomic_load_explicit(&p->keepalive_s, memory_order_relaxed);
+	struct frame_range seconds = { packed & UINT16_MAX, packed >> 16 };
 
-	if (range)
-		arm(w, p, &p->persistent_at,
-		    now_ns + draw_ns(w,
-				     (struct frame_range){ range & UINT16_MAX, range >> 16 }));
+	if (!packed)
+		return;
+	if (seconds.lo == 0) /* of a range: at once would be for ever */
+		seconds.lo = 1;
+	arm(w, p, &p->persistent_at, now_ns + draw_ns(w, seconds));
 }
 
 void timers_any_sent(struct engine_worker *w, struct peer *p, uint64_t now_ns)

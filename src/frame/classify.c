@@ -11,7 +11,7 @@
 #include "frame/frame.h"
 #include "frame/mask.h"
 
-static const uint8_t no_mask[CHACHA_BLOCK_LEN];
+static const uint8_t no_mask[FRAME_MASK_LEN];
 
 /* One datagram and what is known of it so far. */
 struct probe {
@@ -160,7 +160,7 @@ static bool is_handshake(struct probe *t, const struct frame_profile *p, const u
 static void search(struct probe *t, const struct frame_set *set,
 		   const struct frame_profile *guess)
 {
-	uint8_t blocks[FRAME_PROFILES_MAX][CHACHA_BLOCK_LEN];
+	uint8_t blocks[FRAME_PROFILES_MAX][FRAME_MASK_LEN];
 	const struct frame_profile *live[FRAME_PROFILES_MAX];
 	const uint8_t *masks[FRAME_PROFILES_MAX];
 	uint32_t n = 0;
@@ -173,7 +173,7 @@ static void search(struct probe *t, const struct frame_set *set,
 			continue;
 		masks[n] = no_mask;
 		if (p->is_protected) {
-			frame_mask_blocks(p, &nonce, 1, &blocks[n]);
+			frame_mask_heads(p, &nonce, 1, &blocks[n]);
 			masks[n] = blocks[n];
 		}
 		if (p != guess && is_transport(t, p, masks[n]))
@@ -190,21 +190,21 @@ static void search(struct probe *t, const struct frame_set *set,
 
 /* Masks of all datagrams at once; those of runts are never looked at. */
 static void mask_all(const struct frame_profile *p, const struct frame_datagram *datagrams,
-		     uint32_t n, uint8_t (*blocks)[CHACHA_BLOCK_LEN])
+		     uint32_t n, uint8_t (*blocks)[FRAME_MASK_LEN])
 {
 	static const uint8_t runt[FRAME_NONCE_LEN];
 	const uint8_t *nonces[FRAME_BATCH] = { 0 };
 
 	for (uint32_t i = 0; i < n; i++)
 		nonces[i] = datagrams[i].len < FRAME_NONCE_LEN ? runt : datagrams[i].data;
-	frame_mask_blocks(p, nonces, n, blocks);
+	frame_mask_heads(p, nonces, n, blocks);
 }
 
 void frame_classify(const struct frame_set *set, const struct frame_profile *guess,
 		    const struct frame_datagram *datagrams, uint32_t n,
 		    const struct frame_lookup *lookup, struct frame_view *views)
 {
-	uint8_t blocks[FRAME_BATCH][CHACHA_BLOCK_LEN];
+	uint8_t blocks[FRAME_BATCH][FRAME_MASK_LEN];
 
 	assert(n <= FRAME_BATCH);
 	if (!guess || is_over(guess, lookup))

@@ -275,7 +275,7 @@ static const uint32_t shape_counts[SHAPES] = { QUIC_LOW_BITS, DNS_COUNT, 1 };
  * 1182 octets that only the holder of the connection number can read. */
 static void write_quic(struct text *out, uint32_t number)
 {
-	text_printf(out, "<b 0xc%x00000108><r 8><b 0x0000449e><r 1000><r 182>", number);
+	text_printf(out, "<b 0xc%x0000000108><r 8><b 0x0000449e><r 1000><r 182>", number);
 }
 
 /* A recursive query for one name. */

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+static_assert((int)sizeof(struct msg_data) == (int)FRAME_MASK_LEN, "the header of data");
+
 enum { MESSAGE_BLOCKS = 3 }; /* of the longest message of a fixed length */
 
 static_assert(sizeof(struct msg_initiation) <= MESSAGE_BLOCKS * CHACHA_BLOCK_LEN,
@@ -24,8 +26,8 @@ uint32_t frame_message_len(enum message_type type)
 	return 0;
 }
 
-void frame_mask_blocks(const struct frame_profile *p, const uint8_t *const *datagrams,
-		       uint32_t n, uint8_t (*out)[CHACHA_BLOCK_LEN])
+void frame_mask_heads(const struct frame_profile *p, const uint8_t *const *datagrams,
+		      uint32_t n, uint8_t (*out)[FRAME_MASK_LEN])
 {
 	struct chacha_at at[FRAME_BATCH];
 
@@ -33,7 +35,7 @@ void frame_mask_blocks(const struct frame_profile *p, const uint8_t *const *data
 		at[i].counter = 0;
 		memcpy(at[i].nonce, datagrams[i], FRAME_NONCE_LEN);
 	}
-	chacha_blocks(p->parameters.protection_key.b, at, n, out);
+	chacha_heads(p->parameters.protection_key.b, at, n, out);
 }
 
 void frame_mask_message(const struct frame_profile *p, const uint8_t *datagram,

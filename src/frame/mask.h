@@ -22,9 +22,12 @@ static inline void frame_xor(uint8_t *to, const uint8_t *mask, size_t len)
 		to[i] ^= mask[i];
 }
 
-/** frame_mask_blocks() - Block 0 of @n datagrams, of each of which FRAME_NONCE_LEN octets are there */
-void frame_mask_blocks(const struct frame_profile *p, const uint8_t *const *datagrams,
-		       uint32_t n, uint8_t (*out)[CHACHA_BLOCK_LEN]);
+enum { FRAME_MASK_LEN = CHACHA_HEAD_LEN };
+
+/** frame_mask_heads() - What covers the header of each of @n datagrams, of which FRAME_NONCE_LEN
+ * octets are there */
+void frame_mask_heads(const struct frame_profile *p, const uint8_t *const *datagrams,
+		      uint32_t n, uint8_t (*out)[FRAME_MASK_LEN]);
 
 /** frame_mask_message() - Mask or unmask the message @message of @datagram; @len <= 192 */
 void frame_mask_message(const struct frame_profile *p, const uint8_t *datagram,

@@ -400,9 +400,11 @@ static int read_text(const struct reading *r, char **ret)
 	has_tags = parsed.n_pieces > 0;
 	frame_signature_done(&parsed);
 	if (has_tags) {
-		copy = strndup(r->text, r->len);
+		copy = malloc(r->len + 1);
 		if (!copy)
 			return -ENOMEM;
+		memcpy(copy, r->text, r->len);
+		copy[r->len] = '\0';
 	}
 	free(*ret);
 	*ret = copy;

@@ -60,11 +60,11 @@ static void mask_batch(const struct frame_profile *p, const struct frame_message
 		       uint32_t n)
 {
 	const uint8_t *nonces[FRAME_BATCH] = { 0 };
-	uint8_t blocks[FRAME_BATCH][CHACHA_BLOCK_LEN];
+	uint8_t blocks[FRAME_BATCH][FRAME_MASK_LEN];
 
 	for (uint32_t i = 0; i < n; i++)
 		nonces[i] = messages[i].data;
-	frame_mask_blocks(p, nonces, n, blocks);
+	frame_mask_heads(p, nonces, n, blocks);
 	for (uint32_t i = 0; i < n; i++)
 		frame_xor(messages[i].data + p->pad[MESSAGE_DATA], blocks[i],
 			  sizeof(struct msg_data));

@@ -55,9 +55,14 @@ class NetTest(unittest.TestCase):
 
     def device(self, namespace, interface, contender="culvert", **options):
         options.setdefault("log", self.log)
-        made = tunnel.Device(namespace, interface, contender, **options)
+        made = tunnel.make_device(namespace, interface, contender, **options)
         self.addCleanup(self.ended_well, made)
         return made
+
+    def need(self, contender):
+        """Skip the test unless a contender can be had."""
+        if not tunnel.is_available(contender):
+            self.skipTest(tunnel.why_not(contender))
 
     def ended_well(self, device):
         """At the end of a test: our process leaves with 0, which it does not after a leak or a crash."""
@@ -90,9 +95,9 @@ class HandshakeTest(NetTest):
     # A peer answers at most one initiation in 20 ms, and two timestamps within 17 ms are equal.
     PAUSE_S = 0.03
 
-    def consecutive_handshakes(self, contenders, outer, count):
+    def consecutive_handshakes(self, contenders, outer, count, **options):
         """Each time the left end has forgotten everything; one ping must bring one handshake at once."""
-        pair = self.pair(contenders=contenders, outer=outer)
+        pair = self.pair(contenders=contenders, outer=outer, **options)
         left, right = pair.devices
         watched, other = (left, right) if contenders[0] != "kernel" else (right, left)
         seen = set()

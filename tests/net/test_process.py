@@ -47,7 +47,8 @@ class Process(suite.NetTest):
         if os.environ.get("CULVERT_DEVICE"):
             self.skipTest("about ours")
         self.host = self.net.namespace("host")
-        shutil.rmtree(tunnel.SOCKETS, ignore_errors=True)
+        for directory in (tunnel.SOCKETS, tunnel.SOCKETS_AMNEZIA):
+            shutil.rmtree(directory, ignore_errors=True)
 
     def refused(self, code, *command, says="", **options):
         """It ends with this status and one line that says why, and leaves nothing behind."""
@@ -57,7 +58,8 @@ class Process(suite.NetTest):
         self.assertRegex(done.stderr, says)
         self.assertNotIn("ERROR: ", done.stderr)
         self.assertEqual(re.findall(r"^\d+: (?!lo:)\S+", self.host.output("ip", "-o", "link"), re.M), [])
-        self.assertEqual(os.listdir(tunnel.SOCKETS) if os.path.isdir(tunnel.SOCKETS) else [], [])
+        for directory in (tunnel.SOCKETS, tunnel.SOCKETS_AMNEZIA):
+            self.assertEqual(os.listdir(directory) if os.path.isdir(directory) else [], [])
 
     def daemon(self, name, *options, **more):
         """Started in the background: its process id."""

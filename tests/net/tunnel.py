@@ -20,13 +20,24 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 RIVALS = os.path.join(os.environ.get("CULVERT_RIVALS") or os.path.join(
     os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "culvert-rivals"), "bin")
 SOCKETS = "/var/run/wireguard"
+SOCKETS_AMNEZIA = "/var/run/amneziawg"
 CLOCK_TICK = os.sysconf("SC_CLK_TCK")
+
+
+def _built_culvert():
+    return os.environ.get("CULVERT") or os.path.join(ROOT, "build", "culvert")
 
 
 def _culvert():
     if os.environ.get("CULVERT_DEVICE"):
         return shlex.split(os.environ["CULVERT_DEVICE"])
-    return [os.environ.get("CULVERT") or os.path.join(ROOT, "build", "culvert"), "device", "-f"]
+    return [_built_culvert(), "device", "-f"]
+
+
+def _awg_peer(*quirks):
+    """Ours, tests/peers/awg-peer: the one of the build if there is one, else the installed one."""
+    built = os.path.join(os.path.dirname(_built_culvert()), "tests", "peers", "awg-peer")
+    return [built if os.path.exists(built) else os.path.join(RIVALS, "awg-peer"), "-f", *quirks]
 
 
 # name -> words in front of the interface name. All stay in the foreground.
@@ -35,11 +46,31 @@ CONTENDERS = {
     "wireguard-go": lambda: ["wireguard-go", "-f"],
     "wireguard-go-current": lambda: [os.path.join(RIVALS, "wireguard-go-current"), "-f"],
     "boringtun": lambda: [os.path.join(RIVALS, "boringtun-cli"), "-f", "--disable-drop-privileges"],
+    "awg-peer": _awg_peer,
 }
+# Mistakes and habits of others that awg-peer shows on request, as contenders of their own.
+for quirks in ("bare-keepalives", "junk-trailers", "under-load", "under-load unprotected-cookies", "flood"):
+    CONTENDERS[f"awg-peer {quirks}"] = lambda q=quirks: _awg_peer(*(f"--{word}" for word in q.split()))
+for release in ("current", "1.0", "1.5", "2.0", "3.0"):
+    CONTENDERS[f"amneziawg-go-{release}"] = lambda r=release: [os.path.join(RIVALS, f"amneziawg-go-{r}"), "-f"]
 
 
 def is_available(contender):
+    if contender == "kernel":
+        return os.path.isdir("/sys/module/wireguard")
     return shutil.which(CONTENDERS[contender]()[0]) is not None
+
+
+def why_not(contender):
+    """Why a contender is not available."""
+    if contender == "kernel":
+        return "this kernel has no WireGuard"
+    hint = "ninja -C build peers says why" if contender.startswith("awg-peer") else "tools/install-rivals"
+    return f"{contender} is not there ({hint})"
+
+
+def socket_path(contender, interface):
+    return f"{SOCKETS_AMNEZIA if contender.startswith('amneziawg-go') else SOCKETS}/{interface}.sock"
 
 
 def keypair():
@@ -63,7 +94,7 @@ class Device:
 
     def __init__(self, namespace, interface, contender="culvert", extra=(), env=None, log=None):
         self.namespace, self.interface, self.contender = namespace, interface, contender
-        self.socket_path = f"{SOCKETS}/{interface}.sock"
+        self.socket_path = socket_path(contender, interface)
         self.private, self.public = keypair()
         self._extra, self._env, self._log = list(extra), env or {}, log
         self.process = None
@@ -254,6 +285,7 @@ class Pair:
                 {l} 10.9.0.1/24 fd09::1/64  ═ tunnel ═  10.9.0.2/24 fd09::2/64 {r}
 
     contender None makes the veth alone, with the inner addresses on it: the raw ceiling.
+    framing is a dict of AmneziaWG's UAPI keys for both ends.
     """
 
     OUTER = (("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2"))
@@ -261,7 +293,8 @@ class Pair:
     PORT = (51821, 51822)
 
     def __init__(self, network, contenders=("culvert", "culvert"), outer=4, link_mtu=1500, mtu=1420,
-                 names=("wgl0", "wgr0"), keepalive=None, preshared=None, extra=(), log=None):
+                 names=("wgl0", "wgr0"), keepalive=None, preshared=None, extra=(), log=None,
+                 framing=None):
         self.network = network
         self.ends = [network.namespace("left"), network.namespace("right")]
         self.left, self.right = self.ends
@@ -275,7 +308,7 @@ class Pair:
             return
         for i, end in enumerate(self.ends):
             device = make_device(end, names[i], contenders[i], extra=extra, log=log)
-            device.configure(listen_port=self.PORT[i])
+            device.configure(listen_port=self.PORT[i], **(framing or {}))
             self.devices.append(device)
         for i in (0, 1):
             self.join(i, keepalive=keepalive, preshared=preshared)

@@ -488,11 +488,11 @@ static void profiles_come_go_and_are_replaced(void)
 	CHECK(apply(&r, "culvert_profile=a s1=3\n") == 0); /* whole, not by the key */
 	CHECK(says(&r, "culvert_profile=b s1=2 until=5\nculvert_profile=a s1=3\n"));
 	CHECK(apply(&r, "culvert_profile=b remove\nculvert_profile=gone remove\n") == 0);
-	CHECK(says(&r, "disable_cookies=0\nculvert_profile=a s1=3\nculvert_malformed"));
+	CHECK(says(&r, "disable_cookies=0\nculvert_profile=a s1=3\nculvert_mtu_advice"));
 	CHECK(apply(&r, "culvert_replace_profiles=true\nculvert_profile=c s2=1\n") == 0);
-	CHECK(says(&r, "disable_cookies=0\nculvert_profile=c s2=1\nculvert_malformed"));
+	CHECK(says(&r, "disable_cookies=0\nculvert_profile=c s2=1\nculvert_mtu_advice"));
 	CHECK(apply(&r, "culvert_replace_profiles=true\n") == 0);
-	CHECK(says(&r, "disable_cookies=0\nculvert_malformed"));
+	CHECK(says(&r, "disable_cookies=0\nculvert_mtu_advice"));
 	rig_done(&r);
 }
 
