@@ -117,7 +117,7 @@ int client_conf_text(const struct api *api, const struct peer *peer,
 		.allowed_ips = prefixes,
 		.endpoint = endpoint,
 		.mtu = API_CLIENT_MTU,
-		.keepalive_s = KEEPALIVE_S,
+		.keepalive = { KEEPALIVE_S, KEEPALIVE_S },
 	};
 
 	if (peer->v4.family != ADDR_NONE)

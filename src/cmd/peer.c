@@ -205,6 +205,7 @@ static int write_conf(const struct request *r, struct client *c, const json_t *v
 		json_string_value(json_object_get(values, "server_public_key"));
 	struct parts p = { .client = { .name = r->name } };
 	struct wgconf_client *w = &p.client;
+	uint16_t seconds;
 
 	w->private_key = c->has_private_key ? &c->private_key : NULL;
 	w->addresses = p.addresses;
@@ -214,8 +215,8 @@ static int write_conf(const struct request *r, struct client *c, const json_t *v
 	if (w->endpoint && !w->endpoint[0])
 		w->endpoint = NULL;
 	w->mtu = (uint16_t)json_integer_value(json_object_get(values, "mtu"));
-	w->keepalive_s =
-		(uint16_t)json_integer_value(json_object_get(values, "persistent_keepalive"));
+	seconds = (uint16_t)json_integer_value(json_object_get(values, "persistent_keepalive"));
+	w->keepalive = (struct frame_range){ seconds, seconds };
 	read_resolvers(json_object_get(values, "dns"), &p);
 	if (!server_key ||
 	    key_from_base64(server_key, strlen(server_key), w->server_key) != 0 ||

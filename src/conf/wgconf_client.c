@@ -4,6 +4,7 @@
 
 #include "base/codec.h"
 #include "conf/wgconf.h"
+#include "conf/wgconf_framing.h"
 
 /* A word from outside, which must not begin a line of its own. */
 static void put_word(struct text *out, const char *word)
@@ -73,6 +74,15 @@ static void put_allowed_ips(struct text *out, const struct wgconf_client *client
 		text_puts(out, "\n");
 }
 
+static void put_keepalive(struct text *out, struct frame_range seconds)
+{
+	if (frame_range_is_zero(seconds))
+		return;
+	text_puts(out, "PersistentKeepalive = ");
+	frame_range_write(out, seconds);
+	text_puts(out, "\n");
+}
+
 static void put_interface(struct text *out, const struct wgconf_client *client)
 {
 	text_puts(out, "[Interface]\n");
@@ -85,6 +95,8 @@ static void put_interface(struct text *out, const struct wgconf_client *client)
 	put_addresses(out, client);
 	put_dns(out, client);
 	put_number(out, "MTU = ", client->mtu);
+	if (client->framing)
+		wgconf_put_framing(out, client->framing, "\n");
 }
 
 static void put_peer(struct text *out, const struct wgconf_client *client)
@@ -99,7 +111,7 @@ static void put_peer(struct text *out, const struct wgconf_client *client)
 		text_puts(out, "\n");
 	}
 	put_allowed_ips(out, client);
-	put_number(out, "PersistentKeepalive = ", client->keepalive_s);
+	put_keepalive(out, client->keepalive);
 }
 
 void wgconf_client_text(struct text *out, const struct wgconf_client *client)
