@@ -19,29 +19,38 @@ static uint32_t in_range(uint32_t c, uint32_t low, uint32_t high)
 	return ~(uint32_t)((int32_t)((c - low) | (high - c)) >> 31);
 }
 
+/* struct alphabet - The two characters in which the alphabets of base64 differ */
+struct alphabet {
+	uint8_t plus;
+	uint8_t slash;
+};
+
+static const struct alphabet standard = { '+', '/' };
+static const struct alphabet url_safe = { '-', '_' }; /* RFC 4648, section 5 */
+
 /* 0..63; or a value with bit 8 set when @c is not of the alphabet. */
-static uint32_t base64_value(char character)
+static uint32_t base64_value(char character, struct alphabet a)
 {
 	uint32_t c = (uint8_t)character;
 	uint32_t upper = in_range(c, 'A', 'Z');
 	uint32_t lower = in_range(c, 'a', 'z');
 	uint32_t digit = in_range(c, '0', '9');
-	uint32_t plus = in_range(c, '+', '+');
-	uint32_t slash = in_range(c, '/', '/');
+	uint32_t plus = in_range(c, a.plus, a.plus);
+	uint32_t slash = in_range(c, a.slash, a.slash);
 	uint32_t known = upper | lower | digit | plus | slash;
 
 	return (upper & (c - 'A')) | (lower & (c - 'a' + 26)) | (digit & (c - '0' + 52)) |
 	       (plus & 62) | (slash & 63) | (~known & 256);
 }
 
-static char base64_character(uint32_t v)
+static char base64_character(uint32_t v, struct alphabet a)
 {
 	uint32_t c = 'A' + v;
 
 	c += in_range(v, 26, 51) & ('a' - 26 - 'A');
 	c += in_range(v, 52, 61) & (uint32_t)('0' - 52 - 'A');
-	c += in_range(v, 62, 62) & (uint32_t)('+' - 62 - 'A');
-	c += in_range(v, 63, 63) & (uint32_t)('/' - 63 - 'A');
+	c += in_range(v, 62, 62) & (a.plus - 62U - 'A');
+	c += in_range(v, 63, 63) & (a.slash - 63U - 'A');
 	return (char)c;
 }
 
@@ -64,13 +73,13 @@ static char hex_character(uint32_t v)
 
 /* Decode @len characters, none of them padding. Return: the gathered bad bits; also
  * set when the bits left over in the last character are not zero (RFC 4648 section 3.5). */
-static uint32_t base64_unpack(const char *text, size_t len, uint8_t *out)
+static uint32_t base64_unpack(const char *text, size_t len, struct alphabet a, uint8_t *out)
 {
 	uint32_t word = 0, bad = 0;
 	unsigned int bits = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		uint32_t v = base64_value(text[i]);
+		uint32_t v = base64_value(text[i], a);
 
 		bad |= v & 256;
 		word = word << 6 | (v & 63);
@@ -114,7 +123,7 @@ int key_from_base64(const char *text, size_t len, uint8_t out[32])
 
 	if (len != KEY_BASE64_LEN || text[KEY_BASE64_LEN - 1] != '=')
 		return ERR_FORMAT;
-	if (!base64_unpack(text, KEY_BASE64_LEN - 1, key)) {
+	if (!base64_unpack(text, KEY_BASE64_LEN - 1, standard, key)) {
 		memcpy(out, key, 32);
 		err = 0;
 	}
@@ -152,7 +161,7 @@ static long base64_strip(const char *text, size_t len)
 	return (long)len;
 }
 
-long base64_decode(const char *text, size_t len, void *out, size_t out_max)
+static long decode(const char *text, size_t len, struct alphabet a, void *out, size_t out_max)
 {
 	long characters = base64_strip(text, len);
 	size_t octets;
@@ -162,12 +171,22 @@ long base64_decode(const char *text, size_t len, void *out, size_t out_max)
 	octets = (size_t)characters / 4 * 3 + (size_t)characters % 4 * 6 / 8;
 	if (octets > out_max)
 		return ERR_LIMIT;
-	if (base64_unpack(text, (size_t)characters, out))
+	if (base64_unpack(text, (size_t)characters, a, out))
 		return ERR_FORMAT;
 	return (long)octets;
 }
 
-size_t base64_encode(const void *data, size_t len, char *out)
+long base64_decode(const char *text, size_t len, void *out, size_t out_max)
+{
+	return decode(text, len, standard, out, out_max);
+}
+
+long base64url_decode(const char *text, size_t len, void *out, size_t out_max)
+{
+	return decode(text, len, url_safe, out, out_max);
+}
+
+static size_t encode(const void *data, size_t len, struct alphabet a, char *out)
 {
 	const uint8_t *from = data;
 	char *to = out;
@@ -180,13 +199,28 @@ size_t base64_encode(const void *data, size_t len, char *out)
 			word |= (uint32_t)from[i + 1] << 8;
 		if (left > 2)
 			word |= from[i + 2];
-		*to++ = base64_character(word >> 18);
-		*to++ = base64_character(word >> 12 & 63);
-		*to++ = left > 1 ? base64_character(word >> 6 & 63) : '=';
-		*to++ = left > 2 ? base64_character(word & 63) : '=';
+		*to++ = base64_character(word >> 18, a);
+		*to++ = base64_character(word >> 12 & 63, a);
+		*to++ = left > 1 ? base64_character(word >> 6 & 63, a) : '=';
+		*to++ = left > 2 ? base64_character(word & 63, a) : '=';
 	}
 	*to = '\0';
 	return (size_t)(to - out);
+}
+
+size_t base64_encode(const void *data, size_t len, char *out)
+{
+	return encode(data, len, standard, out);
+}
+
+size_t base64url_encode(const void *data, size_t len, char *out)
+{
+	size_t n = encode(data, len, url_safe, out);
+
+	while (n && out[n - 1] == '=')
+		n--;
+	out[n] = '\0';
+	return n;
 }
 
 long hex_decode(const char *text, size_t len, void *out, size_t out_max)

@@ -28,6 +28,9 @@ int key_from_hex(const char *text, size_t len, uint8_t out[32]);
 long base64_decode(const char *text, size_t len, void *out, size_t out_max);
 /* @out needs ((len + 2) / 3) * 4 + 1 octets. Return: its length without NUL. */
 size_t base64_encode(const void *data, size_t len, char *out);
+/* The same with '-' and '_' instead of '+' and '/'; what is written has no padding. */
+long base64url_decode(const char *text, size_t len, void *out, size_t out_max);
+size_t base64url_encode(const void *data, size_t len, char *out);
 /* Return: octets written, or ERR_FORMAT, ERR_LIMIT. Either case. */
 long hex_decode(const char *text, size_t len, void *out, size_t out_max);
 void hex_encode(const void *data, size_t len, char *out); /* NUL-terminated, lower case */

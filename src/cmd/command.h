@@ -37,4 +37,8 @@ int cmd_gateway_obfuscation(int argc, char **argv); /* likewise */
 int cmd_gateway_serve(int argc, char **argv); /* the unprivileged side; see host/messages.h */
 int cmd_keys(int argc, char **argv);
 int cmd_conf(int argc, char **argv);
+int cmd_conf_obfuscate(int argc, char **argv); /* argv[0] is "culvert conf obfuscate" */
+int cmd_conf_apply(int argc, char **argv);
+int cmd_conf_export(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_qr(int argc, char **argv);

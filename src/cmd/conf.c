@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* culvert conf: a wg-quick file judged, stripped or shown. */
+/* culvert conf: a wg-quick file judged, stripped or shown. Verbs with options of their own have a
+ * file of their own. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,78 +8,163 @@
 #include <getopt.h>
 
 #include "base/err.h"
+#include "base/json_write.h"
 #include "base/text.h"
 #include "cmd/command.h"
+#include "cmd/conf_file.h"
 #include "cmd/conf_show.h"
-#include "cmd/input.h"
-#include "cmd/json.h"
-#include "conf/wgconf.h"
 #include "crypto/suite.h"
 
 static const char usage[] =
 	"Usage: culvert conf check [--json] [FILE]\n"
 	"       culvert conf strip [FILE]\n"
 	"       culvert conf show [--json] [FILE]\n"
+	"       culvert conf obfuscate --level LEVEL [--client] [--json] [FILE]\n"
+	"       culvert conf apply [--sync] INTERFACE [FILE]\n"
+	"       culvert conf export INTERFACE\n"
 	"\n"
-	"  check   say nothing when the file is good, else the line and the reason\n"
-	"  strip   write what 'wg setconf' understands, as 'wg-quick strip' does\n"
-	"  show    write the configuration for a reader, keys hidden\n"
-	"  --json  write an object\n"
+	"  check      say nothing when the file is good, else the line and the reason\n"
+	"  strip      write what 'wg setconf' and 'awg setconf' understand, as 'wg-quick strip'\n"
+	"             does\n"
+	"  show       write the configuration for a reader, keys hidden\n"
+	"  obfuscate  draw parameters of AmneziaWG, or put new ones into a file\n"
+	"  apply      set a running interface to what the file says\n"
+	"  export     write what a running interface has as a file\n"
+	"  --json     write an object\n"
 	"\n"
-	"FILE is in the format of wg-quick(8); without it, or with -, standard input.\n"
+	"FILE is in the format of wg-quick(8), with the keys of AmneziaWG, or a link of AmneziaVPN\n"
+	"(vpn://...); without it, or with -, standard input. obfuscate, apply and export answer\n"
+	"--help.\n"
 	"Exit codes: 0 good, 1 cannot be read, 2 wrong command line, 3 refused.\n";
 
-/* struct job - One call: @name is the file for messages */
+enum { PATH_MTU = 1500 }; /* Ethernet */
+
+static const char command[] = "culvert conf";
+
 struct job {
-	const char *name;
-	struct wgconf conf;
+	struct conf_file file;
 	bool json;
 };
 
 /* --- check --- */
 
-/* Something a person should know about, and no error. */
-static void warn(const struct job *job, struct text *json, size_t line, const char *text)
+/* struct findings - What a person should know about, and no error
+ * @about:	In front of each sentence
+ */
+struct findings {
+	const struct job *job;
+	struct text *json;
+	size_t line; /* 0: of the whole file */
+	const char *about;
+};
+
+static void warn(void *context, const char *text)
 {
-	if (!job->json) {
-		fprintf(stderr, "culvert conf: %s:%zu: warning: %s\n", job->name, line, text);
-		return;
+	const struct findings *f = context;
+	const char *name = f->job->file.name;
+	char sentence[2 * DIAG_TEXT_MAX];
+
+	snprintf(sentence, sizeof(sentence), "%s%s", f->about, text);
+	if (f->job->json) {
+		json_put_next(f->json);
+		text_puts(f->json, "{");
+		json_put_number(f->json, "line", f->line);
+		json_put_text(f->json, "text", sentence);
+		text_puts(f->json, "}");
+	} else if (f->line) {
+		fprintf(stderr, "%s: %s:%zu: warning: %s\n", command, name, f->line, sentence);
+	} else {
+		fprintf(stderr, "%s: %s: warning: %s\n", command, name, sentence);
 	}
-	json_put_next(json);
-	text_puts(json, "{");
-	json_put_number(json, "line", line);
-	json_put_text(json, "text", text);
-	text_puts(json, "}");
 }
 
-static void warn_of_unknown_key(const struct job *job, struct text *json, size_t index)
+static void warn_of_unknown_key(struct findings *f, const struct wgconf_line *line)
 {
-	const struct wgconf_line *line = &job->conf.lines[index];
 	const char *meant = wgconf_nearest_key(line->section, line->name);
 	char text[160], name[41];
 	size_t len = line->name.len < sizeof(name) - 1 ? line->name.len : sizeof(name) - 1;
 
-	for (size_t i = 0; i < len; i++)
-		name[i] = (char)(line->name.at[i] > ' ' && line->name.at[i] <= '~'
-					 ? line->name.at[i]
-					 : '?');
+	for (size_t i = 0; i < len; i++) {
+		bool plain = line->name.at[i] > ' ' && line->name.at[i] <= '~';
+
+		name[i] = plain ? line->name.at[i] : '?';
+	}
 	name[len] = '\0';
 	snprintf(text, sizeof(text), "unknown key %s%s%s%s", name,
 		 meant ? "; did you mean " : "", meant ? meant : "", meant ? "?" : "");
-	warn(job, json, index + 1, text);
+	warn(f, text);
+}
+
+static void warn_of_old_key(struct findings *f, const struct wgconf_line *line)
+{
+	char text[80];
+
+	snprintf(text, sizeof(text), "%s exists in AmneziaWG 1.5 only: it is ignored",
+		 wgconf_line_key(line));
+	warn(f, text);
+}
+
+/* What there is to know about parameters alone; one sentence is about the MTU that awg-quick
+ * would choose, and means nothing to a file that says one. */
+static void warn_of_parameters(void *context, const char *sentence)
+{
+	static const char of_mtu[] = "S4 is ";
+	const struct findings *f = context;
+
+	if (!f->job->file.conf.interface.mtu ||
+	    strncmp(sentence, of_mtu, sizeof(of_mtu) - 1) != 0)
+		warn(context, sentence);
+}
+
+static void warn_of_framing(struct findings *f, const struct wgconf *c)
+{
+	char about[FRAME_NAME_MAX + 16];
+
+	frame_parameters_warn(&c->interface.framing, warn_of_parameters, f);
+	for (size_t i = 0; i < c->n_profiles; i++) {
+		snprintf(about, sizeof(about), "profile %s: ", c->profiles[i].name);
+		f->about = about;
+		frame_parameters_warn(&c->profiles[i].parameters, warn_of_parameters, f);
+	}
+	f->about = "";
+}
+
+/* Over IPv4 on Ethernet: an MTU above that fits almost nowhere. */
+static void warn_of_mtu(struct findings *f, const struct wgconf *c)
+{
+	uint32_t s4 = c->interface.framing.pad[FRAME_MESSAGES - 1];
+	uint32_t fits = frame_mtu(PATH_MTU, s4, true);
+	char text[160];
+
+	if (!s4 || c->interface.mtu <= fits)
+		return;
+	snprintf(
+		text, sizeof(text),
+		"MTU %u is too great for S4 = %u: full packets are cut into fragments; at most "
+		"%u",
+		c->interface.mtu, s4, fits);
+	warn(f, text);
 }
 
 static int check(struct job *job)
 {
+	const struct wgconf *c = &job->file.conf;
 	struct text out = { 0 };
+	struct findings f = { .job = job, .json = &out, .about = "" };
 
 	text_puts(&out, "{\"valid\":true,\"warnings\":[");
-	for (size_t i = 0; i < job->conf.n_lines; i++) {
-		if (job->conf.lines[i].key == WGCONF_UNKNOWN)
-			warn_of_unknown_key(job, &out, i);
+	for (size_t i = 0; i < c->n_lines; i++) {
+		f.line = i + 1;
+		if (c->lines[i].key == WGCONF_UNKNOWN)
+			warn_of_unknown_key(&f, &c->lines[i]);
+		else if (c->lines[i].key == WGCONF_AWG_1_5)
+			warn_of_old_key(&f, &c->lines[i]);
 	}
-	if (!job->conf.interface.has_private_key)
-		warn(job, &out, 0, "no PrivateKey in [Interface]");
+	f.line = 0;
+	warn_of_framing(&f, c);
+	warn_of_mtu(&f, c);
+	if (!c->interface.has_private_key)
+		warn(&f, "no PrivateKey in [Interface]");
 	text_puts(&out, "]}\n");
 	if (job->json && !out.err)
 		fwrite(out.data, 1, out.len, stdout);
@@ -86,25 +172,22 @@ static int check(struct job *job)
 	return EXIT_DONE;
 }
 
-/* Tell why the file was refused; @d says where. */
-static int report(const char *name, bool json, const struct diag *d)
+/* Tell why the file was not taken. */
+static void report(const struct job *job)
 {
+	const struct diag *d = &job->file.d;
 	struct text out = { 0 };
 
-	if (d->line)
-		fprintf(stderr, "culvert conf: %s:%u: %s\n", name, d->line, d->text);
-	else
-		fprintf(stderr, "culvert conf: %s: %s\n", name, d->text);
-	if (json) {
-		text_puts(&out, "{\"valid\":false");
-		json_put_number(&out, "line", d->line);
-		json_put_text(&out, "reason", d->text);
-		text_puts(&out, "}\n");
-		if (!out.err)
-			fwrite(out.data, 1, out.len, stdout);
-		text_done(&out);
-	}
-	return EXIT_REFUSED;
+	conf_file_complain(&job->file, command);
+	if (!job->json)
+		return;
+	text_puts(&out, "{\"valid\":false");
+	json_put_number(&out, "line", d->line);
+	json_put_text(&out, "reason", d->text);
+	text_puts(&out, "}\n");
+	if (!out.err)
+		fwrite(out.data, 1, out.len, stdout);
+	text_done(&out);
 }
 
 /* --- strip and show --- */
@@ -114,7 +197,7 @@ static int print(struct text *out)
 	int err = out->err;
 
 	if (err)
-		fprintf(stderr, "culvert conf: %s\n", err_text(err));
+		fprintf(stderr, "%s: %s\n", command, err_text(err));
 	else
 		fwrite(out->data, 1, out->len, stdout);
 	text_done(out);
@@ -125,19 +208,20 @@ static int strip(struct job *job)
 {
 	struct text out = { 0 };
 
-	wgconf_strip(&out, &job->conf);
+	wgconf_strip(&out, &job->file.conf);
 	return print(&out);
 }
 
 static int show(struct job *job)
 {
-	struct secret_key key = job->conf.interface.private_key;
+	const struct wgconf *c = &job->file.conf;
+	struct secret_key key = c->interface.private_key;
 	const uint8_t *known = NULL;
 	uint8_t public_key[32];
 	struct suite *suite = NULL;
 	struct text out = { 0 };
 
-	if (job->conf.interface.has_private_key && suite_new(SUITE_OPENSSL, &suite) == 0) {
+	if (c->interface.has_private_key && suite_new(SUITE_OPENSSL, &suite) == 0) {
 		dh_clamp(&key);
 		dh_public(suite, public_key, &key);
 		known = public_key;
@@ -145,9 +229,9 @@ static int show(struct job *job)
 	suite_free(suite);
 	secret_key_done(&key);
 	if (job->json)
-		conf_show_json(&out, &job->conf, known);
+		conf_show_json(&out, c, known);
 	else
-		conf_show_text(&out, &job->conf, known);
+		conf_show_text(&out, c, known);
 	return print(&out);
 }
 
@@ -158,32 +242,41 @@ static const struct {
 	int (*run)(struct job *job);
 } verbs[] = { { "check", check }, { "strip", strip }, { "show", show } };
 
+/* Verbs that read their own options: argv[0] is "culvert conf VERB". */
+static const struct command commands[] = {
+	{ "obfuscate", NULL, cmd_conf_obfuscate },
+	{ "apply", NULL, cmd_conf_apply },
+	{ "export", NULL, cmd_conf_export },
+	{ NULL, NULL, NULL },
+};
+
 static int run(int (*verb)(struct job *job), const char *path, bool json)
 {
-	struct job job = { .name = input_name(path), .json = json };
-	struct text in = { 0 };
-	struct diag d = { 0 };
-	int err = input_read(path, WGCONF_SIZE_MAX, &in);
-	int code;
+	struct job job = { .json = json };
+	int code = conf_file_open(&job.file, path);
 
-	if (err && err != ERR_LIMIT) {
-		fprintf(stderr, "culvert conf: %s: %s\n", job.name, err_text(err));
-		code = EXIT_FAILED;
-	} else {
-		if (err)
-			diag_set(&d, err, 0, "more than %d octets", WGCONF_SIZE_MAX);
-		else
-			err = wgconf_parse(in.data ? in.data : "", in.len, &job.conf, &d);
-		code = err ? report(job.name, json, &d) : verb(&job);
-	}
-	text_done(&in);
-	wgconf_done(&job.conf);
+	if (code == EXIT_DONE)
+		code = verb(&job);
+	else if (code == EXIT_REFUSED)
+		report(&job);
+	else
+		conf_file_complain(&job.file, command);
+	conf_file_done(&job.file);
 	return code;
+}
+
+static int run_command(const struct command *c, int argc, char **argv)
+{
+	static char title[64];
+
+	snprintf(title, sizeof(title), "%s %s", command, c->name);
+	argv[0] = title;
+	return c->run(argc, argv);
 }
 
 static int complain(const char *what, const char *word)
 {
-	fprintf(stderr, "culvert conf: %s%s\n%s", what, word, usage);
+	fprintf(stderr, "%s: %s%s\n%s", command, what, word, usage);
 	return EXIT_USAGE;
 }
 
@@ -197,6 +290,10 @@ int cmd_conf(int argc, char **argv)
 	bool json = false;
 	int option;
 
+	for (const struct command *c = commands; argc > 1 && c->name; c++) {
+		if (strcmp(argv[1], c->name) == 0)
+			return run_command(c, argc - 1, argv + 1);
+	}
 	while ((option = getopt_long(argc, argv, "ho:", options, NULL)) != -1) {
 		if (option == 'h') {
 			fputs(usage, stdout);

@@ -4,16 +4,19 @@
 #include <string.h>
 
 #include "base/codec.h"
-#include "cmd/json.h"
+#include "base/json_write.h"
 
 static const char hidden[] = "(hidden)";
 
-/* Values that are shown as they stand: hooks, AmneziaWG's keys and what we do not know. */
+/* Values that are shown as text: hooks, AmneziaWG's keys and what we do not know. */
 static bool is_plain(const struct wgconf_line *line)
 {
 	switch (line->key) {
 	case WGCONF_UNKNOWN:
 	case WGCONF_AMNEZIA:
+	case WGCONF_AWG_1_5:
+	case WGCONF_ADVANCED:
+	case WGCONF_PROFILE:
 	case WGCONF_PRE_UP:
 	case WGCONF_POST_UP:
 	case WGCONF_PRE_DOWN:
@@ -48,6 +51,31 @@ static bool looks_secret(struct wgconf_span value)
 
 	secret_wipe(octets, sizeof(octets));
 	return is_key;
+}
+
+/* What stands in a line to be shown, without the secrets in it. A profile has one key among
+ * its words. */
+static void put_value(struct text *out, const struct wgconf_line *line)
+{
+	static const char name[] = "header_protection_key=";
+	struct wgconf_span rest = line->value;
+	const char *at;
+
+	if (looks_secret(rest)) {
+		text_puts(out, hidden);
+		return;
+	}
+	while (line->key == WGCONF_PROFILE &&
+	       (at = memmem(rest.at, rest.len, name, sizeof(name) - 1)) != NULL) {
+		size_t before = (size_t)(at - rest.at) + sizeof(name) - 1;
+
+		text_add(out, rest.at, before);
+		text_puts(out, hidden);
+		rest = (struct wgconf_span){ rest.at + before, rest.len - before };
+		while (rest.len && rest.at[0] != ' ' && rest.at[0] != '\t')
+			rest = (struct wgconf_span){ rest.at + 1, rest.len - 1 };
+	}
+	text_add(out, rest.at, rest.len);
 }
 
 /* The lines of one section: from @from up to the next head. Heads have no key and begin with '['. */
@@ -94,14 +122,16 @@ static void put_span_row(struct text *out, const char *name, struct wgconf_span 
 
 static void put_plain_row(struct text *out, const struct wgconf_line *line)
 {
+	struct text value = { 0 };
+
+	put_value(&value, line);
 	text_puts(out, "  ");
 	put_printable(out, line->name);
 	text_puts(out, ": ");
-	if (looks_secret(line->value))
-		text_puts(out, hidden);
-	else
-		put_printable(out, line->value);
+	put_printable(out, (struct wgconf_span){ value.data, value.len });
 	text_puts(out, "\n");
+	out->err = out->err ? out->err : value.err;
+	text_done(&value);
 }
 
 static void put_address_row(struct text *out, const struct wgconf *c)
@@ -174,9 +204,11 @@ static void show_peer(struct text *out, const struct wgconf *c, const struct wgc
 			  ip_prefix_format(&c->allowed_ips[peer->first_allowed_ip + i], text));
 	}
 	text_puts(out, peer->n_allowed_ips ? "\n" : "  allowed ips: (none)\n");
-	if (peer->keepalive_s)
-		text_printf(out, "  persistent keepalive: every %u seconds\n",
-			    peer->keepalive_s);
+	if (!frame_range_is_zero(peer->keepalive)) {
+		text_puts(out, "  persistent keepalive: every ");
+		frame_range_write(out, peer->keepalive);
+		text_puts(out, " seconds\n");
+	}
 	for (size_t n = peer->line; n < c->n_lines && !is_head(&c->lines[n]); n++) {
 		if (is_plain(&c->lines[n]))
 			put_plain_row(out, &c->lines[n]);
@@ -208,6 +240,20 @@ static void put_span_member(struct text *out, const char *name, struct wgconf_sp
 	json_put_string(out, s.at, s.len);
 }
 
+static void put_other_member(struct text *out, const struct wgconf_line *line)
+{
+	struct text value = { 0 };
+
+	put_value(&value, line);
+	json_put_next(out);
+	text_puts(out, "{");
+	put_span_member(out, "key", line->name);
+	put_span_member(out, "value", (struct wgconf_span){ value.data, value.len });
+	text_puts(out, "}");
+	out->err = out->err ? out->err : value.err;
+	text_done(&value);
+}
+
 /* "other":[{"key":…,"value":…},…], in the order of the file: keys may come twice. */
 static void put_other(struct text *out, const struct wgconf *c, size_t from,
 		      bool whole_interface)
@@ -221,14 +267,7 @@ static void put_other(struct text *out, const struct wgconf *c, size_t from,
 			break;
 		if (!is_plain(line) || (whole_interface && line->section != WGCONF_INTERFACE))
 			continue;
-		json_put_next(out);
-		text_puts(out, "{");
-		put_span_member(out, "key", line->name);
-		if (looks_secret(line->value))
-			json_put_text(out, "value", hidden);
-		else
-			put_span_member(out, "value", line->value);
-		text_puts(out, "}");
+		put_other_member(out, line);
 	}
 	text_puts(out, "]");
 }
@@ -276,6 +315,17 @@ static void put_interface(struct text *out, const struct wgconf *c, const uint8_
 	text_puts(out, "}");
 }
 
+/* A number where it is one, else the range as text. */
+static void put_keepalive(struct text *out, struct frame_range seconds)
+{
+	json_put_name(out, "persistent_keepalive");
+	if (seconds.lo != seconds.hi)
+		text_puts(out, "\"");
+	frame_range_write(out, seconds);
+	if (seconds.lo != seconds.hi)
+		text_puts(out, "\"");
+}
+
 static void put_peer(struct text *out, const struct wgconf *c, const struct wgconf_peer *peer)
 {
 	char text[ADDR_TEXT_MAX];
@@ -299,7 +349,7 @@ static void put_peer(struct text *out, const struct wgconf *c, const struct wgco
 			ip_prefix_format(&c->allowed_ips[peer->first_allowed_ip + i], text));
 	}
 	text_puts(out, "]");
-	json_put_number(out, "persistent_keepalive", peer->keepalive_s);
+	put_keepalive(out, peer->keepalive);
 	put_other(out, c, peer->line, false);
 	text_puts(out, "}");
 }

@@ -12,8 +12,9 @@ static const struct command commands[] = {
 	{ "gateway", "run a WireGuard gateway with its REST API", cmd_gateway },
 	{ "gateway-serve", NULL, cmd_gateway_serve }, /* started by gateway */
 	{ "keys", "make private keys, public keys and preshared keys", cmd_keys },
-	{ "conf", "check, strip or show a wg-quick file", cmd_conf },
-	{ "qr", "turn a configuration into a QR code", cmd_qr },
+	{ "conf", "check, change or apply a wg-quick file, with AmneziaWG's keys", cmd_conf },
+	{ "qr", "turn a configuration into a QR code or a link of AmneziaVPN", cmd_qr },
+	{ "doctor", "find what is wrong with an interface or a file", cmd_doctor },
 	{ NULL, NULL, NULL }, /* the end */
 };
 

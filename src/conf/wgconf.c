@@ -87,10 +87,10 @@ static int read_setting(struct wgconf_reading *r, struct wgconf_span body)
 	r->line.value = wgconf_trim(wgconf_after(body, name.len + 1));
 	if (!r->line.name.len)
 		return refuse(r, "no key before '='");
-	row = wgconf_key_find(r->line.name);
-	r->line.key = row ? row->key : WGCONF_UNKNOWN;
+	row = wgconf_key_find(&r->line);
 	if (row && row->section != r->section)
-		return diag_set(r->d, ERR_FORMAT, r->number, "%s belongs to [%s]", row->name,
+		return diag_set(r->d, ERR_FORMAT, r->number, "%s belongs to [%s]",
+				wgconf_line_key(&r->line),
 				row->section == WGCONF_PEER ? "Peer" : "Interface");
 	return row && row->read ? row->read(r) : 0;
 }
@@ -114,7 +114,9 @@ static int read_line(struct wgconf_reading *r, struct wgconf_span whole)
 	int err = 0;
 
 	r->number++;
-	r->line = (struct wgconf_line){ .whole = whole, .section = r->section };
+	r->line = (struct wgconf_line){ .whole = whole,
+					.section = r->section,
+					.parameter = FRAME_KEYS };
 	if (memchr(whole.at, '\0', whole.len))
 		return refuse(r, "a NUL character: this is not a text file");
 	if (!body.len)
@@ -124,6 +126,16 @@ static int read_line(struct wgconf_reading *r, struct wgconf_span whole)
 	else
 		err = read_setting(r, body);
 	return err ? err : keep_line(r);
+}
+
+/* The file has ended: do AmneziaWG's parameters go together? */
+static int finish_framing(const struct wgconf_reading *r)
+{
+	struct diag why = { 0 };
+
+	if (frame_parameters_check(&r->c->interface.framing, &why) == FRAME_RULE_NONE)
+		return 0;
+	return diag_set(r->d, ERR_FORMAT, r->framing_number, "%s", why.text);
 }
 
 static int read_lines(struct wgconf_reading *r)
@@ -145,7 +157,7 @@ static int read_lines(struct wgconf_reading *r)
 			return err;
 		rest = wgconf_after(rest, whole.len);
 	}
-	return finish_section(r);
+	return finish_section(r) ? ERR_FORMAT : finish_framing(r);
 }
 
 int wgconf_parse(const char *text, size_t len, struct wgconf *ret, struct diag *d)
@@ -163,13 +175,14 @@ int wgconf_parse(const char *text, size_t len, struct wgconf *ret, struct diag *
 	if (len)
 		memcpy(c.text, text, len);
 	c.text[len] = '\0';
+	frame_parameters_init(&c.interface.framing);
 	err = read_lines(&r);
 	if (err) {
 		wgconf_done(&c);
 		return err;
 	}
 	*ret = c;
-	secret_key_done(&c.interface.private_key);
+	secret_wipe(&c.interface, sizeof(c.interface));
 	return 0;
 }
 
@@ -179,8 +192,12 @@ void wgconf_done(struct wgconf *c)
 		secret_wipe(c->text, c->text_len);
 	if (c->peers)
 		secret_wipe(c->peers, c->n_peers * sizeof(*c->peers));
+	for (size_t i = 0; i < c->n_profiles; i++)
+		frame_parameters_done(&c->profiles[i].parameters);
+	frame_parameters_done(&c->interface.framing);
 	free(c->text);
 	free(c->peers);
+	free(c->profiles);
 	free(c->lines);
 	free(c->addresses);
 	free(c->dns);
@@ -194,10 +211,11 @@ void wgconf_write(struct text *out, const struct wgconf *c)
 		text_add(out, c->lines[i].whole.at, c->lines[i].whole.len);
 }
 
-/* Keys that wg-quick takes for itself. */
-static bool is_for_wg_quick(enum wgconf_key key)
+/* Keys that wg-quick takes for itself, and ours. */
+static bool is_stripped(enum wgconf_key key)
 {
 	switch (key) {
+	case WGCONF_PROFILE:
 	case WGCONF_ADDRESS:
 	case WGCONF_DNS:
 	case WGCONF_MTU:
@@ -219,6 +237,8 @@ static bool is_for_wg_quick(enum wgconf_key key)
 	case WGCONF_ENDPOINT:
 	case WGCONF_KEEPALIVE:
 	case WGCONF_AMNEZIA:
+	case WGCONF_AWG_1_5:
+	case WGCONF_ADVANCED:
 		return false;
 	}
 	return false;
@@ -241,7 +261,7 @@ void wgconf_strip(struct text *out, const struct wgconf *c)
 		struct wgconf_span line = strip_blanks(wgconf_before(whole, '\n'));
 		bool ends = whole.at[whole.len - 1] == '\n';
 
-		if (is_for_wg_quick(c->lines[i].key) || (!ends && !line.len))
+		if (is_stripped(c->lines[i].key) || (!ends && !line.len))
 			continue;
 		text_add(out, line.at, line.len);
 		text_add(out, "\n", 1);

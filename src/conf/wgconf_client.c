@@ -4,6 +4,7 @@
 
 #include "base/codec.h"
 #include "conf/wgconf.h"
+#include "conf/wgconf_framing.h"
 
 /* A word from outside, which must not begin a line of its own. */
 static void put_word(struct text *out, const char *word)
@@ -73,16 +74,13 @@ static void put_allowed_ips(struct text *out, const struct wgconf_client *client
 		text_puts(out, "\n");
 }
 
-static void put_framing(struct text *out, const struct frame_parameters *p)
+static void put_keepalive(struct text *out, struct frame_range seconds)
 {
-	for (enum frame_key key = 0; p && key < FRAME_KEYS; key++) {
-		if (frame_key_is_default(p, key))
-			continue;
-		text_puts(out, frame_key_name(FRAME_CONF, key));
-		text_puts(out, " = ");
-		frame_parameters_put(out, FRAME_CONF, p, key);
-		text_puts(out, "\n");
-	}
+	if (frame_range_is_zero(seconds))
+		return;
+	text_puts(out, "PersistentKeepalive = ");
+	frame_range_write(out, seconds);
+	text_puts(out, "\n");
 }
 
 static void put_interface(struct text *out, const struct wgconf_client *client)
@@ -97,7 +95,8 @@ static void put_interface(struct text *out, const struct wgconf_client *client)
 	put_addresses(out, client);
 	put_dns(out, client);
 	put_number(out, "MTU = ", client->mtu);
-	put_framing(out, client->framing);
+	if (client->framing)
+		wgconf_put_framing(out, client->framing, "\n");
 }
 
 static void put_peer(struct text *out, const struct wgconf_client *client)
@@ -112,11 +111,7 @@ static void put_peer(struct text *out, const struct wgconf_client *client)
 		text_puts(out, "\n");
 	}
 	put_allowed_ips(out, client);
-	if (!frame_range_is_zero(client->keepalive)) {
-		text_puts(out, "PersistentKeepalive = ");
-		frame_range_write(out, client->keepalive);
-		text_puts(out, "\n");
-	}
+	put_keepalive(out, client->keepalive);
 }
 
 void wgconf_client_text(struct text *out, const struct wgconf_client *client)

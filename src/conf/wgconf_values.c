@@ -97,7 +97,7 @@ static int refuse(const struct wgconf_reading *r, struct wgconf_span value, cons
 		shown[i] = (char)(value.at[i] >= ' ' && value.at[i] <= '~' ? value.at[i] : '?');
 	shown[len] = '\0';
 	return diag_set(r->d, ERR_FORMAT, r->number, "%s: '%s' is not %s",
-			wgconf_key_name(r->line.key), shown, wanted);
+			wgconf_line_key(&r->line), shown, wanted);
 }
 
 static int out_of_memory(const struct wgconf_reading *r)
@@ -122,7 +122,7 @@ static int read_key(const struct wgconf_reading *r, uint8_t key[32], bool *ret_h
 		return diag_set(
 			r->d, ERR_FORMAT, r->number,
 			"%s: the value is not a key: 44 base64 characters, ending with =",
-			wgconf_key_name(r->line.key));
+			wgconf_line_key(&r->line));
 	*ret_has = true;
 	return 0;
 }
@@ -346,23 +346,89 @@ static int read_endpoint(struct wgconf_reading *r)
 
 static int read_keepalive(struct wgconf_reading *r)
 {
-	uint64_t seconds = 0;
-	int err = 0;
+	struct frame_range seconds = { 0 };
+	struct wgconf_span v = r->line.value;
 
-	if (!wgconf_span_is(r->line.value, "off"))
-		err = read_number(r, 0, UINT16_MAX, "seconds, a number from 0 to 65535, or off",
-				  &seconds);
-	if (!err)
-		last_peer(r)->keepalive_s = (uint16_t)seconds;
+	if (!wgconf_span_is(v, "off") &&
+	    frame_range_parse(v.at, v.len, UINT16_MAX, &seconds) < 0)
+		return refuse(r, v,
+			      "seconds, a number from 0 to 65535, a range as in 22-30, or off");
+	last_peer(r)->keepalive = seconds;
+	return 0;
+}
+
+/* --- Parameters of AmneziaWG --- */
+
+static int read_parameter(struct wgconf_reading *r)
+{
+	struct wgconf_interface *i = &r->c->interface;
+	struct diag why = { 0 };
+	int err = frame_parameters_set(&i->framing, FRAME_CONF, r->line.parameter,
+				       r->line.value.at, r->line.value.len, &why);
+
+	if (err == -ENOMEM)
+		return out_of_memory(r);
+	if (err)
+		return diag_set(r->d, ERR_FORMAT, r->number, "%s", why.text);
+	i->framing_given |= UINT32_C(1) << r->line.parameter;
+	r->framing_number = r->number;
+	return 0;
+}
+
+/* What the reason of uapi_profile_parse() says, under the name that a file has for it. */
+static int refuse_profile(const struct wgconf_reading *r, const struct diag *why)
+{
+	static const char uapi[] = "culvert_profile: ";
+	size_t skip = strncmp(why->text, uapi, sizeof(uapi) - 1) == 0 ? sizeof(uapi) - 1 : 0;
+
+	return diag_set(r->d, ERR_FORMAT, r->number, "CulvertProfile: %s", why->text + skip);
+}
+
+static bool has_profile(const struct wgconf *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_profiles; i++)
+		if (strcmp(c->profiles[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static int add_profile(struct wgconf_reading *r, const struct uapi_profile *profile)
+{
+	struct wgconf *c = r->c;
+	struct diag why = { 0 };
+
+	if (profile->remove)
+		diag_set(&why, 0, 0, "'remove' has no place in a file: leave the line out");
+	else if (has_profile(c, profile->name))
+		diag_set(&why, 0, 0, "a second profile of the name %s", profile->name);
+	else if (c->n_profiles == WGCONF_PROFILES_MAX)
+		diag_set(&why, 0, 0, "more than %d profiles", WGCONF_PROFILES_MAX);
+	if (why.text[0])
+		return refuse_profile(r, &why);
+	if (array_room(&c->profiles, c->n_profiles, sizeof(*profile), &c->profiles_capacity))
+		return out_of_memory(r);
+	c->profiles[c->n_profiles++] = *profile;
+	return 0;
+}
+
+static int read_profile(struct wgconf_reading *r)
+{
+	struct uapi_profile profile = { 0 };
+	struct diag why = { 0 };
+	int err = uapi_profile_parse(r->line.value.at, r->line.value.len, &profile, &why);
+
+	if (err == -ENOMEM)
+		return out_of_memory(r);
+	if (err)
+		return refuse_profile(r, &why);
+	err = add_profile(r, &profile);
+	if (err)
+		frame_parameters_done(&profile.parameters);
+	secret_key_done(&profile.parameters.protection_key);
 	return err;
 }
 
 /* --- The table --- */
-
-#define INTERFACE_TEXT(name_)                                 \
-	{                                                     \
-		name_, WGCONF_AMNEZIA, WGCONF_INTERFACE, NULL \
-	}
 
 static const struct wgconf_key_row rows[] = {
 	{ "PublicKey", WGCONF_PUBLIC_KEY, WGCONF_PEER, read_public_key },
@@ -382,50 +448,39 @@ static const struct wgconf_key_row rows[] = {
 	{ "PreDown", WGCONF_PRE_DOWN, WGCONF_INTERFACE, NULL },
 	{ "PostDown", WGCONF_POST_DOWN, WGCONF_INTERFACE, NULL },
 	{ "SaveConfig", WGCONF_SAVE_CONFIG, WGCONF_INTERFACE, read_save_config },
-	/* AmneziaWG */
-	{ "AdvancedSecurity", WGCONF_AMNEZIA, WGCONF_PEER, NULL },
-	INTERFACE_TEXT("Jc"),
-	INTERFACE_TEXT("Jmin"),
-	INTERFACE_TEXT("Jmax"),
-	INTERFACE_TEXT("S1"),
-	INTERFACE_TEXT("S2"),
-	INTERFACE_TEXT("S3"),
-	INTERFACE_TEXT("S4"),
-	INTERFACE_TEXT("H1"),
-	INTERFACE_TEXT("H2"),
-	INTERFACE_TEXT("H3"),
-	INTERFACE_TEXT("H4"),
-	INTERFACE_TEXT("I1"),
-	INTERFACE_TEXT("I2"),
-	INTERFACE_TEXT("I3"),
-	INTERFACE_TEXT("I4"),
-	INTERFACE_TEXT("I5"),
-	INTERFACE_TEXT("HeaderProtectionKey"),
-	INTERFACE_TEXT("ContentPaddingAddition"),
-	INTERFACE_TEXT("RekeyAfterTime"),
-	INTERFACE_TEXT("RekeyTimeout"),
-	INTERFACE_TEXT("RejectAfterTime"),
-	INTERFACE_TEXT("KeepaliveTimeout"),
-	INTERFACE_TEXT("MaxHandshakeAttempts"),
-	INTERFACE_TEXT("RandomTrailers"),
-	INTERFACE_TEXT("DisableCookies"),
+	{ "AdvancedSecurity", WGCONF_ADVANCED, WGCONF_PEER, NULL },
+	{ "CulvertProfile", WGCONF_PROFILE, WGCONF_INTERFACE, read_profile },
+	{ "J1", WGCONF_AWG_1_5, WGCONF_INTERFACE, NULL },
+	{ "J2", WGCONF_AWG_1_5, WGCONF_INTERFACE, NULL },
+	{ "J3", WGCONF_AWG_1_5, WGCONF_INTERFACE, NULL },
+	{ "Itime", WGCONF_AWG_1_5, WGCONF_INTERFACE, NULL },
 };
+
+/* Every name of frame/parameters.h. */
+static const struct wgconf_key_row parameter = { "", WGCONF_AMNEZIA, WGCONF_INTERFACE,
+						 read_parameter };
 
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 
-const struct wgconf_key_row *wgconf_key_find(struct wgconf_span name)
+const struct wgconf_key_row *wgconf_key_find(struct wgconf_line *line)
 {
 	for (size_t i = 0; i < ROWS; i++) {
-		if (wgconf_span_is(name, rows[i].name))
-			return &rows[i];
+		if (!wgconf_span_is(line->name, rows[i].name))
+			continue;
+		line->key = rows[i].key;
+		return &rows[i];
 	}
-	return NULL;
+	line->parameter = frame_key_find(FRAME_CONF, line->name.at, line->name.len);
+	line->key = line->parameter == FRAME_KEYS ? WGCONF_UNKNOWN : WGCONF_AMNEZIA;
+	return line->parameter == FRAME_KEYS ? NULL : &parameter;
 }
 
-const char *wgconf_key_name(enum wgconf_key key)
+const char *wgconf_line_key(const struct wgconf_line *line)
 {
+	if (line->key == WGCONF_AMNEZIA)
+		return frame_key_name(FRAME_CONF, line->parameter);
 	for (size_t i = 0; i < ROWS; i++) {
-		if (rows[i].key == key && key != WGCONF_AMNEZIA)
+		if (wgconf_span_is(line->name, rows[i].name))
 			return rows[i].name;
 	}
 	return "";
@@ -439,5 +494,8 @@ const char *wgconf_nearest_key(enum wgconf_section section, struct wgconf_span n
 		if (rows[i].section == section)
 			nearest_offer(&nearest, name.at, name.len, rows[i].name);
 	}
+	for (int key = 0; key < FRAME_KEYS && section == WGCONF_INTERFACE; key++)
+		nearest_offer(&nearest, name.at, name.len,
+			      frame_key_name(FRAME_CONF, (enum frame_key)key));
 	return nearest.name;
 }

@@ -12,12 +12,14 @@
  * struct wgconf_reading - A file on its way into a struct wgconf
  * @line:	The line being read; @number counts from 1
  * @section:	The one @line stands in
+ * @framing_number: Line of the last parameter of AmneziaWG
  */
 struct wgconf_reading {
 	struct wgconf *c;
 	struct diag *d;
 	struct wgconf_line line;
 	unsigned int number;
+	unsigned int framing_number;
 	enum wgconf_section section;
 };
 
@@ -32,8 +34,8 @@ struct wgconf_key_row {
 	int (*read)(struct wgconf_reading *r);
 };
 
-/* The row of a name in either case, or NULL. */
-const struct wgconf_key_row *wgconf_key_find(struct wgconf_span name);
+/* The row of the name of @line in either case, or NULL. Sets its key and parameter. */
+const struct wgconf_key_row *wgconf_key_find(struct wgconf_line *line);
 
 /* Octets that separate words: what isspace() says in the C locale. */
 bool wgconf_is_space(char c);

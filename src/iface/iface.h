@@ -84,3 +84,14 @@ static inline struct iface *iface_free(struct iface *i) /* takes NULL, returns N
  */
 int iface_userspace_new(int fd, int (*connect)(void *context, int *ret_fd), void *context,
 			struct iface **ret);
+
+/* Called for each line of an answer, in order, without its newline; @line is borrowed. */
+typedef void (*iface_line_visitor)(void *context, const char *line, size_t len);
+
+/**
+ * iface_userspace_read() - iface_get() of an interface made by iface_userspace_new(), and every
+ * line of the answer as it was said
+ * @line:	Gets lines before the peer that they belong to was visited
+ */
+int iface_userspace_read(struct iface *i, iface_line_visitor line, iface_peer_visitor visit,
+			 void *context, struct diag *d);

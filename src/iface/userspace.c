@@ -25,6 +25,8 @@ struct userspace {
 	void *context;
 	char *buffer; /* BUFFER_LEN: answers may hold keys, so it is wiped after each */
 	size_t len;   /* octets of @buffer not yet read as lines */
+	iface_line_visitor line; /* who hears every line of an answer; NULL: nobody */
+	void *line_context;
 };
 
 static struct userspace *of(struct iface *i)
@@ -117,6 +119,8 @@ static int hear_answer(struct userspace *u, struct uapi_get_reader *r, struct di
 			size_t len = (size_t)(end - u->buffer) - at;
 
 			is_over = len == 0;
+			if (!is_over && u->line)
+				u->line(u->line_context, u->buffer + at, len);
 			if (!is_over)
 				err = uapi_get_line(r, u->buffer + at, len, d);
 			at += len + 1;
@@ -190,6 +194,19 @@ static int userspace_get(struct iface *i, iface_peer_visitor visit, void *contex
 		nanosleep(&pause, NULL);
 		err = get_once(of(i), visit, context, d);
 	}
+	return err;
+}
+
+int iface_userspace_read(struct iface *i, iface_line_visitor line, iface_peer_visitor visit,
+			 void *context, struct diag *d)
+{
+	struct userspace *u = of(i);
+	int err;
+
+	u->line = line;
+	u->line_context = context;
+	err = userspace_get(i, visit, context, d);
+	u->line = NULL;
 	return err;
 }
 

@@ -151,6 +151,22 @@ static void refuses_keys_with_one_wrong_character_and_keeps_the_output(void)
 	CHECK(memcmp(out, before, sizeof(out)) == 0);
 }
 
+static void writes_base64_that_an_address_carries(void)
+{
+	static const uint8_t octets[] = { 0xfb, 0xff, 0xfe, 0x3e };
+	char text[9];
+	uint8_t out[4];
+
+	CHECK(base64url_encode(octets, 4, text) == 6 && strcmp(text, "-__-Pg") == 0);
+	CHECK(base64url_encode(octets, 3, text) == 4 && strcmp(text, "-__-") == 0);
+	CHECK(base64url_encode(octets, 0, text) == 0 && strcmp(text, "") == 0);
+	CHECK(base64url_decode("-__-Pg", 6, out, 4) == 4 && memcmp(out, octets, 4) == 0);
+	CHECK(base64url_decode("-__-Pg==", 8, out, 4) == 4);
+	CHECK(base64url_decode("+//+", 4, out, 4) == ERR_FORMAT);
+	CHECK(base64_decode("-__-", 4, out, 4) == ERR_FORMAT);
+	CHECK(base64url_decode("-__-Pg", 6, out, 3) == ERR_LIMIT);
+}
+
 static void reads_decimal_numbers_up_to_the_bound(void)
 {
 	static const char *const bad[] = {
@@ -182,6 +198,7 @@ int main(void)
 	RUN(writes_every_character_of_each_alphabet);
 	RUN(reads_and_writes_keys_in_both_forms);
 	RUN(refuses_keys_with_one_wrong_character_and_keeps_the_output);
+	RUN(writes_base64_that_an_address_carries);
 	RUN(reads_decimal_numbers_up_to_the_bound);
 	return DONE();
 }

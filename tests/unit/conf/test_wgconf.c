@@ -56,6 +56,28 @@ static const char full[] = "# head\n"
 			   "Endpoint = [2001:db8::1]:1\n"
 			   "PersistentKeepalive = off";
 
+static const char amnezia[] =
+	"[Interface]\n"
+	"jC = 5\n"
+	"Jmin = 10\n"
+	"Jmax= 50 # comment\n"
+	"S1 = 42\nS2 = 24\nS3 = 13\nS4 = 12\n"
+	"H1 = 100 - 200\nH4 = 4294967295\n"
+	"I1 = <b 0x01> <r 2># not this\n"
+	"I2 =\n"
+	"HEADERPROTECTIONKEY = " ALICE "\n"
+	"ContentPaddingAddition = 10-100\n"
+	"RekeyAfterTime = off\n"
+	"RandomTrailers = on\nDisableCookies = 0\n"
+	"J1 = <x\nItime = soon\n"
+	"Jc = 6\n"
+	"CulvertProfile = old s1=20 h1=77 i1=<b 0x01><r 5> until=1800000000\n"
+	"CULVERTPROFILE = wire\n"
+	"[Peer]\n"
+	"PublicKey = " BOB "\n"
+	"AdvancedSecurity = on\n"
+	"PersistentKeepalive = 22-30\n";
+
 static void understands_every_interface_key(void)
 {
 	struct wgconf c = { 0 };
@@ -87,14 +109,15 @@ static void understands_every_peer_key(void)
 	CHECK(c.peers[0].has_preshared_key && c.peers[0].preshared_key.b[0] == 0x77);
 	CHECK(span_equal(c.peers[0].name, "Bob's phone") && c.peers[0].line == 15);
 	CHECK(span_equal(c.peers[0].endpoint_host, "vpn.example.com"));
-	CHECK(c.peers[0].endpoint_port == 51821 && c.peers[0].keepalive_s == 25);
+	CHECK(c.peers[0].endpoint_port == 51821 && c.peers[0].keepalive.lo == 25 &&
+	      c.peers[0].keepalive.hi == 25);
 	CHECK(c.peers[0].first_allowed_ip == 0 && c.peers[0].n_allowed_ips == 3);
 	CHECK(prefix_equal(&c.allowed_ips[1], "fd00::2/128"));
 	CHECK(prefix_equal(&c.allowed_ips[2], "192.0.2.0/24"));
 	CHECK(c.peers[1].public_key[0] == 0x77 && !c.peers[1].has_preshared_key);
 	CHECK(span_equal(c.peers[1].endpoint_host, "2001:db8::1") &&
 	      c.peers[1].endpoint_port == 1);
-	CHECK(c.peers[1].n_allowed_ips == 0 && c.peers[1].keepalive_s == 0);
+	CHECK(c.peers[1].n_allowed_ips == 0 && frame_range_is_zero(c.peers[1].keepalive));
 	CHECK(c.peers[1].name.len == 0);
 	wgconf_done(&c);
 }
@@ -110,6 +133,7 @@ static void knows_what_each_line_is(void)
 	CHECK(c.lines[2].key == WGCONF_PRIVATE_KEY && span_equal(c.lines[2].value, ALICE));
 	CHECK(c.lines[9].key == WGCONF_PRE_UP && span_equal(c.lines[9].value, "echo a = b"));
 	CHECK(c.lines[11].key == WGCONF_AMNEZIA && span_equal(c.lines[11].name, "Jc"));
+	CHECK(c.lines[11].parameter == FRAME_JC && c.lines[2].parameter == FRAME_KEYS);
 	CHECK(c.lines[12].key == WGCONF_UNKNOWN && span_equal(c.lines[12].name, "Colour"));
 	CHECK(c.lines[13].key == WGCONF_NO_KEY && c.lines[13].whole.len == 1);
 	CHECK(c.lines[23].key == WGCONF_PUBLIC_KEY && c.lines[23].section == WGCONF_PEER);
@@ -135,6 +159,7 @@ static bool comes_back_unchanged(const char *text)
 static void writes_back_the_same_octets(void)
 {
 	CHECK(comes_back_unchanged(full));
+	CHECK(comes_back_unchanged(amnezia));
 	CHECK(comes_back_unchanged(""));
 	CHECK(comes_back_unchanged("\n\n\n"));
 	CHECK(comes_back_unchanged("# only a comment"));
@@ -201,6 +226,28 @@ static const struct refusal refusals[] = {
 	  "AllowedIPs" },
 	{ "[Peer]\nPublicKey = " BOB "\nPersistentKeepalive = 65536\n", 3,
 	  "PersistentKeepalive" },
+	{ "[Peer]\nPublicKey = " BOB "\nPersistentKeepalive = 30-22\n", 3,
+	  "PersistentKeepalive: '30-22' is not seconds" },
+	{ "[Peer]\nPublicKey = " BOB "\nCulvertProfile = x\n", 3,
+	  "CulvertProfile belongs to [Interface]" },
+	{ "[Peer]\nPublicKey = " BOB "\nItime = 1\n", 3, "Itime belongs to [Interface]" },
+	{ "[Interface]\n\nJc = 4-8\n", 3, "Jc: '4-8' is a range" },
+	{ "[Interface]\nJc =\n", 2, "Jc: ''" },
+	{ "[Interface]\nH1 = 9-5\n", 2, "H1: '9-5'" },
+	{ "[Interface]\nI1 = <x>\n", 2, "I1: " },
+	{ "[Interface]\nHeaderProtectionKey = short\n", 2, "HeaderProtectionKey" },
+	{ "[Interface]\nRandomTrailers = maybe\n", 2, "RandomTrailers" },
+	{ "[Interface]\nH1 = 1-10\nMTU = 1280\n", 2, "header-overlap: H1 (1-10) and H2" },
+	{ "[Interface]\nS1=12\nHeaderProtectionKey=" ALICE "\n\n# end\n", 3,
+	  "protection-padding" },
+	{ "[Interface]\nJmin=9\nJmax=8\n[Peer]\nPublicKey=" BOB "\n", 3, "junk-order" },
+	{ "[Interface]\nJc = 129\n", 2, "junk-count" },
+	{ "[Interface]\nCulvertProfile =\n", 2, "CulvertProfile: a name was expected" },
+	{ "[Interface]\nCulvertProfile = a jc=x\n", 2, "CulvertProfile: jc" },
+	{ "[Interface]\nCulvertProfile = a h1=2\n", 2, "CulvertProfile: header-overlap" },
+	{ "[Interface]\nCulvertProfile = a remove\n", 2, "'remove' has no place" },
+	{ "[Interface]\nCulvertProfile = a\nculvertprofile=a jc=1\n", 3,
+	  "a second profile of the name a" },
 	{ "[Peer]\nPublicKey = " BOB "\nEndpoint = 2001:db8::1:51820\n", 3, "Endpoint" },
 	{ "[Peer]\nPublicKey = " BOB "\nEndpoint = vpn.example.com\n", 3, "Endpoint" },
 	{ "[Peer]\nPublicKey = " BOB "\nEndpoint = vpn.example.com:\n", 3, "Endpoint" },
@@ -252,6 +299,8 @@ static void never_shows_a_secret_in_a_reason(void)
 		"Sesame = 1\n",
 		"[Peer]\nPresharedKey = Sesame\n",
 		"[Interface]\nPrivateKey: Sesame\n",
+		"[Interface]\nHeaderProtectionKey = Sesame\n",
+		"[Interface]\nCulvertProfile = a header_protection_key=Sesame\n",
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -332,14 +381,105 @@ static void strips_what_only_wg_quick_knows(void)
 static void guesses_the_key_that_was_meant(void)
 {
 	struct wgconf_span allowed = { "AllowedIP", 9 }, adress = { "adress", 6 },
-			   none = { "Foo", 3 };
+			   none = { "Foo", 3 }, trailers = { "RandomTrailer", 13 },
+			   profile = { "CulvertProfiles", 15 };
 
 	CHECK(strcmp(wgconf_nearest_key(WGCONF_PEER, allowed), "AllowedIPs") == 0);
 	CHECK(strcmp(wgconf_nearest_key(WGCONF_INTERFACE, adress), "Address") == 0);
 	CHECK(wgconf_nearest_key(WGCONF_PEER, adress) == NULL);
 	CHECK(wgconf_nearest_key(WGCONF_PEER, none) == NULL);
-	CHECK(strcmp(wgconf_key_name(WGCONF_KEEPALIVE), "PersistentKeepalive") == 0);
-	CHECK(strcmp(wgconf_key_name(WGCONF_AMNEZIA), "") == 0);
+	CHECK(strcmp(wgconf_nearest_key(WGCONF_INTERFACE, trailers), "RandomTrailers") == 0);
+	CHECK(wgconf_nearest_key(WGCONF_PEER, trailers) == NULL);
+	CHECK(strcmp(wgconf_nearest_key(WGCONF_INTERFACE, profile), "CulvertProfile") == 0);
+}
+
+static void understands_every_kind_of_amneziawg_key(void)
+{
+	const struct frame_parameters *p;
+	struct wgconf c = { 0 };
+	struct diag d;
+
+	CHECK(parse(amnezia, &c, &d) == 0);
+	p = &c.interface.framing;
+	CHECK(p->jc == 6 && p->jmin == 10 && p->jmax == 50);
+	CHECK(p->pad[0] == 42 && p->pad[1] == 24 && p->pad[2] == 13 && p->pad[3] == 12);
+	CHECK(p->header[0].lo == 100 && p->header[0].hi == 200);
+	CHECK(p->header[1].lo == 2 && p->header[3].hi == UINT32_MAX);
+	CHECK(p->signature[0] && strcmp(p->signature[0], "<b 0x01> <r 2>") == 0);
+	CHECK(!p->signature[1] && p->protection_key.b[0] == 0x77);
+	CHECK(p->content_padding.lo == 10 && p->content_padding.hi == 100);
+	CHECK(frame_range_is_zero(p->rekey_after) && p->random_trailers && !p->disable_cookies);
+	CHECK(c.peers[0].keepalive.lo == 22 && c.peers[0].keepalive.hi == 30);
+	wgconf_done(&c);
+}
+
+static void knows_which_parameters_were_given(void)
+{
+	struct wgconf c = { 0 };
+	struct diag d;
+
+	CHECK(parse("[Interface]\nJc=0\nI5=\n", &c, &d) == 0);
+	CHECK(c.interface.framing_given == (1u << FRAME_JC | 1u << FRAME_I5));
+	CHECK(frame_parameters_are_plain(&c.interface.framing));
+	wgconf_done(&c);
+	CHECK(parse("[Interface]\nMTU=1280\n", &c, &d) == 0);
+	CHECK(!c.interface.framing_given && frame_parameters_are_plain(&c.interface.framing));
+	wgconf_done(&c);
+}
+
+static void reads_further_profiles(void)
+{
+	struct wgconf c = { 0 };
+	struct diag d;
+
+	CHECK(parse(amnezia, &c, &d) == 0 && c.n_profiles == 2);
+	CHECK(strcmp(c.profiles[0].name, "old") == 0 && c.profiles[0].until_s == 1800000000);
+	CHECK(c.profiles[0].parameters.pad[0] == 20 &&
+	      c.profiles[0].parameters.header[0].lo == 77);
+	CHECK(strcmp(c.profiles[0].parameters.signature[0], "<b 0x01><r 5>") == 0);
+	CHECK(strcmp(c.profiles[1].name, "wire") == 0 &&
+	      frame_parameters_are_plain(&c.profiles[1].parameters));
+	wgconf_done(&c);
+}
+
+static void takes_as_many_profiles_as_an_interface_holds(void)
+{
+	struct text in = { 0 };
+	struct wgconf c = { 0 };
+	struct diag d;
+
+	text_puts(&in, "[Interface]\n");
+	for (int i = 0; i < WGCONF_PROFILES_MAX; i++)
+		text_printf(&in, "CulvertProfile = p%d\n", i);
+	CHECK(wgconf_parse(in.data, in.len, &c, &d) == 0 &&
+	      c.n_profiles == WGCONF_PROFILES_MAX);
+	wgconf_done(&c);
+	text_puts(&in, "CulvertProfile = one-more\n");
+	CHECK(wgconf_parse(in.data, in.len, &c, &d) == ERR_FORMAT &&
+	      d.line == WGCONF_PROFILES_MAX + 2 && strstr(d.text, "more than"));
+	text_done(&in);
+}
+
+static void marks_keys_that_are_ignored(void)
+{
+	struct wgconf c = { 0 };
+	struct diag d;
+
+	CHECK(parse("[Interface]\nj1=<x\nJ3 =\nITIME=x\n[Peer]\nPublicKey=" BOB
+		    "\nAdvancedSecurity=?\n",
+		    &c, &d) == 0);
+	for (size_t i = 1; i <= 3; i++)
+		CHECK(c.lines[i].key == WGCONF_AWG_1_5);
+	CHECK(strcmp(wgconf_line_key(&c.lines[1]), "J1") == 0);
+	CHECK(strcmp(wgconf_line_key(&c.lines[3]), "Itime") == 0);
+	CHECK(c.lines[6].key == WGCONF_ADVANCED);
+	wgconf_done(&c);
+}
+
+static void strips_profiles_that_only_we_know(void)
+{
+	CHECK(strips_to("[Interface]\nJc = 4\nculvertprofile = a jc=1\nJ1=x\n",
+			"[Interface]\nJc = 4\nJ1=x\n\n"));
 }
 
 static void holds_a_file_of_many_peers(void)
@@ -387,6 +527,12 @@ int main(void)
 	RUN(finds_names_in_comments_of_a_peer_only);
 	RUN(strips_what_only_wg_quick_knows);
 	RUN(guesses_the_key_that_was_meant);
+	RUN(understands_every_kind_of_amneziawg_key);
+	RUN(knows_which_parameters_were_given);
+	RUN(reads_further_profiles);
+	RUN(takes_as_many_profiles_as_an_interface_holds);
+	RUN(marks_keys_that_are_ignored);
+	RUN(strips_profiles_that_only_we_know);
 	RUN(holds_a_file_of_many_peers);
 	RUN(refuses_a_file_over_the_bound);
 	return DONE();

@@ -111,9 +111,40 @@ static void is_read_back_as_it_was_meant(void)
 	CHECK(read.n_peers == 1 && memcmp(read.peers[0].public_key, c.server_key, 32) == 0);
 	CHECK(read.n_allowed_ips == 2 &&
 	      memcmp(read.allowed_ips, everything, sizeof(everything)) == 0);
-	CHECK(read.peers[0].keepalive_s == 25 && read.peers[0].endpoint_port == 51820);
+	CHECK(read.peers[0].keepalive.lo == 25 && read.peers[0].endpoint_port == 51820);
 	wgconf_done(&read);
 	text_done(&out);
+}
+
+static void writes_amneziawg_keys_that_are_not_at_their_default(void)
+{
+	struct wgconf_client c = make();
+	struct frame_parameters p;
+	struct diag d;
+
+	frame_parameters_init(&p);
+	c.framing = &p;
+	c.name = NULL;
+	c.preshared_key = NULL;
+	c.n_addresses = c.n_dns = c.n_allowed_ips = 0;
+	c.keepalive = (struct frame_range){ 22, 30 };
+	CHECK(frame_parameters_set(&p, FRAME_CONF, FRAME_RANDOM_TRAILERS, "on", 2, &d) == 0);
+	CHECK(frame_parameters_set(&p, FRAME_CONF, FRAME_I1, "<r 2><b 0x01>", 13, &d) == 0);
+	CHECK(frame_parameters_set(&p, FRAME_CONF, FRAME_H2, "7-9", 3, &d) == 0);
+	CHECK(frame_parameters_set(&p, FRAME_CONF, FRAME_JC, "4", 1, &d) == 0);
+	CHECK(writes(&c, "[Interface]\n"
+			 "PrivateKey = " ALICE "\n"
+			 "MTU = 1420\n"
+			 "Jc = 4\n"
+			 "H2 = 7-9\n"
+			 "I1 = <r 2><b 0x01>\n"
+			 "RandomTrailers = on\n"
+			 "\n"
+			 "[Peer]\n"
+			 "PublicKey = " BOB "\n"
+			 "Endpoint = vpn.example.com:51820\n"
+			 "PersistentKeepalive = 22-30\n"));
+	frame_parameters_done(&p);
 }
 
 static void refuses_words_that_would_begin_a_line(void)
@@ -141,6 +172,7 @@ int main(void)
 	RUN(writes_everything_that_is_set);
 	RUN(leaves_out_what_is_not_set);
 	RUN(is_read_back_as_it_was_meant);
+	RUN(writes_amneziawg_keys_that_are_not_at_their_default);
 	RUN(refuses_words_that_would_begin_a_line);
 	return DONE();
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * json.h - Writing small JSON objects for scripts
+ * json_write.h - Writing small JSON objects
  *
  * A writer only: names and structure come from our code, strings from anywhere. What is
  * not UTF-8 becomes U+FFFD, so the output always is.

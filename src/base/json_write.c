@@ -1,32 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cmd/json.h"
+#include "base/json_write.h"
 
 #include <string.h>
 
-/* Octets of the UTF-8 sequence at @s, 0 if there is none (RFC 3629, 4: no overlong forms, no
- * surrogates, nothing above U+10FFFF). */
-static size_t utf8_len(const unsigned char *s, size_t len)
-{
-	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-
-	if (n == 0 || n > len || s[0] > 0xf4)
-		return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if (s[i] < 0x80 || s[i] > 0xbf)
-			return 0;
-	}
-	return n;
-}
+#include "base/utf8.h"
 
 void json_put_string(struct text *out, const char *s, size_t len)
 {
 	text_puts(out, "\"");
 	for (size_t i = 0; i < len;) {
 		unsigned char c = (unsigned char)s[i];
-		size_t n = utf8_len((const unsigned char *)s + i, len - i);
+		size_t n = utf8_len(s + i, len - i);
 
 		if (n == 0)
 			text_puts(out, "\\ufffd");

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * qr_picture.h - QR codes drawn for a terminal or into files, for the commands that draw them
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/text.h"
+#include "conf/qr.h"
+
+/**
+ * struct qr_format - How a code is drawn
+ * @max_width:	Modules; see qr_make()
+ */
+struct qr_format {
+	const char *name;
+	void (*write)(struct text *out, const struct qr *qr);
+	unsigned int max_width;
+};
+
+extern const struct qr_format qr_ansi;
+extern const struct qr_format qr_png;
+
+/** qr_format_find() - By its name, or NULL */
+const struct qr_format *qr_format_find(const char *name);
+/** qr_format_of() - The one that a file's name asks for; NULL and others: a terminal's */
+const struct qr_format *qr_format_of(const char *path);
+
+/**
+ * qr_draw() - One code, drawn and written
+ * @name:	What the text is called in complaints
+ * @output:	NULL or "-": standard output; a file is its owner's alone
+ *
+ * Return: an enum command_exit; complaints are on standard error.
+ */
+int qr_draw(const char *name, const char *text, size_t len, const struct qr_format *format,
+	    const char *output);
