@@ -23,6 +23,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "crypto/secret.h"
+#include "frame/parameters.h"
 
 enum {
 	WGCONF_SIZE_MAX = 32 << 20, /* octets: 200 000 peers */
@@ -169,7 +170,8 @@ const char *wgconf_nearest_key(enum wgconf_section section, struct wgconf_span n
  * @name:		A comment on top; NULL for none
  * @private_key:	NULL: the client has its own, a comment says where it goes
  * @dns:		Addresses or search domains
- * @mtu, @keepalive_s:	0: the line is left out
+ * @mtu, @keepalive:	0: the line is left out
+ * @framing:		NULL: plain WireGuard
  * @preshared_key:	NULL: none
  * @endpoint:		"host:port" or "[v6]:port"; NULL: not known
  */
@@ -181,12 +183,13 @@ struct wgconf_client {
 	const char *const *dns;
 	const struct ip_prefix *allowed_ips;
 	const char *endpoint;
+	const struct frame_parameters *framing;
 	size_t n_addresses;
 	size_t n_dns;
 	size_t n_allowed_ips;
 	uint8_t server_key[32];
 	uint16_t mtu;
-	uint16_t keepalive_s;
+	struct frame_range keepalive; /* seconds */
 };
 
 /**

@@ -73,6 +73,18 @@ static void put_allowed_ips(struct text *out, const struct wgconf_client *client
 		text_puts(out, "\n");
 }
 
+static void put_framing(struct text *out, const struct frame_parameters *p)
+{
+	for (enum frame_key key = 0; p && key < FRAME_KEYS; key++) {
+		if (frame_key_is_default(p, key))
+			continue;
+		text_puts(out, frame_key_name(FRAME_CONF, key));
+		text_puts(out, " = ");
+		frame_parameters_put(out, FRAME_CONF, p, key);
+		text_puts(out, "\n");
+	}
+}
+
 static void put_interface(struct text *out, const struct wgconf_client *client)
 {
 	text_puts(out, "[Interface]\n");
@@ -85,6 +97,7 @@ static void put_interface(struct text *out, const struct wgconf_client *client)
 	put_addresses(out, client);
 	put_dns(out, client);
 	put_number(out, "MTU = ", client->mtu);
+	put_framing(out, client->framing);
 }
 
 static void put_peer(struct text *out, const struct wgconf_client *client)
@@ -99,7 +112,11 @@ static void put_peer(struct text *out, const struct wgconf_client *client)
 		text_puts(out, "\n");
 	}
 	put_allowed_ips(out, client);
-	put_number(out, "PersistentKeepalive = ", client->keepalive_s);
+	if (!frame_range_is_zero(client->keepalive)) {
+		text_puts(out, "PersistentKeepalive = ");
+		frame_range_write(out, client->keepalive);
+		text_puts(out, "\n");
+	}
 }
 
 void wgconf_client_text(struct text *out, const struct wgconf_client *client)

@@ -226,13 +226,32 @@ static bool are_equal(union const_place a, union const_place b, enum value_type 
 	return false;
 }
 
-bool frame_parameters_match(const struct frame_parameters *a, const struct frame_parameters *b)
+static bool match_but_for(const struct frame_parameters *a, const struct frame_parameters *b,
+			  enum frame_key spared)
 {
 	for (enum frame_key key = 0; key < FRAME_KEYS; key++)
-		if (rows[key].must_match &&
+		if (key != spared && rows[key].must_match &&
 		    !are_equal(value_of(a, key), value_of(b, key), rows[key].type))
 			return false;
 	return true;
+}
+
+bool frame_parameters_match(const struct frame_parameters *a, const struct frame_parameters *b)
+{
+	return match_but_for(a, b, FRAME_KEYS);
+}
+
+/* May one initiation be meant under either? */
+static bool are_initiations_alike(const struct frame_parameters *a,
+				  const struct frame_parameters *b)
+{
+	return a->pad[0] == b->pad[0] && frame_range_overlaps(a->header[0], b->header[0]) &&
+	       secret_equal(&a->protection_key, &b->protection_key, sizeof(a->protection_key));
+}
+
+bool frame_parameters_clash(const struct frame_parameters *a, const struct frame_parameters *b)
+{
+	return are_initiations_alike(a, b) && !match_but_for(a, b, FRAME_RANDOM_TRAILERS);
 }
 
 int frame_parameters_take(struct frame_parameters *p, const struct frame_parameters *from,

@@ -31,7 +31,7 @@ static struct wgconf_client make(void)
 		.n_allowed_ips = 2,
 		.endpoint = "vpn.example.com:51820",
 		.mtu = 1420,
-		.keepalive_s = 25,
+		.keepalive = { 25, 25 },
 	};
 
 	key_from_base64(ALICE, KEY_BASE64_LEN, alice.b);
@@ -85,7 +85,8 @@ static void leaves_out_what_is_not_set(void)
 	c.private_key = NULL;
 	c.preshared_key = NULL;
 	c.n_addresses = c.n_dns = c.n_allowed_ips = 0;
-	c.mtu = c.keepalive_s = 0;
+	c.mtu = 0;
+	c.keepalive = (struct frame_range){ 0 };
 	CHECK(writes(&c, "[Interface]\n"
 			 "# PrivateKey = your own private key; the gateway does not have it\n"
 			 "\n"
