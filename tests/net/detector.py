@@ -28,7 +28,7 @@ MANY = 500  # datagrams in one direction, before their statistics say anything
 RISING = 0.6  # of the changes of a field: random ones are 0.5, deviation 0.3 / sqrt(n)
 NEARLY_ALWAYS = 0.99
 
-Datagram = namedtuple("Datagram", "source destination size head")
+Datagram = namedtuple("Datagram", "source destination tos size head")
 Opening = namedtuple("Opening", "prelude request reply")
 
 
@@ -76,6 +76,7 @@ class Direction:
     def __init__(self, datagrams):
         self.sizes = [d.size for d in datagrams]
         self.heads = [d.head for d in datagrams]
+        self.marks = {d.tos for d in datagrams}
 
     def words(self, offset, width=4, order="big"):
         """As octets that compare like the numbers they are."""
@@ -175,6 +176,11 @@ class Observation:
         """A run of zeros in all requests, and in all replies: a MAC2 for which there is no cookie."""
         return all(bytes(length) in d.head for o in self.openings for d in (o.request, o.reply))
 
+    def handshake_marks(self):
+        """TOS octets of requests and replies that nothing else has."""
+        rest = {d.tos for o in self.openings for d in o.prelude}.union(*(d.marks for d in self.directions))
+        return {d.tos for o in self.openings for d in (o.request, o.reply)} - rest
+
     def preludes(self):
         """How many datagrams came before each request."""
         return [len(o.prelude) for o in self.openings]
@@ -240,7 +246,7 @@ class Recorder:
             if udp:
                 at = len(packet) - len(udp[5])
                 size = int.from_bytes(packet[at - 4:at - 2], "big") - 8
-                self._kept.append(Datagram((udp[0], udp[2]), (udp[1], udp[3]), size, udp[5][:self._keep]))
+                self._kept.append(Datagram((udp[0], udp[2]), (udp[1], udp[3]), udp[4], size, udp[5][:self._keep]))
 
     def take(self, quiet_s=0.2):
         """All since the last call, once it has been quiet for so long."""

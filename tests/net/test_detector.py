@@ -103,9 +103,10 @@ class Observer(LevelTest):
         print(f"# {level}: {sum(len(d.sizes) for d in seen.directions)} datagrams behind the openings", flush=True)
         return seen
 
-    def sizes_are_not_wireguards(self, seen):
+    def neither_sizes_nor_marks_are_wireguards(self, seen):
         sizes = seen.handshake_sizes()
         self.assertFalse(any(request == 148 or reply == 92 for request, reply in sizes), sizes)
+        self.assertEqual(seen.handshake_marks(), set())
 
     def handshakes_show(self, seen):
         """What paddings of a fixed length do not hide: the index that comes back, and an empty MAC2."""
@@ -124,6 +125,7 @@ class Observer(LevelTest):
         self.assertTrue(seen.is_wireguard())
         self.assertEqual(set(seen.preludes()), {0})
         self.assertEqual(seen.echoes(), {(4, 8)})
+        self.assertEqual(seen.handshake_marks(), {0x88})
         self.assertLessEqual({0, 1, 2, 3}, seen.constant_handshake_octets())
         self.assertEqual({width for _, width, _ in seen.everywhere(Direction.counters)}, {4, 8})
 
@@ -131,7 +133,7 @@ class Observer(LevelTest):
         seen = self.observed("low")
         self.assertFalse(seen.is_wireguard())
         self.assertFalse(seen.has_wireguard_types())
-        self.sizes_are_not_wireguards(seen)
+        self.neither_sizes_nor_marks_are_wireguards(seen)
         self.assertGreater(min(seen.preludes()), 0)
         self.assertTrue(seen.has_reserved_zeros(), SHOWS)
         self.assertTrue(seen.has_wireguard_data(), SHOWS)
@@ -142,7 +144,7 @@ class Observer(LevelTest):
         self.assertFalse(seen.is_wireguard())
         self.assertFalse(seen.has_wireguard_types())
         self.assertFalse(seen.has_reserved_zeros())
-        self.sizes_are_not_wireguards(seen)
+        self.neither_sizes_nor_marks_are_wireguards(seen)
         self.assertGreater(min(seen.preludes()), 0)
         self.assertIn(0, seen.everywhere(Direction.constant_words), SHOWS)
         self.assertTrue(seen.has_wireguard_data(), SHOWS)
@@ -152,7 +154,7 @@ class Observer(LevelTest):
         seen = self.observed("high")
         self.assertFalse(seen.is_wireguard())
         self.assertFalse(seen.has_wireguard_data())
-        self.sizes_are_not_wireguards(seen)
+        self.neither_sizes_nor_marks_are_wireguards(seen)
         self.assertGreaterEqual(min(seen.preludes()), self.client["jc"] + 1)
         at = self.server["s4"]
         self.assertNotIn(at, seen.anywhere(lambda d: d.constant_words(0.5)))
@@ -173,6 +175,7 @@ class Observer(LevelTest):
         self.assertFalse(seen.has_zeros_in_handshakes())
         for direction in seen.directions:
             self.octets_are_even(direction)
+        self.neither_sizes_nor_marks_are_wireguards(seen)
         sizes = seen.handshake_sizes()
         self.assertGreater(len({request for request, _ in sizes}), OPENINGS // 2)
         self.assertGreater(len({reply for _, reply in sizes}), OPENINGS // 2)
