@@ -22,6 +22,7 @@ static const struct option_row rows[] = {
 	{ "json", NULL, NULL, NULL, "write JSON" },
 	{ "public-key", "KEY", NULL, NULL, "add: the client has its own key" },
 	{ "address", "LIST", NULL, NULL, "add: these addresses instead of the next free" },
+	{ "amnezia", NULL, NULL, NULL, "add: a link for AmneziaVPN instead of the file" },
 	{ "level", "LEVEL", NULL, NULL, "add, conf: off, low, medium, high or extreme" },
 	{ "dns", "LIST", NULL, NULL, "add, conf: resolvers for the client, or 'none'" },
 	{ "allowed-ips", "LIST", NULL, NULL,

@@ -12,6 +12,8 @@
 #include "cmd/command.h"
 #include "cmd/output.h"
 #include "cmd/peer.h"
+#include "cmd/qr_link.h"
+#include "conf/link.h"
 #include "conf/qr.h"
 #include "conf/wgconf.h"
 #include "crypto/suite.h"
@@ -29,6 +31,7 @@ struct client {
 	char public_key[KEY_BASE64_LEN + 1];
 	json_t *reply;
 	struct text conf;
+	struct text link; /* where --amnezia asks for one */
 };
 
 static int make_key(struct client *c, const char *given)
@@ -238,6 +241,33 @@ static void print_qr(const struct text *conf)
 	qr_done(&qr);
 }
 
+/* The file as one text that AmneziaVPN takes. */
+static int make_link(const struct peer_request *r, struct client *c)
+{
+	struct wgconf file = { .text = NULL };
+	struct diag d = { .text = "" };
+	int err = wgconf_parse(c->conf.data, c->conf.len, &file, &d);
+
+	if (err == 0)
+		err = link_make(&file, r->name, &c->link, &d);
+	wgconf_done(&file);
+	if (err == 0)
+		return EXIT_DONE;
+	text_clear(&c->link);
+	/* The key is shown once: what there is must be shown. */
+	fprintf(stderr, "culvert gateway peer: the configuration instead of a link: %s\n",
+		d.text[0] ? d.text : err_text(err));
+	return EXIT_FAILED;
+}
+
+/* On a terminal also the series of codes that the app scans. */
+static int print_link(const struct client *c)
+{
+	fwrite(c->link.data, 1, c->link.len, stdout);
+	putchar('\n');
+	return isatty(STDOUT_FILENO) ? qr_link_draw(c->link.data, &qr_ansi, NULL) : EXIT_DONE;
+}
+
 static int print_client_json(const struct peer_request *r, const struct client *c)
 {
 	char text[KEY_BASE64_LEN + 1] = "";
@@ -252,6 +282,8 @@ static int print_client_json(const struct peer_request *r, const struct client *
 			  json_object_get(c->reply, "addresses"), "configuration",
 			  c->conf.data);
 	secret_wipe(text, sizeof(text));
+	if (c->link.len)
+		json_object_set_new(value, "link", json_string(c->link.data));
 	code = peer_print_json(value);
 	json_decref(value);
 	return code;
@@ -271,6 +303,8 @@ static int print_client(const struct peer_request *r, const struct client *c)
 		output_warn_if_readable("culvert gateway peer");
 	if (r->json)
 		return print_client_json(r, c);
+	if (c->link.len)
+		return print_link(c);
 	fwrite(c->conf.data, 1, c->conf.len, stdout);
 	/* A code of a file without its private key would not connect. */
 	if (c->has_private_key && isatty(STDOUT_FILENO))
@@ -288,8 +322,20 @@ static int check_level(const struct peer_request *r)
 	return peer_complain(EXIT_REFUSED, "--level is off, low, medium, high or extreme");
 }
 
+/* Before a peer is made for it. */
+static int check_amnezia(const struct peer_request *r)
+{
+	if (!options_get(r->options, "amnezia") || !options_get(r->options, "public-key"))
+		return EXIT_DONE;
+	return peer_complain(
+		EXIT_REFUSED,
+		"--amnezia: a link holds the private key, which stays with whoever"
+		" has --public-key; 'culvert qr --link' makes one of a whole file");
+}
+
 static void client_done(struct client *c)
 {
+	text_done(&c->link);
 	json_decref(c->reply);
 	text_done(&c->conf);
 	secret_key_done(&c->private_key);
@@ -298,9 +344,11 @@ static void client_done(struct client *c)
 int peer_add(const struct peer_request *r)
 {
 	struct client c = { .has_private_key = false };
-	int code = check_level(r);
+	int code = check_level(r), link_code = EXIT_DONE;
 	json_t *body;
 
+	if (code == EXIT_DONE)
+		code = check_amnezia(r);
 	if (code == EXIT_DONE)
 		code = make_key(&c, options_get(r->options, "public-key"));
 	if (code == EXIT_DONE) {
@@ -311,10 +359,12 @@ int peer_add(const struct peer_request *r)
 	}
 	if (code == EXIT_DONE)
 		code = make_conf(r, &c);
+	if (code == EXIT_DONE && options_get(r->options, "amnezia"))
+		link_code = make_link(r, &c);
 	if (code == EXIT_DONE)
 		code = print_client(r, &c);
 	client_done(&c);
-	return code;
+	return code == EXIT_DONE ? link_code : code;
 }
 
 /* The file once more, without the private key that only the client has. */

@@ -213,9 +213,10 @@ class CommandLine(ApiTest):
         self.assertIn(made["private_key"], made["configuration"])
         self.assertEqual(made["addresses"], ["10.0.1.2/32", "fd42:4242:1::2/128"])
 
-    def test_add_shows_a_code_on_a_terminal(self):
+    def on_a_terminal(self, *words):
         master, slave = pty.openpty()
-        p = subprocess.Popen([CULVERT, "gateway", "peer", "add", "phone", "--state", self.gateway.state], stdout=slave)
+        p = subprocess.Popen([CULVERT, "gateway", "peer", *words, "--state", self.gateway.state], stdout=slave,
+                             stdin=subprocess.DEVNULL)
         os.close(slave)
         shown = b""
         while True:
@@ -228,8 +229,19 @@ class CommandLine(ApiTest):
             shown += piece
         os.close(master)
         self.assertEqual(p.wait(), 0)
-        text = shown.decode()
+        return shown.decode()
+
+    def test_add_shows_a_code_on_a_terminal(self):
+        text = self.on_a_terminal("add", "phone")
         self.assertIn("PrivateKey = ", text)
+        self.assertIn("▀", text)
+
+    def test_add_shows_a_series_of_codes_for_amnezia_on_a_terminal(self):
+        text = self.on_a_terminal("add", "phone", "--level", "high", "--amnezia")
+        self.assertTrue(text.startswith("vpn://"), text)
+        self.assertNotIn("PrivateKey", text)
+        parts = int(re.search(r"part 1 of (\d+)", text)[1])
+        self.assertEqual([int(n) for n in re.findall(r"part (\d+) of", text)], list(range(1, parts + 1)))
         self.assertIn("▀", text)
 
     def test_add_writes_what_the_level_needs(self):
@@ -259,6 +271,25 @@ class CommandLine(ApiTest):
         self.run_it("conf", "a", "--level", "utmost", code=3)
         self.run_it("conf", "nobody", code=3)
         self.run_it("conf", code=2)
+
+    def test_add_makes_a_link_for_amnezia(self):
+        link = self.run_it("add", "phone", "--level", "extreme", "--amnezia").stdout
+        self.assertRegex(link, r"^vpn://[\w-]+\n$")
+        back = netns.run(CULVERT, "conf", "show", "/dev/stdin", input=link).stdout
+        self.assertIn("192.0.2.1:51820", back)
+        made = json.loads(self.run_it("add", "laptop", "--amnezia", "--json").stdout)
+        self.assertTrue(made["link"].startswith("vpn://"))
+        self.assertIn(made["private_key"], made["configuration"])
+        self.assertEqual(self.run_it("add", "r", "--public-key", new_key(9), "--amnezia", code=3).stdout, "")
+        self.assertEqual(len(self.gateway.on_device()), 2)
+
+    def test_the_key_is_shown_where_there_can_be_no_link(self):
+        nowhere = self.make(state="/run/nowhere", interface="wg8", extra=())
+        done = subprocess.run([CULVERT, "gateway", "peer", "add", "phone", "--amnezia", "--state", nowhere.state], text=True,
+                              capture_output=True, timeout=30)
+        self.assertEqual(done.returncode, 1, done)
+        self.assertIn("\nPrivateKey = ", done.stdout)
+        self.assertIn("instead of a link", done.stderr)
 
     def test_options_of_add(self):
         key = new_key(8)
