@@ -8,7 +8,7 @@
 
 #include "sys/log.h"
 
-static const char our_prefix[] = "/api/v1/peers";
+static const char *const our_prefixes[] = { "/api/v1/peers", "/api/v1/profiles" };
 
 static void call_free(struct call *call)
 {
@@ -21,7 +21,10 @@ bool call_is_ours(const struct call *call)
 {
 	const char *target = http_exchange_request(call->x)->target;
 
-	return strncmp(target, our_prefix, sizeof(our_prefix) - 1) == 0;
+	for (size_t i = 0; i < sizeof(our_prefixes) / sizeof(our_prefixes[0]); i++)
+		if (strncmp(target, our_prefixes[i], strlen(our_prefixes[i])) == 0)
+			return true;
+	return false;
 }
 
 /* --- Sending --- */

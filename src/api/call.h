@@ -36,7 +36,6 @@
 enum {
 	API_DNS_CHOICES = 3,
 	API_HOST_MAX = 255,
-	API_CLIENT_MTU = 1420,
 };
 
 /**
@@ -46,6 +45,7 @@ enum {
  * @dns:	Resolver addresses behind the words d1, d2, d3; several with commas
  * @endpoint:	Where clients find the interface, as host, [v6] or either with a port; "":
  *		find out per request
+ * @level:	Of a peer for whom nobody says one
  * @fallback:	Our address when the way to the Internet does not tell; may be none
  * @meminfo_fd, @loadavg_fd: Files of /proc, opened before the sandbox; or -1
  */
@@ -61,6 +61,7 @@ struct api {
 	uint64_t window_s;
 	char dns[API_DNS_CHOICES][STORE_DNS_MAX + 1];
 	char endpoint[API_HOST_MAX + 1];
+	enum frame_level level;
 	struct ip_addr fallback;
 	int meminfo_fd;
 	int loadavg_fd;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/client_conf.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +12,37 @@
 
 enum {
 	DNS_MAX = 4,
-	KEEPALIVE_S = 25,
+	PATH_MTU = 1500, /* of Ethernet; IPv6 endpoints are possible */
 	ENDPOINT_MAX = API_HOST_MAX + 16,
 };
+
+/* --- How it speaks --- */
+
+bool client_conf_has(const struct api *api, enum frame_level level)
+{
+	return level == FRAME_OFF || profiles_current(gateway_profiles(api->gateway), level);
+}
+
+int client_conf_init(const struct api *api, enum frame_level level, struct client_conf *ret)
+{
+	struct generator *g = gateway_config(api->gateway)->generator;
+	const struct profile *p = profiles_current(gateway_profiles(api->gateway), level);
+	int err = 0;
+
+	*ret = (struct client_conf){ .keepalive = frame_level_keepalive(level, g) };
+	frame_parameters_init(&ret->framing);
+	if (p)
+		err = frame_level_draw_client(level, &p->parameters, g, &ret->framing);
+	else if (level != FRAME_OFF)
+		err = ERR_UNKNOWN;
+	ret->mtu = (uint16_t)frame_mtu(PATH_MTU, ret->framing.pad[FRAME_MESSAGES - 1], false);
+	return err;
+}
+
+void client_conf_done(struct client_conf *c)
+{
+	frame_parameters_done(&c->framing);
+}
 
 /* --- Where we are --- */
 
@@ -81,7 +110,44 @@ static size_t all_traffic(const struct peer *peer, struct ip_prefix ret[2])
 	return n;
 }
 
-json_t *client_conf_values(const struct api *api, const struct peer *peer)
+json_t *client_conf_parameters(const struct frame_parameters *p)
+{
+	struct text value = { .data = NULL };
+	json_t *all = json_object();
+	int err = all ? 0 : -ENOMEM;
+
+	for (enum frame_key key = 0; key < FRAME_KEYS && err == 0; key++) {
+		if (frame_key_is_default(p, key))
+			continue;
+		text_clear(&value);
+		frame_parameters_put(&value, FRAME_CONF, p, key);
+		if (value.err != 0 || json_object_set_new(all, frame_key_name(FRAME_CONF, key),
+							  json_string(value.data)) != 0)
+			err = -ENOMEM;
+	}
+	text_done(&value);
+	if (err == 0)
+		return all;
+	json_decref(all); /* a client with some of them would never be heard */
+	return NULL;
+}
+
+static json_t *keepalive_json(struct frame_range r)
+{
+	struct text text = { .data = NULL };
+	json_t *value = NULL;
+
+	if (r.lo == r.hi)
+		return json_integer((json_int_t)r.lo);
+	frame_range_write(&text, r);
+	if (text.err == 0)
+		value = json_string(text.data);
+	text_done(&text);
+	return value;
+}
+
+json_t *client_conf_values(const struct api *api, const struct peer *peer,
+			   const struct client_conf *c)
 {
 	const struct gateway_config *config = gateway_config(api->gateway);
 	json_t *dns = json_array(), *allowed = json_array();
@@ -98,13 +164,21 @@ json_t *client_conf_values(const struct api *api, const struct peer *peer)
 				      json_string(ip_prefix_format(&prefixes[i], text)));
 	key_to_base64(config->public_key, key);
 	client_conf_endpoint(api, endpoint);
-	return json_pack("{s:s, s:s, s:o, s:o, s:i, s:i}", "server_public_key", key, "endpoint",
-			 endpoint, "dns", dns, "allowed_ips", allowed, "mtu", API_CLIENT_MTU,
-			 "persistent_keepalive", KEEPALIVE_S);
+	json_t *values =
+		json_pack("{s:s, s:s, s:o, s:o, s:i, s:o}", "server_public_key", key,
+			  "endpoint", endpoint, "dns", dns, "allowed_ips", allowed, "mtu",
+			  (int)c->mtu, "persistent_keepalive", keepalive_json(c->keepalive));
+
+	if (frame_parameters_are_plain(&c->framing) ||
+	    json_object_set_new(values, "amneziawg", client_conf_parameters(&c->framing)) == 0)
+		return values;
+	json_decref(values);
+	return NULL;
 }
 
 int client_conf_text(const struct api *api, const struct peer *peer,
-		     const struct secret_key *private_key, struct text *out)
+		     const struct client_conf *conf, const struct secret_key *private_key,
+		     struct text *out)
 {
 	struct wgconf_address addresses[2];
 	struct ip_prefix prefixes[2];
@@ -116,8 +190,9 @@ int client_conf_text(const struct api *api, const struct peer *peer,
 		.addresses = addresses,
 		.allowed_ips = prefixes,
 		.endpoint = endpoint,
-		.mtu = API_CLIENT_MTU,
-		.keepalive = { KEEPALIVE_S, KEEPALIVE_S },
+		.framing = &conf->framing,
+		.mtu = conf->mtu,
+		.keepalive = conf->keepalive,
 	};
 
 	if (peer->v4.family != ADDR_NONE)

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "api/call.h"
+#include "api/client_conf.h"
 #include "api/key_text.h"
+#include "api/level_word.h"
 
 enum {
 	DEFAULT_PORT = 51820,
@@ -20,26 +22,6 @@ enum {
 static const char not_found[] = "Configuration not found";
 
 /* --- Create: reading --- */
-
-/* The words for one level in both dialects; only off exists so far. */
-static const char *const level_words[] = {
-	"off", "low", "basic", "medium", "high", "extreme", "stealth",
-};
-
-enum { LEVELS = sizeof(level_words) / sizeof(level_words[0]) };
-
-static void read_level(struct json_reader *r, const char **ret)
-{
-	size_t level = 0;
-
-	json_take_word(r, "obfuscation_level", level_words, LEVELS, &level);
-	if (level > 0)
-		json_refuse(
-			r, "obfuscation_level", "value_error",
-			"Value error, this gateway has no obfuscated interface: only 'off' is"
-			" available");
-	*ret = level_words[level];
-}
 
 /* The object is validated and stored with the peer; a shared interface never follows it. */
 static void read_obfuscation(struct json_reader *r, char out[STORE_OBFUSCATION_MAX + 1])
@@ -137,7 +119,8 @@ static void read_create(struct json_reader *r, struct gateway_add *add, const ch
 	json_take_number(r, "port", 0, UINT16_MAX, &port);
 	json_take_word(r, "dns", choices, API_DNS_CHOICES, &dns);
 	read_obfuscation(r, obfuscation);
-	read_level(r, ret_level);
+	*ret_level = frame_level_name(FRAME_OFF); /* by contract, whatever our own default is */
+	level_word_take(r, &add->level, ret_level);
 	add->port = (uint16_t)port;
 	add->dns = choices[dns];
 	add->wants_v4 = add->families & STORE_IPV4;
@@ -155,6 +138,40 @@ static json_t *address_text(const struct ip_addr *a)
 	return a->family == ADDR_NONE ? json_null() : json_string(ip_addr_format(a, text));
 }
 
+/* What the deployment has, as the contract names it. Its headers are integers: of a range it is
+ * the lower bound, which alone lets nobody in. Who can use more finds it beside the object, in
+ * "amneziawg". */
+static json_t *obfuscation_of(const struct frame_parameters *p)
+{
+	return json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+			 "enabled", 1, "jc", (json_int_t)p->jc, "jmin", (json_int_t)p->jmin,
+			 "jmax", (json_int_t)p->jmax, "s1", (json_int_t)p->pad[0], "s2",
+			 (json_int_t)p->pad[1], "s3", (json_int_t)p->pad[2], "s4",
+			 (json_int_t)p->pad[3], "h1", (json_int_t)p->header[0].lo, "h2",
+			 (json_int_t)p->header[1].lo, "h3", (json_int_t)p->header[2].lo, "h4",
+			 (json_int_t)p->header[3].lo);
+}
+
+/* The contract's object, and all that goes into this client's file: what must match is the
+ * same in both, junk, signature packets and timers are drawn for the client. */
+static int add_obfuscation(const struct call *call, const struct peer *peer, json_t *body)
+{
+	const struct profiles *all = gateway_profiles(call->api->gateway);
+	const struct profile *p = profiles_current(all, peer->level);
+	struct client_conf c;
+	int err;
+
+	if (!p)
+		return 0;
+	err = client_conf_init(call->api, peer->level, &c);
+	if (err == 0 &&
+	    (json_object_set_new(body, "obfuscation", obfuscation_of(&p->parameters)) != 0 ||
+	     json_object_set_new(body, "amneziawg", client_conf_parameters(&c.framing)) != 0))
+		err = -ENOMEM;
+	client_conf_done(&c);
+	return err;
+}
+
 static json_t *created_body(const struct call *call, const struct peer *peer)
 {
 	char key[KEY_BASE64_LEN + 1];
@@ -164,6 +181,10 @@ static json_t *created_body(const struct call *call, const struct peer *peer)
 	body = json_pack("{s:s, s:o, s:s, s:i, s:s}", "status", "created", "assigned_ip",
 			 address_text(&peer->v4), "server_public_key", key, "port",
 			 (int)peer->port, "obfuscation_level", call->word);
+	if (body && add_obfuscation(call, peer, body) != 0) {
+		json_decref(body);
+		return NULL;
+	}
 	if (peer->v6.family != ADDR_NONE)
 		json_object_set_new(body, "assigned_ipv6", address_text(&peer->v6));
 	return body;
@@ -253,8 +274,10 @@ void configurations_create(struct call *call)
 		return;
 	}
 	json_reader_done(&r);
-	/* A peer without an interface is of no use; better nothing than half of it. */
-	if (!reconcile_is_well(call->api->reconcile) &&
+	/* A peer without an interface, or without the parameters of its level, is of no use;
+	 * better nothing than half of it. */
+	if ((!reconcile_is_well(call->api->reconcile) ||
+	     !client_conf_has(call->api, add.level)) &&
 	    !peers_find_key(gateway_peers(call->api->gateway), add.public_key)) {
 		call_fail(call, -ENETDOWN, "Failed to configure WireGuard peer");
 		return;

@@ -7,6 +7,7 @@
 
 #include "api/configurations.h"
 #include "api/key_text.h"
+#include "api/obfuscation.h"
 #include "api/peers.h"
 #include "api/status.h"
 #include "auth/peercred.h"
@@ -31,12 +32,19 @@ static const struct route routes[] = {
 	      peers_list),
 	ROUTE(HTTP_POST, "/api/v1/peers", ROUTE_LOCAL_OR_SIGNED, ROUTE_SIGNS_RAW_BODY,
 	      peers_create),
+	/* Before the next: a name has no slash, and a key none of these words behind one. */
+	ROUTE(HTTP_GET, "/api/v1/peers/{}/configuration", ROUTE_LOCAL_OR_SIGNED,
+	      ROUTE_SIGNS_RAW_BODY, peers_configuration),
 	ROUTE(HTTP_GET, "/api/v1/peers/{}", ROUTE_LOCAL_OR_SIGNED, ROUTE_SIGNS_RAW_BODY,
 	      peers_show),
 	ROUTE(HTTP_PATCH, "/api/v1/peers/{}", ROUTE_LOCAL_OR_SIGNED, ROUTE_SIGNS_RAW_BODY,
 	      peers_change),
 	ROUTE(HTTP_DELETE, "/api/v1/peers/{}", ROUTE_LOCAL_OR_SIGNED, ROUTE_SIGNS_RAW_BODY,
 	      peers_delete),
+	ROUTE(HTTP_GET, "/api/v1/profiles", ROUTE_LOCAL_OR_SIGNED, ROUTE_SIGNS_RAW_BODY,
+	      obfuscation_list),
+	ROUTE(HTTP_POST, "/api/v1/profiles/{}/rotate", ROUTE_LOCAL_OR_SIGNED,
+	      ROUTE_SIGNS_RAW_BODY, obfuscation_rotate),
 };
 
 enum { ROUTES = sizeof(routes) / sizeof(routes[0]) };

@@ -8,7 +8,8 @@
 #include "api/call.h"
 #include "api/client_conf.h"
 #include "api/key_text.h"
-#include "api/time_text.h"
+#include "api/level_word.h"
+#include "api/peer_json.h"
 #include "crypto/suite.h"
 #include "sys/clock.h"
 #include "sys/random.h"
@@ -17,81 +18,9 @@ enum {
 	PAGE_MAX = 1000,
 	KEY_TEXT_MAX = 64,
 	ADDRESSES_MAX = 2,
-	NAME_PATH_MAX = 3 * STORE_NAME_MAX,
 };
 
 static const char unknown_peer[] = "There is no such peer";
-
-/* --- A peer as JSON --- */
-
-static json_t *addresses_of(const struct peer *peer)
-{
-	json_t *list = json_array();
-	char text[ADDR_TEXT_MAX];
-	struct ip_prefix v4 = { peer->v4, 32 }, v6 = { peer->v6, 128 };
-
-	if (peer->v4.family != ADDR_NONE)
-		json_array_append_new(list, json_string(ip_prefix_format(&v4, text)));
-	if (peer->v6.family != ADDR_NONE)
-		json_array_append_new(list, json_string(ip_prefix_format(&v6, text)));
-	return list;
-}
-
-static json_t *peer_json(const struct peer *peer)
-{
-	char key[KEY_BASE64_LEN + 1], time[TIME_TEXT_MAX];
-	json_t *name = peer->name[0] ? json_string(peer->name) : json_null();
-
-	key_to_base64(peer->public_key, key);
-	return json_pack("{s:I, s:o, s:s, s:o, s:b, s:s}", "id", (json_int_t)peer->id, "name",
-			 name, "public_key", key, "addresses", addresses_of(peer), "enabled",
-			 peer->status == STORE_PEER_ACTIVE, "created",
-			 time_text_utc(peer->created_ns, time));
-}
-
-/* What the interface knows; null where it knows nothing. */
-static void add_observed(json_t *json, const struct observed *o)
-{
-	char text[ADDR_TEXT_MAX], time[TIME_TEXT_MAX];
-	bool has_endpoint = o && o->endpoint.ip.family != ADDR_NONE;
-	bool has_handshake = o && o->last_handshake_ns != 0;
-
-	json_object_set_new(json, "endpoint",
-			    has_endpoint ? json_string(endpoint_format(&o->endpoint, text))
-					 : json_null());
-	json_object_set_new(json, "last_handshake",
-			    has_handshake
-				    ? json_string(time_text_utc(o->last_handshake_ns, time))
-				    : json_null());
-	json_object_set_new(json, "rx_bytes", json_integer(o ? (json_int_t)o->rx_bytes : 0));
-	json_object_set_new(json, "tx_bytes", json_integer(o ? (json_int_t)o->tx_bytes : 0));
-}
-
-static json_t *observed_peer_json(const struct peer *peer, const struct observation *seen)
-{
-	json_t *json = peer_json(peer);
-
-	if (json)
-		add_observed(json, seen ? observation_find(seen, peer->public_key) : NULL);
-	return json;
-}
-
-/* --- Which peer --- */
-
-static const struct peer *find_peer(const struct call *call)
-{
-	const struct peers *peers = gateway_peers(call->api->gateway);
-	const char *part = call->match.part;
-	size_t len = call->match.part_len;
-	char name[NAME_PATH_MAX + 1];
-	uint8_t key[32];
-
-	if (key_text_from_path(part, len, key) == 0)
-		return peers_find_key(peers, key);
-	if (key_text_unescape(part, len, name, sizeof(name)) < 0)
-		return NULL;
-	return peers_find_name(peers, name);
-}
 
 /* --- List --- */
 
@@ -131,7 +60,7 @@ static void list(void *context, int err, const struct observation *seen)
 	read_query(call->match.query, &limit, &after);
 	peer = peers_after(peers, (int64_t)after);
 	for (; peer && limit > 0; limit--, peer = peer->next) {
-		json_array_append_new(page, observed_peer_json(peer, seen));
+		json_array_append_new(page, peer_json_observed(peer, seen));
 		if (limit == 1 && peer->next)
 			next = json_integer((json_int_t)peer->id);
 	}
@@ -163,12 +92,12 @@ static void show(void *context, int err, const struct observation *seen)
 	if (!peer) /* removed while we asked */
 		call_refuse(call, 404, unknown_peer);
 	else
-		call_reply(call, 200, observed_peer_json(peer, seen));
+		call_reply(call, 200, peer_json_observed(peer, seen));
 }
 
 void peers_show(struct call *call)
 {
-	const struct peer *peer = find_peer(call);
+	const struct peer *peer = peer_json_find(call);
 
 	if (!peer || peer->id == 0) {
 		call_refuse(call, 404, unknown_peer);
@@ -253,11 +182,30 @@ static void read_addresses(struct json_reader *r, struct gateway_add *add)
 		json_refuse(r, "addresses", "value_error", why);
 }
 
+/* Members "client" and "configuration". Return: NULL when they cannot be made; @body is gone. */
+static json_t *add_client(struct call *call, json_t *body, const struct peer *peer,
+			  const struct secret_key *key)
+{
+	struct text text = { .data = NULL };
+	struct client_conf c;
+	bool is_made = client_conf_init(call->api, peer->level, &c) == 0 &&
+		       json_object_set_new(body, "client",
+					   client_conf_values(call->api, peer, &c)) == 0 &&
+		       client_conf_text(call->api, peer, &c, key, &text) == 0 &&
+		       json_object_set_new(body, "configuration", json_string(text.data)) == 0;
+
+	text_done(&text);
+	client_conf_done(&c);
+	if (is_made)
+		return body;
+	json_decref(body);
+	return NULL;
+}
+
 static json_t *created_body(struct call *call, const struct peer *peer)
 {
 	const struct secret_key *key = call->has_private_key ? &call->private_key : NULL;
 	json_t *body = peer_json(peer);
-	struct text conf = { .data = NULL };
 	char text[KEY_BASE64_LEN + 1];
 
 	if (key) {
@@ -265,11 +213,7 @@ static json_t *created_body(struct call *call, const struct peer *peer)
 		json_object_set_new(body, "private_key", json_string(text));
 		secret_wipe(text, sizeof(text));
 	}
-	json_object_set_new(body, "client", client_conf_values(call->api, peer));
-	if (client_conf_text(call->api, peer, key, &conf) == 0)
-		json_object_set_new(body, "configuration", json_string(conf.data));
-	text_done(&conf);
-	return body;
+	return add_client(call, body, peer, key);
 }
 
 static void created(void *context, int err, int carried, const struct peer *peer)
@@ -347,15 +291,61 @@ void peers_create(struct call *call)
 		return;
 	}
 	add.port = gateway_config(call->api->gateway)->port;
+	add.level = call->api->level;
 	read_name(&r, &add);
 	read_key(call, &r, &add);
 	read_addresses(&r, &add);
+	level_word_take(&r, &add.level, NULL);
 	if (!json_reader_is_well(&r)) {
 		call_refuse_fields(call, json_reader_take_errors(&r));
 		return;
 	}
 	json_reader_done(&r);
-	create(call, &add);
+	if (!client_conf_has(call->api, add.level))
+		call_fail(call, -ENOTCONN, "This gateway has no parameters for that level yet");
+	else
+		create(call, &add);
+}
+
+/* --- A client's file once more --- */
+
+/* "obfuscation_level=WORD" alone; nothing at all leaves what @ret is. */
+static bool read_level(const char *query, enum frame_level *ret)
+{
+	static const char name[] = "obfuscation_level=";
+	const char *word = query + sizeof(name) - 1;
+	enum frame_level level;
+
+	if (!*query)
+		return true;
+	if (strncmp(query, name, sizeof(name) - 1) != 0)
+		return false;
+	level = frame_level_find(word, strlen(word));
+	if (level < FRAME_LEVELS)
+		*ret = level;
+	return level < FRAME_LEVELS;
+}
+
+/* Without the private key, which nobody here has. For clients whose level was rotated, and for
+ * those that are to be heard at another one: the peer's own stays what it is. */
+void peers_configuration(struct call *call)
+{
+	const struct peer *found = peer_json_find(call);
+	struct peer peer;
+
+	if (!found || found->id == 0) {
+		call_refuse(call, 404, unknown_peer);
+		return;
+	}
+	peer = *found;
+	if (!read_level(call->match.query, &peer.level))
+		call_refuse(call, 400,
+			    "The query takes obfuscation_level, one of: off, low,"
+			    " medium, high, extreme");
+	else if (!client_conf_has(call->api, peer.level))
+		call_refuse(call, 503, "This gateway has no parameters for that level yet");
+	else
+		call_reply(call, 200, add_client(call, peer_json(&peer), &peer, NULL));
 }
 
 /* --- Enable, disable --- */
@@ -408,7 +398,7 @@ void peers_change(struct call *call)
 
 	if (!read_enabled(call, &enabled))
 		return;
-	peer = find_peer(call);
+	peer = peer_json_find(call);
 	if (!peer)
 		call_conclude_refusal(call, 404, unknown_peer);
 	else if (peer->is_busy)
@@ -438,7 +428,7 @@ static void deleted(void *context, int err, int carried, const struct peer *peer
 void peers_delete(struct call *call)
 {
 	struct gateway_grant grant = call_grant(call);
-	const struct peer *peer = find_peer(call);
+	const struct peer *peer = peer_json_find(call);
 
 	if (!peer)
 		call_conclude_refusal(call, 404, unknown_peer);

@@ -14,5 +14,6 @@ struct call;
 void peers_list(struct call *call);
 void peers_create(struct call *call);
 void peers_show(struct call *call);
+void peers_configuration(struct call *call);
 void peers_change(struct call *call);
 void peers_delete(struct call *call);

@@ -32,7 +32,8 @@ struct command {
 
 int cmd_device(int argc, char **argv);
 int cmd_gateway(int argc, char **argv);
-int cmd_gateway_peer(int argc, char **argv);  /* argv[0] is "culvert gateway peer" */
+int cmd_gateway_peer(int argc, char **argv);	    /* argv[0] is "culvert gateway peer" */
+int cmd_gateway_obfuscation(int argc, char **argv); /* likewise */
 int cmd_gateway_serve(int argc, char **argv); /* the unprivileged side; see host/messages.h */
 int cmd_keys(int argc, char **argv);
 int cmd_conf(int argc, char **argv);

@@ -11,6 +11,7 @@
 #include "cmd/listen.h"
 #include "cmd/options.h"
 #include "cmd/state_default.h"
+#include "frame/level.h"
 #include "host/host.h"
 #include "sys/log.h"
 
@@ -24,6 +25,8 @@ static const struct option_row rows[] = {
 	{ "subnet6", "PREFIX", "fd42:4242:1::/64", "WG_IPV6_SUBNET",
 	  "IPv6 addresses of the peers" },
 	{ "endpoint", "HOST", NULL, NULL, "name or address peers connect to; else found out" },
+	{ "obfuscation", "LEVEL", "off", NULL,
+	  "of new peers: off, low, medium, high or extreme" },
 	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug" },
 	{ "log-json", NULL, NULL, NULL, "log lines as JSON" },
 	{ "gateway-program", "PATH", NULL, NULL, NULL }, /* tests: another gateway process */
@@ -37,6 +40,7 @@ static void print_help(const struct options *o)
 	      "host as it was. Nothing has to be configured.\n"
 	      "\n"
 	      "culvert gateway peer --help: peers of a running gateway.\n"
+	      "culvert gateway obfuscation --help: the parameters of its levels.\n"
 	      "\n",
 	      stdout);
 	options_print_help(o, stdout);
@@ -125,6 +129,9 @@ static int read_config(const struct options *o, struct host_config *c)
 	c->state = options_get(o, "state");
 	c->interface = options_get(o, "interface");
 	c->endpoint = options_get(o, "endpoint");
+	c->obfuscation = options_get(o, "obfuscation");
+	if (frame_level_find(c->obfuscation, strlen(c->obfuscation)) == FRAME_LEVELS)
+		return refuse_value(o, "obfuscation", "off, low, medium, high or extreme");
 	c->gateway_program = options_get(o, "gateway-program");
 	code = read_listen(o, c);
 	return code == EXIT_DONE ? read_log(o, c) : code;
@@ -154,6 +161,8 @@ int cmd_gateway(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "peer") == 0)
 		return cmd_gateway_peer(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "obfuscation") == 0)
+		return cmd_gateway_obfuscation(argc - 1, argv + 1);
 	options_set_default(&o, "state", state_default(geteuid(), state));
 	code = collect(&o, argc, argv);
 	if (code == EXIT_DONE && o.wants_help)

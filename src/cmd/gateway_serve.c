@@ -32,6 +32,7 @@
 #include "sys/file.h"
 #include "sys/log.h"
 #include "sys/privileges.h"
+#include "sys/random.h"
 
 enum {
 	DEFAULT_WINDOW_S = 60,
@@ -54,6 +55,7 @@ static const struct option_row rows[] = {
 	{ "subnet6", "PREFIX", "fd42:4242:1::/64", NULL, "IPv6 addresses of the peers" },
 	{ "port", "N", "51820", NULL, "UDP port of the tunnel" },
 	{ "endpoint", "HOST", NULL, NULL, "name or address peers connect to" },
+	{ "obfuscation", "LEVEL", "off", NULL, "of new peers" },
 	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug" },
 	{ "log-json", NULL, NULL, NULL, "log lines as JSON" },
 	{ "rest", "SECONDS", "120", NULL, "how long a freed address is not given again" },
@@ -64,6 +66,7 @@ struct serve {
 	const char *state;
 	const char *database; /* its path */
 	struct gateway_config config;
+	struct generator generator; /* of the main thread */
 	struct api api;
 	struct store *store;
 	struct uplink *uplink;
@@ -122,6 +125,7 @@ static int read_numbers(const struct options *o, struct serve *s)
 static int read_config(const struct options *o, struct serve *s)
 {
 	const char *key = options_get(o, "public-key"), *endpoint = options_get(o, "endpoint");
+	const char *level = options_get(o, "obfuscation");
 
 	s->state = options_get(o, "state");
 	if (!s->state || strlen(s->state) > PATH_MAX_LEN - 16)
@@ -139,6 +143,10 @@ static int read_config(const struct options *o, struct serve *s)
 	snprintf(s->config.interface, sizeof(s->config.interface), "%s",
 		 options_get(o, "interface"));
 	snprintf(s->api.endpoint, sizeof(s->api.endpoint), "%s", endpoint ? endpoint : "");
+	s->api.level = frame_level_find(level, strlen(level));
+	if (s->api.level == FRAME_LEVELS)
+		return complain(EXIT_USAGE,
+				"--obfuscation is off, low, medium, high or extreme");
 	return read_numbers(o, s);
 }
 
@@ -268,11 +276,26 @@ static int open_store(struct serve *s, struct diag *d)
 	return err;
 }
 
+/* Before the interface is set for the first time: it gets what is stored. */
+static void prepare_profiles(struct serve *s)
+{
+	uint8_t seed[GENERATOR_SEED_LEN];
+	struct diag d = { .text = "" };
+
+	random_fill(seed, sizeof(seed));
+	generator_init(&s->generator, seed);
+	secret_wipe(seed, sizeof(seed));
+	s->config.generator = &s->generator;
+	if (profiles_prepare(s->store, &s->generator, clock_wall_ns(), &d) != 0)
+		log_error("levels of obfuscation may be missing until the next start: %s",
+			  d.text);
+}
+
 static void device_restarted(void *context)
 {
 	struct serve *s = context;
 
-	log_info("the device was restarted: setting its peers again");
+	log_info("the device was restarted: setting its profiles and peers again");
 	reconcile_mark_stale(&s->reconcile);
 	gateway_wake(s->api.gateway);
 }
@@ -414,6 +437,8 @@ static int open_outside(struct serve *s, const char *url, int uapi_fd, int host_
 	raise_descriptor_limit();
 	if (err == 0)
 		err = open_store(s, d);
+	if (err == 0)
+		prepare_profiles(s);
 	if (err == 0)
 		err = suite_new(SUITE_BEST, &s->api.suite);
 	if (err == 0)
@@ -567,6 +592,7 @@ static void close_all(struct serve *s)
 	replay_cache_free(s->cache);
 	suite_free(s->api.suite);
 	hmac_key_done(&s->api.key);
+	generator_done(&s->generator);
 }
 
 static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int *ret_host)

@@ -73,6 +73,11 @@ int cmd_gateway_serve(int argc, char **argv)
 	return module_run("gateway-serve", argc, argv);
 }
 
+int cmd_gateway_obfuscation(int argc, char **argv)
+{
+	return module_run("gateway-obfuscation", argc, argv);
+}
+
 int cmd_gateway_peer(int argc, char **argv)
 {
 	return module_run("gateway-peer", argc, argv);

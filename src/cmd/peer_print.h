@@ -7,5 +7,5 @@
 #include <jansson.h>
 
 /* @peers: a list of peers as /api/v1/peers has them. */
-void peer_print_list(const json_t *peers);
+void peer_print_list(json_t *peers);
 void peer_print_one(const json_t *peer);

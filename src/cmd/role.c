@@ -9,6 +9,7 @@
 static const struct module_command commands[] = {
 	{ "gateway-serve", role_gateway_serve },
 	{ "gateway-peer", role_gateway_peer },
+	{ "gateway-obfuscation", role_gateway_obfuscation },
 	{ NULL, NULL },
 };
 

@@ -6,3 +6,4 @@
 
 int role_gateway_serve(int argc, char **argv);
 int role_gateway_peer(int argc, char **argv);
+int role_gateway_obfuscation(int argc, char **argv);

@@ -172,9 +172,9 @@ static int open_workers(struct device *dev, size_t memory_bytes, struct diag *d)
 			"the kernel keeps socket buffers small without CAP_NET_ADMIN: expect loss in bursts; "
 			"raise net.core.rmem_max and wmem_max to %d",
 			UDP_BUFFER_BYTES);
+	control_steer(dev); /* before there are sockets: those of another keep what they have */
 	if (dev->takes_over && dev->handover.has_sockets)
 		sockets_adopt(&dev->shared.sockets, &dev->handover.v4, &dev->handover.v6);
-	control_steer(dev);
 	dev->shared.data_buffers = buffers_within(memory_bytes, dev->n_workers);
 	err = worker_init(&dev->keeper, &dev->shared, 0, true);
 	for (unsigned int i = 0; i < dev->n_workers && err == 0; i++)
@@ -191,6 +191,22 @@ static bool is_listening(int fd)
 
 	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens &&
 	       getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
+}
+
+/* Without a directory for `awg` the device is still one for `wg`. */
+static int listen_for_tools(struct device *dev, struct diag *d)
+{
+	for (int i = 0; i < UAPI_DIALECTS; i++) {
+		int fd = uapi_listen((enum uapi_dialect)i, dev->name, d);
+
+		if (fd < 0 && (i == UAPI_WIREGUARD || fd == -EADDRINUSE))
+			return fd;
+		if (fd < 0)
+			log_warning("no socket for awg: %s", d->text);
+		dev->uapi[i] = fd < 0 ? -1 : fd;
+		dev->owns_socket[i] = fd >= 0;
+	}
+	return 0;
 }
 
 static int open_socket(struct device *dev, const struct device_options *o, struct diag *d)
@@ -211,13 +227,7 @@ static int open_socket(struct device *dev, const struct device_options *o, struc
 		dev->uapi[UAPI_WIREGUARD] = o->uapi_fd;
 		return 0;
 	}
-	for (int i = 0; i < UAPI_DIALECTS; i++) {
-		dev->uapi[i] = uapi_listen((enum uapi_dialect)i, dev->name, d);
-		if (dev->uapi[i] < 0)
-			return dev->uapi[i];
-		dev->owns_socket[i] = true;
-	}
-	return 0;
+	return listen_for_tools(dev, d);
 }
 
 static unsigned int default_workers(void)

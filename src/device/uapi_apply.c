@@ -191,6 +191,27 @@ static int collect(const struct frame_set *now, const struct uapi_set *set, stru
 	return err;
 }
 
+static const char *shown(const struct frame_profile_source *p)
+{
+	return p->name[0] ? p->name : "(default)";
+}
+
+/* Every two must be told apart by what arrives first. */
+static int check_clashes(const struct profiles *all, struct diag *d)
+{
+	for (uint32_t i = 0; i < all->n; i++)
+		for (uint32_t j = i + 1; j < all->n; j++)
+			if (frame_parameters_clash(all->list[i].parameters,
+						   all->list[j].parameters))
+				return diag_set(
+					d, ERR_RANGE, 0,
+					"profile-clash: initiations look the same in the profiles "
+					"%s and %s, but not what follows: S1, H1 or "
+					"HeaderProtectionKey must differ",
+					shown(&all->list[i]), shown(&all->list[j]));
+	return 0;
+}
+
 static int make_framing(struct engine *e, const struct uapi_set *set, struct uapi_ready *ret,
 			struct diag *d)
 {
@@ -200,6 +221,8 @@ static int make_framing(struct engine *e, const struct uapi_set *set, struct uap
 	if (!set->framing_given && !set->n_profiles && !set->replace_profiles)
 		return 0;
 	err = collect(engine_profiles(e), set, &to, d);
+	if (err == 0)
+		err = check_clashes(&to, d);
 	if (err == 0)
 		err = engine_framing_new(e, to.list, to.n, &ret->framing);
 	frame_parameters_done(&to.base);

@@ -381,6 +381,7 @@ bool engine_keep(struct engine_worker *w, uint64_t now_ns, uint64_t wall_ns)
 	outputs_reset(w);
 	w->wants_keeper = false;
 	atomic_store(&e->wall_offset_ns, wall_ns - now_ns);
+	framing_note_ends(e, wall_ns);
 	turn_cookie_secret(w, now_ns);
 	/* In this order, so that none takes all the room for outputs from the next. */
 	more = handshake_serve_admitted(w, now_ns, wall_ns);

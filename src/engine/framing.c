@@ -87,6 +87,22 @@ void engine_framing_publish(struct engine_worker *w, struct engine_framing *f)
 	epoch_retire(&e->epoch, &old->epoch_node, framing_release);
 }
 
+void framing_note_ends(struct engine *e, uint64_t wall_ns)
+{
+	struct engine_framing *f = atomic_load_explicit(&e->framing, memory_order_acquire);
+	uint32_t over = 0;
+
+	if (!f->has_end)
+		return;
+	for (uint32_t i = 0; i < f->set.n; i++) {
+		uint64_t until_s = f->set.profiles[i].until_s;
+
+		if (until_s && wall_ns / ENGINE_SECOND >= until_s)
+			over |= UINT32_C(1) << i;
+	}
+	atomic_store_explicit(&f->over, over, memory_order_relaxed);
+}
+
 const struct frame_set *engine_framing_set(const struct engine_framing *f)
 {
 	return &f->set;

@@ -128,6 +128,7 @@ static int write_initiation(struct engine_worker *w, struct peer *p, const struc
 		goto out;
 	}
 	s->asked_ns = now_ns;
+	s->profile = profile->number;
 	random_bytes(w->engine, random, sizeof(random));
 	noise_time(label, next_label_ns(p, wall_ns));
 	err = noise_initiation_create(w->suite, &id->noise, &remote,
@@ -329,18 +330,18 @@ static void answer(struct engine_worker *w, const struct identity *id, struct pe
 }
 
 /* A peer that is pinned to a profile is not heard under another. */
-static bool may_speak(struct peer *p, const struct queued_message *q)
+static bool may_speak(struct peer *p, uint32_t profile)
 {
 	uint32_t pinned = atomic_load_explicit(&p->pinned, memory_order_relaxed);
 
-	return !pinned || pinned == q->profile;
+	return !pinned || pinned == profile;
 }
 
-/* An authentic handshake message: this is where @p is, and how it frames. */
+/* An authentic handshake message: this is where @p is, and that it understands @profile. */
 static void hear(struct engine_worker *w, struct peer *p, const struct queued_message *q,
-		 uint64_t now_ns)
+		 uint32_t profile, uint64_t now_ns)
 {
-	engine_peer_set_profile(p, q->profile);
+	engine_peer_set_profile(p, profile);
 	peer_set_source(w, p, &q->source);
 	peer_widen_window(p, q->datagram_len);
 	atomic_fetch_add_explicit(&p->rx_bytes, q->len, memory_order_relaxed);
@@ -364,11 +365,11 @@ static bool serve_initiation(struct engine_worker *w, const struct identity *id,
 		goto out;
 	if (!copy_remote(w, p, id, &remote) ||
 	    noise_initiation_finish(w->suite, &id->noise, &remote, msg, &hs, label) < 0 ||
-	    !may_speak(p, q) || !accept_label(p, label, now_ns)) {
+	    !may_speak(p, q->profile) || !accept_label(p, label, now_ns)) {
 		atomic_fetch_add_explicit(&p->handshake_failures, 1, memory_order_relaxed);
 		goto out;
 	}
-	hear(w, p, q, now_ns);
+	hear(w, p, q, q->profile, now_ns);
 	answer(w, id, p, &hs, &remote, q, now_ns);
 	served = true;
 out:
@@ -413,16 +414,18 @@ static bool commit_initiator(struct peer *p, struct session *s)
 	return committed;
 }
 
-static void begin_talking(struct engine_worker *w, struct peer *p,
+static void begin_talking(struct engine_worker *w, struct peer *p, uint32_t profile,
 			  const struct queued_message *q, uint64_t now_ns, uint64_t wall_ns)
 {
-	hear(w, p, q, now_ns);
+	hear(w, p, q, profile, now_ns);
 	timers_session_derived(w, p, now_ns);
 	timers_handshake_complete(p, wall_ns);
 	count(w, COUNT_HANDSHAKES_COMPLETED, 1);
 	send_keepalive(w, p, now_ns); /* confirms the key, unless data waits to do it */
 }
 
+/* Responses of two profiles may look the same; it is the one of the initiation, for that was
+ * understood. */
 static bool serve_response(struct engine_worker *w, const struct identity *id,
 			   const struct queued_message *q, uint64_t now_ns, uint64_t wall_ns)
 {
@@ -436,13 +439,13 @@ static bool serve_response(struct engine_worker *w, const struct identity *id,
 
 	if (!s || !copy_pending(s->peer, s, &hs))
 		return false;
-	if (may_speak(s->peer, q) && copy_remote(w, s->peer, id, &remote) &&
+	if (may_speak(s->peer, s->profile) && copy_remote(w, s->peer, id, &remote) &&
 	    noise_response_accept(w->suite, &id->noise, &remote, &hs, msg, &keys) == 0) {
 		take_keys(w, s, le32_value(msg->sender), &keys, now_ns);
 		served = commit_initiator(s->peer, s);
 	}
 	if (served)
-		begin_talking(w, s->peer, q, now_ns, wall_ns);
+		begin_talking(w, s->peer, s->profile, q, now_ns, wall_ns);
 	else
 		atomic_fetch_add_explicit(&s->peer->handshake_failures, 1,
 					  memory_order_relaxed);
@@ -538,6 +541,8 @@ static void turn_away(struct engine_worker *w, const struct identity *id,
 
 	e->turned_away++;
 	if (frame_set_find(&framing_now(e)->set, q->profile)->parameters.disable_cookies)
+		return;
+	if (!id->checker.has_secret) /* our key was replaced this very moment */
 		return;
 	if (ratelimit_take(e->cookie_requests, now_ns, &q->source.ip))
 		send_cookie(w, id, q);

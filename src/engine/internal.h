@@ -47,6 +47,7 @@ enum {
 	SOURCES_REMEMBERED = 1024, /* a power of two */
 };
 
+static_assert(FRAME_PROFILES_MAX <= 32, "engine_framing.over has a bit for each");
 static_assert(FRAME_PRELUDE_MAX + 2 * KEEPER_ROOM <= ARENA_BYTES, "a prelude fits");
 static_assert(FRAME_JUNK_MAX + FRAME_SIGNATURES + 2 * KEEPER_OUTPUTS <= OUTPUTS_MAX,
 	      "a prelude fits");
@@ -83,7 +84,8 @@ struct identity {
 /* The profiles of the interface; replaced whole. */
 struct engine_framing {
 	struct frame_set set;
-	bool has_end; /* some profile is accepted until a date only */
+	bool has_end;	       /* some profile is accepted until a date only */
+	_Atomic uint32_t over; /* keeper: a bit for each whose date has come */
 	uint32_t keeper_room;
 	uint32_t keeper_outputs;
 	struct epoch_node epoch_node;
@@ -208,10 +210,13 @@ static inline const struct engine_framing *framing_now(const struct engine *e)
 /* How to speak to @p: as it is pinned, as it was last heard, or as the interface does. */
 static inline const struct frame_profile *profile_of(const struct engine *e, struct peer *p)
 {
+	const struct engine_framing *f = framing_now(e);
+	uint32_t over = atomic_load_explicit(&f->over, memory_order_relaxed);
 	uint32_t pinned = atomic_load_explicit(&p->pinned, memory_order_relaxed);
 	uint32_t heard = atomic_load_explicit(&p->profile, memory_order_relaxed);
+	const struct frame_profile *profile = frame_set_find(&f->set, pinned ? pinned : heard);
 
-	return frame_set_find(&framing_now(e)->set, pinned ? pinned : heard);
+	return over >> (profile - f->set.profiles) & 1 ? &f->set.profiles[0] : profile;
 }
 
 static inline uint64_t seconds_ns(uint32_t s)
@@ -251,6 +256,8 @@ uint64_t jitter(struct engine_worker *w);
 /* The plain profile alone. Return: NULL without memory. */
 struct engine_framing *framing_plain(void);
 void framing_release(struct epoch_node *node);
+/* The keeper: what ended by now is spoken no more. */
+void framing_note_ends(struct engine *e, uint64_t wall_ns);
 /* How @source framed its last datagram; FRAME_NUMBER_NONE: not known. */
 uint32_t source_profile(const struct engine_worker *w, const struct endpoint *source);
 void source_remember(struct engine_worker *w, const struct endpoint *source, uint32_t profile);

@@ -214,9 +214,16 @@ static int publish_route(struct engine *e, struct peer *p, const struct endpoint
 	return 0;
 }
 
+/* Another path may carry less: what was seen on the old one says nothing. */
+static void reset_window(struct peer *p, const struct route *before, const struct endpoint *to)
+{
+	if (!before || !endpoint_same_remote(&before->to, to))
+		atomic_store_explicit(&p->window, FRAME_WINDOW, memory_order_relaxed);
+}
+
 int engine_peer_set_endpoint(struct engine_worker *w, struct peer *p, const struct endpoint *to)
 {
-	atomic_store_explicit(&p->window, FRAME_WINDOW, memory_order_relaxed);
+	reset_window(p, atomic_load_explicit(&p->route, memory_order_acquire), to);
 	return publish_route(w->engine, p, to);
 }
 
@@ -228,8 +235,7 @@ void peer_set_source(struct engine_worker *w, struct peer *p, const struct endpo
 	    ip_addr_equal(&route->to.local, &source->local) &&
 	    route->to.local_if == source->local_if)
 		return;
-	if (!route || !endpoint_same_remote(&route->to, source)) /* another path */
-		atomic_store_explicit(&p->window, FRAME_WINDOW, memory_order_relaxed);
+	reset_window(p, route, source);
 	/* Without memory it stays where it was: the next packet tries again. */
 	(void)publish_route(w->engine, p, source);
 }

@@ -49,6 +49,7 @@ enum session_state {
  * struct session - One index of ours: first a pending handshake, then a keypair
  * @index:	In the engine's table from creation to death
  * @state:	enum session_state; READY is a release store after the keys
+ * @profile:	Number of the profile that our initiation was framed by; initiator only
  * @can_send:	false once our private key changed: receiving still works
  * @send_counter: Next counter to use; taken n at a time
  * @replay:	Under @replay_lock: the datagrams of one peer nearly always belong to
@@ -64,6 +65,7 @@ struct session {
 	_Atomic bool can_send;
 	_Atomic bool asked_rekey;
 	bool is_initiator;
+	uint32_t profile;
 	uint64_t asked_ns; /* when our initiation left; initiator only */
 	uint64_t born_ns;  /* when the keys were made */
 	/* How old the key may become: before we ask for the next, sending and receiving; and

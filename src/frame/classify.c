@@ -154,6 +154,18 @@ static bool is_handshake(struct probe *t, const struct frame_profile *p, const u
 	       is_signed(t, p, MESSAGE_RESPONSE, mask) || is_cookie(t, p, mask);
 }
 
+/* What fits exactly under one profile fits under its twin with trailers as well, which answers
+ * with a trailer; so those that have none come first. */
+static bool is_any_handshake(struct probe *t, const struct frame_profile *const *live,
+			     const uint8_t *const *masks, uint32_t n, bool with_trailers)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (live[i]->parameters.random_trailers == with_trailers &&
+		    is_handshake(t, live[i], masks[i]))
+			return true;
+	return false;
+}
+
 /* --- Datagrams --- */
 
 /* The first guess was wrong, or this is no data: every profile, every kind. */
@@ -180,9 +192,9 @@ static void search(struct probe *t, const struct frame_set *set,
 			return;
 		live[n++] = p;
 	}
-	for (uint32_t i = 0; i < n; i++)
-		if (is_handshake(t, live[i], masks[i]))
-			return;
+	if (is_any_handshake(t, live, masks, n, false) ||
+	    is_any_handshake(t, live, masks, n, true))
+		return;
 	for (uint32_t i = 0; i < n; i++)
 		if (is_bare_keepalive(t, live[i]) || is_bare_cookie(t, live[i]))
 			return;

@@ -43,45 +43,48 @@ struct row {
 	size_t at;
 };
 
-#define AT(member) offsetof(struct frame_parameters, member)
+#define AT(member)		 offsetof(struct frame_parameters, member)
+#define NUMBER(match_, member_)	 VALUE_NUMBER, match_, 0, UINT16_MAX, AT(member_)
+#define HEADER(normal_, member_) VALUE_HEADER, true, normal_, UINT32_MAX, AT(member_)
+#define TEXT(member_)		 VALUE_TEXT, false, 0, 0, AT(member_)
+#define KEY(member_)		 VALUE_KEY, true, 0, 0, AT(member_)
+#define RANGE(member_)		 VALUE_RANGE, false, 0, UINT16_MAX, AT(member_)
+#define BOOLEAN(match_, member_) VALUE_BOOLEAN, match_, 0, 1, AT(member_)
 
 static const struct row rows[] = {
-	[FRAME_JC] = { "Jc", "jc", VALUE_NUMBER, false, 0, UINT16_MAX, AT(jc) },
-	[FRAME_JMIN] = { "Jmin", "jmin", VALUE_NUMBER, false, 0, UINT16_MAX, AT(jmin) },
-	[FRAME_JMAX] = { "Jmax", "jmax", VALUE_NUMBER, false, 0, UINT16_MAX, AT(jmax) },
-	[FRAME_S1] = { "S1", "s1", VALUE_NUMBER, true, 0, UINT16_MAX, AT(pad[0]) },
-	[FRAME_S2] = { "S2", "s2", VALUE_NUMBER, true, 0, UINT16_MAX, AT(pad[1]) },
-	[FRAME_S3] = { "S3", "s3", VALUE_NUMBER, true, 0, UINT16_MAX, AT(pad[2]) },
-	[FRAME_S4] = { "S4", "s4", VALUE_NUMBER, true, 0, UINT16_MAX, AT(pad[3]) },
-	[FRAME_H1] = { "H1", "h1", VALUE_HEADER, true, 1, UINT32_MAX, AT(header[0]) },
-	[FRAME_H2] = { "H2", "h2", VALUE_HEADER, true, 2, UINT32_MAX, AT(header[1]) },
-	[FRAME_H3] = { "H3", "h3", VALUE_HEADER, true, 3, UINT32_MAX, AT(header[2]) },
-	[FRAME_H4] = { "H4", "h4", VALUE_HEADER, true, 4, UINT32_MAX, AT(header[3]) },
-	[FRAME_I1] = { "I1", "i1", VALUE_TEXT, false, 0, 0, AT(signature[0]) },
-	[FRAME_I2] = { "I2", "i2", VALUE_TEXT, false, 0, 0, AT(signature[1]) },
-	[FRAME_I3] = { "I3", "i3", VALUE_TEXT, false, 0, 0, AT(signature[2]) },
-	[FRAME_I4] = { "I4", "i4", VALUE_TEXT, false, 0, 0, AT(signature[3]) },
-	[FRAME_I5] = { "I5", "i5", VALUE_TEXT, false, 0, 0, AT(signature[4]) },
+	[FRAME_JC] = { "Jc", "jc", NUMBER(false, jc) },
+	[FRAME_JMIN] = { "Jmin", "jmin", NUMBER(false, jmin) },
+	[FRAME_JMAX] = { "Jmax", "jmax", NUMBER(false, jmax) },
+	[FRAME_S1] = { "S1", "s1", NUMBER(true, pad[0]) },
+	[FRAME_S2] = { "S2", "s2", NUMBER(true, pad[1]) },
+	[FRAME_S3] = { "S3", "s3", NUMBER(true, pad[2]) },
+	[FRAME_S4] = { "S4", "s4", NUMBER(true, pad[3]) },
+	[FRAME_H1] = { "H1", "h1", HEADER(1, header[0]) },
+	[FRAME_H2] = { "H2", "h2", HEADER(2, header[1]) },
+	[FRAME_H3] = { "H3", "h3", HEADER(3, header[2]) },
+	[FRAME_H4] = { "H4", "h4", HEADER(4, header[3]) },
+	[FRAME_I1] = { "I1", "i1", TEXT(signature[0]) },
+	[FRAME_I2] = { "I2", "i2", TEXT(signature[1]) },
+	[FRAME_I3] = { "I3", "i3", TEXT(signature[2]) },
+	[FRAME_I4] = { "I4", "i4", TEXT(signature[3]) },
+	[FRAME_I5] = { "I5", "i5", TEXT(signature[4]) },
 	[FRAME_HEADER_PROTECTION_KEY] = { "HeaderProtectionKey", "header_protection_key",
-					  VALUE_KEY, true, 0, 0, AT(protection_key) },
+					  KEY(protection_key) },
 	[FRAME_CONTENT_PADDING_ADDITION] = { "ContentPaddingAddition",
-					     "content_padding_addition", VALUE_RANGE, false, 0,
-					     UINT16_MAX, AT(content_padding) },
-	[FRAME_REKEY_AFTER_TIME] = { "RekeyAfterTime", "rekey_after_time", VALUE_RANGE, false,
-				     0, UINT16_MAX, AT(rekey_after) },
-	[FRAME_REKEY_TIMEOUT] = { "RekeyTimeout", "rekey_timeout", VALUE_RANGE, false, 0,
-				  UINT16_MAX, AT(rekey_timeout) },
-	[FRAME_REJECT_AFTER_TIME] = { "RejectAfterTime", "reject_after_time", VALUE_RANGE,
-				      false, 0, UINT16_MAX, AT(reject_after) },
-	[FRAME_KEEPALIVE_TIMEOUT] = { "KeepaliveTimeout", "keepalive_timeout", VALUE_RANGE,
-				      false, 0, UINT16_MAX, AT(keepalive_timeout) },
+					     "content_padding_addition",
+					     RANGE(content_padding) },
+	[FRAME_REKEY_AFTER_TIME] = { "RekeyAfterTime", "rekey_after_time", RANGE(rekey_after) },
+	[FRAME_REKEY_TIMEOUT] = { "RekeyTimeout", "rekey_timeout", RANGE(rekey_timeout) },
+	[FRAME_REJECT_AFTER_TIME] = { "RejectAfterTime", "reject_after_time",
+				      RANGE(reject_after) },
+	[FRAME_KEEPALIVE_TIMEOUT] = { "KeepaliveTimeout", "keepalive_timeout",
+				      RANGE(keepalive_timeout) },
 	[FRAME_MAX_HANDSHAKE_ATTEMPTS] = { "MaxHandshakeAttempts", "max_handshake_attempts",
-					   VALUE_RANGE, false, 0, UINT16_MAX,
-					   AT(max_attempts) },
-	[FRAME_RANDOM_TRAILERS] = { "RandomTrailers", "random_trailers", VALUE_BOOLEAN, true, 0,
-				    1, AT(random_trailers) },
-	[FRAME_DISABLE_COOKIES] = { "DisableCookies", "disable_cookies", VALUE_BOOLEAN, false,
-				    0, 1, AT(disable_cookies) },
+					   RANGE(max_attempts) },
+	[FRAME_RANDOM_TRAILERS] = { "RandomTrailers", "random_trailers",
+				    BOOLEAN(true, random_trailers) },
+	[FRAME_DISABLE_COOKIES] = { "DisableCookies", "disable_cookies",
+				    BOOLEAN(false, disable_cookies) },
 };
 static_assert(sizeof(rows) / sizeof(rows[0]) == FRAME_KEYS, "one row per key");
 
@@ -223,13 +226,32 @@ static bool are_equal(union const_place a, union const_place b, enum value_type 
 	return false;
 }
 
-bool frame_parameters_match(const struct frame_parameters *a, const struct frame_parameters *b)
+static bool match_but_for(const struct frame_parameters *a, const struct frame_parameters *b,
+			  enum frame_key spared)
 {
 	for (enum frame_key key = 0; key < FRAME_KEYS; key++)
-		if (rows[key].must_match &&
+		if (key != spared && rows[key].must_match &&
 		    !are_equal(value_of(a, key), value_of(b, key), rows[key].type))
 			return false;
 	return true;
+}
+
+bool frame_parameters_match(const struct frame_parameters *a, const struct frame_parameters *b)
+{
+	return match_but_for(a, b, FRAME_KEYS);
+}
+
+/* May one initiation be meant under either? */
+static bool are_initiations_alike(const struct frame_parameters *a,
+				  const struct frame_parameters *b)
+{
+	return a->pad[0] == b->pad[0] && frame_range_overlaps(a->header[0], b->header[0]) &&
+	       secret_equal(&a->protection_key, &b->protection_key, sizeof(a->protection_key));
+}
+
+bool frame_parameters_clash(const struct frame_parameters *a, const struct frame_parameters *b)
+{
+	return are_initiations_alike(a, b) && !match_but_for(a, b, FRAME_RANDOM_TRAILERS);
 }
 
 int frame_parameters_take(struct frame_parameters *p, const struct frame_parameters *from,

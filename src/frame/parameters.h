@@ -99,6 +99,14 @@ int frame_parameters_copy(struct frame_parameters *to, const struct frame_parame
 bool frame_parameters_are_plain(const struct frame_parameters *p);
 /* Would either end understand the other? Only what must match is compared. */
 bool frame_parameters_match(const struct frame_parameters *a, const struct frame_parameters *b);
+/**
+ * frame_parameters_clash() - Could two peers, one of each, not be served side by side?
+ *
+ * What an initiation looks like says how its sender wants to be answered. Where it looks the
+ * same under both and the rest does not match, one of them gets answers that it cannot read.
+ * Trailers are no such difference: the length of a message tells.
+ */
+bool frame_parameters_clash(const struct frame_parameters *a, const struct frame_parameters *b);
 
 /* --- The table --- */
 

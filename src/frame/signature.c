@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/codec.h"
+#include "base/wire.h"
 #include "frame/parameters.h"
 
 enum {
@@ -257,14 +258,6 @@ void frame_signature_done(struct frame_signature *s)
 
 /* --- Sending --- */
 
-static void put_u32(uint8_t *out, uint32_t v)
-{
-	out[0] = (uint8_t)(v >> 24);
-	out[1] = (uint8_t)(v >> 16);
-	out[2] = (uint8_t)(v >> 8);
-	out[3] = (uint8_t)v;
-}
-
 static void draw_from(const char *alphabet, uint32_t n_letters, struct generator *g,
 		      uint8_t *out, uint32_t len)
 {
@@ -286,10 +279,10 @@ void frame_signature_render(const struct frame_signature *s, struct generator *g
 			memcpy(out, s->octets + piece->at, piece->len);
 			break;
 		case PIECE_TIME:
-			put_u32(out, unix_s);
+			put_be32(out, unix_s);
 			break;
 		case PIECE_COUNTER:
-			put_u32(out, counter);
+			put_be32(out, counter);
 			break;
 		case PIECE_RANDOM:
 			generator_fill(g, out, piece->len);

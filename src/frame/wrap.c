@@ -42,12 +42,11 @@ uint32_t frame_trailer(const struct frame_profile *p, enum message_type type, ui
 		       uint32_t cap, struct generator *g)
 {
 	uint32_t framed = p->pad[type] + frame_message_len(type);
-	uint32_t drawn = 0;
 
 	if (!p->parameters.random_trailers || window <= framed || cap <= framed)
 		return 0;
-	drawn = generator_between(g, 0, window - framed - 1);
-	return drawn < cap - framed ? drawn : cap - framed;
+	/* Not drawn first and cut then: half of the answers would be as long as their questions. */
+	return generator_between(g, 0, (window - 1 < cap ? window - 1 : cap) - framed);
 }
 
 /* The keystream of a whole handshake message is 3 blocks at most. */

@@ -15,17 +15,36 @@ struct gateway {
 	struct store *store;
 	struct writer *writer;
 	struct peers *peers;
+	struct profiles profiles;
+	bool is_rotating; /* a change of them is on the way to the disk */
 	struct pool *v4;
 	struct pool *v6;
+};
+
+/* struct rotation - The profiles as they are to be, and the same for the store */
+struct rotation {
+	struct profiles after;
+	struct profile_rows rows;
 };
 
 /* struct pending - A change on its way. @change is first: the writer gives that back */
 struct pending {
 	struct store_change change;
-	struct peer *peer; /* NULL when it is about none */
+	struct peer *peer;	   /* NULL when it is about none */
+	struct rotation *rotation; /* likewise */
 	gateway_done done;
 	void *context;
 };
+
+static void pending_free(struct pending *p)
+{
+	if (p && p->rotation) {
+		profiles_done(&p->rotation->after);
+		profile_rows_done(&p->rotation->rows);
+		free(p->rotation);
+	}
+	free(p);
+}
 
 /* --- Addresses --- */
 
@@ -101,6 +120,7 @@ static int load_peer(void *context, const struct store_peer *p)
 		.v6 = p->v6,
 		.status = p->status,
 		.families = p->families,
+		.level = p->level,
 		.port = p->port,
 		.created_ns = p->created_ns,
 		.changed_ns = p->changed_ns,
@@ -138,9 +158,13 @@ static int load(struct gateway *g, uint64_t now_ns, struct diag *d)
 
 	if (err == 0)
 		err = store_load_resting(g->store, load_resting, &l);
+	if (err == 0)
+		err = profiles_load(g->store, &g->profiles, d);
 	if (err != 0)
-		return diag_set(d, err, 0, "what is stored cannot be loaded: %s",
-				err_text(err));
+		return d && d->text[0]
+			       ? err
+			       : diag_set(d, err, 0, "what is stored cannot be loaded: %s",
+					  err_text(err));
 	if (l.strangers > 0)
 		log_warning(
 			"%zu stored addresses lie outside the configured prefixes; their peers"
@@ -205,6 +229,7 @@ struct gateway *gateway_free(struct gateway *g)
 	pool_free(g->v4);
 	pool_free(g->v6);
 	peers_free(g->peers);
+	profiles_done(&g->profiles);
 	free(g);
 	return NULL;
 }
@@ -217,6 +242,11 @@ const struct gateway_config *gateway_config(const struct gateway *g)
 const struct peers *gateway_peers(const struct gateway *g)
 {
 	return g->peers;
+}
+
+const struct profiles *gateway_profiles(const struct gateway *g)
+{
+	return &g->profiles;
 }
 
 const struct pool *gateway_pool(const struct gateway *g, enum addr_family family)
@@ -272,6 +302,17 @@ static void end_removal(struct gateway *g, struct pending *p)
 	p->peer = NULL;
 }
 
+static void end_rotation(struct gateway *g, struct pending *p)
+{
+	struct profiles former = g->profiles;
+
+	g->is_rotating = false;
+	if (p->change.result != 0)
+		return;
+	g->profiles = p->rotation->after;
+	p->rotation->after = former;
+}
+
 static void end(struct gateway *g, struct pending *p)
 {
 	switch (p->change.kind) {
@@ -284,11 +325,14 @@ static void end(struct gateway *g, struct pending *p)
 	case STORE_REMOVE_PEER:
 		end_removal(g, p);
 		break;
+	case STORE_SET_PROFILES:
+		end_rotation(g, p);
+		break;
 	case STORE_NO_CHANGE:
 		break;
 	}
 	p->done(p->context, p->change.result, p->change.carried, p->peer);
-	free(p);
+	pending_free(p);
 }
 
 void gateway_collect(struct gateway *g)
@@ -333,6 +377,7 @@ static void describe(struct store_peer *s, const struct peer *peer)
 	s->v6 = peer->v6;
 	s->status = peer->status;
 	s->families = peer->families;
+	s->level = peer->level;
 	s->port = peer->port;
 	memcpy(s->public_key, peer->public_key, 32);
 	memcpy(s->name, peer->name, sizeof(s->name));
@@ -367,6 +412,7 @@ static int insert(struct gateway *g, const struct gateway_add *add, uint64_t now
 	struct peer init = {
 		.status = STORE_PEER_ACTIVE,
 		.families = add->families,
+		.level = add->level,
 		.port = add->port,
 		.is_busy = true,
 	};
@@ -457,6 +503,46 @@ int gateway_remove_peer(struct gateway *g, int64_t id, const struct gateway_gran
 	if (p && g->config.rest_ns)
 		p->change.rest_until_ns = grant->now_ns + g->config.rest_ns;
 	return change(g, id, p);
+}
+
+static int plan_rotation(struct gateway *g, enum frame_level level, uint64_t keep_ns,
+			 struct pending *p)
+{
+	uint64_t now_ns = p->change.now_ns;
+	struct rotation *r = p->rotation = calloc(1, sizeof(*r));
+	int err;
+
+	if (!r)
+		return -ENOMEM;
+	err = profiles_rotate(&g->profiles, level, now_ns + keep_ns, g->config.generator,
+			      now_ns, &r->after);
+	if (err == 0)
+		err = profile_rows_make(&r->after, &r->rows);
+	p->change.peer.level = level;
+	p->change.profiles = r->rows.rows;
+	p->change.n_profiles = r->rows.n;
+	return err;
+}
+
+int gateway_rotate(struct gateway *g, enum frame_level level, uint64_t keep_ns,
+		   const struct gateway_grant *grant, gateway_done done, void *context)
+{
+	struct pending *p;
+	int err;
+
+	if (g->is_rotating)
+		return -EBUSY;
+	p = pending_new(STORE_SET_PROFILES, grant, done, context);
+	if (!p)
+		return -ENOMEM;
+	err = plan_rotation(g, level, keep_ns, p);
+	if (err == 0)
+		err = submit(g, p);
+	if (err == 0)
+		g->is_rotating = true;
+	else
+		pending_free(p);
+	return err;
 }
 
 int gateway_record(struct gateway *g, const struct gateway_grant *grant, gateway_done done,

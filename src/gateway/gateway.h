@@ -15,12 +15,14 @@
 #include <stdint.h>
 
 #include "gateway/peers.h"
+#include "gateway/profiles.h"
 #include "ipam/pool.h"
 #include "store/store.h"
 #include "store/writer.h"
 
 /**
  * struct gateway_config - One interface
+ * @generator:	For the parameters of levels; borrowed
  * @rest_ns:	How long a removed peer's addresses are not given again
  */
 struct gateway_config {
@@ -29,6 +31,7 @@ struct gateway_config {
 	struct ip_prefix subnet4;
 	struct ip_prefix subnet6;
 	uint16_t port;
+	struct generator *generator;
 	uint64_t rest_ns;
 };
 
@@ -59,6 +62,7 @@ struct gateway_add {
 	bool wants_v4;
 	bool wants_v6;
 	unsigned int families;
+	enum frame_level level;
 	uint16_t port;
 };
 
@@ -89,6 +93,7 @@ struct gateway *gateway_free(struct gateway *g); /* takes NULL, returns NULL */
 
 const struct gateway_config *gateway_config(const struct gateway *g);
 const struct peers *gateway_peers(const struct gateway *g);
+const struct profiles *gateway_profiles(const struct gateway *g);
 const struct pool *gateway_pool(const struct gateway *g, enum addr_family family);
 
 int gateway_fd(const struct gateway *g); /* readable: call gateway_collect() */
@@ -111,6 +116,14 @@ int gateway_set_status(struct gateway *g, int64_t id, enum store_status status,
 		       const struct gateway_grant *grant, gateway_done done, void *context);
 int gateway_remove_peer(struct gateway *g, int64_t id, const struct gateway_grant *grant,
 			gateway_done done, void *context);
+
+/**
+ * gateway_rotate() - New parameters for @level; clients of the former ones have @keep_ns to change
+ *
+ * Also ERR_RANGE (level off has none), ERR_EXHAUSTED (no room for another profile).
+ */
+int gateway_rotate(struct gateway *g, enum frame_level level, uint64_t keep_ns,
+		   const struct gateway_grant *grant, gateway_done done, void *context);
 
 /** gateway_record() - Nothing changes, but the signature is spent: remember it durably */
 int gateway_record(struct gateway *g, const struct gateway_grant *grant, gateway_done done,

@@ -74,6 +74,7 @@ static void gather(void *context, const struct uapi_get_peer *peer)
 		.endpoint = peer->endpoint,
 	};
 	memcpy(one->public_key, peer->public_key, 32);
+	memcpy(one->profile_heard, peer->profile_heard, sizeof(one->profile_heard));
 	g->seen.n_connected += peer->last_handshake_ns != 0;
 }
 

@@ -34,6 +34,8 @@ struct observed {
 	uint64_t rx_bytes;
 	uint64_t tx_bytes;
 	struct endpoint endpoint;
+	char profile_heard[FRAME_NAME_MAX +
+			   1]; /* by which it was framed last; "": the default */
 };
 
 /* struct observation - All of them, sorted by key */

@@ -25,6 +25,7 @@ struct peers {
 	uint8_t hash_key[SHORT_HASH_KEY_LEN];
 	size_t n;
 	size_t n_active;
+	size_t n_level[FRAME_LEVELS];
 	size_t buckets; /* in each index */
 	struct peer **index[INDEXES];
 	struct peer *first; /* by id; those without one are not in the list */
@@ -252,6 +253,7 @@ int peers_add(struct peers *p, const struct peer *init, struct peer **ret)
 		enlist(p, peer);
 	p->n++;
 	p->n_active += peer->status == STORE_PEER_ACTIVE;
+	p->n_level[peer->level]++;
 	*ret = peer;
 	return 0;
 }
@@ -272,6 +274,7 @@ void peers_remove(struct peers *p, struct peer *peer)
 		delist(p, peer);
 	p->n--;
 	p->n_active -= peer->status == STORE_PEER_ACTIVE;
+	p->n_level[peer->level]--;
 	free(peer);
 }
 
@@ -322,6 +325,11 @@ size_t peers_count(const struct peers *p)
 size_t peers_count_active(const struct peers *p)
 {
 	return p->n_active;
+}
+
+size_t peers_count_level(const struct peers *p, enum frame_level level)
+{
+	return p->n_level[level];
 }
 
 void peers_set_status(struct peers *p, struct peer *peer, enum store_status status)

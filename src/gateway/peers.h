@@ -34,6 +34,7 @@ struct peer {
 	struct ip_addr v6;
 	enum store_status status;
 	unsigned int families;
+	enum frame_level level;
 	uint16_t port;
 	bool is_busy;
 	uint64_t created_ns;
@@ -76,4 +77,5 @@ struct peer *peers_after(const struct peers *p, int64_t id);
 
 size_t peers_count(const struct peers *p);
 size_t peers_count_active(const struct peers *p);
+size_t peers_count_level(const struct peers *p, enum frame_level level); /* disabled ones too */
 void peers_set_status(struct peers *p, struct peer *peer, enum store_status status);

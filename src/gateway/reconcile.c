@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "gateway/profiles.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 
@@ -64,6 +65,46 @@ static int add_block(struct uapi_set *set, const struct store_peer *p)
 	return err != 0 ? err : add_prefix(set, block, &p->v6);
 }
 
+/* --- Profiles --- */
+
+struct profile_gathering {
+	struct uapi_set *set;
+	struct diag *d;
+};
+
+static int add_profile(void *context, const struct store_profile *row)
+{
+	struct profile_gathering *g = context;
+	struct uapi_set *set = g->set;
+	int err = array_room(&set->profiles, set->n_profiles, sizeof(*set->profiles),
+			     &set->profiles_capacity);
+
+	if (err == 0)
+		err = profile_row_read(row, &set->profiles[set->n_profiles], g->d);
+	if (err == 0)
+		set->n_profiles++;
+	return err;
+}
+
+/* An interface of another make knows level off alone; its peers are served all the same. */
+static int set_profiles(struct reconcile *r, struct diag *d)
+{
+	struct uapi_set set = { .replace_profiles = true };
+	struct profile_gathering g = { .set = &set, .d = d };
+	int err = store_load_profiles(r->store, add_profile, &g);
+
+	if (err == 0 && set.n_profiles > 0)
+		err = iface_set(r->iface, &set, d);
+	if (err == -EINVAL) {
+		log_warning("the interface takes no profiles, only level off works: %s",
+			    d->text);
+		d->text[0] = '\0';
+		err = 0;
+	}
+	uapi_set_done(&set);
+	return err;
+}
+
 static int add_removal(struct uapi_set *set, const uint8_t key[32])
 {
 	struct uapi_set_peer *block;
@@ -109,7 +150,8 @@ static void note_present(void *context, const struct uapi_get_peer *peer)
 {
 	struct comparison *c = context;
 	struct present one = { .is_plain = !has_preshared_key(peer) &&
-					   peer->keepalive.lo == RECONCILE_KEEPALIVE_S };
+					   peer->keepalive.lo == RECONCILE_KEEPALIVE_S &&
+					   peer->keepalive.hi == RECONCILE_KEEPALIVE_S };
 
 	if (c->err == 0)
 		c->err = array_room(&c->present, c->n, sizeof(one), &c->capacity);
@@ -236,7 +278,9 @@ int reconcile_now(struct reconcile *r, struct diag *d)
 
 	if (atomic_exchange(&r->is_stale, false))
 		iface_close(r->iface);
-	err = compare(r, &c, d);
+	err = set_profiles(r, d);
+	if (err == 0)
+		err = compare(r, &c, d);
 	if (err == 0 && c.set.n_peers > 0) {
 		log_info("setting %zu peers that differ between store and interface",
 			 c.set.n_peers);
@@ -251,7 +295,18 @@ int reconcile_now(struct reconcile *r, struct diag *d)
 
 /* --- One group --- */
 
-static int add_change(struct uapi_set *set, const struct store_change *c)
+static int add_profiles(struct uapi_set *set, const struct store_change *c, struct diag *d)
+{
+	struct profile_gathering g = { .set = set, .d = d };
+	int err = 0;
+
+	set->replace_profiles = true;
+	for (size_t i = 0; i < c->n_profiles && err == 0; i++)
+		err = add_profile(&g, &c->profiles[i]);
+	return err;
+}
+
+static int add_change(struct uapi_set *set, const struct store_change *c, struct diag *d)
 {
 	if (c->result != 0)
 		return 0;
@@ -263,6 +318,8 @@ static int add_change(struct uapi_set *set, const struct store_change *c)
 			       : add_removal(set, c->peer.public_key);
 	case STORE_REMOVE_PEER:
 		return add_removal(set, c->peer.public_key);
+	case STORE_SET_PROFILES:
+		return add_profiles(set, c, d);
 	case STORE_NO_CHANGE:
 		break;
 	}
@@ -275,8 +332,8 @@ static int carry(struct reconcile *r, struct store_change *first, struct diag *d
 	int err = 0;
 
 	for (struct store_change *c = first; c && err == 0; c = c->next)
-		err = add_change(&set, c);
-	if (err == 0 && set.n_peers > 0)
+		err = add_change(&set, c, d);
+	if (err == 0 && (set.n_peers > 0 || set.replace_profiles))
 		err = iface_set(r->iface, &set, d);
 	uapi_set_done(&set);
 	return err;

@@ -6,7 +6,8 @@
  * committed group of changes becomes one request to the interface. Whenever that is not
  * enough (at the start, after the device restarted, after a failed request) the whole of
  * both is compared and the difference set in one request (or a few, where it is large), so
- * that tunnels which are right already do not notice.
+ * that tunnels which are right already do not notice. The profiles are then set as well,
+ * without being asked for: those that stay the same are not touched by it.
  *
  * Threads: everything but reconcile_mark_stale() and reconcile_is_well() in the writer's
  *	    thread, or before it starts.

@@ -20,6 +20,10 @@ enum {
 	SOCKET_POLL_MS = 5,
 	EXIT_NO_PRIVILEGE = 4, /* as every command of ours says it */
 	EXEC_FAILED = 127,
+
+	/* What fits a path of 1500 octets over either family at the level that adds most to a
+	 * packet: 80, and padding of 24. Clients at other levels may send larger ones. */
+	LINK_MTU = 1396,
 };
 
 #define SOCKET_PATIENCE_NS (UINT64_C(10) * 1000000000)
@@ -154,6 +158,10 @@ static int set_addresses(struct device_child *t, struct diag *d)
 	allow_ipv6(t->config->interface);
 	if (add_address(t, &t->config->subnet6, d) < 0)
 		log_warning("%s; going on without IPv6 inside the tunnel", d->text);
+	err = netlink_link_set_mtu(t->nl, t->index, LINK_MTU);
+	if (err < 0)
+		log_warning("cannot set the MTU of %s: %s", t->config->interface,
+			    err_text(err));
 	err = netlink_link_set_up(t->nl, t->index, true);
 	return err < 0 ? diag_set(d, err, 0, "cannot switch on %s: %s", t->config->interface,
 				  err_text(err))

@@ -78,17 +78,20 @@ static void fill_arguments(const struct gateway_child *g, struct arguments *a)
 {
 	const struct host_config *c = g->config;
 	size_t n = 0;
-	const char *const fixed[] = { "culvert",      "gateway-serve",
-				      "--state",      g->view->state,
-				      "--interface",  c->interface,
-				      "--listen",     c->listen,
-				      "--uapi-fd",    "3",
-				      "--host-fd",    "4",
-				      "--public-key", g->public_key,
-				      "--subnet4",    ip_prefix_format(&c->subnet4, a->subnet4),
-				      "--subnet6",    ip_prefix_format(&c->subnet6, a->subnet6),
-				      "--port",	      a->port,
-				      "--log-level",  c->log_level };
+	const char *const fixed[] = {
+		"culvert",	 "gateway-serve",
+		"--state",	 g->view->state,
+		"--interface",	 c->interface,
+		"--listen",	 c->listen,
+		"--uapi-fd",	 "3",
+		"--host-fd",	 "4",
+		"--public-key",	 g->public_key,
+		"--subnet4",	 ip_prefix_format(&c->subnet4, a->subnet4),
+		"--subnet6",	 ip_prefix_format(&c->subnet6, a->subnet6),
+		"--port",	 a->port,
+		"--obfuscation", c->obfuscation,
+		"--log-level",	 c->log_level
+	};
 
 	static_assert(sizeof(fixed) / sizeof(fixed[0]) + 4 <= ARGUMENTS_MAX, "room for all");
 	snprintf(a->port, sizeof(a->port), "%u", c->port);

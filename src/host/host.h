@@ -25,6 +25,7 @@
  * struct host_config - What to run. Texts are borrowed until host_run() returns
  * @endpoint:	What clients are told to connect to; NULL: the gateway finds it out
  * @subnet4, @subnet6: The first host of each is the gateway's address
+ * @obfuscation: Level of new peers, as frame_level_find() knows it
  * @log_level:	As log_level_find() knows it; of all three processes
  * @gateway_program: For tests; NULL: this program
  */
@@ -33,6 +34,7 @@ struct host_config {
 	const char *interface;
 	const char *listen;
 	const char *endpoint;
+	const char *obfuscation;
 	const char *log_level;
 	struct ip_prefix subnet4;
 	struct ip_prefix subnet6;

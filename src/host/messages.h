@@ -22,10 +22,10 @@
  *
  * How the gateway is started: `culvert gateway-serve --state DIR --interface IF
  * --listen URL --uapi-fd N --host-fd M --public-key BASE64 --subnet4 P --subnet6 P
- * --port N --log-level LEVEL [--endpoint HOST] [--log-json]`, as an unprivileged user that owns DIR, with no capability,
- * no new privileges, and no other descriptors than 0 (empty), 1, 2, N and M. It prints the
- * line "gateway ready …", then sends HOST_READY. When M reads end-of-file the host is gone:
- * exit.
+ * --port N --obfuscation LEVEL --log-level LEVEL [--endpoint HOST] [--log-json]`, as an
+ * unprivileged user that owns DIR, with no capability, no new privileges, and no other
+ * descriptors than 0 (empty), 1, 2, N and M. It prints the line "gateway ready …", then sends
+ * HOST_READY. When M reads end-of-file the host is gone: exit.
  *
  * Threads: one reader and one writer at a time per descriptor.
  */

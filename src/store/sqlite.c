@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Theory of operation. One file in WAL mode with synchronous=FULL: COMMIT appends to the
- * log and fsyncs it, and that is the moment a group is durable. Moving the log into the
- * file (a checkpoint) costs writes all over the file and another fsync, so all but the last
- * of it is kept away from the thread that commits: store_maintain() does it through a
- * connection of its own. Others may read the file as long as they like (a backup, a shell):
- * nothing here waits for a reader.
+ * log and fsyncs it, and that is the moment a group is durable. The log is wal.c's.
  */
 #include <assert.h>
 #include <errno.h>
@@ -14,29 +10,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <fcntl.h>
 #include <sqlite3.h>
-#include <stdatomic.h>
-#include <unistd.h>
 
-#include "store/disk.h"
-#include "store/schema.h"
+#include "store/database.h"
+#include "store/load.h"
+#include "store/row.h"
 #include "store/store.h"
+#include "store/wal.h"
 
 enum {
-	APPLICATION_ID = 0x43756c76, /* "Culv": tells our file from any other database */
-	BUSY_MS = 5000,		     /* a backup or a curious sqlite3 may hold the file */
-	FORGET_PER_GROUP = 64,	     /* old signatures, beside one for each new one */
+	FORGET_PER_GROUP = 64, /* old signatures, beside one for each new one */
 	AUDIT_SLACK = 1000,
-	/* Calls of store_maintain(), one a second: a disk that fails whoever opens the file must
-	 * not cost a process every few seconds, for reading goes on meanwhile. One that saw it
-	 * work need not live so long. */
-	STALE_AFTER = 300,
 };
-
-/* Beyond this length the log is begun anew, so that it overwrites itself instead of growing:
- * a file that grows costs metadata with every fsync. */
-static const int LOG_FRAMES_MAX = 4096; /* 16 MiB */
 
 enum statement {
 	BEGIN,
@@ -52,6 +37,8 @@ enum statement {
 	REST_ADDRESSES,
 	FREE_ADDRESSES,
 	REMOVE_PEER,
+	DROP_PROFILES,
+	ADD_PROFILE,
 	ADD_SIGNATURE,
 	OLDEST_SIGNATURE,
 	DROP_SIGNATURE,
@@ -69,8 +56,8 @@ static const char *const statement_text[] = {
 	[RELEASE] = "RELEASE one",
 	[ROLLBACK_TO] = "ROLLBACK TO one",
 	[ADD_PEER] = "INSERT INTO peer (interface_id, public_key, name, status, families, port,"
-		     " dns, obfuscation, created_ns, changed_ns)"
-		     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
+		     " dns, obfuscation, created_ns, changed_ns, level)"
+		     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)",
 	[ADD_ADDRESS] = "INSERT INTO address (interface_id, ip, peer_id) VALUES (?1, ?2, ?3)",
 	[DROP_RESTING] = "DELETE FROM address WHERE interface_id = ?1 AND ip = ?2"
 			 " AND rest_until_ns <= ?3",
@@ -79,6 +66,10 @@ static const char *const statement_text[] = {
 			   " WHERE peer_id = ?1",
 	[FREE_ADDRESSES] = "DELETE FROM address WHERE peer_id = ?1",
 	[REMOVE_PEER] = "DELETE FROM peer WHERE id = ?1",
+	[DROP_PROFILES] = "DELETE FROM profile WHERE interface_id = ?1",
+	[ADD_PROFILE] =
+		"INSERT INTO profile (interface_id, name, level, parameters, created_ns,"
+		" until_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	[ADD_SIGNATURE] = "INSERT INTO signature (digest, signed_s) VALUES (?1, ?2)",
 	[OLDEST_SIGNATURE] = "SELECT id, signed_s FROM signature ORDER BY id LIMIT 1",
 	[DROP_SIGNATURE] = "DELETE FROM signature WHERE id = ?1",
@@ -92,17 +83,9 @@ static_assert(sizeof(statement_text) / sizeof(statement_text[0]) == STATEMENTS, 
 
 struct sqlite {
 	struct store store; /* first: the ops get a pointer to it */
-	sqlite3 *db;	    /* of the thread that applies and loads */
-	sqlite3 *log_db;    /* of the thread that maintains */
+	struct wal wal;
 	sqlite3_stmt *statement[STATEMENTS];
 	int64_t interface_id;
-	bool log_is_unsure;	 /* what it holds may be on no disk; see write_log_again() */
-	unsigned int maintained; /* calls, up to STALE_AFTER; of the thread that maintains */
-	bool saw_it_work;	 /* a change reached log and file; of that thread too */
-	_Atomic bool has_committed;
-	_Atomic bool log_is_long;
-	_Atomic bool failed;	 /* an I/O error: what the disk holds is not known */
-	_Atomic bool is_corrupt; /* a new process would not help */
 };
 
 static struct sqlite *of(struct store *s)
@@ -110,45 +93,9 @@ static struct sqlite *of(struct store *s)
 	return (struct sqlite *)s;
 }
 
-/* --- Errors --- */
-
-static int code_with(struct sqlite *s, int rc, int os_error)
+static int code_of(struct sqlite *s, int rc)
 {
-	switch (rc & 0xff) {
-	case SQLITE_OK:
-	case SQLITE_DONE:
-	case SQLITE_ROW:
-		return 0;
-	case SQLITE_CONSTRAINT:
-		return ERR_EXISTS;
-	case SQLITE_FULL:
-		return -ENOSPC;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return -EBUSY;
-	case SQLITE_NOMEM:
-		return -ENOMEM;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		atomic_store(&s->is_corrupt, true);
-		atomic_store(&s->failed, true);
-		return ERR_CORRUPT;
-	case SQLITE_CANTOPEN:
-	case SQLITE_IOERR:
-		/* A quota, or no room for the index of the log: full by another name. */
-		if (os_error == ENOSPC || os_error == EDQUOT)
-			return -ENOSPC;
-		break;
-	default:
-		break;
-	}
-	atomic_store(&s->failed, true);
-	return -EIO;
-}
-
-static int code_of(struct sqlite *s, sqlite3 *db, int rc)
-{
-	return code_with(s, rc, sqlite3_system_errno(db));
+	return wal_code(&s->wal, s->wal.db, rc);
 }
 
 /* --- Statements --- */
@@ -165,7 +112,7 @@ static sqlite3_stmt *statement(struct sqlite *s, enum statement which)
 static int run(struct sqlite *s, sqlite3_stmt *st)
 {
 	int rc = sqlite3_step(st);
-	int err = code_of(s, s->db, rc);
+	int err = code_of(s, rc);
 
 	sqlite3_reset(st);
 	return err;
@@ -174,51 +121,6 @@ static int run(struct sqlite *s, sqlite3_stmt *st)
 static int run_plain(struct sqlite *s, enum statement which)
 {
 	return run(s, statement(s, which));
-}
-
-static void bind_time(sqlite3_stmt *st, int at, uint64_t ns)
-{
-	sqlite3_bind_int64(st, at, (sqlite3_int64)ns);
-}
-
-static void bind_text_or_null(sqlite3_stmt *st, int at, const char *text)
-{
-	if (text[0])
-		sqlite3_bind_text(st, at, text, -1, SQLITE_STATIC);
-}
-
-static void bind_ip(sqlite3_stmt *st, int at, const struct ip_addr *ip)
-{
-	sqlite3_bind_blob(st, at, ip->b, ip->family == ADDR_V4 ? 4 : 16, SQLITE_STATIC);
-}
-
-static struct ip_addr column_ip(sqlite3_stmt *st, int at)
-{
-	const uint8_t *b = sqlite3_column_blob(st, at);
-	int len = sqlite3_column_bytes(st, at);
-
-	if (b && len == 4)
-		return ip_addr_v4(b);
-	if (b && len == 16)
-		return ip_addr_v6(b);
-	return (struct ip_addr){ .family = ADDR_NONE };
-}
-
-static void column_text(sqlite3_stmt *st, int at, char *out, size_t size)
-{
-	const unsigned char *text = sqlite3_column_text(st, at);
-
-	snprintf(out, size, "%s", text ? (const char *)text : "");
-}
-
-static bool column_digest(sqlite3_stmt *st, int at, uint8_t out[32])
-{
-	const void *blob = sqlite3_column_blob(st, at);
-
-	if (!blob || sqlite3_column_bytes(st, at) != 32)
-		return false;
-	memcpy(out, blob, 32);
-	return true;
 }
 
 /* --- One change --- */
@@ -233,14 +135,14 @@ static int add_address(struct sqlite *s, const struct ip_addr *ip, int64_t peer_
 		return 0;
 	st = statement(s, DROP_RESTING);
 	sqlite3_bind_int64(st, 1, s->interface_id);
-	bind_ip(st, 2, ip);
-	bind_time(st, 3, now_ns);
+	row_bind_ip(st, 2, ip);
+	row_bind_u64(st, 3, now_ns);
 	err = run(s, st);
 	if (err != 0)
 		return err;
 	st = statement(s, ADD_ADDRESS);
 	sqlite3_bind_int64(st, 1, s->interface_id);
-	bind_ip(st, 2, ip);
+	row_bind_ip(st, 2, ip);
 	sqlite3_bind_int64(st, 3, peer_id);
 	return run(s, st);
 }
@@ -253,17 +155,18 @@ static int add_peer(struct sqlite *s, struct store_change *c)
 
 	sqlite3_bind_int64(st, 1, s->interface_id);
 	sqlite3_bind_blob(st, 2, p->public_key, sizeof(p->public_key), SQLITE_STATIC);
-	bind_text_or_null(st, 3, p->name);
+	row_bind_text_or_null(st, 3, p->name);
 	sqlite3_bind_int(st, 4, (int)p->status);
 	sqlite3_bind_int(st, 5, (int)p->families);
 	sqlite3_bind_int(st, 6, p->port);
-	sqlite3_bind_text(st, 7, p->dns, -1, SQLITE_STATIC);
-	bind_text_or_null(st, 8, p->obfuscation);
-	bind_time(st, 9, c->now_ns);
+	row_bind_text(st, 7, p->dns);
+	row_bind_text_or_null(st, 8, p->obfuscation);
+	row_bind_u64(st, 9, c->now_ns);
+	row_bind_text(st, 10, frame_level_name(p->level));
 	err = run(s, st);
 	if (err != 0)
 		return err;
-	p->id = sqlite3_last_insert_rowid(s->db);
+	p->id = sqlite3_last_insert_rowid(s->wal.db);
 	p->created_ns = p->changed_ns = c->now_ns;
 	err = add_address(s, &p->v4, p->id, c->now_ns);
 	return err != 0 ? err : add_address(s, &p->v6, p->id, c->now_ns);
@@ -276,9 +179,9 @@ static int set_status(struct sqlite *s, struct store_change *c)
 
 	sqlite3_bind_int64(st, 1, c->peer.id);
 	sqlite3_bind_int(st, 2, (int)c->peer.status);
-	bind_time(st, 3, c->now_ns);
+	row_bind_u64(st, 3, c->now_ns);
 	err = run(s, st);
-	if (err == 0 && sqlite3_changes(s->db) == 0)
+	if (err == 0 && sqlite3_changes(s->wal.db) == 0)
 		return ERR_UNKNOWN;
 	return err;
 }
@@ -290,15 +193,41 @@ static int remove_peer(struct sqlite *s, struct store_change *c)
 
 	sqlite3_bind_int64(st, 1, c->peer.id);
 	if (c->rest_until_ns)
-		bind_time(st, 2, c->rest_until_ns);
+		row_bind_u64(st, 2, c->rest_until_ns);
 	err = run(s, st);
 	if (err != 0)
 		return err;
 	st = statement(s, REMOVE_PEER);
 	sqlite3_bind_int64(st, 1, c->peer.id);
 	err = run(s, st);
-	if (err == 0 && sqlite3_changes(s->db) == 0)
+	if (err == 0 && sqlite3_changes(s->wal.db) == 0)
 		return ERR_UNKNOWN;
+	return err;
+}
+
+static int add_profile(struct sqlite *s, const struct store_profile *p)
+{
+	sqlite3_stmt *st = statement(s, ADD_PROFILE);
+
+	sqlite3_bind_int64(st, 1, s->interface_id);
+	row_bind_text(st, 2, p->name);
+	row_bind_text(st, 3, frame_level_name(p->level));
+	row_bind_text(st, 4, p->parameters);
+	row_bind_u64(st, 5, p->created_ns);
+	if (p->until_ns)
+		row_bind_u64(st, 6, p->until_ns);
+	return run(s, st);
+}
+
+static int set_profiles(struct sqlite *s, const struct store_change *c)
+{
+	sqlite3_stmt *st = statement(s, DROP_PROFILES);
+	int err;
+
+	sqlite3_bind_int64(st, 1, s->interface_id);
+	err = run(s, st);
+	for (size_t i = 0; i < c->n_profiles && err == 0; i++)
+		err = add_profile(s, &c->profiles[i]);
 	return err;
 }
 
@@ -307,7 +236,7 @@ static int add_signature(struct sqlite *s, const struct store_change *c)
 	sqlite3_stmt *st = statement(s, ADD_SIGNATURE);
 
 	sqlite3_bind_blob(st, 1, c->digest, sizeof(c->digest), SQLITE_STATIC);
-	bind_time(st, 2, c->signed_s);
+	row_bind_u64(st, 2, c->signed_s);
 	return run(s, st);
 }
 
@@ -320,6 +249,8 @@ static const char *action_of(const struct store_change *c)
 		return c->peer.status == STORE_PEER_ACTIVE ? "peer enabled" : "peer disabled";
 	case STORE_REMOVE_PEER:
 		return "peer removed";
+	case STORE_SET_PROFILES:
+		return "level rotated";
 	case STORE_NO_CHANGE:
 		break;
 	}
@@ -331,14 +262,17 @@ static int add_audit(struct sqlite *s, const struct store_change *c)
 	sqlite3_stmt *st = statement(s, ADD_AUDIT);
 	char subject[64];
 
-	snprintf(subject, sizeof(subject), "peer %" PRId64, c->peer.id);
-	bind_time(st, 1, c->now_ns);
-	sqlite3_bind_text(st, 2, c->who, -1, SQLITE_STATIC);
-	sqlite3_bind_text(st, 3, action_of(c), -1, SQLITE_STATIC);
-	sqlite3_bind_text(st, 4, subject, -1, SQLITE_STATIC);
+	if (c->kind == STORE_SET_PROFILES)
+		snprintf(subject, sizeof(subject), "level %s", frame_level_name(c->peer.level));
+	else
+		snprintf(subject, sizeof(subject), "peer %" PRId64, c->peer.id);
+	row_bind_u64(st, 1, c->now_ns);
+	row_bind_text(st, 2, c->who);
+	row_bind_text(st, 3, action_of(c));
+	row_bind_text(st, 4, subject);
 
 	int err = run(s, st);
-	int64_t newest = sqlite3_last_insert_rowid(s->db);
+	int64_t newest = sqlite3_last_insert_rowid(s->wal.db);
 
 	if (err != 0 || newest % AUDIT_SLACK != 0 || newest <= STORE_AUDIT_MAX)
 		return err;
@@ -360,6 +294,9 @@ static int change(struct sqlite *s, struct store_change *c)
 		break;
 	case STORE_REMOVE_PEER:
 		err = remove_peer(s, c);
+		break;
+	case STORE_SET_PROFILES:
+		err = set_profiles(s, c);
 		break;
 	case STORE_NO_CHANGE:
 		break;
@@ -393,7 +330,7 @@ static int set_floor(struct sqlite *s, uint64_t floor_s)
 {
 	sqlite3_stmt *st = statement(s, SET_FLOOR);
 
-	bind_time(st, 1, floor_s);
+	row_bind_u64(st, 1, floor_s);
 	return run(s, st);
 }
 
@@ -412,7 +349,7 @@ static int forget(struct sqlite *s, uint64_t before_s, unsigned int at_most)
 		}
 
 		int64_t id = sqlite3_column_int64(st, 0);
-		uint64_t signed_s = (uint64_t)sqlite3_column_int64(st, 1);
+		uint64_t signed_s = row_u64(st, 1);
 
 		sqlite3_reset(st);
 		if (signed_s >= before_s)
@@ -444,323 +381,29 @@ static int group(struct sqlite *s, struct store_change *first)
 	return err == 0 ? run_plain(s, COMMIT) : err;
 }
 
-static int move_log(struct sqlite *s, sqlite3 *db, int how, int *ret_frames, int *ret_moved)
-{
-	int rc = sqlite3_wal_checkpoint_v2(db, NULL, how, ret_frames, ret_moved);
-	int err = code_of(s, db, rc);
-
-	return err == -EBUSY ? 0 : err; /* next time */
-}
-
-/* Under steady load the writer is always a few frames ahead of the other thread, and the log
- * would never end. What is left to move is little, so whoever writes does it: if the other
- * thread did, the writer would wait for a lock, and SQLite waits by sleeping. A reader that
- * stands in the way is not waited for: then it is done another time. */
-static int begin_log_anew(struct sqlite *s)
-{
-	int frames = 0, moved = 0, err;
-
-	if (!atomic_exchange(&s->log_is_long, false))
-		return 0;
-	sqlite3_busy_timeout(s->db, 0);
-	err = move_log(s, s->db, SQLITE_CHECKPOINT_RESTART, &frames, &moved);
-	sqlite3_busy_timeout(s->db, BUSY_MS);
-	return err;
-}
-
-static int execute(struct sqlite *s, const char *text)
-{
-	return code_of(s, s->db, sqlite3_exec(s->db, text, NULL, NULL, NULL));
-}
-
-/* After a failed fsync the kernel shows the next process what it never wrote, and takes it for
- * written. What is acknowledged from then on would stand in the log behind a hole: so all of the
- * log is written once more before the first change. Meanwhile nobody else may write to it, or
- * begin it anew; who reads is no matter. */
-static int write_log_again(struct sqlite *s)
-{
-	int os_error = 0, rc, err;
-
-	if (!s->log_is_unsure)
-		return 0;
-	err = execute(s, "BEGIN IMMEDIATE");
-	if (err != 0)
-		return err;
-	rc = disk_write_again(s->db, &os_error);
-	err = code_with(s, rc, os_error);
-	sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-	s->log_is_unsure = err != 0;
-	return err;
-}
-
-/* Every change begins with this. */
-static int be_sure(struct sqlite *s)
-{
-	return atomic_load(&s->failed) ? -EIO : write_log_again(s);
-}
-
 static int sqlite_apply(struct store *store, struct store_change *first)
 {
 	struct sqlite *s = of(store);
-	int err = be_sure(s);
+	int err = wal_be_sure(&s->wal);
 
 	if (err == 0)
-		err = begin_log_anew(s);
+		err = wal_begin_anew(&s->wal);
 	if (err == 0)
 		err = group(s, first);
 
 	if (err == 0) {
-		atomic_store(&s->has_committed, true);
+		wal_committed(&s->wal);
 		return 0;
 	}
 	/* Some errors have rolled back already; ours must not change what is reported. */
-	if (!sqlite3_get_autocommit(s->db))
-		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	if (!sqlite3_get_autocommit(s->wal.db))
+		sqlite3_exec(s->wal.db, "ROLLBACK", NULL, NULL, NULL);
 	for (struct store_change *c = first; c; c = c->next)
 		c->result = err;
 	return err;
 }
 
-/* --- Loading --- */
-
-static int prepare(struct sqlite *s, const char *text, sqlite3_stmt **ret)
-{
-	return code_of(s, s->db, sqlite3_prepare_v2(s->db, text, -1, ret, NULL));
-}
-
-static bool read_peer(sqlite3_stmt *st, struct store_peer *p)
-{
-	*p = (struct store_peer){
-		.id = sqlite3_column_int64(st, 0),
-		.status = (enum store_status)sqlite3_column_int(st, 3),
-		.families = (unsigned int)sqlite3_column_int(st, 4),
-		.port = (uint16_t)sqlite3_column_int(st, 5),
-		.created_ns = (uint64_t)sqlite3_column_int64(st, 8),
-		.changed_ns = (uint64_t)sqlite3_column_int64(st, 9),
-	};
-	column_text(st, 2, p->name, sizeof(p->name));
-	column_text(st, 6, p->dns, sizeof(p->dns));
-	column_text(st, 7, p->obfuscation, sizeof(p->obfuscation));
-	return column_digest(st, 1, p->public_key);
-}
-
-static int read_address(struct store_peer *p, sqlite3_stmt *st)
-{
-	struct ip_addr ip = column_ip(st, 10);
-
-	if (ip.family == ADDR_V4)
-		p->v4 = ip;
-	else if (ip.family == ADDR_V6)
-		p->v6 = ip;
-	return 0;
-}
-
-/* One row per address; rows of one peer follow each other. */
-static int visit_peers(struct sqlite *s, sqlite3_stmt *st, store_peer_visitor visit,
-		       void *context)
-{
-	struct store_peer p = { .id = 0 };
-	int rc, err = 0;
-
-	while (err == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-		if (sqlite3_column_int64(st, 0) != p.id) {
-			if (p.id != 0)
-				err = visit(context, &p);
-			if (err == 0 && !read_peer(st, &p))
-				err = ERR_CORRUPT;
-		}
-		if (err == 0)
-			err = read_address(&p, st);
-	}
-	if (err != 0)
-		return err;
-	err = code_of(s, s->db, rc);
-	return err == 0 && p.id != 0 ? visit(context, &p) : err;
-}
-
-static int sqlite_load_peers(struct store *store, store_peer_visitor visit, void *context)
-{
-	struct sqlite *s = of(store);
-	sqlite3_stmt *st = NULL;
-	int err = prepare(s,
-			  "SELECT p.id, p.public_key, p.name, p.status, p.families, p.port,"
-			  " p.dns, p.obfuscation, p.created_ns, p.changed_ns, a.ip"
-			  " FROM peer p LEFT JOIN address a ON a.peer_id = p.id"
-			  " WHERE p.interface_id = ?1 ORDER BY p.id",
-			  &st);
-
-	if (err == 0) {
-		sqlite3_bind_int64(st, 1, s->interface_id);
-		err = visit_peers(s, st, visit, context);
-	}
-	sqlite3_finalize(st);
-	return err;
-}
-
-static int sqlite_load_resting(struct store *store, store_resting_visitor visit, void *context)
-{
-	struct sqlite *s = of(store);
-	sqlite3_stmt *st = NULL;
-	int rc = SQLITE_DONE;
-	int err = prepare(s,
-			  "SELECT ip, rest_until_ns FROM address"
-			  " WHERE interface_id = ?1 AND rest_until_ns IS NOT NULL",
-			  &st);
-
-	if (err == 0)
-		sqlite3_bind_int64(st, 1, s->interface_id);
-	while (err == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-		struct store_resting r = {
-			.ip = column_ip(st, 0),
-			.until_ns = (uint64_t)sqlite3_column_int64(st, 1),
-		};
-
-		err = visit(context, &r);
-	}
-	if (err == 0)
-		err = code_of(s, s->db, rc);
-	sqlite3_finalize(st);
-	return err;
-}
-
-static int load_floor(struct sqlite *s, uint64_t *ret)
-{
-	sqlite3_stmt *st = NULL;
-	int err = prepare(s, "SELECT value FROM fact WHERE name = 'signature_floor_s'", &st);
-
-	if (err == 0) {
-		int rc = sqlite3_step(st);
-
-		err = code_of(s, s->db, rc);
-		*ret = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(st, 0) : 0;
-	}
-	sqlite3_finalize(st);
-	return err;
-}
-
-static int sqlite_load_signatures(struct store *store, store_signature_visitor visit,
-				  void *context, uint64_t *ret_floor_s)
-{
-	struct sqlite *s = of(store);
-	sqlite3_stmt *st = NULL;
-	uint64_t floor_s = 0;
-	int rc = SQLITE_DONE;
-	int err = load_floor(s, &floor_s);
-
-	if (err == 0)
-		err = prepare(s, "SELECT digest, signed_s FROM signature ORDER BY id", &st);
-	while (err == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-		struct store_signature one = {
-			.signed_s = (uint64_t)sqlite3_column_int64(st, 1),
-		};
-
-		err = column_digest(st, 0, one.digest) ? visit(context, &one) : ERR_CORRUPT;
-	}
-	if (err == 0)
-		err = code_of(s, s->db, rc);
-	sqlite3_finalize(st);
-	if (err == 0)
-		*ret_floor_s = floor_s;
-	return err;
-}
-
-/* --- The log --- */
-
-static int after_failure(struct sqlite *s)
-{
-	if (atomic_load(&s->is_corrupt) || (!s->saw_it_work && s->maintained < STALE_AFTER))
-		return -EIO;
-	return disk_works(s->log_db) ? -ESTALE : -EIO;
-}
-
-static int sqlite_maintain(struct store *store)
-{
-	struct sqlite *s = of(store);
-	bool has_committed = atomic_load(&s->has_committed);
-	int frames = 0, moved = 0, err;
-
-	s->maintained += s->maintained < STALE_AFTER;
-	if (atomic_load(&s->failed))
-		return after_failure(s);
-	err = move_log(s, s->log_db, SQLITE_CHECKPOINT_PASSIVE, &frames, &moved);
-	s->saw_it_work |= err == 0 && has_committed && frames > 0 && moved == frames;
-	atomic_store(&s->log_is_long, frames > LOG_FRAMES_MAX);
-	return err;
-}
-
 /* --- Opening --- */
-
-static int ask_number(struct sqlite *s, const char *text, int64_t *ret)
-{
-	sqlite3_stmt *st = NULL;
-	int rc, err = prepare(s, text, &st);
-
-	if (err == 0) {
-		rc = sqlite3_step(st);
-		err = rc == SQLITE_ROW ? 0 : code_of(s, s->db, rc);
-		*ret = rc == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
-	}
-	sqlite3_finalize(st);
-	return err;
-}
-
-static int migrate_one(struct sqlite *s, unsigned int version, const char *sql)
-{
-	char pragma[96];
-	int err = execute(s, "BEGIN IMMEDIATE");
-
-	snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %u; PRAGMA application_id = %d",
-		 version, (int)APPLICATION_ID);
-	if (err == 0)
-		err = execute(s, sql);
-	if (err == 0)
-		err = execute(s, pragma);
-	if (err == 0)
-		err = execute(s, "COMMIT");
-	if (err != 0)
-		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-	return err;
-}
-
-/* Is it ours, and of which version? Nothing is written. */
-static int check_file(struct sqlite *s, const char *path, int64_t *ret_version, struct diag *d)
-{
-	int64_t version = 0, id = 0, tables = 0;
-	int err = ask_number(s, "PRAGMA user_version", &version);
-
-	if (err == 0)
-		err = ask_number(s, "PRAGMA application_id", &id);
-	if (err == 0)
-		err = ask_number(s, "SELECT count(*) FROM sqlite_schema", &tables);
-	if (err != 0)
-		return diag_set(d, err, 0, "%s is not a usable database: %s", path,
-				sqlite3_errmsg(s->db));
-	if (tables > 0 && id != APPLICATION_ID)
-		return diag_set(d, ERR_CORRUPT, 0, "%s is a database of another program", path);
-	if (version > (int64_t)schema_count)
-		return diag_set(d, ERR_VERSION, 0,
-				"%s was written by a newer culvert (schema %" PRId64
-				", known up to %u); it was left untouched",
-				path, version, schema_count);
-	*ret_version = version;
-	return 0;
-}
-
-static int migrate(struct sqlite *s, const char *path, int64_t version, struct diag *d)
-{
-	int err = 0;
-
-	if (version < (int64_t)schema_count)
-		err = be_sure(s);
-	if (err != 0)
-		return diag_set(d, err, 0, "%s cannot be written: %s", path, err_text(err));
-	for (unsigned int v = (unsigned int)version; v < schema_count && err == 0; v++)
-		err = migrate_one(s, v + 1, schema_text[v]);
-	if (err != 0)
-		return diag_set(d, err, 0, "%s: the schema cannot be brought up to date: %s",
-				path, sqlite3_errmsg(s->db));
-	return 0;
-}
 
 /* The row that @text answers with, about interface @name with @public_key. @now_ns: 0 where
  * @text has no third parameter */
@@ -768,18 +411,18 @@ static int ask_interface(struct sqlite *s, const char *text, const char *name,
 			 const uint8_t public_key[32], uint64_t now_ns)
 {
 	sqlite3_stmt *st = NULL;
-	int rc, err = prepare(s, text, &st);
+	int rc, err = database_prepare(&s->wal, text, &st);
 
 	if (err == 0) {
-		sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
+		row_bind_text(st, 1, name);
 		sqlite3_bind_blob(st, 2, public_key, 32, SQLITE_STATIC);
 		if (now_ns)
-			bind_time(st, 3, now_ns);
+			row_bind_u64(st, 3, now_ns);
 		rc = sqlite3_step(st);
-		err = code_of(s, s->db, rc);
+		err = code_of(s, rc);
 		s->interface_id = rc == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
 		if (rc == SQLITE_ROW)
-			err = code_of(s, s->db, sqlite3_step(st));
+			err = code_of(s, sqlite3_step(st));
 	}
 	sqlite3_finalize(st);
 	return err;
@@ -794,7 +437,7 @@ static int find_interface(struct sqlite *s, const char *name, const uint8_t publ
 
 	if (err != 0 || s->interface_id != 0)
 		return err;
-	err = be_sure(s);
+	err = wal_be_sure(&s->wal);
 	if (err != 0)
 		return err;
 	return ask_interface(
@@ -809,43 +452,36 @@ static int prepare_all(struct sqlite *s)
 	int err = 0;
 
 	for (int i = 0; i < STATEMENTS && err == 0; i++)
-		err = code_of(s, s->db,
-			      sqlite3_prepare_v3(s->db, statement_text[i], -1,
-						 SQLITE_PREPARE_PERSISTENT, &s->statement[i],
-						 NULL));
+		err = code_of(s, sqlite3_prepare_v3(s->wal.db, statement_text[i], -1,
+						    SQLITE_PREPARE_PERSISTENT, &s->statement[i],
+						    NULL));
 	return err;
 }
 
-static int connect_file(struct sqlite *s, const char *path, sqlite3 **ret)
+static int sqlite_load_peers(struct store *store, store_peer_visitor visit, void *context)
 {
-	int rc = sqlite3_open_v2(path, ret,
-				 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
-					 SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
-				 NULL);
-
-	if (rc != SQLITE_OK)
-		return rc == SQLITE_CANTOPEN ? -sqlite3_system_errno(*ret)
-					     : code_of(s, *ret, rc);
-	sqlite3_extended_result_codes(*ret, 1);
-	sqlite3_busy_timeout(*ret, BUSY_MS);
-	rc = sqlite3_exec(*ret,
-			  "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;"
-			  "PRAGMA trusted_schema = OFF; PRAGMA wal_autocheckpoint = 0;"
-			  "PRAGMA synchronous = FULL; PRAGMA cache_size = -32768",
-			  NULL, NULL, NULL);
-	return code_of(s, *ret, rc);
+	return load_peers(&of(store)->wal, of(store)->interface_id, visit, context);
 }
 
-/* The file must exist with its owner-only mode before a database library makes it with
- * the mode of the day. */
-static int make_file(const char *path)
+static int sqlite_load_resting(struct store *store, store_resting_visitor visit, void *context)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return load_resting(&of(store)->wal, of(store)->interface_id, visit, context);
+}
 
-	if (fd < 0)
-		return -errno;
-	close(fd);
-	return 0;
+static int sqlite_load_profiles(struct store *store, store_profile_visitor visit, void *context)
+{
+	return load_profiles(&of(store)->wal, of(store)->interface_id, visit, context);
+}
+
+static int sqlite_load_signatures(struct store *store, store_signature_visitor visit,
+				  void *context, uint64_t *ret_floor_s)
+{
+	return load_signatures(&of(store)->wal, visit, context, ret_floor_s);
+}
+
+static int sqlite_maintain(struct store *store)
+{
+	return wal_maintain(&of(store)->wal);
 }
 
 static void sqlite_free(struct store *store)
@@ -854,8 +490,7 @@ static void sqlite_free(struct store *store)
 
 	for (int i = 0; i < STATEMENTS; i++)
 		sqlite3_finalize(s->statement[i]);
-	sqlite3_close(s->log_db);
-	sqlite3_close(s->db);
+	database_close(&s->wal);
 	free(s);
 }
 
@@ -863,6 +498,7 @@ static const struct store_ops sqlite_ops = {
 	.apply = sqlite_apply,
 	.load_peers = sqlite_load_peers,
 	.load_resting = sqlite_load_resting,
+	.load_profiles = sqlite_load_profiles,
 	.load_signatures = sqlite_load_signatures,
 	.maintain = sqlite_maintain,
 	.free = sqlite_free,
@@ -870,34 +506,13 @@ static const struct store_ops sqlite_ops = {
 
 static int start(struct sqlite *s, const char *path, struct diag *d)
 {
-	int64_t version = 0;
-	int err = make_file(path);
+	int err = database_open(&s->wal, path, d);
 
-	if (err == 0)
-		err = connect_file(s, path, &s->db);
-	if (err != 0)
-		return diag_set(d, err, 0, "%s cannot be opened: %s", path, err_text(err));
-	err = check_file(s, path, &version, d);
 	if (err != 0)
 		return err;
-	s->log_is_unsure = true;
-	/* Full, in use, or broken: it can be read all the same, and every change tries again or
-	 * says why not. */
-	err = be_sure(s);
-	if (err != 0 && err != -ENOSPC && err != -EBUSY && err != -EIO)
-		return diag_set(d, err, 0, "%s cannot be prepared: %s", path, err_text(err));
-	err = migrate(s, path, version, d);
-	if (err != 0)
-		return err;
-	/* Only now: changing the journal mode writes to the file. */
-	err = execute(s, "PRAGMA journal_mode = WAL");
-	if (err == 0)
-		err = connect_file(s, path, &s->log_db);
-	if (err == 0)
-		err = prepare_all(s);
-	if (err != 0)
-		return diag_set(d, err, 0, "%s cannot be prepared: %s", path, err_text(err));
-	return 0;
+	err = prepare_all(s);
+	return err == 0 ? 0
+			: diag_set(d, err, 0, "%s cannot be prepared: %s", path, err_text(err));
 }
 
 int store_open_sqlite(const char *path, const char *interface, const uint8_t public_key[32],

@@ -2,8 +2,8 @@
 /**
  * store.h - What the gateway must not forget
  *
- * A store keeps peers, their addresses, the signatures that allowed changes, and an
- * audit trail. It changes by groups: store_apply() takes a list of changes, makes
+ * A store keeps peers, their addresses, the profiles by which messages are framed, the
+ * signatures that allowed changes, and an audit trail. It changes by groups: store_apply() takes a list of changes, makes
  * each whole or not at all, commits them together, and returns when the disk has
  * them. A change that contradicts what is stored is refused alone; its neighbours in
  * the group go through. The signature of a request and the change it allowed stand
@@ -27,6 +27,8 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "frame/frame.h"
+#include "frame/level.h"
 
 enum {
 	STORE_NAME_MAX = 64, /* octets */
@@ -34,7 +36,8 @@ enum {
 	STORE_OBFUSCATION_MAX = 256,
 	STORE_WHO_MAX = 64,
 	STORE_DIGEST_LEN = 32,
-	STORE_AUDIT_MAX = 1000000, /* rows kept, newest */
+	STORE_AUDIT_MAX = 1000000,		     /* rows kept, newest */
+	STORE_PROFILES_MAX = FRAME_PROFILES_MAX - 1, /* beside the default, which is no row */
 };
 
 enum store_status {
@@ -54,6 +57,7 @@ enum store_families {
  * @v4, @v6:	family ADDR_NONE when it has none
  * @families:	enum store_families, or both: what the client sends into the tunnel
  * @obfuscation: JSON text, "" when none
+ * @level:	That its configuration was made for
  */
 struct store_peer {
 	int64_t id;
@@ -66,15 +70,31 @@ struct store_peer {
 	uint16_t port;
 	char dns[STORE_DNS_MAX + 1];
 	char obfuscation[STORE_OBFUSCATION_MAX + 1];
+	enum frame_level level;
 	uint64_t created_ns;
 	uint64_t changed_ns;
 };
 
+/**
+ * struct store_profile - One way of framing that the interface accepts
+ * @name:	No other has it
+ * @parameters:	"key=value key=value" as the UAPI spells them, a secret among them; borrowed
+ * @until_ns:	Wall clock from which it is not accepted any more; 0: for good
+ */
+struct store_profile {
+	char name[FRAME_NAME_MAX + 1];
+	enum frame_level level;
+	const char *parameters;
+	uint64_t created_ns;
+	uint64_t until_ns;
+};
+
 enum store_change_kind {
 	STORE_ADD_PEER = 1,
-	STORE_SET_STATUS,  /* @peer: id, status */
-	STORE_REMOVE_PEER, /* @peer: id, addresses; @rest_until_ns */
-	STORE_NO_CHANGE,   /* only @signature */
+	STORE_SET_STATUS,   /* @peer: id, status */
+	STORE_REMOVE_PEER,  /* @peer: id, addresses; @rest_until_ns */
+	STORE_SET_PROFILES, /* @profiles are all from now on; @peer: the level that changed */
+	STORE_NO_CHANGE,    /* only @signature */
 };
 
 /**
@@ -82,6 +102,7 @@ enum store_change_kind {
  * @next:	The next of the group
  * @now_ns:	Wall clock of the request
  * @rest_until_ns: The removed peer's addresses are not given again before; 0: free at once
+ * @profiles, @n_profiles: Borrowed until the change is finished
  * @has_signature: @digest, made at @signed_s, is remembered in the same transaction
  * @forget_before_s: Signatures made before may be forgotten: too old to be accepted
  * @who:	Name of the principal, for the audit trail; an empty one leaves no row
@@ -96,6 +117,8 @@ struct store_change {
 	struct store_peer peer;
 	uint64_t now_ns;
 	uint64_t rest_until_ns;
+	const struct store_profile *profiles;
+	size_t n_profiles;
 	bool has_signature;
 	uint8_t digest[STORE_DIGEST_LEN];
 	uint64_t signed_s;
@@ -121,12 +144,14 @@ struct store_signature {
 /* Visitors return 0 to go on, or a code that ends the load and is returned. */
 typedef int (*store_peer_visitor)(void *context, const struct store_peer *peer);
 typedef int (*store_resting_visitor)(void *context, const struct store_resting *resting);
+typedef int (*store_profile_visitor)(void *context, const struct store_profile *profile);
 typedef int (*store_signature_visitor)(void *context, const struct store_signature *signature);
 
 struct store_ops {
 	int (*apply)(struct store *s, struct store_change *first);
 	int (*load_peers)(struct store *s, store_peer_visitor visit, void *context);
 	int (*load_resting)(struct store *s, store_resting_visitor visit, void *context);
+	int (*load_profiles)(struct store *s, store_profile_visitor visit, void *context);
 	int (*load_signatures)(struct store *s, store_signature_visitor visit, void *context,
 			       uint64_t *ret_floor_s);
 	int (*maintain)(struct store *s);
@@ -173,6 +198,13 @@ static inline int store_load_resting(struct store *s, store_resting_visitor visi
 				     void *context)
 {
 	return s->ops->load_resting(s, visit, context);
+}
+
+/** store_load_profiles() - All profiles of the interface, by name; ended ones too */
+static inline int store_load_profiles(struct store *s, store_profile_visitor visit,
+				      void *context)
+{
+	return s->ops->load_profiles(s, visit, context);
 }
 
 /**

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import pty
+import re
 import subprocess
 import time
 import unicodedata
@@ -58,7 +59,9 @@ class Routes(ApiTest):
             self.is_(answer, 200)
             self.assertEqual(answer.json["name"], name)
             self.assertEqual(set(answer.json), {"id", "name", "public_key", "addresses", "enabled", "created", "endpoint",
-                                                "last_handshake", "rx_bytes", "tx_bytes"})
+                                                "obfuscation_level", "last_handshake", "profile", "rx_bytes",
+                                                "tx_bytes"})
+            self.assertEqual((answer.json["obfuscation_level"], answer.json["profile"]), ("off", None))
         for part in ("nobody", new_key(3).replace("/", "_"), "%FF", "B%C3"):
             self.is_(g.local("GET", f"{PEERS}/{part}"), 404)
 
@@ -115,6 +118,7 @@ class Routes(ApiTest):
                  ({"name": "a", "public_key": new_key(1), "generate": True}, "generate"),
                  ({"name": "a", "addresses": ["10.0.1.0/24"]}, "addresses"),
                  ({"name": "a", "addresses": ["10.0.1.2", "10.0.1.3"]}, "addresses"),
+                 ({"name": "a", "obfuscation_level": "utmost"}, "obfuscation_level"),
                  ({"name": "a", "addresses": [5]}, "addresses"), ({"name": "a", "addresses": "10.0.1.2"}, "addresses")]
         for body, member in cases:
             answer = g.local("POST", PEERS, body)
@@ -125,6 +129,57 @@ class Routes(ApiTest):
             self.is_(g.local("POST", PEERS, {"name": "a", "addresses": [address]}), 422)
         self.assertEqual(g.on_device(), {})
         self.is_(g.local("POST", PEERS, {"name": "x" * 64}), 201)
+
+
+class Configurations(ApiTest):
+    extra = ("--endpoint", "192.0.2.1", "--obfuscation", "high")
+
+    def framing(self, text):
+        """What a file says of AmneziaWG, without the junk that every client has of its own."""
+        lines = dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
+        return {key: value for key, value in lines.items() if re.fullmatch("[SH][1-4]|HeaderProtectionKey|RandomTrailers", key)}
+
+    def test_a_peer_has_the_gateways_level_or_its_own(self):
+        g = self.gateway
+        for name, body, level in (("a", {}, "high"), ("b", {"obfuscation_level": "basic"}, "low"),
+                                  ("c", {"obfuscation_level": "off"}, "off"),
+                                  ("d", {"obfuscation_level": "stealth"}, "extreme")):
+            made = g.local("POST", PEERS, {"name": name, **body})
+            self.is_(made, 201)
+            self.assertEqual(made.json["obfuscation_level"], level)
+            self.assertEqual(g.local("GET", f"{PEERS}/{name}").json["obfuscation_level"], level)
+            client = made.json["client"]
+            self.assertEqual("amneziawg" in client, level != "off")
+            self.assertEqual(client["mtu"], 1420 - int(client.get("amneziawg", {}).get("S4", 0)))
+            for key, value in client.get("amneziawg", {}).items():
+                self.assertIn(f"\n{key} = {value}\n", made.json["configuration"])
+            keepalive = client["persistent_keepalive"]
+            self.assertIn(f"\nPersistentKeepalive = {keepalive}\n", made.json["configuration"])
+            self.assertEqual(keepalive == 25, level != "extreme")
+
+    def test_a_file_can_be_had_again_without_its_private_key(self):
+        g = self.gateway
+        made = g.local("POST", PEERS, {"name": "a", "generate": True}).json
+        again = g.local("GET", f"{PEERS}/a/configuration")
+        self.is_(again, 200)
+        self.assertNotIn("\nPrivateKey", again.json["configuration"])
+        self.assertEqual(self.framing(again.json["configuration"]), self.framing(made["configuration"]))
+        key = made["public_key"].replace("/", "_").replace("+", "-")
+        self.is_(g.local("GET", f"{PEERS}/{key}/configuration"), 200)
+        self.is_(g.local("GET", f"{PEERS}/nobody/configuration"), 404)
+
+    def test_a_file_can_be_had_for_another_level(self):
+        g = self.gateway
+        self.is_(g.local("POST", PEERS, {"name": "a"}), 201)
+        other = g.local("GET", f"{PEERS}/a/configuration?obfuscation_level=stealth")
+        self.is_(other, 200)
+        self.assertEqual(other.json["obfuscation_level"], "extreme")
+        self.assertIn("HeaderProtectionKey", self.framing(other.json["configuration"]))
+        self.assertEqual(self.framing(g.local("GET", f"{PEERS}/a/configuration?obfuscation_level=off")
+                                      .json["configuration"]), {})
+        self.assertEqual(g.local("GET", f"{PEERS}/a").json["obfuscation_level"], "high")
+        for query in ("obfuscation_level=utmost", "obfuscation_level=", "level=low", "obfuscation_level=low&x"):
+            self.is_(g.local("GET", f"{PEERS}/a/configuration?{query}"), 400)
 
 
 class CommandLine(ApiTest):
@@ -176,6 +231,34 @@ class CommandLine(ApiTest):
         text = shown.decode()
         self.assertIn("PrivateKey = ", text)
         self.assertIn("▀", text)
+
+    def test_add_writes_what_the_level_needs(self):
+        shown = {}
+        for word, keys in (("off", set()), ("basic", {"S1", "S2", "H1", "H4"}), ("medium", {"S1", "S2", "H1"}),
+                           ("high", {"S3", "S4", "I1"}), ("stealth", {"HeaderProtectionKey", "RandomTrailers", "I1"})):
+            text = self.run_it("add", word, "--level", word).stdout
+            lines = dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
+            self.assertLessEqual(keys, set(lines), text)
+            self.assertEqual(int(lines["MTU"]), 1420 - int(lines.get("S4", 0)))
+            shown[word] = lines
+        self.assertNotIn("Jc", shown["off"])
+        self.assertRegex(shown["stealth"]["PersistentKeepalive"], r"^\d+-\d+$")
+        self.assertIn("stealth", self.run_it("list").stdout)
+        self.assertIn("level:           extreme", self.run_it("show", "stealth").stdout)
+
+    def test_conf_writes_the_file_again_for_another_level(self):
+        self.run_it("add", "a", "--level", "low")
+        again = self.run_it("conf", "a").stdout
+        self.assertIn("\n# PrivateKey = ", again)
+        self.assertIn("\nS2 = ", again)
+        self.assertNotIn("\nS4 = ", again)
+        self.assertIn("\nS4 = ", self.run_it("conf", "a", "--level", "high", "--dns", "none").stdout)
+        made = json.loads(self.run_it("conf", "a", "--json").stdout)
+        self.assertIsNone(made["private_key"])
+        self.assertIn("--level is off, low", self.run_it("add", "b", "--level", "utmost", code=3).stderr)
+        self.run_it("conf", "a", "--level", "utmost", code=3)
+        self.run_it("conf", "nobody", code=3)
+        self.run_it("conf", code=2)
 
     def test_options_of_add(self):
         key = new_key(8)

@@ -6,6 +6,7 @@ import concurrent.futures
 import http.client
 import json
 import os
+import re
 import time
 import urllib.parse
 
@@ -93,7 +94,7 @@ class Create(ApiTest):
             "dns": ["d4", 1, "D1"],
             "protocol": ["ipv5", 4],
             "obfuscation": ["on", [1]],
-            "obfuscation_level": ["basic", "low", "stealth", "extreme", "none", 0],
+            "obfuscation_level": ["none", "", "Off", "extreme ", "5", 0, ["off"]],
             "request_id": [7, "x" * 257],
         }
         for member, values in cases.items():
@@ -265,6 +266,81 @@ class Reports(ApiTest):
         self.assertTrue(answer.json["timestamp"].startswith(now[:10]))
 
 
+class Levels(ApiTest):
+    WORDS = {"off": "off", "low": "low", "basic": "low", "medium": "medium", "high": "high", "extreme": "extreme",
+             "stealth": "extreme"}
+
+    def profiles(self):
+        """What the tunnel accepts: {name: {parameter: value}}, in the UAPI's spelling."""
+        lines = [line.split("=", 1)[1] for line in self.gateway.device.uapi("get=1\n\n")
+                 if line.startswith("culvert_profile=")]
+        found = {}
+        for line in lines:
+            name, *words = re.findall(r"[^\s<]+(?:<[^>]*>)*", line)
+            found[name] = dict(word.split("=", 1) for word in words)
+        return found
+
+    def test_every_word_for_a_level_is_taken_and_echoed(self):
+        g = self.gateway
+        for n, (word, level) in enumerate(self.WORDS.items()):
+            answer = g.create(new_key(n), obfuscation_level=word)
+            self.is_(answer, 200)
+            self.assertEqual(answer.json["obfuscation_level"], word)
+            path = "/api/v1/peers/" + new_key(n).replace("/", "_")
+            self.assertEqual(g.local("GET", path).json["obfuscation_level"], level)
+        self.assertEqual(len(g.on_device()), len(self.WORDS))
+
+    def test_an_unknown_word_is_refused_and_the_known_ones_named(self):
+        answer = self.gateway.create(P, obfuscation_level="utmost")
+        self.is_(answer, 422)
+        detail, = answer.json["detail"]
+        self.assertEqual((detail["loc"], detail["input"]), (["body", "obfuscation_level"], "utmost"))
+        for word in self.WORDS:
+            self.assertIn(f"'{word}'", detail["msg"])
+        self.assertEqual(self.gateway.on_device(), {})
+
+    def test_the_reply_holds_what_the_tunnel_accepts(self):
+        g, accepted = self.gateway, self.profiles()
+        self.assertEqual(set(accepted), {"low", "medium", "high", "extreme"})
+        order = ["status", "assigned_ip", "server_public_key", "port", "obfuscation_level", "obfuscation"]
+        for n, (word, level) in enumerate(self.WORDS.items()):
+            if level == "off":
+                continue
+            answer = g.create(new_key(n), obfuscation_level=word, tunnel_traffic=["ipv4", "ipv6"])
+            self.is_(answer, 200)
+            self.assertEqual(list(answer.json)[:6], order)
+            given, theirs = answer.json["obfuscation"], accepted[level]
+            self.assertEqual(list(given), ["enabled", "jc", "jmin", "jmax", "s1", "s2", "s3", "s4", "h1", "h2", "h3", "h4"])
+            self.assertIs(given.pop("enabled"), True)
+            for name, value in given.items():
+                self.assertIs(type(value), int)
+                self.assertEqual(value, int(theirs.get(name, "0").split("-")[0]), (level, name))
+            # Beside it: all of what the client's file needs, ranges of headers too.
+            whole = answer.json["amneziawg"]
+            for name in ("S1", "S2", "S3", "S4", "H1", "H2", "H3", "H4"):
+                self.assertEqual(whole.get(name), theirs.get(name.lower()), (level, name))
+            self.assertEqual("HeaderProtectionKey" in whole, level == "extreme")
+            self.assertEqual("-" in whole["H1"], level == "high")
+
+    def test_no_peer_changes_what_all_share(self):
+        g, before = self.gateway, self.profiles()
+        self.is_(g.create(P, obfuscation_level="high", obfuscation={"jc": 9, "s1": 99, "h1": 77}), 200)
+        self.assertEqual(self.profiles(), before)
+
+    def test_without_a_word_the_contract_says_off(self):
+        g = self.gateway
+        g.stop()
+        g.start("--obfuscation", "extreme")
+        for n, members in enumerate(({}, {"obfuscation_level": None})):
+            answer = g.create(new_key(n), **members)
+            self.is_(answer, 200)
+            self.assertEqual(answer.json["obfuscation_level"], "off")
+            self.assertNotIn("obfuscation", answer.json)
+            self.assertNotIn("amneziawg", answer.json)
+        # Our own route has the gateway's default.
+        self.assertEqual(g.local("POST", "/api/v1/peers", {"name": "a"}).json["obfuscation_level"], "extreme")
+
+
 class Routing(ApiTest):
     def test_unknown_paths_and_methods(self):
         g = self.gateway
@@ -285,10 +361,11 @@ class Routing(ApiTest):
         routes = [("POST", C), ("PUT", f"{C}{P_URL}/status"), ("DELETE", C + P_URL), ("GET", "/api/v1/ip-usage"),
                   ("GET", "/api/v1/server/status"), ("GET", "/api/v1/peers"), ("POST", "/api/v1/peers"),
                   ("GET", f"/api/v1/peers/{P_URL}"), ("PATCH", f"/api/v1/peers/{P_URL}"),
-                  ("DELETE", f"/api/v1/peers/{P_URL}")]
+                  ("DELETE", f"/api/v1/peers/{P_URL}"), ("GET", f"/api/v1/peers/{P_URL}/configuration"),
+                  ("GET", "/api/v1/profiles"), ("POST", "/api/v1/profiles/low/rotate")]
         for method, target in routes:
             body = b'{"public_key":"x","status":"suspended","enabled":false,"name":"x"}'
-            ours = "/peers" in target
+            ours = "/peers" in target or "/profiles" in target
             self.is_(g.raw(method, target, body), 401 if ours else 422)
             wrong = {"signature": "0" * 64, "timestamp": str(int(time.time()))}
             self.is_(g.raw(method, target, body, wrong), 401)

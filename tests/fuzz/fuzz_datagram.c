@@ -3,174 +3,24 @@
  * Everything that strangers, peers and the TUN can hand to an engine. The input is a list of
  * operations, each an octet and what it needs (see operations[]): reads of datagrams as they are, or
  * sealed with a live key so that what is inside gets looked at; handshakes that are valid but for one
- * octet; packets with any offload header; time.
- *
- * Three peers: 0 has keys in every place (previous, current, next), 1 is known with its endpoint and
- * shakes hands, 2 has no endpoint. Sources are numbered: 0 and 1 are the peers', the others strangers'.
+ * octet; packets with any offload header; time. datagram_world.h says who is there. A first octet from
+ * 0xf0 on is no operation, but the number of the framing (framings.h); without it all is plain.
  *
  * Holds: outputs lie in the arena and within their bounds; nothing is sent to somebody who neither was
- * known nor sent a valid MAC1; what reaches the TUN is an IP packet, from an address of a peer or our own
+ * known nor sent a valid MAC1, and to who is no peer not more than was heard from there; what reaches the TUN is an IP packet, from an address of a peer or our own
  * ICMP error; when the peers are gone nothing of theirs is left.
  */
-#include <stdbool.h>
-#include <string.h>
+#include "datagram_world.h"
 
-#include "engine/internal.h"
-#include "fuzz.h"
-
-enum { SOURCES = 8, PEERS = 3, HANDSHAKES = 6, OPERATIONS = 64, SEALED_MAX = 64 };
-
-/* ---- input ---- */
-
-struct input {
-	const uint8_t *at;
-	size_t left;
+enum {
+	HANDSHAKES = 6,
+	OPERATIONS = 64,
+	SEALED_MAX = 64,
+	SEALED_TEXT_MAX = 2048,
+	DRESSED_MAX = 2048,
+	DRESS_MAX = FRAMING_PAD_MAX + FRAME_WINDOW, /* octets around a message */
+	FRAMING_FIRST = 0xf0,
 };
-
-static uint32_t take(struct input *in, size_t octets)
-{
-	uint32_t v = 0;
-
-	for (; octets && in->left; octets--, in->left--)
-		v = v << 8 | *in->at++;
-	return v;
-}
-
-static size_t take_octets(struct input *in, void *out, size_t max)
-{
-	size_t n = take(in, 2);
-
-	n = n > in->left ? in->left : n;
-	n = n > max ? max : n;
-	if (n)
-		memcpy(out, in->at, n);
-	in->at += n;
-	in->left -= n;
-	return n;
-}
-
-/* ---- the world ---- */
-
-static struct {
-	struct engine *engine;
-	struct engine_worker *worker;
-	struct suite *suite;
-	struct noise_identity us;
-	struct noise_identity them[PEERS];
-	struct noise_remote ours[PEERS]; /* us, as each peer knows us */
-	struct peer *peers[PEERS];
-	struct live_key {
-		uint32_t index;
-		struct secret_key key; /* a copy: the session may end before the input */
-		uint64_t counter;
-	} keys[3];		/* of peer 0 */
-	bool may_hear[SOURCES]; /* known, or has sent something authentic */
-	struct msg_initiation initiation;
-	bool has_initiation; /* the last one to peer 1 */
-	unsigned int handshakes;
-	uint64_t now_ns;
-	uint64_t wall_ns; /* never back: labels grow */
-	uint64_t random;
-} world;
-
-static void fill(void *context, void *out, size_t len)
-{
-	uint8_t *at = out;
-
-	(void)context;
-	for (size_t i = 0; i < len; i++) {
-		world.random = world.random * UINT64_C(6364136223846793005) +
-			       UINT64_C(1442695040888963407);
-		at[i] = (uint8_t)(world.random >> 56);
-	}
-}
-
-static struct endpoint source_number(uint32_t n)
-{
-	bool v6 = n % SOURCES % 3 == 2;
-	struct endpoint e = { .ip = { .family = v6 ? ADDR_V6 : ADDR_V4 }, .port = 1000 };
-
-	memset(e.ip.b, 0x20, v6 ? 16 : 4);
-	e.ip.b[v6 ? 15 : 3] = (uint8_t)(n % SOURCES);
-	return e;
-}
-
-static void make_world(void)
-{
-	const struct engine_options options = { .random = fill,
-						.backend = SUITE_OPENSSL,
-						.staged_bytes_max = 1 << 20,
-						.packets_max = 200 };
-	struct secret_key key;
-
-	world.random = 1;
-	world.now_ns = 1000 * ENGINE_SECOND;
-	world.wall_ns = UINT64_C(1700000000) * ENGINE_SECOND;
-	HOLDS(suite_new(SUITE_OPENSSL, &world.suite) == 0);
-	HOLDS(engine_new(&options, &world.engine) == 0);
-	HOLDS(engine_worker_new(world.engine, &world.worker) == 0);
-	fill(NULL, &key, sizeof(key));
-	noise_identity_init(&world.us, world.suite, &key);
-	for (int i = 0; i < PEERS; i++) {
-		fill(NULL, &key, sizeof(key));
-		noise_identity_init(&world.them[i], world.suite, &key);
-		memcpy(world.ours[i].public_key, world.us.public_key, NOISE_KEY_LEN);
-		noise_remote_prepare(&world.ours[i], world.suite, &world.them[i]);
-	}
-	engine_enter(world.worker);
-	engine_set_private_key(world.worker, world.now_ns, &world.us.private_key);
-}
-
-static struct session *live_key(int which, bool is_initiator)
-{
-	struct session *s = session_begin(world.worker, world.peers[0], is_initiator);
-
-	HOLDS(s);
-	fill(NULL, &s->send, sizeof(s->send));
-	fill(NULL, &s->receive, sizeof(s->receive));
-	s->born_ns = world.now_ns;
-	atomic_store(&s->state, SESSION_READY);
-	world.keys[which] = (struct live_key){ .index = s->index.index, .key = s->receive };
-	return s;
-}
-
-/* Peer N has 10.0.N.0/24 and fd0N::/16. */
-static void add_peers(void)
-{
-	for (uint8_t i = 0; i < PEERS; i++) {
-		struct ip_prefix v4 = { { ADDR_V4, { 10, 0, i } }, 24 };
-		struct ip_prefix v6 = { { ADDR_V6, { 0xfd, i } }, 16 };
-		struct endpoint e = source_number(i);
-		struct peer **p = &world.peers[i];
-
-		HOLDS(engine_peer_add(world.worker, world.them[i].public_key, p) == 0);
-		HOLDS(engine_allowed_ip_add(world.engine, *p, &v4) == 0);
-		HOLDS(engine_allowed_ip_add(world.engine, *p, &v6) == 0);
-		if (i < 2)
-			HOLDS(engine_peer_set_endpoint(world.worker, *p, &e) == 0);
-	}
-	atomic_store(&world.peers[0]->previous, live_key(0, false));
-	atomic_store(&world.peers[0]->current, live_key(1, true));
-	atomic_store(&world.peers[0]->next, live_key(2, false));
-}
-
-static void begin(void)
-{
-	if (!world.engine)
-		make_world();
-	world.random = 7;
-	world.worker->jitter_state = 7;
-	world.now_ns += 10000 * ENGINE_SECOND; /* nothing of the input before is remembered */
-	world.wall_ns += 10000 * ENGINE_SECOND;
-	world.has_initiation = false;
-	world.handshakes = 0;
-	for (int i = 0; i < SOURCES; i++)
-		world.may_hear[i] = i < 2;
-	engine_set_mtu(world.engine, 1420);
-	engine_worker_set_merge(world.worker, true);
-	engine_set_up(world.worker, world.now_ns, true);
-	add_peers();
-}
 
 /* ---- what comes out ---- */
 
@@ -185,13 +35,19 @@ static void look_at(const void *data, size_t len)
 	sink = sum;
 }
 
+/* Not junk nor a signature packet, which go there too. */
 static void note_initiation(const struct engine_output *o)
 {
-	if (o->peer != world.peers[1] || o->data[0] != MESSAGE_INITIATION ||
-	    o->len != sizeof(world.initiation))
-		return;
-	memcpy(&world.initiation, o->data, o->len);
-	world.has_initiation = true;
+	const struct frame_set *set = engine_profiles(world.engine);
+	uint8_t message[sizeof(world.initiation)];
+
+	for (uint32_t i = 0; i < set->n && o->peer == world.peers[1]; i++) {
+		if (!undress(&set->profiles[i], MESSAGE_INITIATION, o->data, o->len,
+			     &world.checkers[1], message))
+			continue;
+		memcpy(&world.initiation, message, sizeof(message));
+		world.has_initiation = true;
+	}
 }
 
 static void check_destination(const struct engine_output *o)
@@ -202,6 +58,9 @@ static void check_destination(const struct engine_output *o)
 		if (!endpoint_same_remote(&e, &o->to))
 			continue;
 		HOLDS(world.may_hear[i]);
+		world.said[i] += o->len;
+		HOLDS(world.is_peer[i] ||
+		      (world.said[i] <= world.heard[i] && o->segment <= world.longest[i]));
 		return;
 	}
 	BROKEN("sent to somebody who was never there");
@@ -272,11 +131,14 @@ static void fetch(void)
 static void judge(uint32_t source, const uint8_t *data, size_t len)
 {
 	const struct identity *id = atomic_load(&world.engine->identity);
+	const struct frame_set *set = engine_profiles(world.engine);
+	uint8_t message[sizeof(struct msg_initiation)];
 
-	if ((len == sizeof(struct msg_initiation) && data[0] == MESSAGE_INITIATION) ||
-	    (len == sizeof(struct msg_response) && data[0] == MESSAGE_RESPONSE))
-		world.may_hear[source % SOURCES] |=
-			cookie_mac1_is_valid(&id->checker, world.suite, data, len);
+	for (uint32_t i = 0; i < set->n; i++)
+		for (int type = MESSAGE_INITIATION; type <= MESSAGE_RESPONSE; type++)
+			world.may_hear[source % SOURCES] |=
+				undress(&set->profiles[i], (enum message_type)type, data, len,
+					&id->checker, message);
 }
 
 /* In memory of exactly its size. */
@@ -293,11 +155,31 @@ static void hear(uint32_t source, uint8_t tos, uint16_t segment, const uint8_t *
 	HOLDS(d.data);
 	if (len)
 		memcpy(d.data, data, len);
+	world.heard[source % SOURCES] += len;
+	if (step > world.longest[source % SOURCES])
+		world.longest[source % SOURCES] = step;
 	for (size_t at = 0; at < len; at += step)
 		judge(source, data + at, len - at < step ? len - at : step);
 	engine_receive(world.worker, world.now_ns, &d, 1);
 	fetch();
 	free(d.data);
+}
+
+/* Octets that begin like a message, as if they were one; the rest of them as trailer. */
+static size_t dress_anything(uint32_t source, uint8_t *data, size_t len)
+{
+	static uint8_t out[DRESSED_MAX + DRESS_MAX];
+	enum message_type type = (enum message_type)(1 + (data[0] - 1U) % 4);
+	size_t n = type == MESSAGE_DATA ? len : frame_message_len(type);
+	le32 word = le32_from(type_word(source, type));
+
+	if (n > len || n < MESSAGE_DATA_MIN)
+		return len;
+	memcpy(data, &word, sizeof(word));
+	len = framing_dress(profile_of_source(source), type, data, (uint32_t)n,
+			    (uint32_t)(len - n), &world.dice, out);
+	memcpy(data, out, len);
+	return len;
 }
 
 static void hear_anything(struct input *in)
@@ -314,13 +196,17 @@ static void hear_anything(struct input *in)
 		memset(data + 1, 0, 3);
 		memcpy(data + 4, &index, sizeof(index));
 	}
+	if (world.framing && source & 0x80 && len && len <= DRESSED_MAX)
+		len = dress_anything(source, data, len);
 	hear(source, tos, segment, data, len);
 }
 
-static size_t seal(uint32_t which, int64_t skip, const uint8_t *text, size_t len, uint8_t *out)
+static size_t seal(uint32_t source, uint32_t which, int64_t skip, const uint8_t *text,
+		   size_t len, uint8_t *out)
 {
+	static uint8_t message[SEALED_TEXT_MAX + MESSAGE_DATA_MIN];
 	struct live_key *k = &world.keys[which % 3];
-	struct msg_data *m = (void *)out;
+	struct msg_data *m = (void *)message;
 	struct aead_job job = { .key = k->key.b,
 				.counter = k->counter + (uint64_t)skip,
 				.src = text,
@@ -328,11 +214,11 @@ static size_t seal(uint32_t which, int64_t skip, const uint8_t *text, size_t len
 				.len = (uint32_t)len };
 
 	k->counter = job.counter + 1;
-	m->type = le32_from(MESSAGE_DATA);
+	m->type = le32_from(type_word(source, MESSAGE_DATA));
 	m->receiver = le32_from(k->index);
 	m->counter = le64_from(job.counter);
 	aead_seal(world.suite, &job, 1);
-	return len + MESSAGE_DATA_MIN;
+	return dress(source, MESSAGE_DATA, m, len + MESSAGE_DATA_MIN, out);
 }
 
 /* Make the packet's addresses and lengths plausible, so that the rest of it is looked at. */
@@ -358,7 +244,8 @@ static void make_plausible(uint8_t *packet, size_t len, uint8_t from, uint8_t to
 /* Sealed under a live key; several of them joined, as GRO would. */
 static void hear_sealed(struct input *in)
 {
-	static uint8_t text[2048], joined[SEALED_MAX * (sizeof(text) + MESSAGE_DATA_MIN)];
+	static uint8_t text[SEALED_TEXT_MAX];
+	static uint8_t joined[SEALED_MAX * (sizeof(text) + MESSAGE_DATA_MIN + DRESS_MAX)];
 	uint32_t source = take(in, 1), which = take(in, 1), flags = take(in, 1);
 	uint32_t times = 1 + flags % 8 * (flags >> 3 & 7);
 	size_t len = take_octets(in, text, sizeof(text)), at = 0;
@@ -368,12 +255,20 @@ static void hear_sealed(struct input *in)
 	for (uint32_t i = 0; i < times && i < SEALED_MAX; i++) {
 		int64_t skip = flags & 0x80 ? (int8_t)take(in, 1) * INT64_C(130) : 0;
 
-		at += seal(which, skip, text, len, joined + at);
+		at += seal(source, which, skip, text, len, joined + at);
 		if (len >= 28 && i % 4 != 3) /* the next of a flow */
 			put_be32(text + 24, get_be32(text + 24) + (uint32_t)(len - 40));
 	}
-	world.may_hear[source % SOURCES] = true;
+	world.may_hear[source % SOURCES] = world.is_peer[source % SOURCES] = true;
 	hear(source, (uint8_t)(which >> 2), (uint16_t)(at / times), joined, at);
+}
+
+static void hear_message(uint32_t source, uint8_t tos, enum message_type type,
+			 const void *message, size_t len)
+{
+	uint8_t out[sizeof(struct msg_initiation) + DRESS_MAX];
+
+	hear(source, tos, 0, out, dress(source, type, message, len, out));
 }
 
 /* An initiation of a peer, right in everything but perhaps one octet. */
@@ -391,14 +286,15 @@ static void hear_initiation(struct input *in)
 	fill(NULL, random, sizeof(random));
 	noise_time(label, world.wall_ns);
 	HOLDS(noise_initiation_create(world.suite, &world.them[peer], &world.ours[peer],
-				      MESSAGE_INITIATION, take(in, 4), random, label, &hs,
-				      &m) == 0);
+				      type_word(source, MESSAGE_INITIATION), take(in, 4),
+				      random, label, &hs, &m) == 0);
 	if (change % 2) /* before or after it is signed */
 		((uint8_t *)&m)[at % sizeof(m)] ^= change;
 	cookie_sign(&maker, world.suite, world.us.public_key, 0, &m, sizeof(m));
 	if (change && change % 2 == 0)
 		((uint8_t *)&m)[at % sizeof(m)] ^= change;
-	hear(source, 0x88, 0, (const uint8_t *)&m, sizeof(m));
+	hear_message(source, 0x88, MESSAGE_INITIATION, &m, sizeof(m));
+	world.is_peer[source % SOURCES] = true; /* from now on, if all was right */
 	noise_handshake_done(&hs);
 }
 
@@ -419,14 +315,15 @@ static void hear_response(struct input *in)
 	if (noise_initiation_open(world.suite, &world.them[1], &world.initiation, &hs) != 0 ||
 	    noise_initiation_finish(world.suite, &world.them[1], &world.ours[1],
 				    &world.initiation, &hs, label) != 0 ||
-	    noise_response_create(world.suite, &hs, &world.ours[1], MESSAGE_RESPONSE,
-				  take(in, 4), le32_value(world.initiation.sender), random, &m,
-				  &keys) != 0)
+	    noise_response_create(world.suite, &hs, &world.ours[1],
+				  type_word(source, MESSAGE_RESPONSE), take(in, 4),
+				  le32_value(world.initiation.sender), random, &m, &keys) != 0)
 		BROKEN("our own initiation is not readable");
 	if (change % 2)
 		((uint8_t *)&m)[at % sizeof(m)] ^= change;
 	cookie_sign(&maker, world.suite, world.us.public_key, 0, &m, sizeof(m));
-	hear(source, 0x88, 0, (const uint8_t *)&m, sizeof(m));
+	world.is_peer[source % SOURCES] = true;
+	hear_message(source, 0x88, MESSAGE_RESPONSE, &m, sizeof(m));
 	noise_keys_done(&keys);
 }
 
@@ -434,20 +331,22 @@ static void hear_response(struct input *in)
 static void hear_signed(struct input *in)
 {
 	struct cookie_maker maker = { 0 };
-	uint8_t m[sizeof(struct msg_initiation)] = { 0 };
+	uint8_t m[sizeof(struct msg_initiation)] = { 0 }, out[sizeof(m) + DRESS_MAX];
 	uint32_t source = take(in, 1), kind = take(in, 1);
-	size_t len = kind % 2 ? sizeof(struct msg_initiation) : sizeof(struct msg_response);
+	enum message_type type = kind % 2 ? MESSAGE_INITIATION : MESSAGE_RESPONSE;
+	size_t len = frame_message_len(type);
+	le32 word = le32_from(type_word(source, type));
 
 	if (world.handshakes++ >= HANDSHAKES)
 		return;
 	take_octets(in, m, len);
-	m[0] = kind % 2 ? MESSAGE_INITIATION : MESSAGE_RESPONSE;
-	memset(m + 1, 0, 3);
+	memcpy(m, &word, sizeof(word));
 	if (kind & 2 && world.has_initiation) /* to the handshake that waits */
 		memcpy(m + 8, &world.initiation.sender, 4);
 	cookie_sign(&maker, world.suite, world.us.public_key, 0, m, len);
+	len = dress(source, type, m, len, out);
 	for (uint32_t i = 0; i < (kind & 4 ? 200u : 1u); i++) /* enough to be under load */
-		hear(source, 0, 0, m, len);
+		hear(source, 0, 0, out, len);
 }
 
 /* Packets from the TUN, with what the kernel left undone. */
@@ -568,7 +467,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = { .at = data, .left = size };
 
-	begin();
+	if (size && data[0] >= FRAMING_FIRST)
+		begin(take(&in, 1) % FRAMINGS);
+	else
+		begin(0);
 	for (int i = 0; i < OPERATIONS && in.left; i++)
 		operations[take(&in, 1) % (sizeof(operations) / sizeof(operations[0]))](&in);
 	end();

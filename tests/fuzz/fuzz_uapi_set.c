@@ -53,7 +53,8 @@ static bool same_peer(const struct uapi_set_peer *a, const struct uapi_set_peer 
 	       memcmp(&a->endpoint, &b->endpoint, sizeof(a->endpoint)) == 0 &&
 	       memcmp(a->greatest_timestamp, b->greatest_timestamp, 12) == 0 &&
 	       a->budget_bytes == b->budget_bytes && a->rate_bps == b->rate_bps &&
-	       a->keepalive.lo == b->keepalive.lo && a->keepalive.hi == b->keepalive.hi && a->n_allowed_ips == b->n_allowed_ips &&
+	       a->keepalive.lo == b->keepalive.lo && a->keepalive.hi == b->keepalive.hi &&
+	       a->n_allowed_ips == b->n_allowed_ips &&
 	       a->first_allowed_ip == b->first_allowed_ip && a->remove == b->remove &&
 	       a->update_only == b->update_only &&
 	       a->replace_allowed_ips == b->replace_allowed_ips &&

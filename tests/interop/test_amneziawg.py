@@ -20,8 +20,9 @@ import suite  # noqa: E402
 import tunnel  # noqa: E402
 
 MEGABYTE = 1 << 20
-# What each release of amneziawg-go understands.
-RELEASES = {
+# What each of them understands.
+RIVALS = {
+    "awg-peer": tuple(amnezia.GENERATIONS),
     "amneziawg-go-1.0": ("1.0",),
     "amneziawg-go-1.5": ("1.0", "1.5"),
     "amneziawg-go-2.0": ("1.0", "1.5", "2.0"),
@@ -157,47 +158,44 @@ def add(group, name, function):
     setattr(group, "test_" + name.replace(" ", "_").replace("-", "_"), function)
 
 
-def unless_missing(contender, function):
-    """The test, or its skip."""
-    return lambda self: (self.need(contender), function(self))
-
-
 def add_matrix(rival, generation, label, quirk=""):
     """All that is judged about one rival in one generation."""
     peer = rival + quirk
     for outer in (4, 6):
         if not quirk:
-            add(Interop, f"every handshake that we begin is answered by {label} over ipv{outer}", unless_missing(
-                rival, lambda self, o=outer: self.handshakes(("culvert", peer), generation, o)))
-            add(Interop, f"bulk passes unharmed both ways with {label} over ipv{outer}", unless_missing(
-                rival, lambda self, o=outer: self.bulk(peer, generation, o)))
-        add(Interop, f"every handshake that {label} begins is answered over ipv{outer}", unless_missing(
-            rival, lambda self, o=outer: self.handshakes((peer, "culvert"), generation, o)))
-        add(Interop, f"keepalives alone keep a tunnel with {label} over ipv{outer}", unless_missing(
-            rival, lambda self, o=outer: self.keepalives(peer, generation, o)))
+            add(Interop, f"every handshake that we begin is answered by {label} over ipv{outer}",
+                lambda self, o=outer: self.handshakes(("culvert", peer), generation, o))
+            add(Interop, f"bulk passes unharmed both ways with {label} over ipv{outer}",
+                lambda self, o=outer: self.bulk(peer, generation, o))
+        add(Interop, f"every handshake that {label} begins is answered over ipv{outer}",
+            lambda self, o=outer: self.handshakes((peer, "culvert"), generation, o))
+        add(Interop, f"keepalives alone keep a tunnel with {label} over ipv{outer}",
+            lambda self, o=outer: self.keepalives(peer, generation, o))
 
 
-def build():
-    for generation in amnezia.GENERATIONS:
-        add_matrix("awg-peer", generation, f"awg-peer as {generation}")
-        for rival, known in RELEASES.items():
-            if generation in known and tunnel.is_available(rival):
-                add_matrix(rival, generation, f"{rival} as {generation}")
-        add(Interop, f"every handshake among ourselves as {generation} is answered over ipv6",
-            lambda self, g=generation: self.handshakes(("culvert", "culvert"), g, 6))
+def add_habits():
+    """What awg-peer does on request."""
     add_matrix("awg-peer", "2.0", "a peer of bare keepalives", " bare-keepalives")
     add_matrix("awg-peer", "3.1", "a peer of junk with trailers", " junk-trailers")
     for generation in ("2.0", "3.1") if not suite.SOAK else amnezia.GENERATIONS:
-        add(Cookies, f"we answer a cookie as {generation}", unless_missing(
-            "awg-peer", lambda self, g=generation: self.we_obey(g)))
-        add(Cookies, f"we ask for a cookie as {generation}", unless_missing(
-            "awg-peer", lambda self, g=generation: self.we_demand(g)))
-    add(Cookies, "we answer a cookie that header protection forgot", unless_missing(
-        "awg-peer", lambda self: self.we_obey("3.0", " unprotected-cookies")))
-    for rival in RELEASES:
+        add(Cookies, f"we answer a cookie as {generation}", lambda self, g=generation: self.we_obey(g))
+        add(Cookies, f"we ask for a cookie as {generation}", lambda self, g=generation: self.we_demand(g))
+    add(Cookies, "we answer a cookie that header protection forgot",
+        lambda self: self.we_obey("3.0", " unprotected-cookies"))
+
+
+def build():
+    for rival, known in RIVALS.items():
         if not tunnel.is_available(rival):
-            add(Interop, f"{rival} in both roles",
-                lambda self, r=rival: self.skipTest(f"{r} is not installed (tools/install-rivals)"))
+            add(Interop, f"{rival} in every generation and both roles", lambda self, r=rival: self.need(r))
+            continue
+        for generation in known:
+            add_matrix(rival, generation, f"{rival} as {generation}")
+        if rival == "awg-peer":
+            add_habits()
+    for generation in amnezia.GENERATIONS:
+        add(Interop, f"every handshake among ourselves as {generation} is answered over ipv6",
+            lambda self, g=generation: self.handshakes(("culvert", "culvert"), g, 6))
 
 
 build()

@@ -28,6 +28,23 @@ GENERATIONS = {
 }
 
 
+# Every key at its default: plain WireGuard.
+PLAIN = {"jc": 0, "jmin": 0, "jmax": 0, "s1": 0, "s2": 0, "s3": 0, "s4": 0, "h1": 1, "h2": 2, "h3": 3, "h4": 4,
+         "i1": "", "i2": "", "i3": "", "i4": "", "i5": "", "header_protection_key": "0" * 64,
+         "content_padding_addition": 0, "rekey_after_time": 0, "rekey_timeout": 0, "reject_after_time": 0,
+         "keepalive_timeout": 0, "max_handshake_attempts": 0, "random_trailers": 0, "disable_cookies": 0}
+
+
+def whole(framing):
+    """A framing that leaves nothing of the one before it."""
+    return {**PLAIN, **framing}
+
+
+def lines(framing):
+    """The lines of a set."""
+    return "".join(f"{key}={value}\n" for key, value in framing.items())
+
+
 def mtu(framing, link=1500):
     """Largest inner packet that no outer one, over either family, has to be cut for."""
     return link - 80 - int(framing.get("s4", 0))

@@ -14,24 +14,14 @@ import socket
 import time
 import unittest
 
+import amnezia
 import suite
 import tunnel
 
 AMNEZIA = tunnel.SOCKETS_AMNEZIA
-KEY = "5f3c2b1a09786756453423120f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c"
+GENERATIONS, KEY = amnezia.GENERATIONS, "5f3c2b1a" * 8
 # What AmneziaVPN gives a server of its own.
-DEFAULT_31 = {"jc": 5, "jmin": 10, "jmax": 50, "s1": 42, "s2": 108, "s3": 13, "s4": 12,
-              "header_protection_key": KEY, "content_padding_addition": "10-100",
-              "rekey_after_time": "100-120", "rekey_timeout": "3-7", "reject_after_time": "150-180",
-              "keepalive_timeout": "5-15", "max_handshake_attempts": "15-20", "random_trailers": 1,
-              "disable_cookies": 1}
-GENERATIONS = {
-    "1.0": {"jc": 4, "jmin": 8, "jmax": 80, "s1": 30, "s2": 25, "h1": 7, "h2": 8, "h3": 9, "h4": 10},
-    "2.0": {"jc": 4, "jmin": 8, "jmax": 80, "s1": 30, "s2": 60, "s3": 9, "s4": 5,
-            "h1": "100000000-200000000", "h2": "300000000-400000000", "h3": "500000000-600000000",
-            "h4": "700000000-800000000", "i1": "<b 0xc0ff><r 80><t>"},
-    "3.1": DEFAULT_31,
-}
+DEFAULT_31 = {key: value for key, value in GENERATIONS["3.1"].items() if key not in ("h1", "h2", "h3", "h4")}
 
 # The order in which amneziawg-go answers, and what the parser of `awg` takes for each.
 ORDER = ["private_key", "listen_port", "fwmark", "jc", "jmin", "jmax", "s1", "s2", "s3", "s4",
@@ -47,12 +37,7 @@ SHAPES = {**{key: SMALL for key in ("jc", "jmin", "jmax", "s1", "s2", "s3", "s4"
           "random_trailers": "[01]", "disable_cookies": "[01]"}
 
 
-def text(framing):
-    """Lines of a set."""
-    return "".join(f"{key}={value}\n" for key, value in framing.items())
-
-
-def amnezia(device, request):
+def ask(device, request):
     """One operation on the socket of `awg`: the lines of the answer."""
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(10)
@@ -62,12 +47,6 @@ def amnezia(device, request):
         while not answer.endswith(b"\n\n"):
             answer += s.recv(65536)
     return answer.decode().strip("\n").split("\n")
-
-
-def only(framing):
-    """Lines of a set that leave nothing of DEFAULT_31 but what is said."""
-    cleared = {key: "0" * 64 if key == "header_protection_key" else 0 for key in DEFAULT_31}
-    return text({**cleared, **framing})
 
 
 class Drop(suite.NetTest):
@@ -93,12 +72,12 @@ class Drop(suite.NetTest):
 
     def test_the_text_of_setconf_is_taken_and_answered_in_the_order_that_awg_reads(self):
         private, peer = tunnel.keypair()[0], tunnel.keypair()[1]
-        self.assertEqual(amnezia(self.one, (
-            f"set=1\nprivate_key={tunnel.hexkey(private)}\nfwmark=0\n" + text(DEFAULT_31) +
+        self.assertEqual(ask(self.one, (
+            f"set=1\nprivate_key={tunnel.hexkey(private)}\nfwmark=0\n" + amnezia.lines(DEFAULT_31) +
             f"i1=<b 0xc000><r 30>\nreplace_peers=true\npublic_key={tunnel.hexkey(peer)}\n"
             "replace_allowed_ips=true\nallowed_ip=10.8.1.2/32\n"
             "persistent_keepalive_interval=22-30\n\n")), ["errno=0"])
-        lines = amnezia(self.one, "get=1\n\n")
+        lines = ask(self.one, "get=1\n\n")
         self.assertEqual(lines[-1], "errno=0")
         device = [line.partition("=") for line in lines[:lines.index(f"public_key={tunnel.hexkey(peer)}")]]
         known = [(key, value) for key, _, value in device if not key.startswith("culvert_")]
@@ -118,7 +97,7 @@ class Drop(suite.NetTest):
         self.assertNotIn("jc", device)
         self.assertNotIn("i1", device)
         self.assertNotIn("s4", device)
-        self.assertEqual((device["s1"], device["h4"]), ("30", "700000000-800000000"))
+        self.assertEqual((device["s1"], device["h4"]), ("87", "1073741824-1207959552"))
 
     def test_one_bad_parameter_and_nothing_of_the_request_is_done(self):
         before = self.one.get()
@@ -203,13 +182,13 @@ class Framed(suite.NetTest):
     def test_in_a_rotation_old_and_new_clients_are_served(self):
         pair = self.framed(DEFAULT_31)
         server, client = pair.devices[1], pair.devices[0]
-        old = " ".join(f"{key}={value}" for key, value in DEFAULT_31.items())
-        server.uapi(f"set=1\n{only(GENERATIONS['2.0'])}culvert_profile=old {old}\n\n")
+        new = amnezia.lines(amnezia.whole(GENERATIONS["2.0"]))
+        server.uapi(f"set=1\n{new}{amnezia.profile('old', DEFAULT_31)}\n\n")
         self.assertTrue(self.pings(pair.left, pair.INNER[0][1], count=20), "the session goes on")
         self.begin_anew(pair)
         self.assertTrue(self.pings(pair.left, pair.INNER[0][1], timeout=5), "the old parameters connect")
         self.assertEqual(server.get()[1][client.public]["culvert_profile_heard"], "old")
-        client.uapi(f"set=1\n{only(GENERATIONS['2.0'])}\n")
+        client.uapi(f"set=1\n{new}\n")
         self.begin_anew(pair)
         self.assertTrue(self.pings(pair.left, pair.INNER[0][1], timeout=5), "and the new ones")
         self.assertNotIn("culvert_profile_heard", server.get()[1][client.public])
@@ -217,7 +196,7 @@ class Framed(suite.NetTest):
         self.assertTrue(self.pings(pair.left, pair.INNER[0][1], count=5))
 
 
-for name in GENERATIONS:
+for name in ("1.0", "2.0", "3.1"):
     for family in (4, 6):
         setattr(Framed, f"test_traffic_passes_under_{name}_over_ipv{family}",
                 lambda self, n=name, f=family: self.traffic(n, f))

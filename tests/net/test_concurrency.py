@@ -19,6 +19,7 @@ import subprocess
 import threading
 import time
 
+import amnezia
 import suite
 import tunnel
 
@@ -48,6 +49,7 @@ class Churn:
 
     def __init__(self, pair, rng):
         self.pair, self.rng, self.ports, self.decoys = pair, rng, list(pair.PORT), [[], []]
+        self.framing = amnezia.PLAIN
         self.steps = [name for name in dir(self) if name.startswith("step_")]
         self.done = collections.Counter()
 
@@ -120,6 +122,23 @@ class Churn:
         device.uapi("set=1\n" + "".join(
             f"public_key={key}\nendpoint=192.0.2.200:9\nallowed_ip=10.77.{n >> 8}.{n & 255}/32\n"
             f"allowed_ip=fd77:{n:x}::/64\n" for n, key in enumerate(self.decoys[i])) + "\n")
+
+    def step_framing(self, i, device, other):
+        """Both ends take other parameters; one of them knows the old ones as well, for a while."""
+        old, new = self.framing, self.rng.choice((amnezia.PLAIN, *amnezia.GENERATIONS.values()))
+        device.uapi(f"set=1\n{amnezia.lines(amnezia.whole(new))}{amnezia.profile('old', old)}\n\n")
+        other.configure(**amnezia.whole(new))
+        if self.rng.randrange(2):
+            device.uapi("set=1\nculvert_replace_profiles=true\n\n")
+        self.framing = new
+
+    def step_profiles(self, i, device, other):
+        """Profiles that nobody uses come and go, and a peer is pinned and let go."""
+        names = self.rng.sample([f"p{n}" for n in range(12)], 4)
+        device.uapi("set=1\nculvert_replace_profiles=true\n" + "\n".join(
+            amnezia.profile(name, self.rng.choice(list(amnezia.GENERATIONS.values()))) for name in names) + "\n\n")
+        self.tell(device, other.public, f"culvert_profile_pin={names[0]}")
+        self.tell(device, other.public, "culvert_profile_pin=", "culvert_prelude=false")
 
     def down(self, i):
         self.pair.ends[i].ip("link", "set", self.pair.devices[i].interface, "down")
@@ -205,7 +224,7 @@ class Stranger:
 
     def __init__(self, namespace, host, churn, rng):
         self._host, self._churn, self._rng = host, churn, random.Random(rng.getrandbits(32))
-        self._seen = suite.Capture(churn.pair.right, "out0", lambda p: (suite.udp_of(p) or [b""])[-1][:1] == b"\4")
+        self._seen = suite.Capture(churn.pair.right, "out0", lambda p: len((suite.udp_of(p) or [b""])[-1]) >= 32)
         with namespace:
             self._sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(32)]
         for number, s in enumerate(self._sockets):

@@ -8,7 +8,7 @@ void forger_init(struct forger *f, const struct sim_node *target, const struct s
 {
 	struct secret_key own;
 
-	*f = (struct forger){ .sim = target->sim };
+	*f = (struct forger){ .sim = target->sim, .type = MESSAGE_INITIATION };
 	for (size_t i = 0; i < sizeof(own.b); i++)
 		own.b[i] = (uint8_t)sim_random(target->sim);
 	if (suite_new(SUITE_OPENSSL, &f->suite) != 0)
@@ -34,8 +34,8 @@ void forge_initiation(struct forger *f, uint32_t sender, uint64_t unix_ns,
 	for (size_t i = 0; i < sizeof(random); i++)
 		random[i] = (uint8_t)sim_random(f->sim);
 	noise_time(label, unix_ns);
-	if (noise_initiation_create(f->suite, &f->identity, &f->target, MESSAGE_INITIATION,
-				    sender, random, label, &hs, ret) != 0)
+	if (noise_initiation_create(f->suite, &f->identity, &f->target, f->type, sender, random,
+				    label, &hs, ret) != 0)
 		abort();
 	noise_handshake_done(&hs);
 	cookie_sign(&f->maker, f->suite, f->target.public_key, f->sim->now_ns, ret,

@@ -18,6 +18,7 @@ struct forger {
 	struct noise_identity identity;
 	struct noise_remote target;
 	struct cookie_maker maker; /* holds the cookie he was given */
+	uint32_t type;		   /* word that he puts into initiations; plain at first */
 };
 
 /** forger_init() - @key: whose private key he has; NULL: one nobody knows */

@@ -6,15 +6,16 @@
 
 #include "net.h"
 
-#define KEY_LIFE (180 * SIM_S)
-
-static const uint32_t HEARS =
-	UINT32_C(1) << 31; /* with a node: its key for receiving, under its own index */
+/* With a node: its key for receiving, under its own index. */
+static const uint32_t HEARS = UINT32_C(1) << 31;
+/* In place of a node: somebody's index. */
+static const uint32_t ANNOUNCED = UINT32_MAX;
 
 struct key {
 	uint32_t node; /* who sends with it; 0: free slot */
 	uint32_t index;
 	uint64_t born_ns; /* 0: not seen */
+	uint64_t life_ns;
 	uint64_t next_counter;
 };
 
@@ -77,16 +78,34 @@ static struct key *find_key(struct sim_keys *k, uint32_t node, uint32_t index)
 	return key;
 }
 
+void sim_keys_announced(struct sim_keys *k, uint32_t index)
+{
+	(void)find_key(k, ANNOUNCED, index);
+}
+
+bool sim_keys_is_announced(struct sim_keys *k, uint32_t index)
+{
+	return slot_for(k, ANNOUNCED, index)->node != 0;
+}
+
+static void be_born(struct key *key, uint64_t now_ns, const struct sim_node *n,
+		    const struct sim_datagram *d)
+{
+	key->born_ns = now_ns;
+	key->life_ns = sim_key_life_ns(n, d->profile);
+}
+
 /* A response makes two keys: one for each direction, named by the receiver's index. The
  * responder has its own now. */
 static void learn(struct sim_keys *k, const struct sim_datagram *d)
 {
-	const struct msg_response *m = (const void *)d->data;
+	const struct msg_response *m = (const void *)d->plain;
 	struct key *key = find_key(k, d->from->id, le32_value(m->receiver));
 
-	key->born_ns = d->sent_ns;
+	be_born(key, d->sent_ns, d->from, d);
 	key->next_counter = 0; /* some 2^32 keys later an index comes back */
-	find_key(k, d->from->id | HEARS, le32_value(m->sender))->born_ns = d->sent_ns;
+	be_born(find_key(k, d->from->id | HEARS, le32_value(m->sender)), d->sent_ns, d->from,
+		d);
 	if (!d->to)
 		return;
 	key = find_key(k, d->to->id, le32_value(m->sender));
@@ -98,41 +117,42 @@ static void learn(struct sim_keys *k, const struct sim_datagram *d)
 void sim_keys_arrived(struct sim_keys *k, const struct sim_node *at,
 		      const struct sim_datagram *d, uint64_t now_ns)
 {
-	const struct msg_response *m = (const void *)d->data;
+	const struct msg_response *m = (const void *)d->plain;
 	struct key *key = NULL;
 
-	if (d->type != MESSAGE_RESPONSE || d->len != sizeof(*m))
+	if (d->type != MESSAGE_RESPONSE || d->plain_len != sizeof(*m))
 		return;
 	key = find_key(k, at->id, le32_value(m->sender));
 	if (!key->born_ns)
-		key->born_ns = now_ns + at->keeper_delay_ns;
+		be_born(key, now_ns + at->keeper_delay_ns, at, d);
 	key = find_key(k, at->id | HEARS, le32_value(m->receiver));
 	if (!key->born_ns)
-		key->born_ns = now_ns + at->keeper_delay_ns;
+		be_born(key, now_ns + at->keeper_delay_ns, at, d);
 }
 
 bool sim_keys_may_hear(struct sim_keys *k, const struct sim_node *at,
 		       const struct sim_datagram *d, uint64_t now_ns)
 {
-	const struct msg_data *m = (const void *)d->data;
+	const struct msg_data *m = (const void *)d->plain;
 	const struct key *key = NULL;
 
-	if (d->type != MESSAGE_DATA || d->len < MESSAGE_DATA_MIN)
+	if (d->type != MESSAGE_DATA || d->plain_len < MESSAGE_DATA_MIN)
 		return false;
 	key = slot_for(k, at->id | HEARS, le32_value(m->receiver));
-	return key->node && key->born_ns && now_ns < key->born_ns + KEY_LIFE + at->wobble_ns;
+	return key->node && key->born_ns &&
+	       now_ns < key->born_ns + key->life_ns + at->wobble_ns;
 }
 
 const char *sim_keys_sent(struct sim_keys *k, const struct sim_datagram *d,
 			  uint64_t *ret_age_ns)
 {
-	const struct msg_data *m = (const void *)d->data;
+	const struct msg_data *m = (const void *)d->plain;
 	struct key *key = NULL;
 	uint64_t counter = 0, age = 0;
 
-	if (d->type == MESSAGE_RESPONSE && d->len == sizeof(struct msg_response))
+	if (d->type == MESSAGE_RESPONSE && d->plain_len == sizeof(struct msg_response))
 		learn(k, d);
-	if (d->type != MESSAGE_DATA || d->len < MESSAGE_DATA_MIN)
+	if (d->type != MESSAGE_DATA || d->plain_len < MESSAGE_DATA_MIN)
 		return NULL;
 	key = find_key(k, d->from->id, le32_value(m->receiver));
 	counter = le64_value(m->counter);
@@ -144,5 +164,5 @@ const char *sim_keys_sent(struct sim_keys *k, const struct sim_datagram *d,
 	key->next_counter = counter + 1;
 	if (!key->born_ns)
 		return "data under a key that nobody made";
-	return age > KEY_LIFE ? "data under a key older than 180 s" : NULL;
+	return age > key->life_ns ? "data under a key that is too old" : NULL;
 }

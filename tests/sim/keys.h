@@ -18,6 +18,10 @@ struct sim_keys;
 struct sim_keys *sim_keys_new(void);
 void sim_keys_free(struct sim_keys *k);
 
+/* A handshake message names an index that its sender will be spoken to by. */
+void sim_keys_announced(struct sim_keys *k, uint32_t index);
+bool sim_keys_is_announced(struct sim_keys *k, uint32_t index);
+
 /** sim_keys_sent() - Judge a datagram as it is sent. Return: what is wrong with it, or NULL
  * @ret_age_ns:	Age of the key, for data */
 const char *sim_keys_sent(struct sim_keys *k, const struct sim_datagram *d,
@@ -27,6 +31,6 @@ const char *sim_keys_sent(struct sim_keys *k, const struct sim_datagram *d,
 void sim_keys_arrived(struct sim_keys *k, const struct sim_node *at,
 		      const struct sim_datagram *d, uint64_t now_ns);
 
-/* May the node deliver what is in @d? Not under a key that is unknown or older than 180 s. */
+/* May the node deliver what is in @d? Not under a key that is unknown or too old. */
 bool sim_keys_may_hear(struct sim_keys *k, const struct sim_node *at,
 		       const struct sim_datagram *d, uint64_t now_ns);

@@ -133,23 +133,22 @@ static struct sim_datagram *datagram_copy(const struct sim_datagram *d)
 	*copy = *d;
 	copy->data = malloc(d->len ? d->len : 1); /* its own size: a sanitizer sees the end */
 	memcpy(copy->data, d->data, d->len);
+	if (d->plain == d->data) {
+		copy->plain = copy->data;
+	} else if (d->plain) {
+		uint8_t *plain = malloc(d->plain_len);
+
+		memcpy(plain, d->plain, d->plain_len);
+		copy->plain = plain;
+	}
 	return copy;
 }
 
 static void datagram_free(struct sim_datagram *d)
 {
+	sim_dress_off(d);
 	free(d->data);
 	free(d);
-}
-
-static uint32_t type_of(const uint8_t *data, uint32_t len)
-{
-	le32 type;
-
-	if (len < sizeof(type))
-		return 0;
-	memcpy(&type, data, sizeof(type));
-	return le32_value(type);
 }
 
 static void log_datagram(struct sim *s, const struct sim_datagram *d)
@@ -180,6 +179,7 @@ static void travel(struct sim *s, const struct sim_datagram *d, const struct sim
 	uint64_t span = link->delay_max_ns - link->delay_min_ns;
 	struct sim_datagram *copy = datagram_copy(d);
 
+	sim_dress_off(copy); /* whoever gets it sees for himself */
 	if (chance(s, link->corrupt_ppm) && d->len)
 		copy->data[sim_random_below(s, d->len)] ^=
 			(uint8_t)(1 + sim_random_below(s, 255));
@@ -201,12 +201,13 @@ static void put_on_wire(struct sim_node *from, uint8_t *data, uint32_t len, uint
 		.destination = *to,
 		.sent_ns = s->now_ns,
 		.len = len,
-		.type = type_of(data, len),
 		.tos = tos,
 		.data = data,
 	};
-	const char *wrong = sim_keys_sent(s->keys, &d, &s->key_age_ns);
+	const char *wrong = NULL;
 
+	sim_undress(from, &d);
+	wrong = sim_keys_sent(s->keys, &d, &s->key_age_ns);
 	if (wrong)
 		violation(s, wrong, from);
 	if (s->key_age_ns > s->key_age_max_ns)
@@ -214,13 +215,13 @@ static void put_on_wire(struct sim_node *from, uint8_t *data, uint32_t len, uint
 	from->sent++;
 	s->datagrams++;
 	log_datagram(s, &d);
-	if (s->on_wire && !s->on_wire(s, &d))
-		return;
-	if (from->is_cut || chance(s, from->link.loss_ppm))
-		return;
-	travel(s, &d, &from->link);
-	if (chance(s, from->link.duplicate_ppm))
+	if ((!s->on_wire || s->on_wire(s, &d)) && !from->is_cut &&
+	    !chance(s, from->link.loss_ppm)) {
 		travel(s, &d, &from->link);
+		if (chance(s, from->link.duplicate_ppm))
+			travel(s, &d, &from->link);
+	}
+	sim_dress_off(&d);
 }
 
 /* ---- inner packets ---- */
@@ -530,6 +531,7 @@ struct sim_node *sim_node_new(struct sim *s)
 void sim_node_restart(struct sim_node *n)
 {
 	stop_engine(n);
+	sim_frame_forget(n);
 	n->keeper_wanted = false;
 	start_engine(n);
 }
@@ -595,11 +597,11 @@ void sim_sleep(struct sim_node *n, uint64_t ns)
 
 static void note_arrival(struct sim_node *at, const uint8_t *data, uint32_t len)
 {
-	struct sim_datagram d = { .data = (uint8_t *)(uintptr_t)data,
-				  .len = len,
-				  .type = type_of(data, len) };
+	struct sim_datagram d = { .to = at, .data = (uint8_t *)(uintptr_t)data, .len = len };
 
+	sim_undress(at, &d);
 	sim_keys_arrived(at->sim->keys, at, &d, at->sim->now_ns);
+	sim_dress_off(&d);
 }
 
 void sim_inject_burst(struct sim_node *to, const struct endpoint *source,
@@ -663,7 +665,8 @@ static void arrive(struct sim *s, struct sim_datagram *d)
 	if (!n || n->is_cut || n->is_asleep)
 		return;
 	in.source.local = d->destination.ip;
-	note_arrival(n, d->data, d->len);
+	sim_undress(n, d);
+	sim_keys_arrived(s->keys, n, d, s->now_ns);
 
 	bool may_hear = sim_keys_may_hear(s->keys, n, d, s->now_ns);
 	uint64_t before = n->delivered;
@@ -671,7 +674,7 @@ static void arrive(struct sim *s, struct sim_datagram *d)
 	engine_receive(n->worker, sim_boot_ns(n), &in, 1);
 	sim_fetch(n);
 	if (n->delivered > before && !may_hear)
-		violation(s, "data heard under a key older than 180 s, or unknown", n);
+		violation(s, "data heard under a key that is too old, or unknown", n);
 }
 
 /* ---- the run ---- */
@@ -733,6 +736,7 @@ struct sim *sim_free(struct sim *s)
 {
 	for (uint32_t i = 0; i < s->n_nodes; i++) {
 		stop_engine(s->nodes[i]);
+		sim_frame_forget(s->nodes[i]);
 		free(s->nodes[i]);
 	}
 	while (s->events->n) {
@@ -741,8 +745,10 @@ struct sim *sim_free(struct sim *s)
 		if (ev.kind == EVENT_ARRIVE)
 			datagram_free(ev.datagram);
 	}
-	for (size_t i = 0; i < s->n_log; i++)
+	for (size_t i = 0; i < s->n_log; i++) {
+		sim_dress_off(&s->log[i]);
 		free(s->log[i].data);
+	}
 	free(s->log);
 	free(s->events->heap);
 	free(s->events);
@@ -789,5 +795,5 @@ const struct sim_datagram *sim_last(const struct sim *s, const struct sim_node *
 
 bool sim_is_keepalive(const struct sim_datagram *d)
 {
-	return d->type == MESSAGE_DATA && d->len == MESSAGE_DATA_MIN;
+	return d->is_keepalive;
 }

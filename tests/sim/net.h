@@ -17,10 +17,13 @@
  * wobble_ns; its wall clock is true time plus wall_offset_ns. A node that sleeps
  * does nothing while its boot clock counts on.
  *
- * The network itself checks what must hold in every run, whatever the test: counters
- * of one sender under one receiver index strictly increase (so no nonce repeats), nothing is
- * sent or heard under a key older than 180 s, inner packets arrive unchanged and at the right node, and
- * an engine's keeper comes to rest. sim_check() reports it.
+ * The network itself checks what must hold in every run, whatever the test: counters of
+ * one sender under one receiver index strictly increase (so no nonce repeats), nothing is sent or
+ * heard under a key older than its profile allows (180 s), inner packets arrive unchanged and at
+ * the right node, and an engine's keeper comes to rest. sim_check() reports it.
+ *
+ * Nodes speak plain WireGuard until sim_frame() says otherwise. The network sees through the
+ * framing (undress.h), so types, counters and keepalives in the log are what they are.
  */
 #pragma once
 
@@ -32,6 +35,7 @@
 #include "crypto/suite.h"
 #include "engine/engine.h"
 #include "noise/messages.h"
+#include "undress.h"
 
 struct sim;
 struct sim_node;
@@ -53,17 +57,30 @@ struct sim_link {
 	uint32_t corrupt_ppm; /* one octet changed */
 };
 
-/* struct sim_datagram - On the fake wire. @from is NULL when a test made it up */
+/**
+ * struct sim_datagram - On the fake wire
+ * @from:	NULL when a test made it up
+ * @to:		Whose address it is when sent; NULL: nobody's
+ * @type:	enum message_type, whatever it looks like; 0: no message, so junk, or a signature
+ *		packet
+ * @plain:	The message without its framing, but for the type word, which is as sent; @data
+ *		itself where the sender is plain WireGuard, NULL for what is no message
+ * @profile:	Which of the sender's profiles
+ */
 struct sim_datagram {
 	struct sim_node *from;
-	struct sim_node *to; /* whose address it is when sent; NULL: nobody's */
+	struct sim_node *to;
 	struct endpoint source;
 	struct endpoint destination;
 	uint64_t sent_ns;
 	uint32_t len;
-	uint32_t type; /* enum message_type, 0 if too short */
+	uint32_t type;
+	uint32_t profile;
 	uint8_t tos;
+	bool is_keepalive;
 	uint8_t *data;
+	const uint8_t *plain;
+	uint32_t plain_len;
 };
 
 /* struct sim_packet - An inner packet that came out of a node's tunnel */
@@ -90,6 +107,9 @@ struct sim_node {
 	uint64_t keeper_delay_ns; /* a busy machine: the keeper comes this much later */
 	bool is_asleep;
 	bool is_cut; /* partition: nothing passes in or out */
+
+	struct sim_profile *profiles; /* the default first */
+	uint32_t n_profiles;	      /* 0: plain WireGuard */
 
 	uint64_t sent;	    /* datagrams */
 	uint64_t delivered; /* inner packets */
@@ -149,6 +169,17 @@ struct sim_node *sim_node_new(struct sim *s);
 void sim_node_restart(struct sim_node *n);
 uint64_t sim_boot_ns(struct sim_node *n);
 
+/** sim_frame() - How a node frames from now on; the first profile is its default */
+void sim_frame(struct sim_node *n, const struct frame_profile_source *sources, uint32_t count);
+/* The default alone: "key=value key=value" as the UAPI spells them; "" is plain WireGuard. */
+void sim_frame_text(struct sim_node *n, const char *text);
+/** sim_frame_known() - The engine was told otherwise: the network must know, too */
+void sim_frame_known(struct sim_node *n, const struct frame_profile_source *sources,
+		     uint32_t count);
+void sim_frame_forget(struct sim_node *n); /* the network only */
+/* Parameters from such a text. Aborts on a wrong one. */
+struct frame_parameters sim_parameters(const char *text);
+
 /* @a knows @b: its key, its inner addresses; and its endpoint if @with_endpoint. */
 struct peer *sim_know(struct sim_node *a, const struct sim_node *b, bool with_endpoint);
 /* Both know each other; both know where the other is. */
@@ -176,6 +207,11 @@ void sim_inject(struct sim_node *to, const struct endpoint *source, const void *
 /* Several arrive together, before the keeper gets to run. */
 void sim_inject_burst(struct sim_node *to, const struct endpoint *source,
 		      const uint8_t *const *data, const uint32_t *len, size_t n);
+
+/* A message of kind @type, its type word in place, dressed as profile @profile of @to, with
+ * @trailer octets behind it. */
+void sim_inject_dressed(struct sim_node *to, const struct endpoint *source, uint32_t profile,
+			uint32_t type, const void *message, uint32_t len, uint32_t trailer);
 
 void sim_inject_tos(struct sim_node *to, const struct endpoint *source, const void *data,
 		    uint32_t len, uint8_t tos);

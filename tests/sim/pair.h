@@ -81,12 +81,12 @@ static inline bool is_about(uint64_t value_ns, uint64_t from_ns, uint64_t to_ns)
 
 static inline uint32_t receiver_of(const struct sim_datagram *d)
 {
-	return le32_value(((const struct msg_data *)(const void *)d->data)->receiver);
+	return le32_value(((const struct msg_data *)(const void *)d->plain)->receiver);
 }
 
 static inline uint64_t counter_of(const struct sim_datagram *d)
 {
-	return le64_value(((const struct msg_data *)(const void *)d->data)->counter);
+	return le64_value(((const struct msg_data *)(const void *)d->plain)->counter);
 }
 
 /* Filters for on_wire: what does not arrive. */

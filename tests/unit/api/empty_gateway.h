@@ -29,6 +29,26 @@ static int empty_resting(struct store *s, store_resting_visitor visit, void *con
 	return 0;
 }
 
+static struct profile_rows empty_rows; /* what the store has of levels: the test's */
+static struct generator empty_generator;
+
+static inline void empty_gateway_seed(void)
+{
+	static const uint8_t seed[GENERATOR_SEED_LEN] = { 7 };
+
+	generator_init(&empty_generator, seed);
+}
+
+static int empty_profiles(struct store *s, store_profile_visitor visit, void *context)
+{
+	int err = 0;
+
+	(void)s;
+	for (size_t i = 0; i < empty_rows.n && err == 0; i++)
+		err = visit(context, &empty_rows.rows[i]);
+	return err;
+}
+
 static int empty_maintain(struct store *s)
 {
 	(void)s;
@@ -52,11 +72,14 @@ static struct gateway *empty_gateway(void)
 	static const struct store_ops ops = { .apply = empty_apply,
 					      .load_peers = empty_peers,
 					      .load_resting = empty_resting,
+					      .load_profiles = empty_profiles,
 					      .maintain = empty_maintain };
 	static struct store store = { &ops };
 	struct writer_callbacks callbacks = { .committed = empty_committed,
 					      .idle = empty_idle };
-	struct gateway_config config = { .interface = "wg0", .port = 51820 };
+	struct gateway_config config = { .interface = "wg0",
+					 .port = 51820,
+					 .generator = &empty_generator };
 	struct gateway *g = NULL;
 	struct diag d = { .text = "" };
 

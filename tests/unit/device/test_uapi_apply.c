@@ -452,6 +452,9 @@ static void a_set_with_one_bad_parameter_changes_nothing_and_names_the_rule(void
 		{ "culvert_profile=a s1=1 h2=1\n", "header-overlap" },
 		{ "culvert_profile=a b c\n", "culvert_profile" },
 		{ "culvert_profile=a s1=1\nculvert_profile=a s1=2\n", "twice" },
+		{ "culvert_profile=a s2=1\n", "profiles (default) and a" },
+		{ "culvert_profile=a s1=1\nculvert_profile=b s1=1 h4=9\n", "profiles a and b" },
+		{ "s1=3\nculvert_profile=a s1=3 s4=1\n", "profile-clash" },
 	};
 	struct rig r = rig_new();
 	char *before = NULL;
@@ -489,8 +492,8 @@ static void profiles_come_go_and_are_replaced(void)
 	CHECK(says(&r, "culvert_profile=b s1=2 until=5\nculvert_profile=a s1=3\n"));
 	CHECK(apply(&r, "culvert_profile=b remove\nculvert_profile=gone remove\n") == 0);
 	CHECK(says(&r, "disable_cookies=0\nculvert_profile=a s1=3\nculvert_mtu_advice"));
-	CHECK(apply(&r, "culvert_replace_profiles=true\nculvert_profile=c s2=1\n") == 0);
-	CHECK(says(&r, "disable_cookies=0\nculvert_profile=c s2=1\nculvert_mtu_advice"));
+	CHECK(apply(&r, "culvert_replace_profiles=true\nculvert_profile=c s1=4 s2=1\n") == 0);
+	CHECK(says(&r, "disable_cookies=0\nculvert_profile=c s1=4 s2=1\nculvert_mtu_advice"));
 	CHECK(apply(&r, "culvert_replace_profiles=true\n") == 0);
 	CHECK(says(&r, "disable_cookies=0\nculvert_mtu_advice"));
 	rig_done(&r);

@@ -149,8 +149,27 @@ static void a_load_that_is_over_does_not_come_back_by_itself(void)
 	ends_done(t);
 }
 
+/* Its MAC1 was good when it came, under the key we had; the new one has no cookie secret before
+ * the keeper's next turn. */
+static void a_message_that_outlives_our_key_gets_no_cookie(void)
+{
+	struct ends *t = ends_new();
+	struct secret_key key;
+
+	for (int i = 0; i < 2 * FLOOD_PER_SECOND / PER_TURN; i++)
+		keep_knocking(t, &t->b);
+	stranger_knocks(t, &t->b);
+	seeded_fill(key.b, sizeof(key.b));
+	CHECK(engine_set_private_key(t->b.worker, t->now_ns, &key) == 0);
+	outputs_reset(t->b.worker);
+	handshake_judge_arrived(t->b.worker, t->now_ns);
+	CHECK(t->b.worker->n_outputs == 0);
+	ends_done(t);
+}
+
 int main(void)
 {
+	RUN(a_message_that_outlives_our_key_gets_no_cookie);
 	RUN(cookie_replies_leave_room_for_answers);
 	RUN(cookie_replies_leave_room_for_timers);
 	RUN(messages_without_a_mac_neither_begin_nor_prolong_a_load);

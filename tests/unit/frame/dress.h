@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * dress.h - The framing once more, too simple to be wrong
- *
- * Octet by octet as the protocol says, with OpenSSL's ChaCha20. No batches, no guesses: one
- * datagram of a known kind under known parameters.
+ * dress.h - Dice, parameters and datagrams for the tests of framing; naive.h judges
  */
 #pragma once
 
@@ -12,10 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "../test.h"
 #include "frame/frame.h"
+#include "naive.h"
 
 /* The test's dice: the same throws in every run. */
 static struct generator dice;
@@ -56,43 +52,6 @@ static inline struct frame_parameters parameters_of(const char *text)
 	return p;
 }
 
-static inline uint32_t naive_word(const uint8_t *p)
-{
-	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static inline bool naive_is_protected(const struct frame_parameters *p)
-{
-	static const uint8_t zero[32];
-
-	return memcmp(p->protection_key.b, zero, sizeof(zero)) != 0;
-}
-
-/* XOR with the keystream of block 0 on; the nonce is the datagram's first 12 octets. */
-static inline void naive_mask(const struct frame_parameters *p, const uint8_t *datagram,
-			      uint8_t *at, int len)
-{
-	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
-	uint8_t iv[16] = { 0 }; /* counter, then nonce */
-	int done = 0;
-
-	if (naive_is_protected(p)) {
-		memcpy(iv + 4, datagram, 12);
-		CHECK(EVP_EncryptInit_ex(c, EVP_chacha20(), NULL, p->protection_key.b, iv) ==
-		      1);
-		CHECK(EVP_EncryptUpdate(c, at, &done, at, len) == 1 && done == len);
-	}
-	EVP_CIPHER_CTX_free(c);
-}
-
-/* How much of a message of kind @type is masked. */
-static inline int naive_masked(uint32_t type)
-{
-	static const int len[] = { 0, 148, 92, 64, 16 };
-
-	return len[type];
-}
-
 /**
  * naive_dress() - @message of kind @type as a datagram; its type word is there already
  * @out:	pad + @len + @trailer octets
@@ -105,21 +64,8 @@ static inline uint32_t naive_dress(const struct frame_parameters *p, uint32_t ty
 
 	for (uint32_t i = 0; i < pad + len + trailer; i++)
 		out[i] = (uint8_t) throw();
-	memcpy(out + pad, message, len);
-	naive_mask(p, out, out + pad, naive_masked(type));
+	naive_frame(p, type, message, len, out);
 	return pad + len + trailer;
-}
-
-/* Undo it; @datagram is left alone. false: the type word is not of kind @type. */
-static inline bool naive_undress(const struct frame_parameters *p, uint32_t type,
-				 const uint8_t *datagram, uint32_t len, uint8_t *message)
-{
-	uint32_t pad = p->pad[type - 1], word;
-
-	memcpy(message, datagram + pad, len - pad);
-	naive_mask(p, datagram, message, naive_masked(type));
-	word = naive_word(message);
-	return word >= p->header[type - 1].lo && word <= p->header[type - 1].hi;
 }
 
 #define KEY_A "0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20"

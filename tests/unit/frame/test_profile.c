@@ -122,6 +122,47 @@ static void new_parameters_under_an_old_name_keep_the_number(void)
 	frame_set_done(&two);
 }
 
+/* Whether the other end can be told from its initiation how it wants to be answered. */
+static void profiles_clash_when_initiations_look_alike_and_the_rest_does_not(void)
+{
+	static const struct {
+		const char *one, *other;
+		bool do_clash;
+	} cases[] = {
+		{ "", "", false },
+		{ "s1=1", "s1=1 jc=5 jmax=9 rekey_after_time=77 i1=<r 1>", false },
+		{ "s1=1", "s1=2", false },
+		{ "s1=1", "s1=1 s2=1", true },
+		{ "s1=1", "s1=1 s3=1", true },
+		{ "s1=1", "s1=1 s4=1", true },
+		{ "s1=1", "s1=1 h2=9", true },
+		{ "s1=1", "s1=1 h3=9", true },
+		{ "s1=1", "s1=1 h4=9", true },
+		{ "h1=10-20", "h1=21-30", false },
+		{ "h1=10-20", "h1=20-30", true },
+		{ "h1=5 s2=1", "h1=5 s2=2", true },
+		{ "s1=1 s2=1", "s1=2 s2=2", false },
+		{ "s1=1", "s1=1 random_trailers=1", false }, /* the length tells */
+		{ "s1=1", "s1=1 s4=1 random_trailers=1", true },
+		{ "s1=12 s2=12 s3=12 s4=12",
+		  "s1=12 s2=12 s3=12 s4=12 header_protection_key=" KEY_A, false },
+		{ "s1=12 s2=12 s3=12 s4=12 header_protection_key=" KEY_B,
+		  "s1=12 s2=12 s3=12 s4=12 header_protection_key=" KEY_A, false },
+		{ "s1=12 s2=12 s3=12 s4=12 header_protection_key=" KEY_A,
+		  "s1=12 s2=12 s3=12 s4=13 header_protection_key=" KEY_A, true },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct frame_parameters a = parameters_of(cases[i].one);
+		struct frame_parameters b = parameters_of(cases[i].other);
+
+		CHECK(frame_parameters_clash(&a, &b) == cases[i].do_clash);
+		CHECK(frame_parameters_clash(&b, &a) == cases[i].do_clash);
+		frame_parameters_done(&a);
+		frame_parameters_done(&b);
+	}
+}
+
 static void names_are_short_and_without_blanks(void)
 {
 	CHECK(frame_is_name("a-B_9.x", 7) && !frame_is_name("", 0) && !frame_is_name("a b", 3));
@@ -147,6 +188,7 @@ int main(void)
 	RUN(a_profile_keeps_its_number_when_its_neighbours_come_and_go);
 	RUN(in_a_rotation_peers_stay_with_the_parameters_they_have);
 	RUN(new_parameters_under_an_old_name_keep_the_number);
+	RUN(profiles_clash_when_initiations_look_alike_and_the_rest_does_not);
 	RUN(names_are_short_and_without_blanks);
 	RUN(the_mtu_knows_the_padding_of_data);
 	return DONE();

@@ -199,6 +199,27 @@ static void a_trailer_is_below_the_window_and_never_makes_an_answer_longer_than_
 	frame_set_done(&set);
 }
 
+/* A trailer that is drawn too long and then cut would make half of the answers exactly as long as
+ * their questions, which nothing else on the wire is. */
+static void every_length_of_an_answer_up_to_the_question_is_as_likely_as_the_others(void)
+{
+	struct frame_set set = alone("s1=16 s2=16 random_trailers=1");
+	uint32_t seen[64] = { 0 };
+	struct generator g;
+
+	generator_init(&g, seed);
+	for (int i = 0; i < 64000; i++) {
+		uint32_t len =
+			frame_trailer(&set.profiles[0], MESSAGE_RESPONSE, 500, 108 + 63, &g);
+
+		CHECK(len < 64);
+		seen[len % 64]++;
+	}
+	for (int i = 0; i < 64; i++) /* ten deviations */
+		CHECK(seen[i] > 684 && seen[i] < 1316);
+	frame_set_done(&set);
+}
+
 /* ---- before an initiation ---- */
 
 static void signature_packets_come_first_then_junk_of_every_length(void)
@@ -256,6 +277,7 @@ int main(void)
 	RUN(content_padding_is_drawn_and_stops_at_the_mtu);
 	RUN(with_trailers_content_is_padded_up_to_the_window);
 	RUN(a_trailer_is_below_the_window_and_never_makes_an_answer_longer_than_the_question);
+	RUN(every_length_of_an_answer_up_to_the_question_is_as_likely_as_the_others);
 	RUN(signature_packets_come_first_then_junk_of_every_length);
 	RUN(junk_without_octets_is_not_sent);
 	return DONE();

@@ -24,6 +24,7 @@ struct fake_peer {
 	size_t n_ips;
 	struct frame_range keepalive;
 	uint16_t port; /* of its endpoint */
+	char heard[FRAME_NAME_MAX + 1];
 };
 
 struct fake_iface {
@@ -32,6 +33,11 @@ struct fake_iface {
 	size_t n;
 	int sets, gets, closes;
 	size_t largest_set;
+	int profile_sets; /* how many of the sets replaced the profiles */
+	char profiles[FRAME_PROFILES_MAX][FRAME_NAME_MAX + 1];
+	uint64_t until_s[FRAME_PROFILES_MAX];
+	size_t n_profiles;
+	bool knows_no_profiles;	  /* a set with them fails with -EINVAL */
 	int fail_sets, fail_gets; /* how many of the next ones fail, with -EPIPE */
 	bool refuses;		  /* a set with @refused_key fails with -EINVAL, whole */
 	uint8_t refused_key[32];
@@ -86,6 +92,16 @@ static void fake_apply(struct fake_iface *f, const struct uapi_set *set,
 	}
 }
 
+static void fake_take_profiles(struct fake_iface *f, const struct uapi_set *set)
+{
+	f->profile_sets++;
+	f->n_profiles = set->n_profiles;
+	for (size_t i = 0; i < set->n_profiles; i++) {
+		memcpy(f->profiles[i], set->profiles[i].name, sizeof(f->profiles[i]));
+		f->until_s[i] = set->profiles[i].until_s;
+	}
+}
+
 static int fake_set(struct iface *i, const struct uapi_set *set, struct diag *d)
 {
 	struct fake_iface *f = (struct fake_iface *)i;
@@ -98,6 +114,10 @@ static int fake_set(struct iface *i, const struct uapi_set *set, struct diag *d)
 	for (size_t k = 0; f->refuses && k < set->n_peers; k++)
 		if (memcmp(set->peers[k].public_key, f->refused_key, 32) == 0)
 			return diag_set(d, -EINVAL, 0, "the test refuses this key");
+	if (set->replace_profiles && f->knows_no_profiles)
+		return diag_set(d, -EINVAL, 0, "the test knows no profiles");
+	if (set->replace_profiles)
+		fake_take_profiles(f, set);
 	if (set->n_peers > f->largest_set)
 		f->largest_set = set->n_peers;
 	for (size_t k = 0; k < set->n_peers; k++)
@@ -123,6 +143,7 @@ static int fake_get(struct iface *i, iface_peer_visitor visit, void *context, st
 					      .last_handshake_ns = p->public_key[0] % 2 };
 
 		memcpy(peer.public_key, p->public_key, 32);
+		memcpy(peer.profile_heard, p->heard, sizeof(peer.profile_heard));
 		visit(context, &peer);
 	}
 	return 0;

@@ -20,11 +20,15 @@ struct fake {
 	size_t n_loaded;
 	struct store_resting resting[8];
 	size_t n_resting;
+	struct store_profile profiles[STORE_PROFILES_MAX];
+	size_t n_profiles;
 	struct store_change last; /* of the last group, its first */
+	char last_profiles[STORE_PROFILES_MAX][FRAME_NAME_MAX + 1];
 };
 
 static struct fake fake;
 static struct gateway *g;
+static struct generator generator;
 
 static int fake_apply(struct store *s, struct store_change *first)
 {
@@ -36,6 +40,9 @@ static int fake_apply(struct store *s, struct store_change *first)
 		c->result = f->fail;
 		if (c->kind == STORE_ADD_PEER && c->result == 0)
 			c->peer.id = f->next_id++;
+		for (size_t i = 0; i < c->n_profiles; i++)
+			memcpy(f->last_profiles[i], c->profiles[i].name,
+			       sizeof(f->last_profiles[i]));
 	}
 	pthread_mutex_unlock(&f->gate);
 	return f->fail;
@@ -60,6 +67,16 @@ static int fake_load_resting(struct store *s, store_resting_visitor visit, void 
 	return 0;
 }
 
+static int fake_load_profiles(struct store *s, store_profile_visitor visit, void *context)
+{
+	struct fake *f = (struct fake *)s;
+	int err = 0;
+
+	for (size_t i = 0; i < f->n_profiles && err == 0; i++)
+		err = visit(context, &f->profiles[i]);
+	return err;
+}
+
 static int fake_maintain(struct store *s)
 {
 	(void)s;
@@ -70,6 +87,7 @@ static const struct store_ops fake_ops = {
 	.apply = fake_apply,
 	.load_peers = fake_load_peers,
 	.load_resting = fake_load_resting,
+	.load_profiles = fake_load_profiles,
 	.maintain = fake_maintain,
 };
 
@@ -87,6 +105,9 @@ static uint64_t idle(void *context)
 
 static void prepare(void)
 {
+	static const uint8_t seed[GENERATOR_SEED_LEN] = { 1 };
+
+	generator_init(&generator, seed);
 	fake = (struct fake){ .store = { &fake_ops }, .next_id = 100 };
 	pthread_mutex_init(&fake.gate, NULL);
 }
@@ -94,7 +115,11 @@ static void prepare(void)
 static int open_gateway(const char *subnet4, struct diag *d)
 {
 	struct gateway_config config = {
-		.interface = "wg0", .public_key = { 77 }, .port = 51820, .rest_ns = 1000
+		.interface = "wg0",
+		.public_key = { 77 },
+		.port = 51820,
+		.generator = &generator,
+		.rest_ns = 1000,
 	};
 	struct writer_callbacks callbacks = { .committed = carried, .idle = idle };
 
@@ -380,6 +405,83 @@ static void contradictions_and_narrow_prefixes_are_refused(void)
 	CHECK(open_gateway("10.0.1.0/24", &d) == ERR_EXISTS);
 }
 
+static void a_peer_keeps_its_level(void)
+{
+	struct gateway_add a = wanted(1);
+
+	prepare();
+	fake.loaded[0] = (struct store_peer){
+		.id = 4, .public_key = { 9 }, .status = 1, .level = FRAME_HIGH
+	};
+	fake.n_loaded = 1;
+	CHECK(open_gateway("10.0.1.0/24", NULL) == 0);
+	a.level = FRAME_EXTREME;
+	CHECK(add(&a) == 0);
+	wait_for(1);
+	CHECK(done.peer.level == FRAME_EXTREME && fake.last.peer.level == FRAME_EXTREME);
+	CHECK(peers_find_id(gateway_peers(g), 4)->level == FRAME_HIGH);
+	CHECK(peers_count_level(gateway_peers(g), FRAME_HIGH) == 1);
+	CHECK(gateway_set_status(g, 4, STORE_PEER_SUSPENDED, &grant, on_done, &done) == 0);
+	wait_for(2);
+	CHECK(fake.last.peer.level == FRAME_HIGH);
+	gateway_free(g);
+}
+
+static void start_with_profiles(void)
+{
+	prepare();
+	fake.profiles[0] = (struct store_profile){
+		.name = "high", .level = FRAME_HIGH, .parameters = "s1=20", .created_ns = 4000
+	};
+	fake.n_profiles = 1;
+	if (open_gateway("10.0.1.0/24", NULL) != 0)
+		abort();
+}
+
+static int rotate(enum frame_level level, uint64_t keep_ns)
+{
+	memset(&done, 0, sizeof(done));
+	return gateway_rotate(g, level, keep_ns, &grant, on_done, &done);
+}
+
+static void a_rotation_is_what_the_disk_has(void)
+{
+	const struct profile *former;
+
+	start_with_profiles();
+	pthread_mutex_lock(&fake.gate);
+	CHECK(rotate(FRAME_HIGH, 1000) == 0);
+	/* Until then new clients get what was, and nobody else rotates. */
+	CHECK(profiles_current(gateway_profiles(g), FRAME_HIGH)->created_ns == 4000);
+	CHECK(gateway_rotate(g, FRAME_LOW, 1000, &grant, on_done, &done) == -EBUSY);
+	pthread_mutex_unlock(&fake.gate);
+	wait_for(1);
+	CHECK(done.err == 0 && !done.has_peer);
+	CHECK(fake.last.kind == STORE_SET_PROFILES && fake.last.n_profiles == 2);
+	CHECK(fake.last.peer.level == FRAME_HIGH && strcmp(fake.last.who, "test") == 0);
+	CHECK(strcmp(fake.last_profiles[1], "high.1") == 0);
+	CHECK(profiles_current(gateway_profiles(g), FRAME_HIGH)->created_ns == 6000);
+	former = profiles_named(gateway_profiles(g), "high.1");
+	CHECK(former && former->until_ns == 7000 && former->parameters.pad[0] == 20);
+	gateway_free(g);
+}
+
+static void a_rotation_that_fails_changes_nothing(void)
+{
+	start_with_profiles();
+	fake.fail = -ENOSPC;
+	CHECK(rotate(FRAME_HIGH, 1000) == 0);
+	wait_for(1);
+	CHECK(done.err == -ENOSPC && gateway_profiles(g)->n == 1);
+	CHECK(profiles_current(gateway_profiles(g), FRAME_HIGH)->parameters.pad[0] == 20);
+	fake.fail = 0;
+	CHECK(rotate(FRAME_OFF, 1000) == ERR_RANGE);
+	CHECK(rotate(FRAME_HIGH, 1000) == 0);
+	wait_for(1);
+	CHECK(done.err == 0);
+	gateway_free(g);
+}
+
 static void stopping_reports_everything_that_was_decided(void)
 {
 	start();
@@ -411,6 +513,9 @@ int main(void)
 	RUN(signatures_travel_with_their_change);
 	RUN(what_was_stored_is_loaded);
 	RUN(contradictions_and_narrow_prefixes_are_refused);
+	RUN(a_peer_keeps_its_level);
+	RUN(a_rotation_is_what_the_disk_has);
+	RUN(a_rotation_that_fails_changes_nothing);
 	RUN(stopping_reports_everything_that_was_decided);
 	return DONE();
 }

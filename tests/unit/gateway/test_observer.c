@@ -17,6 +17,7 @@ static struct {
 	int err;
 	size_t n, n_connected;
 	bool has_seven;
+	char heard[FRAME_NAME_MAX + 1]; /* how peer 7 was */
 } seen;
 
 static void on_done(void *context, int err, const struct observation *observation)
@@ -29,7 +30,12 @@ static void on_done(void *context, int err, const struct observation *observatio
 		return;
 	seen.n = observation->n;
 	seen.n_connected = observation->n_connected;
-	seen.has_seven = observation_find(observation, (const uint8_t[32]){ 7 });
+
+	const struct observed *seven = observation_find(observation, (const uint8_t[32]){ 7 });
+
+	seen.has_seven = seven;
+	if (seven)
+		memcpy(seen.heard, seven->profile_heard, sizeof(seen.heard));
 }
 
 static void start(void)
@@ -61,6 +67,17 @@ static void sees_all_peers_and_who_connected(void)
 	CHECK(observer_look(o, SECOND, on_done, &seen) == 0);
 	wait_for(1, SECOND);
 	CHECK(seen.err == 0 && seen.n == 10 && seen.n_connected == 5 && seen.has_seven);
+	CHECK(seen.heard[0] == '\0');
+	observer_free(o);
+}
+
+static void sees_how_a_peer_was_heard(void)
+{
+	start();
+	memcpy(fake.peers[3].heard, "extreme.1", sizeof("extreme.1"));
+	CHECK(observer_look(o, SECOND, on_done, &seen) == 0);
+	wait_for(1, SECOND);
+	CHECK(strcmp(seen.heard, "extreme.1") == 0);
 	observer_free(o);
 }
 
@@ -129,6 +146,7 @@ static void ends_with_questions_open(void)
 int main(void)
 {
 	RUN(sees_all_peers_and_who_connected);
+	RUN(sees_how_a_peer_was_heard);
 	RUN(an_answer_is_good_for_a_moment);
 	RUN(evicts_whom_the_interface_has_and_nobody_else);
 	RUN(a_dead_interface_is_an_answer_too);

@@ -120,6 +120,18 @@ static void the_list_goes_by_id_also_when_ids_come_late(void)
 	peers_free(p);
 }
 
+static void counts_go_by_level(void)
+{
+	struct peers *p = NULL;
+	struct peer init = { .id = 1, .public_key = { 1 }, .level = FRAME_HIGH }, *one;
+
+	CHECK(peers_new(&p) == 0 && peers_add(p, &init, &one) == 0);
+	CHECK(peers_count_level(p, FRAME_HIGH) == 1 && peers_count_level(p, FRAME_OFF) == 0);
+	peers_remove(p, one);
+	CHECK(peers_count_level(p, FRAME_HIGH) == 0);
+	peers_free(p);
+}
+
 static void counts_follow_the_status(void)
 {
 	struct peers *p = fresh();
@@ -187,6 +199,7 @@ int main(void)
 	RUN(nothing_belongs_to_two);
 	RUN(the_list_goes_by_id_also_when_ids_come_late);
 	RUN(counts_follow_the_status);
+	RUN(counts_go_by_level);
 	RUN(random_operations_agree_with_a_set);
 	return DONE();
 }

@@ -12,6 +12,8 @@ struct fake_store {
 	struct store store;
 	struct store_peer peers[FAKE_PEERS_MAX];
 	size_t n;
+	struct store_profile profiles[STORE_PROFILES_MAX];
+	size_t n_profiles;
 	int fail;
 };
 
@@ -25,7 +27,18 @@ static int load(struct store *s, store_peer_visitor visit, void *context)
 	return err;
 }
 
-static const struct store_ops fake_store_ops = { .load_peers = load };
+static int load_profiles(struct store *s, store_profile_visitor visit, void *context)
+{
+	struct fake_store *f = (struct fake_store *)s;
+	int err = f->fail;
+
+	for (size_t i = 0; i < f->n_profiles && err == 0; i++)
+		err = visit(context, &f->profiles[i]);
+	return err;
+}
+
+static const struct store_ops fake_store_ops = { .load_peers = load,
+						 .load_profiles = load_profiles };
 
 static struct fake_store store;
 static struct fake_iface fake;
@@ -70,7 +83,7 @@ static bool is_same(void)
 		if (p->status != STORE_PEER_ACTIVE)
 			continue;
 		active++;
-		if (!f || f->n_ips != 2 || f->keepalive.lo != 25 ||
+		if (!f || f->n_ips != 2 || f->keepalive.lo != 25 || f->keepalive.hi != 25 ||
 		    !ip_addr_equal(&f->ips[0].ip, &p->v4) || f->ips[0].bits != 32 ||
 		    !ip_addr_equal(&f->ips[1].ip, &p->v6) || f->ips[1].bits != 128 ||
 		    !secret_is_zero(f->preshared_key.b, 32))
@@ -108,7 +121,7 @@ static void only_the_difference_is_set(void)
 
 	fake_apply(&fake, &set, &stranger);			/* one too many */
 	fake_find(&fake, store.peers[1].public_key)->n_ips = 1; /* lacks IPv6 */
-	fake_find(&fake, store.peers[2].public_key)->keepalive.lo = 7;
+	fake_find(&fake, store.peers[2].public_key)->keepalive.hi = 37;
 	fake_find(&fake, store.peers[3].public_key)->preshared_key.b[0] = 1;
 	fake_find(&fake, store.peers[4].public_key)->ips[0].bits = 24;
 	store.peers[5].status = STORE_PEER_SUSPENDED;
@@ -173,6 +186,73 @@ static void one_peer_the_interface_refuses_does_not_stop_the_others(void)
 	memcpy(fake.refused_key, store.peers[2].public_key, 32);
 	CHECK(now() == 0 && reconcile_is_well(&r));
 	CHECK(fake.n == 4 && !fake_find(&fake, store.peers[2].public_key));
+}
+
+/* --- Profiles --- */
+
+static const struct store_profile two_profiles[] = {
+	{ .name = "low", .level = FRAME_LOW, .parameters = "jc=4 jmin=8 jmax=40 h1=9" },
+	{ .name = "low.1",
+	  .level = FRAME_LOW,
+	  .parameters = "s1=15",
+	  .until_ns = UINT64_C(1700000000999999999) },
+};
+
+static void the_profiles_are_set_whenever_all_is_compared(void)
+{
+	start(2);
+	memcpy(store.profiles, two_profiles, sizeof(two_profiles));
+	store.n_profiles = 2;
+	CHECK(now() == 0 && is_same());
+	CHECK(fake.n_profiles == 2 && strcmp(fake.profiles[1], "low.1") == 0);
+	CHECK(fake.until_s[0] == 0 && fake.until_s[1] == 1700000000);
+	/* The device was restarted: it has neither peers nor profiles. */
+	fake.n = fake.n_profiles = 0;
+	reconcile_mark_stale(&r);
+	reconcile_idle(&r);
+	CHECK(is_same() && fake.n_profiles == 2);
+	/* No peer differs: the profiles alone are set. */
+	fake.sets = 0;
+	CHECK(now() == 0 && fake.sets == 1 && fake.profile_sets == 3);
+}
+
+static void an_interface_without_profiles_gets_its_peers(void)
+{
+	start(3);
+	memcpy(store.profiles, two_profiles, sizeof(two_profiles));
+	store.n_profiles = 2;
+	fake.knows_no_profiles = true;
+	CHECK(now() == 0 && is_same() && reconcile_is_well(&r));
+}
+
+static void a_profile_that_cannot_be_read_is_not_in_sync(void)
+{
+	struct diag d = { .text = "" };
+
+	start(1);
+	store.profiles[0] = two_profiles[0];
+	store.profiles[0].parameters = "h1=2";
+	store.n_profiles = 1;
+	CHECK(reconcile_now(&r, &d) == ERR_CORRUPT && strstr(d.text, "low"));
+	CHECK(!reconcile_is_well(&r) && fake.sets == 0);
+}
+
+static void a_rotation_reaches_the_interface_with_its_group(void)
+{
+	struct store_change rotate = { .kind = STORE_SET_PROFILES,
+				       .profiles = two_profiles,
+				       .n_profiles = 2,
+				       .carried = 4711 };
+	struct store_change add = { .kind = STORE_ADD_PEER, .peer = stored(20) };
+
+	start(1);
+	CHECK(now() == 0);
+	fake.sets = 0;
+	rotate.next = &add;
+	store.peers[store.n++] = stored(20);
+	reconcile_group(&r, &rotate);
+	CHECK(rotate.carried == 0 && add.carried == 0);
+	CHECK(fake.sets == 1 && fake.n_profiles == 2 && is_same());
 }
 
 /* --- Groups --- */
@@ -289,5 +369,9 @@ int main(void)
 	RUN(a_failed_group_is_caught_up_from_the_store);
 	RUN(while_the_interface_is_gone_attempts_are_a_second_apart);
 	RUN(a_connection_that_closed_is_noticed_when_idle);
+	RUN(the_profiles_are_set_whenever_all_is_compared);
+	RUN(an_interface_without_profiles_gets_its_peers);
+	RUN(a_profile_that_cannot_be_read_is_not_in_sync);
+	RUN(a_rotation_reaches_the_interface_with_its_group);
 	return DONE();
 }

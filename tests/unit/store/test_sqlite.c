@@ -16,6 +16,7 @@
 
 #include "../test.h"
 #include "faults.h"
+#include "store/schema.h"
 #include "store/store.h"
 
 static char directory[] = "/dev/shm/culvert-store-XXXXXX"; /* else /tmp */
@@ -78,13 +79,36 @@ static struct store_change signed_with(uint8_t digest, uint64_t signed_s)
 	};
 }
 
+/* All profiles there shall be: "low" and as many of level high as @n says. */
+static struct store_change profiles(struct store_profile list[STORE_PROFILES_MAX], size_t n)
+{
+	list[0] = (struct store_profile){ .name = "low",
+					  .level = FRAME_LOW,
+					  .parameters = "jc=4 jmin=8 i1=<b 0x00><r 5>",
+					  .created_ns = 11 };
+	for (size_t i = 1; i <= n; i++) {
+		list[i] = (struct store_profile){ .level = FRAME_HIGH,
+						  .parameters = "jc=9",
+						  .until_ns = i };
+		snprintf(list[i].name, sizeof(list[i].name), "high.%zu", i);
+	}
+	return (struct store_change){ .kind = STORE_SET_PROFILES,
+				      .now_ns = 7000,
+				      .who = "test",
+				      .peer = { .level = FRAME_HIGH },
+				      .profiles = list,
+				      .n_profiles = n + 1 };
+}
+
 /* --- What a store holds, collected --- */
 
 struct seen {
 	struct store_peer peers[300];
 	struct store_resting resting[300];
 	struct store_signature signatures[300];
-	unsigned int n_peers, n_resting, n_signatures;
+	struct store_profile profiles[STORE_PROFILES_MAX];
+	char parameters[STORE_PROFILES_MAX][64];
+	unsigned int n_peers, n_resting, n_signatures, n_profiles;
 	uint64_t floor_s;
 };
 
@@ -104,6 +128,17 @@ static int see_resting(void *context, const struct store_resting *r)
 	return 0;
 }
 
+static int see_profile(void *context, const struct store_profile *p)
+{
+	struct seen *seen = context;
+	char *parameters = seen->parameters[seen->n_profiles];
+
+	snprintf(parameters, sizeof(seen->parameters[0]), "%s", p->parameters);
+	seen->profiles[seen->n_profiles] = *p;
+	seen->profiles[seen->n_profiles++].parameters = parameters;
+	return 0;
+}
+
 static int see_signature(void *context, const struct store_signature *one)
 {
 	struct seen *seen = context;
@@ -119,6 +154,7 @@ static struct seen *look(struct store *s)
 	memset(&seen, 0, sizeof(seen));
 	CHECK(store_load_peers(s, see_peer, &seen) == 0);
 	CHECK(store_load_resting(s, see_resting, &seen) == 0);
+	CHECK(store_load_profiles(s, see_profile, &seen) == 0);
 	CHECK(store_load_signatures(s, see_signature, &seen, &seen.floor_s) == 0);
 	return &seen;
 }
@@ -132,6 +168,7 @@ static void what_was_applied_is_there_after_reopening(void)
 
 	snprintf(b.peer.obfuscation, sizeof(b.peer.obfuscation), "{\"jc\":4}");
 	b.peer.name[0] = '\0';
+	b.peer.level = FRAME_EXTREME;
 	b.peer.v6.family = ADDR_NONE;
 	memset(b.peer.v6.b, 0, sizeof(b.peer.v6.b));
 	a.next = &b;
@@ -153,6 +190,7 @@ static void what_was_applied_is_there_after_reopening(void)
 	CHECK(seen->peers[0].port == 40001 && seen->peers[0].families == 3);
 	CHECK(strcmp(seen->peers[0].dns, "d2") == 0);
 	CHECK(strcmp(seen->peers[1].obfuscation, "{\"jc\":4}") == 0);
+	CHECK(seen->peers[0].level == FRAME_OFF && seen->peers[1].level == FRAME_EXTREME);
 	CHECK(seen->peers[0].created_ns == 5000 && seen->peers[0].changed_ns == 5000);
 	store_free(s);
 }
@@ -277,6 +315,48 @@ static void removed_addresses_rest_and_then_serve_again(void)
 	store_free(s);
 }
 
+static void profiles_are_replaced_as_a_whole_beside_other_changes(void)
+{
+	struct store *s = fresh();
+	struct store_profile first[STORE_PROFILES_MAX], second[STORE_PROFILES_MAX];
+	struct store_change many = profiles(first, 3), fewer = profiles(second, 1);
+	struct store_change a = addition(2);
+
+	CHECK(look(s)->n_profiles == 0);
+	many.next = &a;
+	CHECK(store_apply(s, &many) == 0 && many.result == 0 && a.result == 0);
+	CHECK(look(s)->n_profiles == 4 && look(s)->n_peers == 1);
+	second[1].until_ns = 0;
+	CHECK(store_apply(s, &fewer) == 0 && fewer.result == 0);
+	store_free(s);
+	s = reopen();
+
+	struct seen *seen = look(s);
+
+	CHECK(seen->n_profiles == 2);
+	CHECK(strcmp(seen->profiles[0].name, "high.1") == 0 && seen->profiles[0].until_ns == 0);
+	CHECK(seen->profiles[0].level == FRAME_HIGH);
+	CHECK(strcmp(seen->profiles[1].name, "low") == 0 && seen->profiles[1].created_ns == 11);
+	CHECK(strcmp(seen->profiles[1].parameters, "jc=4 jmin=8 i1=<b 0x00><r 5>") == 0);
+	store_free(s);
+}
+
+static void profiles_that_contradict_each_other_change_nothing(void)
+{
+	struct store *s = fresh();
+	struct store_profile good[STORE_PROFILES_MAX], bad[STORE_PROFILES_MAX];
+	struct store_change first = profiles(good, 1), refused = profiles(bad, 2);
+	struct store_change a = addition(2);
+
+	memcpy(bad[2].name, bad[1].name, sizeof(bad[2].name));
+	CHECK(store_apply(s, &first) == 0);
+	refused.next = &a;
+	CHECK(store_apply(s, &refused) == 0);
+	CHECK(refused.result == ERR_EXISTS && a.result == 0);
+	CHECK(look(s)->n_profiles == 2 && look(s)->n_peers == 1);
+	store_free(s);
+}
+
 static void ids_are_never_used_again(void)
 {
 	struct store *s = fresh();
@@ -393,6 +473,22 @@ static void run_sql(const char *sql)
 	sqlite3_close(db);
 }
 
+static int count_sql(const char *sql)
+{
+	sqlite3_stmt *st = NULL;
+	sqlite3 *db = NULL;
+	int n;
+
+	if (sqlite3_open(path, &db) != SQLITE_OK ||
+	    sqlite3_prepare_v2(db, sql, -1, &st, NULL) != SQLITE_OK ||
+	    sqlite3_step(st) != SQLITE_ROW)
+		abort();
+	n = sqlite3_column_int(st, 0);
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return n;
+}
+
 static long read_file(char *out, size_t size)
 {
 	int fd = open(path, O_RDONLY);
@@ -416,6 +512,52 @@ static void a_newer_schema_is_refused_and_left_untouched(void)
 	CHECK(strstr(d.text, "newer culvert") && strstr(d.text, "99"));
 	CHECK(n > 0 && read_file(after, sizeof(after)) == n);
 	CHECK(memcmp(before, after, (size_t)n) == 0);
+}
+
+static void peers_of_the_first_version_are_at_level_off(void)
+{
+	struct seen *seen;
+	struct store *s;
+
+	fresh_path();
+	run_sql(schema_text[0]);
+	run_sql("INSERT INTO interface VALUES (1, 'wg0', randomblob(32), 5);"
+		"INSERT INTO peer VALUES (3, 1, NULL, zeroblob(32), 'old', 1, 3, 51820, 'd1',"
+		" NULL, 5, 5);"
+		"PRAGMA user_version = 1; PRAGMA application_id = 0x43756c76");
+	s = reopen();
+	seen = look(s);
+	CHECK(seen->n_peers == 1 && seen->peers[0].level == FRAME_OFF);
+	CHECK(strcmp(seen->peers[0].name, "old") == 0 && seen->n_profiles == 0);
+	store_free(s);
+}
+
+static void a_level_nobody_knows_is_corruption(void)
+{
+	struct store *s = fresh();
+	struct store_profile list[STORE_PROFILES_MAX];
+	struct store_change c = profiles(list, 0);
+	struct seen seen = { .n_peers = 0 };
+
+	CHECK(store_apply(s, &c) == 0);
+	run_sql("PRAGMA ignore_check_constraints = 1; UPDATE profile SET level = 'utmost'");
+	CHECK(store_load_profiles(s, see_profile, &seen) == ERR_CORRUPT);
+	store_free(s);
+}
+
+static void a_rotated_level_leaves_a_row_for_the_audit(void)
+{
+	struct store *s = fresh();
+	struct store_profile list[STORE_PROFILES_MAX];
+	struct store_change c = profiles(list, 1), silent = profiles(list, 1);
+
+	silent.who[0] = '\0'; /* what the gateway draws for itself at its first start */
+	silent.next = &c;
+	CHECK(store_apply(s, &silent) == 0);
+	store_free(s);
+	CHECK(count_sql("SELECT count(*) FROM audit") == 1);
+	CHECK(count_sql("SELECT count(*) FROM audit WHERE time_ns = 7000 AND who = 'test' AND"
+			" action = 'level rotated' AND subject = 'level high'") == 1);
 }
 
 static void a_file_of_somebody_else_is_refused(void)
@@ -748,11 +890,16 @@ int main(void)
 	RUN(a_signature_stands_or_falls_with_its_change);
 	RUN(status_changes_and_removal_last);
 	RUN(removed_addresses_rest_and_then_serve_again);
+	RUN(profiles_are_replaced_as_a_whole_beside_other_changes);
+	RUN(profiles_that_contradict_each_other_change_nothing);
 	RUN(ids_are_never_used_again);
 	RUN(old_signatures_are_forgotten_and_leave_a_floor);
 	RUN(a_killed_process_loses_nothing_acknowledged);
 	RUN(the_file_is_the_owners_alone);
 	RUN(a_newer_schema_is_refused_and_left_untouched);
+	RUN(peers_of_the_first_version_are_at_level_off);
+	RUN(a_level_nobody_knows_is_corruption);
+	RUN(a_rotated_level_leaves_a_row_for_the_audit);
 	RUN(a_file_of_somebody_else_is_refused);
 	RUN(a_symbolic_link_is_not_followed);
 	RUN(a_full_disk_refuses_and_recovers_by_itself);
