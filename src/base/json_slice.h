@@ -31,8 +31,8 @@ struct json_slice {
  */
 int json_slice_open(const char *text, size_t len, struct json_slice *ret);
 
-/** json_slice_member() - false: not an object, no such member, or more than one. Names with
- * escapes in them are never found */
+/** json_slice_member() - false: not an object, no such member, or more than one. @name has no
+ * quote and no backslash in it; a name that is written with escapes is not found */
 bool json_slice_member(struct json_slice object, const char *name, struct json_slice *ret);
 
 /** json_slice_next() - Walk an array
