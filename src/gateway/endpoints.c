@@ -12,7 +12,7 @@ static const uint64_t LIFE_NS = (uint64_t)ENDPOINTS_LIFE_S * 1000000000;
 
 struct known {
 	uint8_t public_key[32];
-	struct endpoint endpoint;
+	struct endpoints_entry entry;
 	uint64_t noted_ns;
 };
 
@@ -47,6 +47,13 @@ static bool lives(const struct observed *o, uint64_t wall_ns)
 	       o->last_handshake_ns + LIFE_NS > wall_ns;
 }
 
+static void note(const struct observed *seen, uint64_t now_ns, struct known *ret)
+{
+	*ret = (struct known){ .entry.endpoint = seen->endpoint, .noted_ns = now_ns };
+	memcpy(ret->public_key, seen->public_key, 32);
+	memcpy(ret->entry.profile, seen->profile_heard, sizeof(ret->entry.profile));
+}
+
 /* Two sorted lists become one: what is seen wins over what was known. Return: how many. */
 static size_t merge(const struct endpoints *e, const struct observed *seen, size_t n,
 		    uint64_t now_ns, uint64_t wall_ns, struct known *out)
@@ -60,9 +67,7 @@ static size_t merge(const struct endpoints *e, const struct observed *seen, size
 				    : memcmp(seen[i].public_key, e->known[at].public_key, 32);
 
 		if (order <= 0 && lives(&seen[i], wall_ns)) {
-			out[made] = (struct known){ .endpoint = seen[i].endpoint,
-						    .noted_ns = now_ns };
-			memcpy(out[made++].public_key, seen[i].public_key, 32);
+			note(&seen[i], now_ns, &out[made++]);
 		} else if (order >= 0 && now_ns - e->known[at].noted_ns < LIFE_NS) {
 			out[made++] = e->known[at];
 		}
@@ -95,7 +100,7 @@ static int by_key(const void *key, const void *known)
 }
 
 bool endpoints_find(struct endpoints *e, const uint8_t public_key[32], uint64_t now_ns,
-		    struct endpoint *ret)
+		    struct endpoints_entry *ret)
 {
 	const struct known *found = NULL;
 	bool is_good;
@@ -105,7 +110,7 @@ bool endpoints_find(struct endpoints *e, const uint8_t public_key[32], uint64_t 
 		found = bsearch(public_key, e->known, e->n, sizeof(*found), by_key);
 	is_good = found && now_ns - found->noted_ns < LIFE_NS;
 	if (is_good)
-		*ret = found->endpoint;
+		*ret = found->entry;
 	pthread_mutex_unlock(&e->lock);
 	return is_good;
 }

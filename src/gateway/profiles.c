@@ -152,12 +152,29 @@ static int copy_living(const struct profiles *p, uint64_t now_ns, struct profile
 	return err;
 }
 
+static bool clashes(const struct profiles *p, const struct profile *one)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (&p->all[i] != one &&
+		    frame_parameters_clash(&p->all[i].parameters, &one->parameters))
+			return true;
+	return false;
+}
+
+/* An interface refuses profiles that cannot be told apart, all of them: so what is drawn looks
+ * like none of those that are there. That it does not is rare, and cannot happen for ever. */
 static int draw(struct profiles *p, enum frame_level level, struct generator *g,
 		uint64_t now_ns)
 {
 	struct profile *one = append(p, frame_level_name(level), level, now_ns);
+	int err;
 
-	return one ? frame_level_draw(level, g, &one->parameters) : ERR_EXHAUSTED;
+	if (!one)
+		return ERR_EXHAUSTED;
+	do {
+		err = frame_level_draw(level, g, &one->parameters);
+	} while (err == 0 && clashes(p, one));
+	return err;
 }
 
 int profiles_complete(const struct profiles *p, struct generator *g, uint64_t now_ns,

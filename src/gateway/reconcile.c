@@ -177,14 +177,19 @@ static int by_key(const void *a, const void *b)
 /* One that the interface does not have: it may have forgotten it. */
 static int add_absent(struct comparison *c, const struct store_peer *p)
 {
+	struct endpoints_entry known;
 	struct uapi_set_peer *block;
 	int err = add_block(&c->set, p);
 
-	if (err != 0 || !c->endpoints)
+	if (err != 0 || !c->endpoints ||
+	    !endpoints_find(c->endpoints, p->public_key, c->now_ns, &known))
 		return err;
 	block = &c->set.peers[c->set.n_peers - 1];
-	block->has_endpoint =
-		endpoints_find(c->endpoints, p->public_key, c->now_ns, &block->endpoint);
+	block->endpoint = known.endpoint;
+	block->has_endpoint = true;
+	/* An interface of another make, which does not know the key, hears nobody so. */
+	memcpy(block->profile_heard, known.profile, sizeof(block->profile_heard));
+	block->has_profile_heard = known.profile[0] != '\0';
 	return 0;
 }
 

@@ -81,6 +81,8 @@ static void fake_apply(struct fake_iface *f, const struct uapi_set *set,
 		peer->keepalive = block->keepalive;
 	if (block->has_endpoint)
 		peer->port = block->endpoint.port;
+	if (block->has_profile_heard)
+		memcpy(peer->heard, block->profile_heard, sizeof(peer->heard));
 	if (block->has_preshared_key)
 		peer->preshared_key = block->preshared_key;
 	for (size_t i = 0; i < block->n_allowed_ips; i++) {

@@ -31,11 +31,11 @@ static struct observed peer(uint8_t n, uint64_t age_s, uint16_t port)
 /* Return: the port it is known at, 0: not known. */
 static uint16_t known(struct endpoints *e, uint8_t n, uint64_t now_s)
 {
-	struct endpoint found = { .port = 0 };
+	struct endpoints_entry found = { .endpoint.port = 0 };
 	uint8_t key[32];
 
 	memset(key, n, 32);
-	return endpoints_find(e, key, now_s * SECOND, &found) ? found.port : 0;
+	return endpoints_find(e, key, now_s * SECOND, &found) ? found.endpoint.port : 0;
 }
 
 static void knows_where_the_living_are_and_nobody_else(void)

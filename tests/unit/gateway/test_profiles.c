@@ -277,9 +277,48 @@ static void what_cannot_be_stored_is_said(void)
 	profile_rows_done(&store.kept);
 }
 
+/* The interface would refuse them all; by chance alone one draw of some thousand is such. */
+static void what_is_drawn_can_be_told_apart(void)
+{
+	size_t clashes = 0;
+
+	prepare_store();
+	for (int round = 0; round < 30000; round++) {
+		struct profiles p;
+
+		fill(&p);
+		for (size_t i = 0; i < p.n; i++)
+			for (size_t k = 0; k < i; k++)
+				clashes += frame_parameters_clash(&p.all[i].parameters,
+								  &p.all[k].parameters);
+		profiles_done(&p);
+	}
+	CHECK(clashes == 0);
+}
+
+static void a_rotated_level_can_be_told_from_its_former_one(void)
+{
+	struct profiles p;
+	size_t clashes = 0;
+
+	prepare_store();
+	fill(&p);
+	for (int round = 0; round < 30000; round++) {
+		uint64_t now_ns = NOW_NS + (uint64_t)round * DAY_NS;
+
+		CHECK(rotate(&p, FRAME_LOW, now_ns + DAY_NS, now_ns) == 0);
+		clashes += frame_parameters_clash(&profiles_current(&p, FRAME_LOW)->parameters,
+						  &profiles_named(&p, "low.1")->parameters);
+	}
+	CHECK(clashes == 0);
+	profiles_done(&p);
+}
+
 int main(void)
 {
 	RUN(every_level_but_off_gets_parameters_of_its_own);
+	RUN(what_is_drawn_can_be_told_apart);
+	RUN(a_rotated_level_can_be_told_from_its_former_one);
 	RUN(a_complete_list_stays_as_it_is);
 	RUN(what_was_stored_is_read_back_to_the_last_parameter);
 	RUN(a_rotated_level_keeps_its_former_parameters_for_a_while);

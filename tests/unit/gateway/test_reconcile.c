@@ -147,7 +147,8 @@ static void an_address_comes_back_from_a_peer_that_goes(void)
 static void a_peer_the_interface_has_lost_is_set_where_it_was(void)
 {
 	struct observed seen = { .last_handshake_ns = clock_wall_ns(),
-				 .endpoint = { { ADDR_V4, { 192, 0, 2, 1 } }, .port = 4242 } };
+				 .endpoint = { { ADDR_V4, { 192, 0, 2, 1 } }, .port = 4242 },
+				 .profile_heard = "extreme" };
 	uint64_t now_ns = clock_boot_ns();
 
 	start(3);
@@ -156,7 +157,9 @@ static void a_peer_the_interface_has_lost_is_set_where_it_was(void)
 	endpoints_note(r.endpoints, &seen, 1, now_ns, clock_wall_ns());
 	CHECK(now() == 0 && is_same());
 	CHECK(fake_find(&fake, store.peers[1].public_key)->port == 4242);
+	CHECK(strcmp(fake_find(&fake, store.peers[1].public_key)->heard, "extreme") == 0);
 	CHECK(fake_find(&fake, store.peers[0].public_key)->port == 0);
+	CHECK(fake_find(&fake, store.peers[0].public_key)->heard[0] == '\0');
 	/* One that is there knows better itself. */
 	seen.endpoint.port = 1;
 	endpoints_note(r.endpoints, &seen, 1, now_ns, clock_wall_ns());
