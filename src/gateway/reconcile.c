@@ -50,6 +50,14 @@ static int new_block(struct uapi_set *set, const uint8_t key[32], struct uapi_se
 	return 0;
 }
 
+static struct frame_range keepalive_of(const struct store_peer *p)
+{
+	uint32_t lo =
+		p->level == FRAME_EXTREME ? RECONCILE_KEEPALIVE_MIN_S : RECONCILE_KEEPALIVE_S;
+
+	return (struct frame_range){ .lo = lo, .hi = RECONCILE_KEEPALIVE_S };
+}
+
 static int add_block(struct uapi_set *set, const struct store_peer *p)
 {
 	struct uapi_set_peer *block;
@@ -60,7 +68,7 @@ static int add_block(struct uapi_set *set, const struct store_peer *p)
 	block->replace_allowed_ips = true;
 	block->has_preshared_key = true; /* zero: none */
 	block->has_keepalive = true;
-	block->keepalive = (struct frame_range){ RECONCILE_KEEPALIVE_S, RECONCILE_KEEPALIVE_S };
+	block->keepalive = keepalive_of(p);
 	err = add_prefix(set, block, &p->v4);
 	return err != 0 ? err : add_prefix(set, block, &p->v6);
 }
@@ -122,6 +130,7 @@ struct present {
 	uint8_t public_key[32];
 	struct ip_addr v4;
 	struct ip_addr v6;
+	struct frame_range keepalive;
 	bool is_plain; /* nothing that the store does not say: other prefixes, a preshared key */
 	bool is_wanted;
 };
@@ -149,9 +158,8 @@ static bool has_preshared_key(const struct uapi_get_peer *peer)
 static void note_present(void *context, const struct uapi_get_peer *peer)
 {
 	struct comparison *c = context;
-	struct present one = { .is_plain = !has_preshared_key(peer) &&
-					   peer->keepalive.lo == RECONCILE_KEEPALIVE_S &&
-					   peer->keepalive.hi == RECONCILE_KEEPALIVE_S };
+	struct present one = { .is_plain = !has_preshared_key(peer),
+			       .keepalive = peer->keepalive };
 
 	if (c->err == 0)
 		c->err = array_room(&c->present, c->n, sizeof(one), &c->capacity);
@@ -193,6 +201,16 @@ static int add_absent(struct comparison *c, const struct store_peer *p)
 	return 0;
 }
 
+/* Is the interface's peer what the store says? */
+static bool is_right(const struct present *is, const struct store_peer *p)
+{
+	struct frame_range keepalive = keepalive_of(p);
+
+	return is->is_plain && ip_addr_equal(&is->v4, &p->v4) &&
+	       ip_addr_equal(&is->v6, &p->v6) && is->keepalive.lo == keepalive.lo &&
+	       is->keepalive.hi == keepalive.hi;
+}
+
 static int note_wanted(void *context, const struct store_peer *p)
 {
 	struct comparison *c = context;
@@ -205,10 +223,7 @@ static int note_wanted(void *context, const struct store_peer *p)
 	if (!found)
 		return add_absent(c, p);
 	found->is_wanted = true;
-	if (found->is_plain && ip_addr_equal(&found->v4, &p->v4) &&
-	    ip_addr_equal(&found->v6, &p->v6))
-		return 0;
-	return add_block(&c->set, p);
+	return is_right(found, p) ? 0 : add_block(&c->set, p);
 }
 
 /* In any order with the rest: an address that was given to a peer has left all others. */

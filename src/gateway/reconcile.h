@@ -23,7 +23,11 @@
 #include "iface/iface.h"
 #include "store/store.h"
 
-enum { RECONCILE_KEEPALIVE_S = 25 }; /* what a data-plane entry has, by contract */
+enum {
+	RECONCILE_KEEPALIVE_S = 25, /* what a data-plane entry has, by contract */
+	/* A constant interval is a tell: at level extreme it is drawn from here on. */
+	RECONCILE_KEEPALIVE_MIN_S = 16,
+};
 
 /**
  * struct reconcile - All zeroes but @store and @iface is ready; both borrowed
