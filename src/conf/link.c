@@ -177,7 +177,7 @@ int link_read(const char *text, size_t len, struct text *out, struct diag *d)
 	const struct text *whole = &json;
 	int err = take_payload(text, len, &payload, d);
 
-	if (!err && payload.data[0] == '{') {
+	if (!err && payload.len && payload.data[0] == '{') {
 		whole = &payload;
 	} else if (!err) {
 		err = unpress(&payload, &json);

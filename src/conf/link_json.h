@@ -13,4 +13,4 @@ int link_json_put(const struct wgconf *c, const char *description, struct text *
 		  struct diag *d);
 
 /** link_json_take() - As link_read(), of the JSON alone */
-int link_json_take(const char *json, size_t len, struct text *out, struct diag *d);
+int link_json_take(const char *text, size_t len, struct text *out, struct diag *d);

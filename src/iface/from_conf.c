@@ -66,7 +66,7 @@ static int set_device(const struct from_conf *from, struct uapi_set *ret)
 	ret->listen_port = i->listen_port;
 	ret->has_listen_port = i->has_listen_port && i->listen_port != now->listen_port;
 	ret->fwmark = i->fwmark;
-	ret->has_fwmark = i->fwmark != now->fwmark;
+	ret->has_fwmark = (i->has_fwmark || !from->keep_peers) && i->fwmark != now->fwmark;
 	return err ? err : set_profiles(from, ret);
 }
 

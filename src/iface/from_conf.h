@@ -31,7 +31,8 @@ struct from_conf {
  * from_conf_make() - Make the request
  * @ret:	All zeroes before; the caller's to free with uapi_set_done(), after a failure too
  *
- * Port and private key: without ListenPort the port stays, without PrivateKey the key goes.
+ * Without ListenPort the port stays, without PrivateKey the key goes. Without FwMark the mark
+ * goes, but not where peers are kept: wg-quick sets one of its own for a default route.
  *
  * Return: 0 or -ENOMEM.
  */

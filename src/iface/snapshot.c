@@ -160,7 +160,7 @@ void iface_snapshot_done(struct iface_snapshot *s)
 const struct uapi_get_peer *iface_snapshot_find(const struct iface_snapshot *s,
 						const uint8_t public_key[32])
 {
-	struct uapi_get_peer wanted;
+	struct uapi_get_peer wanted = { .n_allowed_ips = 0 };
 
 	memcpy(wanted.public_key, public_key, sizeof(wanted.public_key));
 	return s->n_peers ? bsearch(&wanted, s->peers, s->n_peers, sizeof(wanted), compare)

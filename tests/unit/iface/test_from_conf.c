@@ -93,11 +93,13 @@ static void changes_what_differs_of_the_device(void)
 {
 	make_now();
 	now.fwmark = 7;
+	CHECK(asks(HEAD PEER, true, "set=1\n\n"));
 	CHECK(asks(
-		"[Interface]\nListenPort=0\n" PEER, true,
+		"[Interface]\nListenPort=0\nFwMark=off\n" PEER, true,
 		"set=1\nprivate_key=0000000000000000000000000000000000000000000000000000000000000000"
 		"\nlisten_port=0\nfwmark=0\n\n"));
 	CHECK(asks(HEAD "FwMark=0x8\n" PEER, true, "set=1\nfwmark=8\n\n"));
+	CHECK(asks(HEAD, false, "set=1\nfwmark=0\nreplace_peers=true\n\n"));
 }
 
 static void sends_parameters_that_differ_and_no_other(void)
