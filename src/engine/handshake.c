@@ -224,7 +224,8 @@ void handshake_initiate(struct engine_worker *w, struct peer *p, uint64_t now_ns
 		timers_handshake_under_way(w, p, sent);
 		return;
 	}
-	if (!atomic_load(&w->engine->is_up) || !has_key(id) || atomic_load(&p->is_removed))
+	if (!atomic_load(&w->engine->is_up) || !has_key(id) || atomic_load(&p->is_removed) ||
+	    is_lost(w->engine, p))
 		return;
 	if (!atomic_load(&p->route)) {
 		count(w, COUNT_NO_ENDPOINT, 1);

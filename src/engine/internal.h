@@ -219,6 +219,20 @@ static inline const struct frame_profile *profile_of(const struct engine *e, str
 	return over >> (profile - f->set.profiles) & 1 ? &f->set.profiles[0] : profile;
 }
 
+/* What @p was heard under, or is pinned to, is gone or over, and what is left is plain
+ * WireGuard: whoever hides that it is one would not understand it, and its observer would. Such
+ * a peer is told nothing until it speaks. */
+static inline bool is_lost(const struct engine *e, struct peer *p)
+{
+	const struct engine_framing *f = framing_now(e);
+	uint32_t pinned = atomic_load_explicit(&p->pinned, memory_order_relaxed);
+	uint32_t heard = atomic_load_explicit(&p->profile, memory_order_relaxed);
+	uint32_t number = pinned ? pinned : heard;
+
+	return number != FRAME_NUMBER_NONE && f->set.profiles[0].is_plain &&
+	       profile_of(e, p)->number != number;
+}
+
 static inline uint64_t seconds_ns(uint32_t s)
 {
 	return s * ENGINE_SECOND;

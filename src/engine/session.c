@@ -163,7 +163,7 @@ struct session *session_for_sending(struct peer *p, uint64_t now_ns)
 
 	if (!s || atomic_load_explicit(&s->state, memory_order_acquire) != SESSION_READY)
 		return NULL;
-	if (!atomic_load_explicit(&s->can_send, memory_order_relaxed))
+	if (!atomic_load_explicit(&s->can_send, memory_order_relaxed) || is_lost(p->engine, p))
 		return NULL;
 	if (elapsed(now_ns, s->born_ns) >= s->reject_ns)
 		return NULL;

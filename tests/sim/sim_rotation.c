@@ -359,6 +359,59 @@ static void after_the_date_nobody_is_called_the_old_way(void)
 	pair_done(&p);
 }
 
+/* A gate that is plain WireGuard by default, with a profile beside it. */
+static void serve_beside_plain(struct sim_node *n, const char *name, const char *text,
+			       uint64_t until_s)
+{
+	struct frame_parameters plain = sim_parameters(""), other = sim_parameters(text);
+	struct frame_profile_source sources[] = { { "", &plain, 0 },
+						  { name, &other, until_s } };
+
+	sim_frame(n, sources, 2);
+	frame_parameters_done(&plain);
+	frame_parameters_done(&other);
+}
+
+/* Did the gate say anything by its default since the mark? */
+static bool was_plain(const struct pair *p)
+{
+	bool any = false;
+
+	for (size_t i = p->mark; i < p->s->n_log; i++)
+		any |= p->s->log[i].from == p->b && p->s->log[i].type &&
+		       p->s->log[i].profile == 0;
+	return any;
+}
+
+/* It has nothing to say to somebody who hid that it is WireGuard, once his profile is over. */
+static void after_the_date_nobody_is_called_in_plain(void)
+{
+	for (int is_kept = 0; is_kept < 2; is_kept++) {
+		struct pair p = pair_framed(old_text);
+		uint64_t until_s = (SIM_WALL + p.s->now_ns) / SIM_S + 60;
+
+		serve_beside_plain(p.b, "level", old_text, is_kept ? until_s : 0);
+		both_ways(&p, SIM_S);
+		if (!is_kept)
+			serve_beside_plain(p.b, "other", new_text, 0);
+		sim_run_for(p.s, is_kept ? 70 * SIM_S : SIM_S);
+		pair_mark(&p);
+		for (int i = 0; i < 60; i++) {
+			sim_send(p.b, p.a, 100);
+			sim_run_for(p.s, 5 * SIM_S);
+		}
+		CHECK(said(&p, p.b, MESSAGE_INITIATION) == 0);
+		CHECK(said(&p, p.b, MESSAGE_DATA) <= 1); /* before the keeper saw the date */
+		CHECK(!was_plain(&p));
+		serve_beside_plain(p.b, "other", new_text, 0);
+		sim_frame_text(p.a, new_text);
+		sim_send(p.a, p.b, 100); /* it is heard again */
+		sim_run_for(p.s, 10 * SIM_S);
+		both_ways(&p, SIM_S);
+		pair_done(&p);
+	}
+}
+
 static void with_nothing_kept_who_frames_the_old_way_waits_until_it_changes(void)
 {
 	struct pair p = pair_framed(old_text);
@@ -391,6 +444,7 @@ int main(void)
 	RUN(a_profile_without_trailers_lives_beside_one_with);
 	RUN(after_the_date_the_old_parameters_are_refused);
 	RUN(after_the_date_nobody_is_called_the_old_way);
+	RUN(after_the_date_nobody_is_called_in_plain);
 	RUN(with_nothing_kept_who_frames_the_old_way_waits_until_it_changes);
 	return DONE();
 }
