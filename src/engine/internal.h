@@ -225,10 +225,13 @@ static inline uint64_t seconds_ns(uint32_t s)
 	return s * ENGINE_SECOND;
 }
 
-/* How long after an initiation or response no other may leave. */
+/* How long after an initiation or response no other may leave. Where that may be nothing, there
+ * is still no use in more than a peer listens to. */
 static inline uint64_t handshake_spacing(const struct engine *e, struct peer *p)
 {
-	return seconds_ns(profile_of(e, p)->timers.rekey_timeout.lo);
+	uint32_t least_s = profile_of(e, p)->timers.rekey_timeout.lo;
+
+	return least_s ? seconds_ns(least_s) : INITIATION_SPACING;
 }
 
 static inline uint64_t draw_ns(struct engine_worker *w, struct frame_range seconds)

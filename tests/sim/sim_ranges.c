@@ -191,6 +191,26 @@ static void initiations_keep_their_distance(void)
 	pair_done(&p);
 }
 
+/* From 0 on means soon, not once for every packet: who is asked hears 50 a second at most. */
+static void a_range_from_zero_is_no_storm(void)
+{
+	struct pair p = pair_framed("rekey_timeout=0-3 jc=5 jmin=10 jmax=20");
+
+	p.s->on_wire = no_initiation_arrives;
+	for (int i = 0; i < 1000; i++)
+		sim_send(p.a, p.b, 100);
+	CHECK(said(&p, p.a, MESSAGE_INITIATION) == 1 && noise_of(&p, p.a) == 5);
+	for (int i = 0; i < 1000; i++) {
+		sim_send(p.a, p.b, 100);
+		sim_run_for(p.s, SIM_MS);
+	}
+	CHECK(said(&p, p.a, MESSAGE_INITIATION) <= 51);
+	p.s->on_wire = NULL;
+	sim_run_for(p.s, 4 * SIM_S);
+	CHECK(p.b->delivered == ENGINE_STAGED_MAX);
+	pair_done(&p);
+}
+
 /* The upper end of KeepaliveTimeout, for so long the other end may keep silent; then
  * RekeyTimeout. */
 static void unanswered_data_asks_for_a_key_after_a_drawn_time(void)
@@ -313,6 +333,7 @@ int main(void)
 	RUN(each_end_has_its_own_times);
 	RUN(repeats_and_giving_up_are_drawn);
 	RUN(initiations_keep_their_distance);
+	RUN(a_range_from_zero_is_no_storm);
 	RUN(unanswered_data_asks_for_a_key_after_a_drawn_time);
 	RUN(data_is_acknowledged_after_a_drawn_time);
 	RUN(the_persistent_interval_is_drawn_each_time);
