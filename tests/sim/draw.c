@@ -206,7 +206,7 @@ static void draw_own(struct generator *g, struct drawn *d)
 {
 	draw_prelude(g, d);
 	d->content_padding = maybe(g, 0, rarely(g, 3) ? 65535 : 200);
-	d->rekey_timeout = maybe(g, 1, 12);
+	d->rekey_timeout = maybe(g, 0, 12);
 	do { /* a key is followed before it ends, or what is sent in its last moment is lost */
 		d->rekey_after = maybe(g, 2, 200);
 	} while (upper(d->rekey_after, 120) + 10 > upper(d->reject_after, 180));
