@@ -21,6 +21,19 @@ static void every_generation_and_level_talks_and_is_read(void)
 	}
 }
 
+/* S4 = S2 + 4, and half of all indices look like a type of data. */
+static void no_answer_is_taken_for_data(void)
+{
+	for (int i = 0; i < 20; i++) {
+		struct pair p = pair_framed("s4=4 h4=2147483648-4294967295");
+
+		p.s->random_state += (uint64_t)i; /* other indices */
+		both_ways(&p, SIM_S);
+		CHECK(said(&p, p.a, MESSAGE_INITIATION) == 1);
+		pair_done(&p);
+	}
+}
+
 static void nothing_but_plain_looks_plain(void)
 {
 	for (int way = 0; way < WAYS; way++) {
@@ -376,6 +389,7 @@ int main(void)
 {
 	dice_begin(1);
 	RUN(every_generation_and_level_talks_and_is_read);
+	RUN(no_answer_is_taken_for_data);
 	RUN(nothing_but_plain_looks_plain);
 	RUN(a_padded_keepalive_is_a_keepalive);
 	RUN(trailers_pad_keepalives_within_the_window);
