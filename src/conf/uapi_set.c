@@ -109,6 +109,12 @@ static bool has_profile(const struct uapi_set *set, const char *name)
 	return false;
 }
 
+/* A text of which too much is sent is a wrong value; there was no want of room here. */
+static int wrong_value(int err)
+{
+	return err == ERR_LIMIT ? ERR_RANGE : err;
+}
+
 static int read_profile(struct uapi_set *set, const struct keyvalue *kv, struct diag *d)
 {
 	struct uapi_profile p = { .until_s = 0 };
@@ -119,7 +125,7 @@ static int read_profile(struct uapi_set *set, const struct keyvalue *kv, struct 
 				UAPI_PROFILES_MAX);
 	if (array_room(&set->profiles, set->n_profiles, sizeof(p), &set->profiles_capacity))
 		return diag_set(d, -ENOMEM, 0, "no memory for another profile");
-	err = uapi_profile_parse(kv->value, kv->value_len, &p, d);
+	err = wrong_value(uapi_profile_parse(kv->value, kv->value_len, &p, d));
 	if (err == 0 && has_profile(set, p.name)) {
 		err = diag_set(d, ERR_FORMAT, 0,
 			       "culvert_profile: %s stands twice in a request", p.name);
@@ -139,7 +145,7 @@ static int read_framing(struct uapi_set *set, enum frame_key key, const struct k
 
 	if (err == 0)
 		set->framing_given |= UINT32_C(1) << key;
-	return err;
+	return wrong_value(err);
 }
 
 /* --- Peer keys. They work on the last peer; there is one. --- */

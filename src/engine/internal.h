@@ -33,7 +33,7 @@ enum {
 	FLOOD_PER_SECOND = 1000, /* fewer than a small router can serve, or about as many */
 	SERVED_PER_TURN = 8,	 /* one or two milliseconds */
 
-	ARENA_BYTES = 192 * 1024, /* holds the longest prelude, and what follows it */
+	ARENA_BYTES = 256 * 1024, /* the longest prelude and initiation fit */
 	OUTPUTS_MAX = 192,	  /* likewise */
 	COOKIES_PER_TURN = 96,	  /* outputs beyond this are for the timers */
 	SEGMENTS_MAX = 64,	  /* the kernel's UDP_MAX_SEGMENTS */
@@ -48,7 +48,8 @@ enum {
 };
 
 static_assert(FRAME_PROFILES_MAX <= 32, "engine_framing.over has a bit for each");
-static_assert(FRAME_PRELUDE_MAX + 2 * KEEPER_ROOM <= ARENA_BYTES, "a prelude fits");
+static_assert(FRAME_PRELUDE_MAX + FRAME_DATAGRAM_MAX + 2 * KEEPER_ROOM <= ARENA_BYTES,
+	      "a prelude and its initiation fit");
 static_assert(FRAME_JUNK_MAX + FRAME_SIGNATURES + 2 * KEEPER_OUTPUTS <= OUTPUTS_MAX,
 	      "a prelude fits");
 
@@ -238,10 +239,13 @@ static inline uint64_t seconds_ns(uint32_t s)
 	return s * ENGINE_SECOND;
 }
 
-/* How long after an initiation or response no other may leave. */
+/* How long after an initiation or response no other may leave. Where that may be nothing, there
+ * is still no use in more than a peer listens to. */
 static inline uint64_t handshake_spacing(const struct engine *e, struct peer *p)
 {
-	return seconds_ns(profile_of(e, p)->timers.rekey_timeout.lo);
+	uint32_t least_s = profile_of(e, p)->timers.rekey_timeout.lo;
+
+	return least_s ? seconds_ns(least_s) : INITIATION_SPACING;
 }
 
 static inline uint64_t draw_ns(struct engine_worker *w, struct frame_range seconds)

@@ -174,11 +174,17 @@ static void open_batch(struct engine_worker *w, struct inbound *in, size_t n,
 
 /* --- What is it? --- */
 
-static void *find_index(void *context, uint32_t index)
+static void *find_index(void *context, uint32_t index, enum message_type type)
 {
 	struct engine_worker *w = context;
+	struct index_entry *entry = index_find(w->engine->sessions, index);
 
-	return index_find(w->engine->sessions, index);
+	if (!entry || type == MESSAGE_COOKIE)
+		return entry;
+	return atomic_load_explicit(&session_of_index(entry)->state, memory_order_acquire) ==
+			       SESSION_READY
+		       ? entry
+		       : NULL;
 }
 
 static bool has_mac1(void *context, const void *message, uint32_t len)

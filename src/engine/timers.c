@@ -231,10 +231,8 @@ static void retransmit(struct engine_worker *w, struct peer *p, uint64_t now_ns,
 
 static void fire(struct engine_worker *w, struct peer *p, uint64_t now_ns, uint64_t wall_ns)
 {
-	if (take_due(&p->zero_at, now_ns)) {
+	if (take_due(&p->zero_at, now_ns)) /* a series that is under way goes on */
 		session_clear_all(p);
-		cancel(&p->retransmit_at);
-	}
 	if (take_due(&p->retransmit_at, now_ns))
 		retransmit(w, p, now_ns, wall_ns);
 	if (take_due(&p->new_handshake_at, now_ns)) {

@@ -54,11 +54,13 @@ static void missed(struct probe *t, enum frame_miss why)
 		t->view->miss = why;
 }
 
-/* The session that a message names in its second word. */
-static bool find_session(struct probe *t, uint32_t pad, const uint8_t *mask)
+/* The session that a message of kind @type names in its second word. */
+static bool find_session(struct probe *t, enum message_type type, uint32_t pad,
+			 const uint8_t *mask)
 {
-	t->view->found =
-		t->lookup->find_index(t->lookup->context, unmasked_word(t, pad, 4, mask));
+	uint32_t index = unmasked_word(t, pad, 4, mask);
+
+	t->view->found = t->lookup->find_index(t->lookup->context, index, type);
 	if (!t->view->found)
 		missed(t, FRAME_UNKNOWN_INDEX);
 	return t->view->found != NULL;
@@ -72,7 +74,7 @@ static bool is_transport(struct probe *t, const struct frame_profile *p, const u
 
 	if (t->d->len < pad + MESSAGE_DATA_MIN ||
 	    !frame_range_has(p->header[MESSAGE_DATA], unmasked_word(t, pad, 0, mask)) ||
-	    !find_session(t, pad, mask))
+	    !find_session(t, MESSAGE_DATA, pad, mask))
 		return false;
 	if (p->is_protected)
 		frame_xor(t->d->data + pad, mask, sizeof(struct msg_data));
@@ -85,7 +87,7 @@ static bool is_bare_keepalive(struct probe *t, const struct frame_profile *p)
 {
 	if (p->is_protected || !p->pad[MESSAGE_DATA] || t->d->len != MESSAGE_DATA_MIN ||
 	    !frame_range_has(p->header[MESSAGE_DATA], word_at(t->d->data)) ||
-	    !find_session(t, 0, no_mask))
+	    !find_session(t, MESSAGE_DATA, 0, no_mask))
 		return false;
 	found(t, p, MESSAGE_DATA, 0, t->d->len);
 	return true;
@@ -127,7 +129,8 @@ static bool is_cookie(struct probe *t, const struct frame_profile *p, const uint
 {
 	uint32_t pad = p->pad[MESSAGE_COOKIE], len = sizeof(struct msg_cookie);
 
-	if (!has_shape(t, p, MESSAGE_COOKIE, mask) || !find_session(t, pad, mask))
+	if (!has_shape(t, p, MESSAGE_COOKIE, mask) ||
+	    !find_session(t, MESSAGE_COOKIE, pad, mask))
 		return false;
 	if (p->is_protected)
 		frame_mask_message(p, t->d->data, t->d->data + pad, len);
@@ -142,7 +145,7 @@ static bool is_bare_cookie(struct probe *t, const struct frame_profile *p)
 
 	if (!p->is_protected || t->d->len != pad + len ||
 	    !frame_range_has(p->header[MESSAGE_COOKIE], word_at(t->d->data + pad)) ||
-	    !find_session(t, pad, no_mask))
+	    !find_session(t, MESSAGE_COOKIE, pad, no_mask))
 		return false;
 	found(t, p, MESSAGE_COOKIE, pad, len);
 	return true;

@@ -15,8 +15,9 @@
  *
  * Theory of operation, receiving. Words drawn from ranges and octets masked by a key mean that
  * no datagram says for certain what it is. So a guess is confirmed by something only a real
- * message has: transport by an index that exists, a handshake message by its MAC1. Transport is
- * tried first: data whose random octets happen to look like a handshake's is still data, which
+ * message has: transport by the index of a session with keys, a handshake message by its MAC1.
+ * (Without keys it is no use: the answer to our initiation names that session too, and may do so
+ * where transport would.) Transport is tried first: data whose random octets happen to look like a handshake's is still data, which
  * is where other implementations lose packets. The caller says how a source was framed last, so
  * that the first guess is nearly always right, and masks are computed for a batch.
  *
@@ -190,12 +191,13 @@ uint32_t frame_prelude(const struct frame_profile *p, struct generator *g, uint3
 
 /**
  * struct frame_lookup - How a guess is confirmed
- * @find_index:	The session of that number; NULL: none
+ * @find_index:	The session of that number, which can have been sent a message of kind @type;
+ *		NULL: none
  * @has_mac1:	Does the message carry a MAC1 under our key? NULL: all do
  * @wall_s:	Unix time, for profiles that end; 0: not known, none has ended
  */
 struct frame_lookup {
-	void *(*find_index)(void *context, uint32_t index);
+	void *(*find_index)(void *context, uint32_t index, enum message_type type);
 	bool (*has_mac1)(void *context, const void *message, uint32_t len);
 	void *context;
 	uint64_t wall_s;

@@ -21,6 +21,19 @@ static void every_generation_and_level_talks_and_is_read(void)
 	}
 }
 
+/* S4 = S2 + 4, and half of all indices look like a type of data. */
+static void no_answer_is_taken_for_data(void)
+{
+	for (int i = 0; i < 20; i++) {
+		struct pair p = pair_framed("s4=4 h4=2147483648-4294967295");
+
+		p.s->random_state += (uint64_t)i; /* other indices */
+		both_ways(&p, SIM_S);
+		CHECK(said(&p, p.a, MESSAGE_INITIATION) == 1);
+		pair_done(&p);
+	}
+}
+
 static void nothing_but_plain_looks_plain(void)
 {
 	for (int way = 0; way < WAYS; way++) {
@@ -220,6 +233,18 @@ static void a_prelude_goes_before_every_initiation_in_order(void)
 	pair_done(&p);
 }
 
+/* As much as may go before it, and S1 as large as it may be. */
+static void the_longest_prelude_leaves_room_for_the_longest_initiation(void)
+{
+	struct pair p = pair_framed("jc=128 jmin=1408 jmax=1408 s1=65359");
+
+	both_ways(&p, SIM_S);
+	CHECK(noise_of(&p, p.a) == 128);
+	CHECK(said(&p, p.a, MESSAGE_INITIATION) == 1 &&
+	      sim_last(p.s, p.a, MESSAGE_INITIATION)->len == 65507);
+	pair_done(&p);
+}
+
 static void nothing_goes_before_answers(void)
 {
 	struct pair p = pair_framed(signed_and_junked);
@@ -364,6 +389,7 @@ int main(void)
 {
 	dice_begin(1);
 	RUN(every_generation_and_level_talks_and_is_read);
+	RUN(no_answer_is_taken_for_data);
 	RUN(nothing_but_plain_looks_plain);
 	RUN(a_padded_keepalive_is_a_keepalive);
 	RUN(trailers_pad_keepalives_within_the_window);
@@ -371,6 +397,7 @@ int main(void)
 	RUN(junk_that_looks_like_a_handshake_costs_a_hash);
 	RUN(a_prelude_disturbs_nobody);
 	RUN(a_prelude_goes_before_every_initiation_in_order);
+	RUN(the_longest_prelude_leaves_room_for_the_longest_initiation);
 	RUN(nothing_goes_before_answers);
 	RUN(a_peer_can_be_spared_the_prelude);
 	RUN(nothing_that_is_not_plain_is_marked);

@@ -291,6 +291,22 @@ static void gives_up_after_20_initiations_until_there_is_more_to_send(void)
 }
 
 /* Also what there is of a handshake that never came to a key. */
+/* The old keys go while we ask for new ones: that is no reason to stop asking. */
+static void forgetting_keys_ends_no_series(void)
+{
+	struct pair p = pair_up();
+
+	sim_run_until(p.s, 500 * SIM_S);
+	p.b->is_cut = true;
+	sim_send(p.a, p.b, 100);
+	sim_run_until(p.s, 545 * SIM_S);
+	CHECK(!atomic_load(&sim_peer(p.a, p.b)->current));
+	p.b->is_cut = false;
+	sim_run_for(p.s, 6 * SIM_S);
+	CHECK(p.b->delivered == 2);
+	pair_done(&p);
+}
+
 static void giving_up_forgets_the_keys_in_the_end(void)
 {
 	struct pair p = pair_new();
@@ -503,6 +519,8 @@ static const struct rule {
 	  a_completed_handshake_is_stamped_with_the_wall_clock },
 	{ "no new key for 540 s", "keys are zeroed",
 	  keys_are_forgotten_540_s_after_the_last_was_made },
+	{ "keys are zeroed while a handshake is under way", "it goes on",
+	  forgetting_keys_ends_no_series },
 	{ "new-handshake timer fires (W34)", "the source is forgotten, not the destination",
 	  a_timer_that_fires_forgets_the_source_and_keeps_the_destination },
 	{ "retransmit timer fires (W34)", "the source is forgotten",

@@ -146,7 +146,8 @@ static uint32_t message_len(const struct frame_parameters *p, uint32_t type, uin
 static bool try_profile(const struct sim *s, struct sim_datagram *d,
 			const struct frame_parameters *p, uint8_t *room)
 {
-	static const uint32_t kinds[] = { MESSAGE_DATA, MESSAGE_INITIATION, MESSAGE_RESPONSE,
+	/* What is confirmed best comes first. */
+	static const uint32_t kinds[] = { MESSAGE_INITIATION, MESSAGE_RESPONSE, MESSAGE_DATA,
 					  MESSAGE_COOKIE };
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

@@ -449,6 +449,8 @@ static void a_set_with_one_bad_parameter_changes_nothing_and_names_the_rule(void
 		  "protection-padding" },
 		{ "jc=x\n", "jc" },
 		{ "i1=<q 5>\n", "i1" },
+		{ "i1=<r 65507><t>\n", "i1" },
+		{ "culvert_profile=a i1=<r 65507><t>\n", "i1" },
 		{ "culvert_profile=a s1=1 h2=1\n", "header-overlap" },
 		{ "culvert_profile=a b c\n", "culvert_profile" },
 		{ "culvert_profile=a s1=1\nculvert_profile=a s1=2\n", "twice" },

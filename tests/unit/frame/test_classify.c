@@ -2,14 +2,17 @@
 /* What arrives: found under its profile, or left alone. dress.h frames it the naive way. */
 #include "dress.h"
 
-enum { INDEX = 0x12345678, LONGEST = 1600 };
+enum { INDEX = 0x12345678, PENDING = 0x23456789, LONGEST = 1600 };
 
-/* A message whose MAC1 is all 0x77 is for us; index INDEX is a session's. */
-static int session;
+/* A message whose MAC1 is all 0x77 is for us; index INDEX is a session's, PENDING that of one
+ * that has no keys yet. */
+static int session, pending;
 
-static void *find_index(void *context, uint32_t index)
+static void *find_index(void *context, uint32_t index, enum message_type type)
 {
 	(void)context;
+	if (index == PENDING && type == MESSAGE_COOKIE)
+		return &pending;
 	return index == INDEX ? &session : NULL;
 }
 
@@ -220,6 +223,26 @@ static void data_that_looks_like_a_handshake_is_data(void)
 	frame_set_done(&set);
 }
 
+/* With S4 = S2 + 4 the index that a response answers stands where that of data would, behind an
+ * index drawn at random where the type would. */
+static void a_response_is_no_data_though_its_index_stands_where_that_of_data_would(void)
+{
+	struct frame_set set = alone("s4=4 h1=4 h2=3 h3=2 h4=5-4294967295");
+
+	for (int i = 0; i < 100; i++) {
+		uint8_t message[LONGEST], wire[LONGEST];
+		uint32_t len = make_message(&set.profiles[0].parameters, 2, message, 0);
+		struct frame_view view;
+
+		for (int k = 0; k < 4; k++)
+			message[8 + k] = (uint8_t)((uint32_t)PENDING >> 8 * k);
+		len = naive_dress(&set.profiles[0].parameters, 2, message, len, 0, wire);
+		view = classify(&set, NULL, wire, len);
+		CHECK(view.type == MESSAGE_RESPONSE && view.message == wire);
+	}
+	frame_set_done(&set);
+}
+
 static void what_is_for_somebody_else_is_left_as_it_came(void)
 {
 	struct frame_set set = all();
@@ -327,6 +350,7 @@ int main(void)
 	RUN(every_kind_is_found_under_every_profile_whatever_the_first_guess);
 	RUN(a_batch_of_different_framings_is_told_apart);
 	RUN(data_that_looks_like_a_handshake_is_data);
+	RUN(a_response_is_no_data_though_its_index_stands_where_that_of_data_would);
 	RUN(what_is_for_somebody_else_is_left_as_it_came);
 	RUN(junk_of_every_length_is_no_message);
 	RUN(a_keepalive_without_its_padding_is_found);
