@@ -17,8 +17,9 @@
  * no datagram says for certain what it is. So a guess is confirmed by something only a real
  * message has: transport by the index of a session with keys, a handshake message by its MAC1.
  * (Without keys it is no use: the answer to our initiation names that session too, and may do so
- * where transport would.) Transport is tried first: data whose random octets happen to look like a handshake's is still data, which
- * is where other implementations lose packets. The caller says how a source was framed last, so
+ * where transport would.) Transport is tried first: data whose random octets happen to look like
+ * a handshake's is still data, which is where other implementations lose packets. The caller
+ * says how a source was framed last, so
  * that the first guess is nearly always right, and masks are computed for a batch.
  *
  * Source:  AmneziaWG 1.0 to 3.1 as its implementations behave; they publish no specification.

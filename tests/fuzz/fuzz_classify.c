@@ -69,12 +69,16 @@ static bool says_yes(uint32_t answers, uint32_t asked)
 	return answers == 0 || (answers != 1 && asked % 4 == answers % 4);
 }
 
-static void *find_index(void *context, uint32_t index)
+/* Of some numbers only a handshake is under way: a cookie reply may name those, data may not. */
+static void *find_index(void *context, uint32_t index, enum message_type type)
 {
 	static char sessions[8];
 	const uint8_t *answers = context;
+	bool is_pending = *answers & 8 && index % 3 == 0;
 
-	return says_yes(*answers & 15, index) ? &sessions[index % 8] : NULL;
+	return says_yes(*answers & 15, index) && (type == MESSAGE_COOKIE || !is_pending)
+		       ? &sessions[index % 8]
+		       : NULL;
 }
 
 static bool has_mac1(void *context, const void *message, uint32_t len)
@@ -176,7 +180,8 @@ static void check_confirmed(const struct frame_view *v, const struct frame_looku
 		HOLDS(lookup->has_mac1(lookup->context, v->message, v->len));
 	else
 		HOLDS(v->found &&
-		      v->found == lookup->find_index(lookup->context, word_at(v->message + 4)));
+		      v->found == lookup->find_index(lookup->context, word_at(v->message + 4),
+						     v->type));
 }
 
 static void check_message(const struct frame_set *set, const struct item *it,
