@@ -233,6 +233,42 @@ static int make_framing(struct engine *e, const struct uapi_set *set, struct uap
 	return err ? UAPI_EINVAL : 0;
 }
 
+/* Does the request say itself how that peer is pinned, or take it away? */
+static bool settles_pin(const struct uapi_set *set, const uint8_t public_key[32])
+{
+	bool settles = set->replace_peers;
+
+	for (size_t i = 0; i < set->n_peers && !settles; i++) {
+		const struct uapi_set_peer *p = &set->peers[i];
+
+		settles = (p->remove || p->has_profile_pin) &&
+			  memcmp(p->public_key, public_key, 32) == 0;
+	}
+	return settles;
+}
+
+/* Whoever stays pinned to a profile that goes would never be heard again. */
+static int check_kept_pins(struct engine *e, const struct uapi_set *set,
+			   const struct frame_set *will_be, struct diag *d)
+{
+	struct engine_peer_info info;
+	int err = 0;
+
+	for (struct peer *p = engine_peer_next(e, NULL); p && !err;
+	     p = engine_peer_next(e, p)) {
+		engine_peer_info(p, &info);
+		secret_key_done(&info.preshared_key);
+		if (info.pinned == FRAME_NUMBER_NONE ||
+		    frame_set_find(will_be, info.pinned)->number == info.pinned ||
+		    settles_pin(set, info.public_key))
+			continue;
+		err = UAPI_EINVAL;
+		diag_set(d, 0, 0, "culvert_profile: a peer is pinned to %s, which cannot go",
+			 frame_set_find(engine_profiles(e), info.pinned)->name);
+	}
+	return err;
+}
+
 /* A pin names a profile that is there, or will be. */
 static int check_pins(struct engine *e, const struct uapi_set *set,
 		      const struct uapi_ready *ready, struct diag *d)
@@ -250,7 +286,7 @@ static int check_pins(struct engine *e, const struct uapi_set *set,
 			return UAPI_EINVAL;
 		}
 	}
-	return 0;
+	return ready->framing ? check_kept_pins(e, set, will_be, d) : 0;
 }
 
 void uapi_ready_done(struct uapi_ready *r)

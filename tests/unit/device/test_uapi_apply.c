@@ -532,6 +532,33 @@ static void a_peer_is_pinned_by_name_and_only_to_what_there_is(void)
 	rig_done(&r);
 }
 
+/* Nobody would be heard under it any more, and nothing would say so. */
+static void a_profile_that_a_peer_is_pinned_to_cannot_go(void)
+{
+	static const char remove[] = "culvert_profile=a remove\n";
+	static const char *const settled[] = { "public_key=" KEY_A "\nculvert_profile_pin=\n",
+					       "public_key=" KEY_A "\nculvert_profile_pin=b\n",
+					       "public_key=" KEY_A "\nremove=true\n",
+					       "replace_peers=true\n" };
+
+	for (size_t i = 0; i < sizeof(settled) / sizeof(settled[0]); i++) {
+		struct rig r = rig_new();
+		char request[300];
+
+		CHECK(apply(&r, "culvert_profile=a s1=1\nculvert_profile=b s1=2\n"
+				"public_key=" KEY_A "\nculvert_profile_pin=a\n") == 0);
+		CHECK(apply(&r, remove) == UAPI_EINVAL && strstr(r.d.text, "pinned to a"));
+		CHECK(apply(&r, "culvert_replace_profiles=true\n") == UAPI_EINVAL);
+		CHECK(says(&r, "culvert_profile=a s1=1\n"));
+		CHECK(apply(&r, "culvert_profile=a s1=7\nculvert_profile=b remove\n") == 0);
+		CHECK(says(&r, "culvert_profile_pin=a\n"));
+		CHECK(apply(&r, "culvert_profile=b s1=2\n") == 0);
+		snprintf(request, sizeof(request), "%s%s", remove, settled[i]);
+		CHECK(apply(&r, request) == 0);
+		rig_done(&r);
+	}
+}
+
 /* `wg` gives up on anything but a number there. */
 static void a_range_of_keepalives_is_a_number_for_wg(void)
 {
@@ -633,6 +660,7 @@ int main(void)
 	RUN(profiles_come_go_and_are_replaced);
 	RUN(an_interface_holds_sixteen_profiles);
 	RUN(a_peer_is_pinned_by_name_and_only_to_what_there_is);
+	RUN(a_profile_that_a_peer_is_pinned_to_cannot_go);
 	RUN(a_range_of_keepalives_is_a_number_for_wg);
 	RUN(what_a_device_says_of_itself_makes_another_like_it);
 	return DONE();
