@@ -89,6 +89,8 @@ int uapi_profile_parse(const char *text, size_t len, struct uapi_profile *ret, s
 	frame_parameters_init(&p.parameters);
 	while (err == 0 && next_word(&rest, &w))
 		err = take_word(&p, w, d);
+	if (err == 0 && p.remove && (p.until_s || !frame_parameters_are_plain(&p.parameters)))
+		err = diag_set(d, ERR_FORMAT, 0, "culvert_profile: remove stands alone");
 	if (err == 0 && frame_parameters_check(&p.parameters, d) != FRAME_RULE_NONE)
 		err = ERR_RANGE;
 	if (err < 0) {
@@ -96,6 +98,7 @@ int uapi_profile_parse(const char *text, size_t len, struct uapi_profile *ret, s
 		return err;
 	}
 	*ret = p;
+	secret_key_done(&p.parameters.protection_key);
 	return 0;
 }
 

@@ -123,7 +123,9 @@ static int read_profile(struct uapi_set *set, const struct keyvalue *kv, struct 
 	if (set->n_profiles == UAPI_PROFILES_MAX)
 		return diag_set(d, ERR_LIMIT, 0, "more than %d profiles in one request",
 				UAPI_PROFILES_MAX);
-	if (array_room(&set->profiles, set->n_profiles, sizeof(p), &set->profiles_capacity))
+	if (!set->profiles) /* all at once: what grows leaves keys behind */
+		set->profiles = calloc(UAPI_PROFILES_MAX, sizeof(*set->profiles));
+	if (!set->profiles)
 		return diag_set(d, -ENOMEM, 0, "no memory for another profile");
 	err = wrong_value(uapi_profile_parse(kv->value, kv->value_len, &p, d));
 	if (err == 0 && has_profile(set, p.name)) {
@@ -133,6 +135,7 @@ static int read_profile(struct uapi_set *set, const struct keyvalue *kv, struct 
 	}
 	if (err == 0)
 		set->profiles[set->n_profiles++] = p;
+	secret_key_done(&p.parameters.protection_key);
 	return err;
 }
 
@@ -368,7 +371,7 @@ static int read_line(struct uapi_set *set, const struct keyvalue *kv, struct dia
 	if (framing != FRAME_KEYS)
 		return read_framing(set, framing, kv, d);
 	err = look_up(set, kv, &key, d);
-	return err ? err : key->read(set, kv, d);
+	return key ? key->read(set, kv, d) : err;
 }
 
 int uapi_set_line(struct uapi_set *set, const char *line, size_t len, struct diag *d)

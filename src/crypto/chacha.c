@@ -18,23 +18,23 @@ static inline uint32_t word_at(const uint8_t *p)
 	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-#define ROTATE(v, n) ((v) << (n) | (v) >> (32 - (n)))
+/* By pointer: as arguments, vectors this wide would depend on the caller's target. */
+static inline __attribute__((always_inline)) void mix(lanes *a, const lanes *b, lanes *d,
+						      int by)
+{
+	*a += *b;
+	*d ^= *a;
+	*d = *d << by | *d >> (32 - by);
+}
 
-#define QUARTER(a, b, c, d)        \
-	do {                       \
-		a += b;            \
-		d ^= a;            \
-		d = ROTATE(d, 16); \
-		c += d;            \
-		b ^= c;            \
-		b = ROTATE(b, 12); \
-		a += b;            \
-		d ^= a;            \
-		d = ROTATE(d, 8);  \
-		c += d;            \
-		b ^= c;            \
-		b = ROTATE(b, 7);  \
-	} while (0)
+static inline __attribute__((always_inline)) void quarter(lanes *a, lanes *b, lanes *c,
+							  lanes *d)
+{
+	mix(a, b, d, 16);
+	mix(c, d, b, 12);
+	mix(a, b, d, 8);
+	mix(c, d, b, 7);
+}
 
 /* Sixteen blocks from @start: word w of block i goes to out[i][w], little-endian. */
 static inline __attribute__((always_inline)) void run_lanes(uint32_t start[16][CHACHA_LANES],
@@ -45,14 +45,14 @@ static inline __attribute__((always_inline)) void run_lanes(uint32_t start[16][C
 	memcpy(s, start, sizeof(s));
 	memcpy(x, start, sizeof(x));
 	for (int round = 0; round < 10; round++) {
-		QUARTER(x[0], x[4], x[8], x[12]);
-		QUARTER(x[1], x[5], x[9], x[13]);
-		QUARTER(x[2], x[6], x[10], x[14]);
-		QUARTER(x[3], x[7], x[11], x[15]);
-		QUARTER(x[0], x[5], x[10], x[15]);
-		QUARTER(x[1], x[6], x[11], x[12]);
-		QUARTER(x[2], x[7], x[8], x[13]);
-		QUARTER(x[3], x[4], x[9], x[14]);
+		quarter(&x[0], &x[4], &x[8], &x[12]);
+		quarter(&x[1], &x[5], &x[9], &x[13]);
+		quarter(&x[2], &x[6], &x[10], &x[14]);
+		quarter(&x[3], &x[7], &x[11], &x[15]);
+		quarter(&x[0], &x[5], &x[10], &x[15]);
+		quarter(&x[1], &x[6], &x[11], &x[12]);
+		quarter(&x[2], &x[7], &x[8], &x[13]);
+		quarter(&x[3], &x[4], &x[9], &x[14]);
 	}
 	for (int w = 0; w < 16; w++)
 		x[w] += s[w];

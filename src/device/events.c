@@ -48,6 +48,15 @@ static void link_changed(struct device *dev)
 	control_wake_keeper(dev);
 }
 
+/* A socket of the same name that we do not serve is another's business. */
+static bool is_of_ours(const struct device *dev, int watch)
+{
+	for (int i = 0; i < UAPI_DIALECTS; i++)
+		if (watch == dev->watches[i])
+			return dev->uapi[i] >= 0;
+	return false;
+}
+
 static void file_changed(struct device *dev)
 {
 	_Alignas(struct inotify_event) char buffer[4096];
@@ -56,7 +65,8 @@ static void file_changed(struct device *dev)
 	for (ssize_t at = 0; at + (ssize_t)sizeof(struct inotify_event) <= n;) {
 		const struct inotify_event *event = (const void *)(buffer + at);
 
-		if (event->len && strcmp(event->name, dev->socket_name) == 0) {
+		if (event->len && strcmp(event->name, dev->socket_name) == 0 &&
+		    is_of_ours(dev, event->wd)) {
 			log_info("a control socket was deleted");
 			dev->is_over = true;
 			for (int i = 0; i < UAPI_DIALECTS; i++)

@@ -316,11 +316,12 @@ int uapi_apply(struct engine *e, struct engine_worker *w, uint64_t now_ns,
 {
 	int err = 0;
 
-	if (ready->framing)
-		engine_framing_publish(w, ready->framing);
-	ready->framing = NULL;
 	if (set->has_private_key)
 		err = engine_set_private_key(w, now_ns, &set->private_key);
+	if (err == 0 && ready->framing) { /* cannot fail; the key, before it, can */
+		engine_framing_publish(w, ready->framing);
+		ready->framing = NULL;
+	}
 	if (err == 0 && set->replace_peers)
 		engine_peer_remove_all(w);
 	for (size_t i = 0; i < set->n_peers && err == 0; i++)

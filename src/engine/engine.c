@@ -373,6 +373,22 @@ bool engine_wants_keeper(struct engine_worker *w)
 
 /* --- The keeper --- */
 
+/* In an order in which none takes all the room for outputs from the next; where preludes are
+ * long that is not enough, so timers that found no room are first the next time. */
+static bool take_turn(struct engine_worker *w, uint64_t now_ns, uint64_t wall_ns)
+{
+	struct engine *e = w->engine;
+	bool were_first = e->timers_wait;
+	bool timers_more = were_first && timers_run(w, now_ns, wall_ns);
+	bool more = handshake_serve_admitted(w, now_ns, wall_ns);
+
+	more |= handshake_judge_arrived(w, now_ns);
+	if (!were_first)
+		timers_more = timers_run(w, now_ns, wall_ns);
+	e->timers_wait = timers_more && !were_first;
+	return more || timers_more;
+}
+
 bool engine_keep(struct engine_worker *w, uint64_t now_ns, uint64_t wall_ns)
 {
 	struct engine *e = w->engine;
@@ -383,10 +399,7 @@ bool engine_keep(struct engine_worker *w, uint64_t now_ns, uint64_t wall_ns)
 	atomic_store(&e->wall_offset_ns, wall_ns - now_ns);
 	framing_note_ends(e, wall_ns);
 	turn_cookie_secret(w, now_ns);
-	/* In this order, so that none takes all the room for outputs from the next. */
-	more = handshake_serve_admitted(w, now_ns, wall_ns);
-	more |= handshake_judge_arrived(w, now_ns);
-	more |= timers_run(w, now_ns, wall_ns);
+	more = take_turn(w, now_ns, wall_ns);
 	engine_quiet(w);
 	epoch_reclaim(&e->epoch);
 	return more || w->wants_keeper;

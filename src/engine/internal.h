@@ -146,6 +146,7 @@ struct engine {
 	struct ratelimit *cookie_requests; /* without, under load */
 	uint64_t under_load_until_ns;
 	uint32_t turned_away; /* since that was last set */
+	bool timers_wait;     /* there was no room for all of them: they are first now */
 
 	struct engine_worker *workers[EPOCH_READERS_MAX];
 	size_t n_workers;

@@ -43,6 +43,7 @@ static void block_begin(struct block *b, struct peer *p, struct session *s,
 	b->session = s;
 	b->profile = profile_of(p->engine, p);
 	b->drawn_for = UINT32_MAX;
+	b->drawn = 0;
 	b->to = *to;
 	b->counter = first_counter;
 	b->segment = 0;

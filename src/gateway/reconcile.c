@@ -94,7 +94,31 @@ static int add_profile(void *context, const struct store_profile *row)
 	return err;
 }
 
-/* An interface of another make knows level off alone; its peers are served all the same. */
+/* The interface refused the profiles as a whole. If it knows none at all it is one of another
+ * make: level off works, and its peers are served all the same. Otherwise one must not keep
+ * all others from it. */
+static int set_profiles_one_by_one(struct reconcile *r, const struct uapi_set *all,
+				   struct diag *d)
+{
+	struct uapi_set one = { .replace_profiles = true };
+	int err = iface_set(r->iface, &one, d);
+
+	if (err == -EINVAL)
+		log_warning("the interface takes no profiles, only level off works: %s",
+			    d->text);
+	for (size_t i = 0; i < all->n_profiles && err == 0; i++) {
+		one = (struct uapi_set){ .profiles = &all->profiles[i], .n_profiles = 1 };
+		err = iface_set(r->iface, &one, d);
+		if (err != -EINVAL)
+			continue;
+		log_error("the interface refuses the stored profile %s: %s",
+			  all->profiles[i].name, d->text);
+		err = 0;
+	}
+	d->text[0] = err == -EINVAL ? '\0' : d->text[0];
+	return err == -EINVAL ? 0 : err;
+}
+
 static int set_profiles(struct reconcile *r, struct diag *d)
 {
 	struct uapi_set set = { .replace_profiles = true };
@@ -103,12 +127,8 @@ static int set_profiles(struct reconcile *r, struct diag *d)
 
 	if (err == 0 && set.n_profiles > 0)
 		err = iface_set(r->iface, &set, d);
-	if (err == -EINVAL) {
-		log_warning("the interface takes no profiles, only level off works: %s",
-			    d->text);
-		d->text[0] = '\0';
-		err = 0;
-	}
+	if (err == -EINVAL)
+		err = set_profiles_one_by_one(r, &set, d);
 	uapi_set_done(&set);
 	return err;
 }

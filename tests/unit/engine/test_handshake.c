@@ -129,6 +129,34 @@ static void messages_without_a_mac_neither_begin_nor_prolong_a_load(void)
 	ends_done(t);
 }
 
+/* A prelude of a hundred packets finds no room behind the cookies of one turn: it gets the
+ * next. */
+static void cookie_replies_leave_room_for_long_preludes(void)
+{
+	struct ends *t = ends_new();
+	struct frame_parameters long_one;
+	struct frame_profile_source source = { "", &long_one, 0 };
+	struct engine_framing *f = NULL;
+	bool said = false;
+
+	frame_parameters_init(&long_one);
+	long_one.jc = 100;
+	long_one.jmin = 1000;
+	long_one.jmax = 1200;
+	CHECK(engine_framing_new(t->b.engine, &source, 1, &f) == 0);
+	engine_framing_publish(t->b.worker, f);
+	for (int i = 0; i < 20; i++)
+		keep_knocking(t, &t->b);
+	engine_peer_greet(t->b.worker, t->b.peer);
+	for (int i = 0; i < 4; i++) {
+		keep_knocking(t, &t->b);
+		said |= says_initiation(&t->b);
+	}
+	CHECK(said);
+	frame_parameters_done(&long_one);
+	ends_done(t);
+}
+
 /* What was turned away long ago does not make a load of the first message after it. */
 static void a_load_that_is_over_does_not_come_back_by_itself(void)
 {
@@ -172,6 +200,7 @@ int main(void)
 	RUN(a_message_that_outlives_our_key_gets_no_cookie);
 	RUN(cookie_replies_leave_room_for_answers);
 	RUN(cookie_replies_leave_room_for_timers);
+	RUN(cookie_replies_leave_room_for_long_preludes);
 	RUN(messages_without_a_mac_neither_begin_nor_prolong_a_load);
 	RUN(a_load_that_is_over_does_not_come_back_by_itself);
 	return DONE();

@@ -37,9 +37,10 @@ struct fake_iface {
 	char profiles[FRAME_PROFILES_MAX][FRAME_NAME_MAX + 1];
 	uint64_t until_s[FRAME_PROFILES_MAX];
 	size_t n_profiles;
-	bool knows_no_profiles;	  /* a set with them fails with -EINVAL */
-	int fail_sets, fail_gets; /* how many of the next ones fail, with -EPIPE */
-	bool refuses;		  /* a set with @refused_key fails with -EINVAL, whole */
+	const char *refused_profile; /* a set with it fails with -EINVAL */
+	bool knows_no_profiles;	     /* a set with them fails with -EINVAL */
+	int fail_sets, fail_gets;    /* how many of the next ones fail, with -EPIPE */
+	bool refuses;		     /* a set with @refused_key fails with -EINVAL, whole */
 	uint8_t refused_key[32];
 	bool is_open;
 };
@@ -96,11 +97,14 @@ static void fake_apply(struct fake_iface *f, const struct uapi_set *set,
 
 static void fake_take_profiles(struct fake_iface *f, const struct uapi_set *set)
 {
-	f->profile_sets++;
-	f->n_profiles = set->n_profiles;
+	f->profile_sets += set->replace_profiles;
+	if (set->replace_profiles)
+		f->n_profiles = 0;
 	for (size_t i = 0; i < set->n_profiles; i++) {
-		memcpy(f->profiles[i], set->profiles[i].name, sizeof(f->profiles[i]));
-		f->until_s[i] = set->profiles[i].until_s;
+		size_t at = f->n_profiles++;
+
+		memcpy(f->profiles[at], set->profiles[i].name, sizeof(f->profiles[at]));
+		f->until_s[at] = set->profiles[i].until_s;
 	}
 }
 
@@ -118,8 +122,11 @@ static int fake_set(struct iface *i, const struct uapi_set *set, struct diag *d)
 			return diag_set(d, -EINVAL, 0, "the test refuses this key");
 	if (set->replace_profiles && f->knows_no_profiles)
 		return diag_set(d, -EINVAL, 0, "the test knows no profiles");
-	if (set->replace_profiles)
-		fake_take_profiles(f, set);
+	for (size_t k = 0; k < set->n_profiles && f->refused_profile; k++)
+		if (strcmp(set->profiles[k].name, f->refused_profile) == 0)
+			return diag_set(d, -EINVAL, 0, "the test refuses %s",
+					f->refused_profile);
+	fake_take_profiles(f, set);
 	if (set->n_peers > f->largest_set)
 		f->largest_set = set->n_peers;
 	for (size_t k = 0; k < set->n_peers; k++)

@@ -221,6 +221,16 @@ static void the_profiles_are_set_whenever_all_is_compared(void)
 	CHECK(now() == 0 && fake.sets == 1 && fake.profile_sets == 3);
 }
 
+static void a_profile_that_is_refused_keeps_no_other_from_the_interface(void)
+{
+	start(3);
+	memcpy(store.profiles, two_profiles, sizeof(two_profiles));
+	store.n_profiles = 2;
+	fake.refused_profile = two_profiles[0].name;
+	CHECK(now() == 0 && is_same());
+	CHECK(fake.n_profiles == 1 && strcmp(fake.profiles[0], two_profiles[1].name) == 0);
+}
+
 static void an_interface_without_profiles_gets_its_peers(void)
 {
 	start(3);
@@ -375,6 +385,7 @@ int main(void)
 	RUN(while_the_interface_is_gone_attempts_are_a_second_apart);
 	RUN(a_connection_that_closed_is_noticed_when_idle);
 	RUN(the_profiles_are_set_whenever_all_is_compared);
+	RUN(a_profile_that_is_refused_keeps_no_other_from_the_interface);
 	RUN(an_interface_without_profiles_gets_its_peers);
 	RUN(a_profile_that_cannot_be_read_is_not_in_sync);
 	RUN(a_rotation_reaches_the_interface_with_its_group);
