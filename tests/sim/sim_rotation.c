@@ -151,6 +151,19 @@ static void a_pinned_peer_is_not_heard_under_another_profile(void)
 	}
 }
 
+/* Or it would be heard under none. */
+static void a_pin_to_a_profile_that_is_gone_is_no_pin(void)
+{
+	struct pair p = pair_of_two(new_text, 0);
+	struct peer *a = sim_peer(p.b, p.a);
+
+	engine_peer_pin_profile(a, number_of(p.b, "old"));
+	sim_frame_text(p.b, new_text);
+	CHECK(sim_info(p.b, p.a).pinned == FRAME_NUMBER_NONE);
+	both_ways(&p, SIM_S);
+	pair_done(&p);
+}
+
 /* Its own initiations too, though it never heard the peer. */
 static void a_node_calls_a_pinned_peer_as_it_is_pinned(void)
 {
@@ -420,6 +433,7 @@ int main(void)
 	RUN(five_levels_on_one_port_do_not_hear_each_other);
 	RUN(a_gate_calls_each_peer_as_it_was_heard);
 	RUN(a_pinned_peer_is_not_heard_under_another_profile);
+	RUN(a_pin_to_a_profile_that_is_gone_is_no_pin);
 	RUN(a_node_calls_a_pinned_peer_as_it_is_pinned);
 	RUN(profiles_that_cannot_be_made_leave_those_that_are);
 	RUN(an_old_client_notices_no_rotation);
