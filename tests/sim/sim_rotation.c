@@ -299,7 +299,7 @@ static void a_rotation_of_any_value_works_or_is_known_to_clash(void)
 					       "s1=31 s4=16",
 					       "h1=1001 h4=4001",
 					       "random_trailers=1",
-					       "header_protection_key=" KEY_A };
+					       ("header_protection_key=" KEY_A) };
 	int clashes = 0;
 
 	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
