@@ -206,7 +206,10 @@ struct engine_framing;
 int engine_framing_new(struct engine *e, const struct frame_profile_source *sources, uint32_t n,
 		       struct engine_framing **ret);
 struct engine_framing *engine_framing_free(struct engine_framing *f); /* takes NULL */
-/** engine_framing_publish() - From now on; cannot fail. @f is the engine's */
+/**
+ * engine_framing_publish() - From now on; cannot fail
+ * @f:	The engine's afterwards. Pins to profiles that are not among them are lifted
+ */
 void engine_framing_publish(struct engine_worker *w, struct engine_framing *f);
 const struct frame_set *engine_framing_set(const struct engine_framing *f);
 /* What is published now; for control, until the next is. */

@@ -78,12 +78,24 @@ int engine_framing_new(struct engine *e, const struct frame_profile_source *sour
 	return 0;
 }
 
+/* Who is pinned to a profile that is gone would be heard under none. */
+static void lift_pins(struct engine *e, const struct frame_set *set)
+{
+	for (struct peer *p = e->peers_first; p; p = p->list_next) {
+		uint32_t pinned = atomic_load_explicit(&p->pinned, memory_order_relaxed);
+
+		if (pinned && frame_set_find(set, pinned)->number != pinned)
+			engine_peer_pin_profile(p, FRAME_NUMBER_NONE);
+	}
+}
+
 void engine_framing_publish(struct engine_worker *w, struct engine_framing *f)
 {
 	struct engine *e = w->engine;
 	struct engine_framing *old =
 		atomic_exchange_explicit(&e->framing, f, memory_order_acq_rel);
 
+	lift_pins(e, &f->set);
 	epoch_retire(&e->epoch, &old->epoch_node, framing_release);
 }
 

@@ -14,7 +14,7 @@
  *	heap position, attempts      keeper                     keeper             plain
  *	handshake, cookie, times     keeper                     keeper             plain or @lock
  *	preshared key, limits        control                    keeper, data       @lock; atomics
- *	profile, window              keeper; data and keeper    data, keeper       relaxed atomics
+ *	profile, window              data, keeper               data, keeper       relaxed atomics
  *	counters                     data, keeper               control            relaxed atomics
  *	list, key table              control                    control, keeper    engine's own
  *

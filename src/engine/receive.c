@@ -14,6 +14,7 @@ enum { BATCH = FRAME_BATCH };
 
 struct inbound {
 	struct session *session;
+	const struct frame_profile *profile;
 	struct msg_data *msg;
 	uint32_t text_len;
 	uint32_t datagram_len;
@@ -22,11 +23,12 @@ struct inbound {
 /* A run of packets of one session within a batch. */
 struct run {
 	struct session *session;
-	uint64_t bytes;		  /* on the wire, authentic and new */
-	uint32_t longest;	  /* datagram */
-	bool has_any;		  /* an authentic, new packet */
-	bool has_data;		  /* one that is not a keepalive */
-	struct ip_addr source_ok; /* the last inner source found to be this peer's */
+	const struct frame_profile *profile; /* of the last authentic, new packet */
+	uint64_t bytes;			     /* on the wire, authentic and new */
+	uint32_t longest;		     /* datagram */
+	bool has_any;			     /* an authentic, new packet */
+	bool has_data;			     /* one that is not a keepalive */
+	struct ip_addr source_ok;	     /* the last inner source found to be this peer's */
 };
 
 /* May a message under @s be opened now? */
@@ -79,6 +81,24 @@ static void deliver(struct engine_worker *w, struct run *run, const struct inbou
 	inet_merge_add(w->merge, packet, &ip, w->can_merge);
 }
 
+/* Could data of the one be taken for data of the other? */
+static bool look_alike(const struct frame_profile *a, const struct frame_profile *b)
+{
+	return a->pad[MESSAGE_DATA] == b->pad[MESSAGE_DATA] &&
+	       frame_range_overlaps(a->header[MESSAGE_DATA], b->header[MESSAGE_DATA]) &&
+	       secret_equal(&a->parameters.protection_key, &b->parameters.protection_key,
+			    sizeof(a->parameters.protection_key));
+}
+
+/* A peer may change over to another profile and keep its key: then data tells before the next
+ * handshake does, if it can. */
+static void note_profile(struct peer *p, const struct frame_profile *profile)
+{
+	if (atomic_load_explicit(&p->profile, memory_order_relaxed) != profile->number &&
+	    !look_alike(profile_of(p->engine, p), profile))
+		engine_peer_set_profile(p, profile->number);
+}
+
 static void end_run(struct engine_worker *w, struct run *run, const struct endpoint *source,
 		    uint64_t now_ns)
 {
@@ -96,6 +116,7 @@ static void end_run(struct engine_worker *w, struct run *run, const struct endpo
 		atomic_store(&p->wants_flush, true);
 		peer_kick(w, p);
 	}
+	note_profile(p, run->profile);
 	peer_set_source(w, p, source);
 	peer_widen_window(p, run->longest);
 	atomic_fetch_add_explicit(&p->rx_bytes, run->bytes, memory_order_relaxed);
@@ -140,6 +161,7 @@ static void take_run(struct engine_worker *w, const struct inbound *in,
 			continue;
 		}
 		run.has_any = true;
+		run.profile = in[i].profile;
 		run.bytes += in[i].text_len + MESSAGE_DATA_MIN;
 		if (in[i].datagram_len > run.longest)
 			run.longest = in[i].datagram_len;
@@ -227,6 +249,7 @@ static size_t sort(struct engine_worker *w, const struct engine_datagram *d,
 		handshake_enqueue(w, &d->source, view, len);
 		return n;
 	}
+	in[n].profile = view->profile;
 	in[n].msg = (struct msg_data *)(void *)view->message;
 	in[n].text_len = view->len - MESSAGE_DATA_MIN;
 	in[n].datagram_len = len;

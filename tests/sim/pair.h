@@ -15,15 +15,20 @@ struct pair {
 	size_t mark;
 };
 
-static inline struct pair pair_new(void)
+static inline struct pair pair_seeded(uint64_t seed)
 {
-	struct pair p = { .s = sim_new(1) };
+	struct pair p = { .s = sim_new(seed) };
 
 	p.s->is_logging = true;
 	p.a = sim_node_new(p.s);
 	p.b = sim_node_new(p.s);
 	sim_introduce(p.a, p.b);
 	return p;
+}
+
+static inline struct pair pair_new(void)
+{
+	return pair_seeded(1);
 }
 
 /* From here on. */

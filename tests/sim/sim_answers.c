@@ -113,6 +113,27 @@ static void a_cookie_is_asked_for_and_shown_in_every_way(void)
 	}
 }
 
+/* A6: the kernel module of 3.0 does not mask its cookie replies. */
+static void a_cookie_reply_without_its_mask_is_understood(void)
+{
+	struct pair p = pair_framed(generations[3]);
+	const struct sim_datagram *masked = NULL;
+	uint8_t bare[13 + sizeof(struct msg_cookie)] = { 0 };
+
+	p.s->on_wire = second_is_busy;
+	p.b->link.loss_ppm = 1000000;
+	sim_send(p.a, p.b, 100);
+	sim_run_for(p.s, SIM_S);
+	masked = cookie_for(&p, p.a);
+	CHECK(masked && masked->len == sizeof(bare));
+	memcpy(bare + 13, masked->plain, masked->plain_len);
+	p.b->link.loss_ppm = 0;
+	sim_inject(p.a, &p.b->address, bare, sizeof(bare));
+	sim_run_for(p.s, 6 * SIM_S);
+	CHECK(said(&p, p.a, MESSAGE_INITIATION) == 2 && p.b->delivered == 1);
+	pair_done(&p);
+}
+
 /* And no data is lost by it that has a key already. */
 static void without_cookies_a_busy_node_drops_strangers_and_serves_its_peers(void)
 {
@@ -217,6 +238,7 @@ int main(void)
 	dice_begin(1);
 	RUN(mac1_is_made_and_judged_over_the_word_that_was_sent);
 	RUN(a_cookie_is_asked_for_and_shown_in_every_way);
+	RUN(a_cookie_reply_without_its_mask_is_understood);
 	RUN(without_cookies_a_busy_node_drops_strangers_and_serves_its_peers);
 	RUN(no_answer_is_longer_than_the_question);
 	return DONE();

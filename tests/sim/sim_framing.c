@@ -110,6 +110,25 @@ static void trailers_pad_keepalives_within_the_window(void)
 	pair_done(&p);
 }
 
+/* A4: versions of early 2.0 sent their keepalives without S4. */
+static void a_keepalive_without_its_padding_is_heard(void)
+{
+	struct pair p = pair_framed_up(generations[2]);
+	struct sim_datagram lost;
+	uint64_t before = sim_info(p.b, p.a).rx_bytes;
+
+	p.s->on_wire = nothing_arrives;
+	engine_peer_greet(p.a->worker, sim_peer(p.a, p.b));
+	sim_pump(p.a);
+	lost = *sim_last(p.s, p.a, MESSAGE_DATA);
+	CHECK(lost.is_keepalive && lost.len == 32 + 5);
+	sim_inject(p.b, &p.a->address, lost.plain, lost.plain_len);
+	CHECK(sim_info(p.b, p.a).rx_bytes == before + MESSAGE_DATA_MIN);
+	sim_inject(p.b, &p.a->address, lost.data, lost.len); /* the same, as it should be */
+	CHECK(sim_counters(p.b).replayed == 1);
+	pair_done(&p);
+}
+
 /* --- What is no message --- */
 
 /* Some junk looks like a message until its index or MAC1 is looked at. */
@@ -393,6 +412,7 @@ int main(void)
 	RUN(nothing_but_plain_looks_plain);
 	RUN(a_padded_keepalive_is_a_keepalive);
 	RUN(trailers_pad_keepalives_within_the_window);
+	RUN(a_keepalive_without_its_padding_is_heard);
 	RUN(junk_of_any_length_is_dropped_quietly);
 	RUN(junk_that_looks_like_a_handshake_costs_a_hash);
 	RUN(a_prelude_disturbs_nobody);
