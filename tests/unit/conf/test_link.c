@@ -161,7 +161,7 @@ static void names_the_container_by_the_version(void)
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct json_slice s, list, container, protocol;
+		struct json_slice s, list, container = { 0 }, protocol;
 		struct text link = { 0 }, json;
 		const char *at = NULL;
 		struct diag d;
@@ -192,7 +192,7 @@ static void look_inside(const char *file,
 			void (*judge)(struct json_slice json, struct json_slice protocol,
 				      struct json_slice last))
 {
-	struct json_slice s, list, container, protocol, text, last;
+	struct json_slice s, list, container = { 0 }, protocol, text, last;
 	struct text link = { 0 }, json, inner = { 0 };
 	const char *at = NULL;
 	struct diag d;

@@ -123,7 +123,7 @@ static void the_list_goes_by_id_also_when_ids_come_late(void)
 static void counts_go_by_level(void)
 {
 	struct peers *p = NULL;
-	struct peer init = { .id = 1, .public_key = { 1 }, .level = FRAME_HIGH }, *one;
+	struct peer init = { .id = 1, .public_key = { 1 }, .level = FRAME_HIGH }, *one = NULL;
 
 	CHECK(peers_new(&p) == 0 && peers_add(p, &init, &one) == 0);
 	CHECK(peers_count_level(p, FRAME_HIGH) == 1 && peers_count_level(p, FRAME_OFF) == 0);
