@@ -427,16 +427,22 @@ def takes_a_file_of_amneziawg_and_warns_of_what_is_unwise():
     result = run("conf", "check", path)
     assert result.returncode == 0 and not result.stdout
     said = result.stderr.decode().splitlines()
-    assert all(line.startswith(f"culvert conf: {path}: warning: ") for line in said), said
-    for words in ("S2 makes responses (200 octets) longer", "DisableCookies"):
-        assert any(words in line for line in said), (words, said)
+    line_of = {line.split(" ")[0]: number for number, line in enumerate(AMNEZIA.splitlines(), 1)}
+    for key, words in (("S2", "S2 makes responses (200 octets) longer"), ("DisableCookies", "DisableCookies")):
+        start = f"culvert conf: {path}:{line_of[key]}: warning: {words}"
+        assert any(line.startswith(start) for line in said), (start, said)
     answer = json.loads(run("conf", "check", "--json", path).stdout)
     assert answer["valid"] is True and len(answer["warnings"]) == len(said)
+    assert {w["line"] for w in answer["warnings"]} == {line_of["S2"], line_of["DisableCookies"]}
 
 
 def names_the_line_and_the_rule_of_parameters_that_do_not_go_together():
-    path = write("awg.conf", AMNEZIA.replace("S4 = 12", "S4 = 11"))
-    refused(run("conf", "check", path), 3, f"{path}:21: protection-padding: S4 is 11")
+    text = AMNEZIA.replace("S1 = 42", "S1 = 11")
+    path = write("awg.conf", text)
+    line = text.splitlines().index("S1 = 11") + 1
+    for args in (["conf", "check", path], ["conf", "apply", "nothere0", path], ["doctor", path], ["qr", "--link", path]):
+        refused(run(*args), 3, f"{path}:{line}: protection-padding: S1 is 11")
+    assert json.loads(run("conf", "check", "--json", path).stdout)["line"] == line
     path = write("awg.conf", AMNEZIA.replace("Jc = 5", "Jc = 4-8"))
     refused(run("conf", "check", path), 3, f"{path}:6: Jc: '4-8' is a range")
 
@@ -449,7 +455,25 @@ def warns_of_keys_of_version_1_5_alone():
 
 def warns_of_profiles_by_their_name():
     text = LAPTOP.replace("Colour = \u00fcber", "CulvertProfile = old disable_cookies=1")
-    assert "warning: profile old: DisableCookies" in run("conf", "check", stdin=text).stderr.decode()
+    assert ":8: warning: profile old: DisableCookies" in run("conf", "check", stdin=text).stderr.decode()
+
+
+def warns_of_a_key_that_is_given_twice():
+    text = (f"[Interface]\nPrivateKey = {ALICE}\nAddress = 10.0.0.1/24\nAddress = fd00::1/64\nJc = 4\njc = 5\nMTU = 1280\n"
+            f"PostUp = a\nPostUp = b\nCulvertProfile = a\nCulvertProfile = b\n"
+            f"[Peer]\nPublicKey = {BOB_PUBLIC}\nEndpoint = 192.0.2.1:1\nAllowedIPs = 10.0.0.2/32\nAllowedIPs = ::/0\n"
+            f"[Peer]\nPublicKey = {ALICE_PUBLIC}\nEndpoint = 192.0.2.1:1\nEndpoint = 192.0.2.2:1\n[Interface]\nMTU = 1300\n")
+    answer = json.loads(run("conf", "check", "--json", stdin=text).stdout)
+    assert [(w["line"], w["text"]) for w in answer["warnings"]] == [
+        (6, "Jc is given again: this line counts, and line 5 does not"),
+        (20, "Endpoint is given again: this line counts, and line 19 does not"),
+        (22, "MTU is given again: this line counts, and line 7 does not")], answer
+
+
+def warns_of_an_mtu_on_its_line():
+    text = AMNEZIA.replace("Jc = 5", "MTU = 1440\nJc = 5")
+    answer = json.loads(run("conf", "check", "--json", stdin=text).stdout)
+    assert (6, True) in [(w["line"], w["text"].startswith("MTU 1440 is too great")) for w in answer["warnings"]], answer
 
 
 def hides_the_header_key_in_show():
@@ -639,14 +663,32 @@ def finds_what_is_wrong_with_a_file():
     assert result.returncode == 3
     said = result.stdout.decode()
     assert f"{path}: default profile: AmneziaWG\n" in said
-    assert f"{path}: finding: S2 makes responses" in said and "finding: no MTU: wg-quick" in said
+    line = [l.split(" ")[0] for l in AMNEZIA.splitlines()].index("S2") + 1
+    assert f"{path}: finding: line {line}: S2 makes responses" in said and "finding: no MTU: wg-quick" in said
     answer = json.loads(run("doctor", "--json", path).stdout)
-    assert {f["about"] for f in answer["findings"]} == {"framing", "mtu"}
+    assert {f["about"] for f in answer["findings"]} == {"file", "mtu"}
     assert answer["greatest_mtu"] == 1500 - 80 - 12
 
 
+def repeats_what_conf_check_warns_of():
+    text = AMNEZIA.replace("PrivateKey", "PrivatKey").replace("Jc = 5", "Jc = 5\nJc = 6\nCulvertProfile = p disable_cookies=1")
+    warned = json.loads(run("conf", "check", "--json", stdin=text).stdout)["warnings"]
+    found = json.loads(run("doctor", "--json", "-", stdin=text).stdout)["findings"]
+    assert len(warned) == 6
+    assert [f["text"] for f in found if f["about"] == "file"] == \
+        [f"line {w['line']}: {w['text']}" if w["line"] else w["text"] for w in warned], found
+
+
+def says_until_when_a_profile_is_accepted():
+    text = LAPTOP.replace("Colour = \u00fcber", "CulvertProfile = old until=1767225600\nCulvertProfile = far until=18446744073709551615")
+    said = run("doctor", "-", stdin=text).stdout.decode()
+    assert ": profile old, accepted until 2026-01-01 00:00:00 UTC (1767225600)\n" in said, said
+    assert ": profile far, accepted until 18446744073709551615\n" in said, said
+
+
 def finds_nothing_in_a_good_file():
-    result = run("doctor", "-", stdin=LAPTOP.replace("vpn.example.com", "192.0.2.1"))
+    good = LAPTOP.replace("vpn.example.com", "192.0.2.1").replace("Colour", "# Colour")
+    result = run("doctor", "-", stdin=good)
     assert result.returncode == 0 and b"nothing found" in result.stdout, result
     drawn = run("conf", "obfuscate", "-l", "extreme", write("server.conf", AMNEZIA)).stdout
     answer = json.loads(run("doctor", "--json", "-", stdin=drawn).stdout)

@@ -200,9 +200,10 @@ static int compare(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void fail_on_warning(void *context, const char *sentence)
+static void fail_on_warning(void *context, struct frame_fault about, const char *sentence)
 {
 	(void)context;
+	(void)about;
 	if (strncmp(sentence, "S4 is 2", 7) != 0)
 		FAIL(sentence);
 }
