@@ -542,6 +542,21 @@ def draws_for_a_client_what_its_server_does_not_say():
     assert answer["parameters"]["H1"] == theirs["H1"] and "-" in answer["persistent_keepalive"]
 
 
+def takes_the_level_of_a_client_from_its_servers_file():
+    for level in ("off", "low", "medium", "high", "extreme"):
+        server = run("conf", "obfuscate", "-l", level, write("awg.conf", AMNEZIA)).stdout
+        path = write("server.conf", server)
+        answer = json.loads(run("conf", "obfuscate", "--client", "--json", path).stdout)
+        assert answer["level"] == level, (level, answer)
+        for other in ("off", "low", "medium", "high", "extreme"):
+            result = run("conf", "obfuscate", "--client", "-l", other, path)
+            if other == level or {level, other} == {"low", "medium"}:
+                assert result.returncode == 0, (level, other, result)
+            else:
+                refused(result, 3, f"{path}: its parameters are of level {level}", f"of level {other}: leave --level out")
+                assert not result.stdout
+
+
 # --- links ---
 
 def open_link(link):
