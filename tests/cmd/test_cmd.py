@@ -5,7 +5,7 @@ people had before say about the same input.
 
     test_cmd.py CULVERT
 """
-import base64, json, os, pathlib, pty, random, re, shutil, stat, struct, subprocess, sys, tempfile, zlib
+import base64, json, os, pathlib, pty, random, re, shutil, stat, struct, subprocess, sys, tempfile, termios, zlib
 
 CULVERT = os.path.abspath(sys.argv[1])
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="culvert-cmd-"))
@@ -716,10 +716,52 @@ def finds_an_mtu_that_does_not_fit():
     assert b"nothing" not in run("doctor", "-", stdin=text).stdout
 
 
+def on_a_terminal(columns, *args, stdin):
+    """What a command shows in a window, and what it complains of."""
+    shell, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (50, columns))
+    with open(os.path.join(WORK, "shown"), "wb+") as shown:
+        child = subprocess.Popen([CULVERT, *args], stdin=subprocess.PIPE, stdout=terminal, stderr=subprocess.PIPE)
+        os.close(terminal)
+        child.stdin.write(stdin.encode())
+        child.stdin.close()
+        try:
+            while octets := os.read(shell, 65536):
+                shown.write(octets)
+        except OSError:
+            pass  # the child has ended
+        os.close(shell)
+        said = child.stderr.read()
+        shown.seek(0)
+        return subprocess.CompletedProcess(args, child.wait(), shown.read(), said)
+
+
+def draws_no_code_that_the_terminal_would_break():
+    text = "x" * 260
+    width = lambda result: len(result.stdout.decode().splitlines()[0].removeprefix("\033[40;37;1m").removesuffix("\033[0m"))
+    wide, narrow = on_a_terminal(80, "qr", stdin=text), on_a_terminal(70, "qr", stdin=text)
+    assert (wide.returncode, narrow.returncode) == (0, 0), narrow
+    assert 70 < width(wide) <= 80 and width(narrow) <= 70, "less error correction makes it fit"
+    for args in (["qr"], ["qr", "-o", "-"]):
+        result = on_a_terminal(40, *args, stdin=text)
+        refused(result, 1, "columns and this terminal has 40", "wider window", "-o FILE.png")
+        assert result.stdout == b"", result
+    assert on_a_terminal(40, "qr", "-f", "svg", stdin=text).returncode == 0
+
+
+def refuses_a_picture_of_a_kind_it_cannot_draw():
+    for name in ("x.gif", "x.PNG", "x.png.", "x.jpeg"):
+        refused(run("qr", "-o", str(WORK / name), stdin="x"), 2, "no picture of this kind", "NAME.png")
+        assert not (WORK / name).exists()
+    os.makedirs(WORK / "a.gif", exist_ok=True)
+    assert run("qr", "-o", str(WORK / "a.gif" / "x"), stdin="x").returncode == 0
+    assert run("qr", "-f", "ansi", "-o", str(WORK / "x.ans"), stdin="x").returncode == 0
+
+
 def main():
     tests = [f for name, f in globals().items() if callable(f) and getattr(f, "__module__", "") == "__main__"
              and name not in ("Skip", "run", "need", "write", "refused", "decode", "random_conf", "values", "open_link", "join",
-                              "main")]
+                              "on_a_terminal", "main")]
     bad = 0
     for number, test in enumerate(tests, 1):
         try:
