@@ -365,7 +365,7 @@ def strips_what_wg_quick_strips():
 
 def decode(png):
     need("zbarimg")
-    result = run("-q", "--raw", "-Sbinary", png, program="zbarimg")
+    result = run("-q", "--raw", "-Sdisable", "-Sqrcode.enable", "-Sbinary", png, program="zbarimg")
     return result.stdout
 
 
