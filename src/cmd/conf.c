@@ -13,6 +13,7 @@
 #include "cmd/command.h"
 #include "cmd/conf_file.h"
 #include "cmd/conf_show.h"
+#include "cmd/conf_warn.h"
 #include "crypto/suite.h"
 
 static const char usage[] =
@@ -48,85 +49,37 @@ struct job {
 
 /* --- check --- */
 
-/* struct findings - What a person should know about, and no error
- * @about:	In front of each sentence
- */
+/* struct findings - Warnings on their way out */
 struct findings {
 	const struct job *job;
-	struct text *json;
-	size_t line; /* 0: of the whole file */
-	const char *about;
+	struct text json;
 };
 
-static void warn(void *context, const char *text)
+static void warn(void *context, size_t line, const char *sentence)
 {
-	const struct findings *f = context;
+	struct findings *f = context;
 	const char *name = f->job->file.name;
-	char sentence[2 * DIAG_TEXT_MAX];
 
-	snprintf(sentence, sizeof(sentence), "%s%s", f->about, text);
 	if (f->job->json) {
-		json_put_next(f->json);
-		text_puts(f->json, "{");
-		json_put_number(f->json, "line", f->line);
-		json_put_text(f->json, "text", sentence);
-		text_puts(f->json, "}");
-	} else if (f->line) {
-		fprintf(stderr, "%s: %s:%zu: warning: %s\n", command, name, f->line, sentence);
+		json_put_next(&f->json);
+		text_puts(&f->json, "{");
+		json_put_number(&f->json, "line", line);
+		json_put_text(&f->json, "text", sentence);
+		text_puts(&f->json, "}");
+	} else if (line) {
+		fprintf(stderr, "%s: %s:%zu: warning: %s\n", command, name, line, sentence);
 	} else {
 		fprintf(stderr, "%s: %s: warning: %s\n", command, name, sentence);
 	}
 }
 
-static void warn_of_unknown_key(struct findings *f, const struct wgconf_line *line)
+/* The line that counts. */
+static size_t mtu_line(const struct wgconf *c)
 {
-	const char *meant = wgconf_nearest_key(line->section, line->name);
-	char text[160], name[41];
-	size_t len = line->name.len < sizeof(name) - 1 ? line->name.len : sizeof(name) - 1;
-
-	for (size_t i = 0; i < len; i++) {
-		bool plain = line->name.at[i] > ' ' && line->name.at[i] <= '~';
-
-		name[i] = plain ? line->name.at[i] : '?';
-	}
-	name[len] = '\0';
-	snprintf(text, sizeof(text), "unknown key %s%s%s%s", name,
-		 meant ? "; did you mean " : "", meant ? meant : "", meant ? "?" : "");
-	warn(f, text);
-}
-
-static void warn_of_old_key(struct findings *f, const struct wgconf_line *line)
-{
-	char text[80];
-
-	snprintf(text, sizeof(text), "%s exists in AmneziaWG 1.5 only: it is ignored",
-		 wgconf_line_key(line));
-	warn(f, text);
-}
-
-/* What there is to know about parameters alone; one sentence is about the MTU that awg-quick
- * would choose, and means nothing to a file that says one. */
-static void warn_of_parameters(void *context, const char *sentence)
-{
-	static const char of_mtu[] = "S4 is ";
-	const struct findings *f = context;
-
-	if (!f->job->file.conf.interface.mtu ||
-	    strncmp(sentence, of_mtu, sizeof(of_mtu) - 1) != 0)
-		warn(context, sentence);
-}
-
-static void warn_of_framing(struct findings *f, const struct wgconf *c)
-{
-	char about[FRAME_NAME_MAX + 16];
-
-	frame_parameters_warn(&c->interface.framing, warn_of_parameters, f);
-	for (size_t i = 0; i < c->n_profiles; i++) {
-		snprintf(about, sizeof(about), "profile %s: ", c->profiles[i].name);
-		f->about = about;
-		frame_parameters_warn(&c->profiles[i].parameters, warn_of_parameters, f);
-	}
-	f->about = "";
+	for (size_t i = c->n_lines; i > 0; i--)
+		if (c->lines[i - 1].key == WGCONF_MTU)
+			return i;
+	return 0;
 }
 
 /* Over IPv4 on Ethernet: an MTU above that fits almost nowhere. */
@@ -143,32 +96,23 @@ static void warn_of_mtu(struct findings *f, const struct wgconf *c)
 		"MTU %u is too great for S4 = %u: full packets are cut into fragments; at most "
 		"%u",
 		c->interface.mtu, s4, fits);
-	warn(f, text);
+	warn(f, mtu_line(c), text);
 }
 
 static int check(struct job *job)
 {
 	const struct wgconf *c = &job->file.conf;
-	struct text out = { 0 };
-	struct findings f = { .job = job, .json = &out, .about = "" };
+	struct findings f = { .job = job };
+	const struct conf_listener to = { .say = warn, .context = &f };
 
-	text_puts(&out, "{\"valid\":true,\"warnings\":[");
-	for (size_t i = 0; i < c->n_lines; i++) {
-		f.line = i + 1;
-		if (c->lines[i].key == WGCONF_UNKNOWN)
-			warn_of_unknown_key(&f, &c->lines[i]);
-		else if (c->lines[i].key == WGCONF_AWG_1_5)
-			warn_of_old_key(&f, &c->lines[i]);
-	}
-	f.line = 0;
-	warn_of_framing(&f, c);
+	text_puts(&f.json, "{\"valid\":true,\"warnings\":[");
+	conf_warn_of_keys(c, &to);
+	conf_warn_of_framing(c, c->interface.mtu != 0, &to);
 	warn_of_mtu(&f, c);
-	if (!c->interface.has_private_key)
-		warn(&f, "no PrivateKey in [Interface]");
-	text_puts(&out, "]}\n");
-	if (job->json && !out.err)
-		fwrite(out.data, 1, out.len, stdout);
-	text_done(&out);
+	text_puts(&f.json, "]}\n");
+	if (job->json && !f.json.err)
+		fwrite(f.json.data, 1, f.json.len, stdout);
+	text_done(&f.json);
 	return EXIT_DONE;
 }
 

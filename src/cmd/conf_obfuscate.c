@@ -23,7 +23,7 @@ static const char command[] = "culvert conf obfuscate";
 static const char usage[] =
 	"Usage: culvert conf obfuscate --level LEVEL [--json]\n"
 	"       culvert conf obfuscate --level LEVEL [--json] FILE\n"
-	"       culvert conf obfuscate --level LEVEL --client [--json] FILE\n"
+	"       culvert conf obfuscate --client [--level LEVEL] [--json] FILE\n"
 	"\n"
 	"  -l, --level  off, low, medium, high or extreme\n"
 	"  -c, --client FILE is the server's: write what one client's [Interface] needs\n"
@@ -31,11 +31,13 @@ static const char usage[] =
 	"\n"
 	"Without FILE, writes the lines of a new deployment. With it, writes that file, the\n"
 	"parameters of AmneziaWG replaced by new ones; - is standard input. Each call draws anew.\n"
-	"With --client, what both ends must share is the server's, and the rest is drawn.\n"
+	"With --client, what both ends must share is the server's, and the rest is drawn, from\n"
+	"the level that the server's parameters are of.\n"
 	"docs/obfuscation.md says what each level hides.\n";
 
 /**
  * struct job - One call
+ * @level:	FRAME_LEVELS: not said, so that of the file
  * @drawn:	What is written
  * @mtu:	For the tunnel; 0: WireGuard's own will do
  */
@@ -72,6 +74,28 @@ static int draw(struct job *job)
 	else if (job->drawn.pad[FRAME_MESSAGES - 1])
 		job->mtu = wgconf_advise_mtu(c, PATH_MTU, &job->drawn);
 	return err;
+}
+
+/* Both are AmneziaWG 1.0; they differ in how much. */
+static bool is_first_version(enum frame_level level)
+{
+	return level == FRAME_LOW || level == FRAME_MEDIUM;
+}
+
+/* What both ends share is of one level: a client cannot be of another. */
+static int take_level(struct job *job)
+{
+	enum frame_level have = frame_level_of(&job->file.conf.interface.framing);
+
+	if (job->level == FRAME_LEVELS)
+		job->level = have;
+	if (job->level == have || (is_first_version(job->level) && is_first_version(have)))
+		return EXIT_DONE;
+	fprintf(stderr,
+		"%s: %s: its parameters are of level %s, and what both ends share cannot be of "
+		"level %s: leave --level out, or give the server parameters of that level first\n",
+		command, job->file.name, frame_level_name(have), frame_level_name(job->level));
+	return EXIT_REFUSED;
 }
 
 static void put_lines(const struct job *job, struct text *out)
@@ -172,6 +196,10 @@ static int run(struct job *job)
 		conf_file_complain(&job->file, command);
 		return code;
 	}
+	if (job->is_client)
+		code = take_level(job);
+	if (code != EXIT_DONE)
+		return code;
 	err = draw(job);
 	if (err) {
 		fprintf(stderr, "%s: %s\n", command, err_text(err));
@@ -215,7 +243,7 @@ static int read_options(struct job *job, int argc, char **argv, bool *ret_help)
 	job->path = argv[optind];
 	if (*ret_help)
 		return EXIT_DONE;
-	if (job->level == FRAME_LEVELS)
+	if (job->level == FRAME_LEVELS && !job->is_client)
 		return complain("say which --level", "");
 	if (optind + 1 < argc)
 		return complain("one word too many: ", argv[optind + 1]);

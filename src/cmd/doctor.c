@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <getopt.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "base/text.h"
 #include "cmd/command.h"
 #include "cmd/conf_file.h"
+#include "cmd/conf_warn.h"
 #include "cmd/running.h"
 #include "conf/wgconf_framing.h"
 #include "net/netlink.h"
@@ -26,7 +28,7 @@ enum {
 	PATH_MTU = 1500,    /* where no route is known: Ethernet */
 	STOCK_SPARE = 80,   /* what wg-quick and awg-quick take off the route's MTU */
 	PEERS_SHOWN = 20,   /* findings about single peers */
-	SENTENCE_MAX = 480, /* a warning with the name of its profile in front */
+	SENTENCE_MAX = 560, /* a warning with its line and the name of its profile */
 };
 
 static const char command[] = "culvert doctor";
@@ -37,7 +39,7 @@ static const char usage[] =
 	"  --json  write an object\n"
 	"\n"
 	"Looks at a running userspace interface, or at a file in the format of wg-quick(8) (with -\n"
-	"standard input, or a link of AmneziaVPN), and says what is wrong with its parameters of\n"
+	"standard input, or a link of AmneziaVPN), and says what is wrong with its keys and parameters of\n"
 	"AmneziaWG, whether its MTU fits the way to its peers, and, of an interface, which peers\n"
 	"were never heard and what may be the reason. It changes nothing.\n"
 	"Exit codes: 0 nothing found, 1 cannot be read, 2 wrong command line, 3 findings or a\n"
@@ -45,6 +47,7 @@ static const char usage[] =
 
 /**
  * struct doctor - One examination
+ * @is_file:	Whose warnings come with lines, from cmd/conf_warn.h
  * @mtu:	Of the tunnel; 0: not said
  * @path_mtu:	The smallest of the routes to the endpoints
  * @fits:	The greatest MTU that needs no fragments; UINT32_MAX: not known yet
@@ -53,6 +56,7 @@ static const char usage[] =
 struct doctor {
 	const char *name;
 	bool json;
+	bool is_file;
 	struct text facts;
 	struct text findings;
 	unsigned int n_findings;
@@ -88,11 +92,12 @@ __attribute__((format(printf, 3, 4))) static void find(struct doctor *d, const c
 /* --- Parameters --- */
 
 /* What awg-quick would choose as MTU is known better here: examine_mtu(). */
-static void warn(void *context, const char *sentence)
+static void warn(void *context, struct frame_fault fault, const char *sentence)
 {
 	static const char of_mtu[] = "S4 is ";
 	struct doctor *d = context;
 
+	(void)fault; /* an interface has no lines */
 	if (strncmp(sentence, of_mtu, sizeof(of_mtu) - 1) == 0)
 		return;
 	if (d->profile[0])
@@ -108,7 +113,31 @@ static void examine_framing(struct doctor *d, const char *profile,
 
 	d->s4 = s4 > d->s4 ? s4 : d->s4;
 	d->profile = profile;
-	frame_parameters_warn(p, warn, d);
+	if (!d->is_file)
+		frame_parameters_warn(p, warn, d);
+}
+
+/* "2026-01-01 00:00:00 UTC"; nothing for a year that cannot be written. */
+static void show_date(uint64_t unix_s, char *out, size_t size)
+{
+	time_t at = (time_t)(unix_s > INT64_MAX ? INT64_MAX : unix_s);
+	struct tm tm;
+
+	if (!gmtime_r(&at, &tm) || !strftime(out, size, "%F %T UTC", &tm))
+		out[0] = '\0';
+}
+
+static void print_profile(const struct doctor *d, const struct uapi_profile *p)
+{
+	char date[40];
+
+	printf("%s: profile %s", d->name, p->name);
+	if (p->until_s) {
+		show_date(p->until_s, date, sizeof(date));
+		printf(", accepted until %s%s%" PRIu64 "%s", date, date[0] ? " (" : "",
+		       p->until_s, date[0] ? ")" : "");
+	}
+	putchar('\n');
 }
 
 static void examine_profiles(struct doctor *d, const struct frame_parameters *framing,
@@ -129,12 +158,8 @@ static void examine_profiles(struct doctor *d, const struct frame_parameters *fr
 		json_put_text(&d->facts, "name", profiles[i].name);
 		json_put_number(&d->facts, "until", profiles[i].until_s);
 		text_puts(&d->facts, "}");
-		if (d->json)
-			continue;
-		printf("%s: profile %s", d->name, profiles[i].name);
-		if (profiles[i].until_s)
-			printf(", accepted until %" PRIu64, profiles[i].until_s);
-		putchar('\n');
+		if (!d->json)
+			print_profile(d, &profiles[i]);
 	}
 	text_puts(&d->facts, "]");
 }
@@ -184,6 +209,14 @@ static void examine_mtu(struct doctor *d)
 
 /* --- A file --- */
 
+static void warn_of_file(void *context, size_t line, const char *sentence)
+{
+	if (line)
+		find(context, "file", "line %zu: %s", line, sentence);
+	else
+		find(context, "file", "%s", sentence);
+}
+
 static void take_file_paths(struct doctor *d, const struct wgconf *c)
 {
 	for (size_t i = 0; i < c->n_peers; i++) {
@@ -207,14 +240,18 @@ static int examine_file(struct doctor *d, const char *path)
 {
 	struct conf_file f = { 0 };
 	const struct wgconf *c = &f.conf;
+	const struct conf_listener to = { .say = warn_of_file, .context = d };
 	int code = conf_file_open(&f, path);
 
 	if (code == EXIT_DONE) {
 		d->name = f.name;
 		d->mtu = c->interface.mtu;
 		d->fwmark = c->interface.fwmark;
+		d->is_file = true;
 		json_put_text(&d->facts, "file", f.name);
 		examine_profiles(d, &c->interface.framing, c->profiles, c->n_profiles);
+		conf_warn_of_keys(c, &to);
+		conf_warn_of_framing(c, true, &to);
 		take_file_paths(d, c);
 		examine_mtu(d);
 	} else {

@@ -13,8 +13,8 @@
 #include "cmd/output.h"
 #include "cmd/peer.h"
 #include "cmd/qr_link.h"
+#include "cmd/qr_picture.h"
 #include "conf/link.h"
-#include "conf/qr.h"
 #include "conf/wgconf.h"
 #include "crypto/suite.h"
 #include "frame/level.h"
@@ -228,17 +228,12 @@ static void print_qr(const struct text *conf)
 {
 	struct text code = { .data = NULL };
 	struct diag d = { .text = "" };
-	struct qr qr = { .modules = NULL };
 
-	if (qr_make(conf->data, conf->len, QR_WIDTH_TERMINAL, &qr, &d) != 0) {
+	if (qr_draw_on_terminal(conf->data, conf->len, &code, &d) != 0)
 		peer_complain(0, d.text);
-		return;
-	}
-	qr_write_ansi(&code, &qr);
-	if (code.err == 0)
+	else if (code.err == 0)
 		fwrite(code.data, 1, code.len, stdout);
 	text_done(&code);
-	qr_done(&qr);
 }
 
 /* The file as one text that AmneziaVPN takes. */
@@ -265,7 +260,9 @@ static int print_link(const struct client *c)
 {
 	fwrite(c->link.data, 1, c->link.len, stdout);
 	putchar('\n');
-	return isatty(STDOUT_FILENO) ? qr_link_draw(c->link.data, &qr_ansi, NULL) : EXIT_DONE;
+	if (isatty(STDOUT_FILENO)) /* where it cannot be drawn, why is said, and here is the link */
+		(void)qr_link_draw(c->link.data, &qr_ansi, NULL);
+	return EXIT_DONE;
 }
 
 static int print_client_json(const struct peer_request *r, const struct client *c)

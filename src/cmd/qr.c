@@ -22,7 +22,7 @@ static const char usage[] =
 	"       culvert qr --link [FILE]\n"
 	"\n"
 	"  -f, --format  ansi: for a terminal; else a picture. Taken from the end of OUTPUT\n"
-	"                when not given, else ansi\n"
+	"                when not given; ansi for .txt, and where OUTPUT has no end\n"
 	"  -o, --output  write to this file, which only you may read; - is standard output\n"
 	"  -a, --amnezia draw what AmneziaVPN scans: a series of codes, into NAME-1.png and\n"
 	"                so on where OUTPUT is NAME.png\n"
@@ -130,8 +130,13 @@ int cmd_qr(int argc, char **argv)
 		fputs(usage, stdout);
 		return EXIT_DONE;
 	}
-	if (!job.format && !job.link)
+	if (!job.format && !job.link) {
 		job.format = qr_format_of(job.output);
+		if (!job.format)
+			return complain("no picture of this kind: use NAME.png, NAME.svg or "
+					"--format, not ",
+					job.output);
+	}
 	code = check_options(&job);
 	if (code != EXIT_DONE)
 		return code;

@@ -38,10 +38,13 @@ const struct qr_format *qr_format_find(const char *name)
 
 const struct qr_format *qr_format_of(const char *path)
 {
-	const char *dot = path ? strrchr(path, '.') : NULL;
-	const struct qr_format *format = dot ? qr_format_find(dot + 1) : NULL;
+	const char *slash = path ? strrchr(path, '/') : NULL;
+	const char *name = slash ? slash + 1 : path;
+	const char *dot = name ? strrchr(name, '.') : NULL;
 
-	return format ? format : &qr_ansi;
+	if (!dot || strcmp(dot, ".txt") == 0 || strcmp(name, "-") == 0)
+		return &qr_ansi;
+	return qr_format_find(dot + 1);
 }
 
 /* A regular file is replaced whole; a pipe or a device is written to, never replaced. */
@@ -74,37 +77,69 @@ static int deliver(const char *path, const struct text *out)
 	return err ? EXIT_FAILED : EXIT_DONE;
 }
 
-/* A code that is broken into two lines cannot be scanned: say so. */
-static void warn_if_too_wide(const struct qr *qr)
+/* Columns of the terminal that standard output is; 0: it is none, or does not say. */
+static unsigned int columns(void)
 {
-	unsigned int columns = qr->width + 2 * QR_QUIET;
 	struct winsize window;
 
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col &&
-	    window.ws_col < columns)
-		fprintf(stderr,
-			"culvert qr: warning: the code needs %u columns, this terminal has %u; "
-			"use a smaller font, or -o FILE.png\n",
-			columns, window.ws_col);
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 ? window.ws_col : 0;
+}
+
+int qr_draw_on_terminal(const char *text, size_t len, struct text *out, struct diag *d)
+{
+	unsigned int have = columns(), most = qr_ansi.max_width, needs;
+	struct qr qr = { 0 };
+	int err;
+
+	if (have > 2 * QR_QUIET && have - 2 * QR_QUIET < most)
+		most = have - 2 * QR_QUIET;
+	err = qr_make(text, len, most, &qr, d);
+	if (err)
+		return err;
+	needs = qr.width + 2 * QR_QUIET;
+	if (have && have < needs)
+		err = diag_set(
+			d, ERR_RANGE, 0,
+			"the QR code needs %u columns and this terminal has %u: use a wider "
+			"window or a smaller font, or 'culvert qr -o FILE.png'",
+			needs, have);
+	else
+		qr_ansi.write(out, &qr);
+	qr_done(&qr);
+	return err;
+}
+
+static int draw(const char *text, size_t len, const struct qr_format *format, struct text *out,
+		struct diag *d)
+{
+	struct qr qr = { 0 };
+	int err = qr_make(text, len, format->max_width, &qr, d);
+
+	if (err)
+		return err;
+	format->write(out, &qr);
+	qr_done(&qr);
+	return 0;
 }
 
 int qr_draw(const char *name, const char *text, size_t len, const struct qr_format *format,
 	    const char *output)
 {
+	bool to_stdout = !output || strcmp(output, "-") == 0;
 	struct text out = { 0 };
-	struct qr qr = { 0 };
 	struct diag d = { 0 };
-	int code;
+	int code, err;
 
-	if (qr_make(text, len, format->max_width, &qr, &d)) {
+	if (format == &qr_ansi && to_stdout)
+		err = qr_draw_on_terminal(text, len, &out, &d);
+	else
+		err = draw(text, len, format, &out, &d);
+	if (err) {
 		fprintf(stderr, "culvert qr: %s: %s\n", name, d.text);
-		return EXIT_REFUSED;
+		code = err == ERR_RANGE ? EXIT_FAILED : EXIT_REFUSED;
+	} else {
+		code = deliver(output, &out);
 	}
-	format->write(&out, &qr);
-	if (format == &qr_ansi && !output)
-		warn_if_too_wide(&qr);
-	code = deliver(output, &out);
 	text_done(&out);
-	qr_done(&qr);
 	return code;
 }

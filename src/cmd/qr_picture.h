@@ -24,8 +24,19 @@ extern const struct qr_format qr_png;
 
 /** qr_format_find() - By its name, or NULL */
 const struct qr_format *qr_format_find(const char *name);
-/** qr_format_of() - The one that a file's name asks for; NULL and others: a terminal's */
+/** qr_format_of() - The one that a file's name asks for: a terminal's for NULL, for a name without
+ * an ending and for .txt; NULL for an ending that is no format */
 const struct qr_format *qr_format_of(const char *path);
+
+/**
+ * qr_draw_on_terminal() - One code in the columns that standard output has
+ * @out:	The lines, when it fits
+ *
+ * Where standard output is no terminal, or does not say its size, everything fits.
+ *
+ * Return: 0; ERR_RANGE: too wide, with what to do in @d; or what qr_make() refuses.
+ */
+int qr_draw_on_terminal(const char *text, size_t len, struct text *out, struct diag *d);
 
 /**
  * qr_draw() - One code, drawn and written

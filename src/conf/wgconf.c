@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "conf/wgconf_framing.h"
 #include "conf/wgconf_values.h"
 
 static int refuse(const struct wgconf_reading *r, const char *why)
@@ -131,11 +132,13 @@ static int read_line(struct wgconf_reading *r, struct wgconf_span whole)
 /* The file has ended: do AmneziaWG's parameters go together? */
 static int finish_framing(const struct wgconf_reading *r)
 {
+	struct frame_fault fault;
 	struct diag why = { 0 };
 
-	if (frame_parameters_check(&r->c->interface.framing, &why) == FRAME_RULE_NONE)
+	if (frame_parameters_find_fault(&r->c->interface.framing, &fault, &why) ==
+	    FRAME_RULE_NONE)
 		return 0;
-	return diag_set(r->d, ERR_FORMAT, r->framing_number, "%s", why.text);
+	return diag_set(r->d, ERR_FORMAT, wgconf_fault_line(r->c, fault), "%s", why.text);
 }
 
 static int read_lines(struct wgconf_reading *r)

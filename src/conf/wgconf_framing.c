@@ -19,6 +19,22 @@ void wgconf_put_framing(struct text *out, const struct frame_parameters *p, cons
 	}
 }
 
+/* The last one counts. */
+static unsigned int find_line(const struct wgconf *c, enum frame_key key)
+{
+	for (size_t i = key == FRAME_KEYS ? 0 : c->n_lines; i > 0; i--)
+		if (c->lines[i - 1].key == WGCONF_AMNEZIA && c->lines[i - 1].parameter == key)
+			return (unsigned int)i;
+	return 0;
+}
+
+unsigned int wgconf_fault_line(const struct wgconf *c, struct frame_fault fault)
+{
+	unsigned int line = find_line(c, fault.key);
+
+	return line ? line : find_line(c, fault.other);
+}
+
 static bool is_v4(struct wgconf_span host)
 {
 	char text[ADDR_TEXT_MAX] = "";

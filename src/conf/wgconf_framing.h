@@ -12,6 +12,9 @@
  * @eol ends each line. */
 void wgconf_put_framing(struct text *out, const struct frame_parameters *p, const char *eol);
 
+/** wgconf_fault_line() - The line to be changed, from 1; 0 where no line says either value */
+unsigned int wgconf_fault_line(const struct wgconf *c, struct frame_fault fault);
+
 /**
  * wgconf_advise_mtu() - The tunnel's MTU for a file, when the route's is @path_mtu
  *

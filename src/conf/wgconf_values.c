@@ -371,7 +371,6 @@ static int read_parameter(struct wgconf_reading *r)
 	if (err)
 		return diag_set(r->d, ERR_FORMAT, r->number, "%s", why.text);
 	i->framing_given |= UINT32_C(1) << r->line.parameter;
-	r->framing_number = r->number;
 	return 0;
 }
 

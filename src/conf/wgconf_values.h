@@ -12,14 +12,12 @@
  * struct wgconf_reading - A file on its way into a struct wgconf
  * @line:	The line being read; @number counts from 1
  * @section:	The one @line stands in
- * @framing_number: Line of the last parameter of AmneziaWG
  */
 struct wgconf_reading {
 	struct wgconf *c;
 	struct diag *d;
 	struct wgconf_line line;
 	unsigned int number;
-	unsigned int framing_number;
 	enum wgconf_section section;
 };
 

@@ -159,9 +159,11 @@ struct about {
 	const char *profile; /* "" is the default */
 };
 
-static void say(void *context, const char *sentence)
+static void say(void *context, struct frame_fault fault, const char *sentence)
 {
 	const struct about *a = context;
+
+	(void)fault; /* the sentence names its keys, and a request has no lines */
 
 	if (a->profile[0])
 		log_warning("profile %s: %s", a->profile, sentence);

@@ -395,6 +395,34 @@ int frame_level_draw_client(enum frame_level level, const struct frame_parameter
 	return 0;
 }
 
+static bool has_ranges(const struct frame_parameters *p)
+{
+	for (size_t i = 0; i < FRAME_MESSAGES; i++)
+		if (p->header[i].lo != p->header[i].hi)
+			return true;
+	return false;
+}
+
+/* Padding or words of the four types that low has, too. */
+static bool is_like_low(const struct frame_parameters *p)
+{
+	for (size_t i = 0; i < FRAME_MESSAGES; i++)
+		if (p->header[i].hi > OCTET_MAX || p->pad[i] > recipes[FRAME_LOW].pad[i].hi)
+			return false;
+	return true;
+}
+
+enum frame_level frame_level_of(const struct frame_parameters *p)
+{
+	if (frame_parameters_are_plain(p))
+		return FRAME_OFF;
+	if (p->random_trailers || !frame_key_is_default(p, FRAME_HEADER_PROTECTION_KEY))
+		return FRAME_EXTREME;
+	if (p->pad[2] || p->pad[3] || has_ranges(p))
+		return FRAME_HIGH;
+	return is_like_low(p) ? FRAME_LOW : FRAME_MEDIUM;
+}
+
 struct frame_range frame_level_keepalive(enum frame_level level, struct generator *g)
 {
 	if (!recipes[level].is_masked)

@@ -61,5 +61,14 @@ int frame_level_draw(enum frame_level level, struct generator *g, struct frame_p
 int frame_level_draw_client(enum frame_level level, const struct frame_parameters *server,
 			    struct generator *g, struct frame_parameters *ret);
 
+/**
+ * frame_level_of() - The level that a set is of, whoever made it
+ *
+ * Told by what both ends share, as the lowest level whose clients could understand it: whoever
+ * knows that level's version of AmneziaWG and its kinds of values. A set of plain WireGuard with
+ * junk or signature packets is low, without them off.
+ */
+enum frame_level frame_level_of(const struct frame_parameters *p);
+
 /** frame_level_keepalive() - A client's PersistentKeepalive, seconds; 25 below extreme */
 struct frame_range frame_level_keepalive(enum frame_level level, struct generator *g);

@@ -161,15 +161,31 @@ enum frame_rule {
 const char *frame_rule_name(enum frame_rule rule);
 
 /**
+ * struct frame_fault - What a sentence is about, for who knows where each value was written
+ * @key:	To be changed first
+ * @other:	Takes part, too, and is to blame where nobody wrote @key; FRAME_KEYS: none does
+ */
+struct frame_fault {
+	enum frame_key key;
+	enum frame_key other;
+};
+
+/**
  * frame_parameters_check() - Is the set valid?
  *
  * Return: FRAME_RULE_NONE, or the first rule that is broken, its name and why in @d.
  */
 enum frame_rule frame_parameters_check(const struct frame_parameters *p, struct diag *d);
 
+/** frame_parameters_find_fault() - The same; where a rule is broken, also by what */
+enum frame_rule frame_parameters_find_fault(const struct frame_parameters *p,
+					    struct frame_fault *ret, struct diag *d);
+
 /**
  * frame_parameters_warn() - What is valid and should be known all the same
  * @say:	Called with each sentence
  */
 void frame_parameters_warn(const struct frame_parameters *p,
-			   void (*say)(void *context, const char *sentence), void *context);
+			   void (*say)(void *context, struct frame_fault about,
+				       const char *sentence),
+			   void *context);

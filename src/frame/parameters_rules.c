@@ -40,7 +40,21 @@ static bool is_protected(const struct frame_parameters *p)
 	return !secret_is_zero(&p->protection_key, sizeof(p->protection_key));
 }
 
-/* --- Rules: 0, or the reason in @d --- */
+static struct frame_fault by(enum frame_key key)
+{
+	return (struct frame_fault){ .key = key, .other = FRAME_KEYS };
+}
+
+/* Two values that do not go together: the later one, unless it is what it always was. */
+static struct frame_fault by_either(const struct frame_parameters *p, enum frame_key first,
+				    enum frame_key later)
+{
+	if (frame_key_is_default(p, later))
+		return (struct frame_fault){ .key = first, .other = later };
+	return (struct frame_fault){ .key = later, .other = first };
+}
+
+/* --- Rules: 0, or the reason in @d and what breaks it in @f --- */
 
 static void show_range(struct diag *out, struct frame_range r)
 {
@@ -50,7 +64,8 @@ static void show_range(struct diag *out, struct frame_range r)
 		diag_set(out, 0, 0, "%u-%u", r.lo, r.hi);
 }
 
-static int check_header_overlap(const struct frame_parameters *p, struct diag *d)
+static int check_header_overlap(const struct frame_parameters *p, struct frame_fault *f,
+				struct diag *d)
 {
 	struct diag one, other;
 
@@ -60,6 +75,7 @@ static int check_header_overlap(const struct frame_parameters *p, struct diag *d
 				continue;
 			show_range(&one, p->header[i]);
 			show_range(&other, p->header[j]);
+			*f = by_either(p, FRAME_H1 + i, FRAME_H1 + j);
 			return diag_set(d, ERR_RANGE, 0,
 					"H%u (%.24s) and H%u (%.24s) share values: H1 to H4 "
 					"must not overlap",
@@ -68,51 +84,65 @@ static int check_header_overlap(const struct frame_parameters *p, struct diag *d
 	return 0;
 }
 
-static int check_protection_padding(const struct frame_parameters *p, struct diag *d)
+static int check_protection_padding(const struct frame_parameters *p, struct frame_fault *f,
+				    struct diag *d)
 {
 	if (!is_protected(p))
 		return 0;
-	for (uint32_t i = 0; i < FRAME_MESSAGES; i++)
-		if (p->pad[i] < FRAME_NONCE_LEN)
-			return diag_set(d, ERR_RANGE, 0,
-					"S%u is %u: with HeaderProtectionKey each of S1 to S4 "
-					"must be at least %d, for the nonce is taken from it",
-					i + 1, p->pad[i], FRAME_NONCE_LEN);
+	for (uint32_t i = 0; i < FRAME_MESSAGES; i++) {
+		if (p->pad[i] >= FRAME_NONCE_LEN)
+			continue;
+		*f = (struct frame_fault){ FRAME_S1 + i, FRAME_HEADER_PROTECTION_KEY };
+		return diag_set(
+			d, ERR_RANGE, 0,
+			"S%u is %u: with HeaderProtectionKey each of S1 to S4 must be at "
+			"least %d, for the nonce is taken from it",
+			i + 1, p->pad[i], FRAME_NONCE_LEN);
+	}
 	return 0;
 }
 
-static int check_junk_order(const struct frame_parameters *p, struct diag *d)
+static int check_junk_order(const struct frame_parameters *p, struct frame_fault *f,
+			    struct diag *d)
 {
 	if (p->jmin <= p->jmax)
 		return 0;
+	*f = by_either(p, FRAME_JMIN, FRAME_JMAX);
 	return diag_set(d, ERR_RANGE, 0, "Jmin (%u) is greater than Jmax (%u)", p->jmin,
 			p->jmax);
 }
 
-static int check_junk_size(const struct frame_parameters *p, struct diag *d)
+static int check_junk_size(const struct frame_parameters *p, struct frame_fault *f,
+			   struct diag *d)
 {
 	if (p->jmax <= FRAME_DATAGRAM_MAX)
 		return 0;
+	*f = by(FRAME_JMAX);
 	return diag_set(d, ERR_RANGE, 0, "Jmax (%u) is more than a datagram carries (%d)",
 			p->jmax, FRAME_DATAGRAM_MAX);
 }
 
-static int check_junk_count(const struct frame_parameters *p, struct diag *d)
+static int check_junk_count(const struct frame_parameters *p, struct frame_fault *f,
+			    struct diag *d)
 {
 	if (p->jc <= FRAME_JUNK_MAX)
 		return 0;
+	*f = by(FRAME_JC);
 	return diag_set(d, ERR_RANGE, 0, "Jc (%u) must be at most %d", p->jc, FRAME_JUNK_MAX);
 }
 
-static int check_datagram_size(const struct frame_parameters *p, struct diag *d)
+static int check_datagram_size(const struct frame_parameters *p, struct frame_fault *f,
+			       struct diag *d)
 {
-	for (uint32_t i = 0; i < FRAME_MESSAGES; i++)
-		if (framed_len(p, i) > FRAME_DATAGRAM_MAX)
-			return diag_set(d, ERR_RANGE, 0,
-					"S%u (%u) makes %s of %u octets: a datagram carries "
-					"%d",
-					i + 1, p->pad[i], message_name[i], framed_len(p, i),
-					FRAME_DATAGRAM_MAX);
+	for (uint32_t i = 0; i < FRAME_MESSAGES; i++) {
+		if (framed_len(p, i) <= FRAME_DATAGRAM_MAX)
+			continue;
+		*f = by(FRAME_S1 + i);
+		return diag_set(d, ERR_RANGE, 0,
+				"S%u (%u) makes %s of %u octets: a datagram carries %d", i + 1,
+				p->pad[i], message_name[i], framed_len(p, i),
+				FRAME_DATAGRAM_MAX);
+	}
 	return 0;
 }
 
@@ -134,28 +164,38 @@ static int64_t signature_len(const struct frame_parameters *p, uint32_t number, 
 	return len;
 }
 
-static int check_signature(const struct frame_parameters *p, struct diag *d)
+static int check_signature(const struct frame_parameters *p, struct frame_fault *f,
+			   struct diag *d)
 {
 	struct diag why = { 0 };
 
 	for (uint32_t number = 1; number <= FRAME_SIGNATURES; number++) {
 		int64_t len = signature_len(p, number, &why);
 
-		if (len < 0)
-			return diag_set(d, (int)len, 0, "I%u: %s", number,
-					len == -ENOMEM ? err_text(-ENOMEM) : why.text);
+		if (len >= 0)
+			continue;
+		*f = by(FRAME_I1 + number - 1);
+		return diag_set(d, (int)len, 0, "I%u: %s", number,
+				len == -ENOMEM ? err_text(-ENOMEM) : why.text);
 	}
 	return 0;
 }
 
-static int check_prelude(const struct frame_parameters *p, struct diag *d)
+static int check_prelude(const struct frame_parameters *p, struct frame_fault *f,
+			 struct diag *d)
 {
-	uint64_t octets = (uint64_t)p->jc * p->jmax;
+	uint64_t octets = (uint64_t)p->jc * p->jmax, most = octets;
 
+	*f = by_either(p, FRAME_JC, FRAME_JMAX); /* unless a signature packet is longer */
 	for (uint32_t number = 1; number <= FRAME_SIGNATURES; number++) {
 		int64_t len = signature_len(p, number, NULL);
+		uint64_t more = len > 0 ? (uint64_t)len : 0;
 
-		octets += len > 0 ? (uint64_t)len : 0;
+		octets += more;
+		if (more <= most)
+			continue;
+		most = more;
+		*f = by(FRAME_I1 + number - 1);
 	}
 	if (octets <= FRAME_PRELUDE_MAX)
 		return 0;
@@ -168,7 +208,7 @@ static int check_prelude(const struct frame_parameters *p, struct diag *d)
 /* The order is that of judging: what a rule relies on comes before it. */
 static const struct {
 	const char *name;
-	int (*check)(const struct frame_parameters *p, struct diag *d);
+	int (*check)(const struct frame_parameters *p, struct frame_fault *f, struct diag *d);
 } rules[] = {
 	[FRAME_RULE_NONE] = { "none", NULL },
 	[FRAME_RULE_HEADER_OVERLAP] = { "header-overlap", check_header_overlap },
@@ -187,31 +227,42 @@ const char *frame_rule_name(enum frame_rule rule)
 	return rules[rule].name;
 }
 
-enum frame_rule frame_parameters_check(const struct frame_parameters *p, struct diag *d)
+enum frame_rule frame_parameters_find_fault(const struct frame_parameters *p,
+					    struct frame_fault *ret, struct diag *d)
 {
+	struct frame_fault fault = by(FRAME_KEYS);
 	struct diag why = { 0 };
 
-	for (enum frame_rule rule = FRAME_RULE_NONE + 1; rule < FRAME_RULES; rule++)
-		if (rules[rule].check(p, &why)) {
-			diag_set(d, ERR_RANGE, 0, "%s: %s", rules[rule].name, why.text);
-			return rule;
-		}
+	for (enum frame_rule rule = FRAME_RULE_NONE + 1; rule < FRAME_RULES; rule++) {
+		if (!rules[rule].check(p, &fault, &why))
+			continue;
+		*ret = fault;
+		diag_set(d, ERR_RANGE, 0, "%s: %s", rules[rule].name, why.text);
+		return rule;
+	}
 	return FRAME_RULE_NONE;
+}
+
+enum frame_rule frame_parameters_check(const struct frame_parameters *p, struct diag *d)
+{
+	struct frame_fault ignored;
+
+	return frame_parameters_find_fault(p, &ignored, d);
 }
 
 /* --- Warnings --- */
 
 /* struct audience - Who is told. A struct diag is the sheet that a sentence is written on. */
 struct audience {
-	void (*say)(void *context, const char *sentence);
+	void (*say)(void *context, struct frame_fault about, const char *sentence);
 	void *context;
 	struct diag sheet;
 };
 
-#define SAY(a_, ...)                                        \
-	do {                                                \
-		diag_set(&(a_)->sheet, 0, 0, __VA_ARGS__);  \
-		(a_)->say((a_)->context, (a_)->sheet.text); \
+#define SAY(a_, about_, ...)                                          \
+	do {                                                          \
+		diag_set(&(a_)->sheet, 0, 0, __VA_ARGS__);            \
+		(a_)->say((a_)->context, (about_), (a_)->sheet.text); \
 	} while (0)
 
 static void warn_of_equal_sizes(const struct frame_parameters *p, struct audience *a)
@@ -219,7 +270,7 @@ static void warn_of_equal_sizes(const struct frame_parameters *p, struct audienc
 	for (uint32_t i = 0; i < FRAME_MESSAGES; i++)
 		for (uint32_t j = i + 1; j < FRAME_MESSAGES; j++)
 			if (framed_len(p, i) == framed_len(p, j))
-				SAY(a,
+				SAY(a, by_either(p, FRAME_S1 + i, FRAME_S1 + j),
 				    "S%u and S%u make %s and %s equally long (%u octets): older "
 				    "versions of AmneziaWG refuse that or mistake one for the other",
 				    i + 1, j + 1, message_name[i], message_name[j],
@@ -247,7 +298,7 @@ static void warn_of_plain_types(const struct frame_parameters *p, struct audienc
 		return;
 	for (uint32_t i = 0; i < FRAME_MESSAGES; i++)
 		if (frame_range_overlaps(p->header[i], plain))
-			SAY(a,
+			SAY(a, by(FRAME_H1 + i),
 			    "H%u has values from 1 to 4, the type words of WireGuard, which are "
 			    "easily recognised: use values from 5 up, or HeaderProtectionKey",
 			    i + 1);
@@ -259,11 +310,11 @@ static void warn_of_amplification(const struct frame_parameters *p, struct audie
 		"whoever forges a source address gets more sent there than he sends";
 
 	if (framed_len(p, 1) > framed_len(p, 0))
-		SAY(a,
+		SAY(a, by(FRAME_S2),
 		    "S2 makes responses (%u octets) longer than S1 makes initiations (%u): %s",
 		    framed_len(p, 1), framed_len(p, 0), because);
 	if (framed_len(p, 2) > framed_len(p, 0))
-		SAY(a,
+		SAY(a, by(FRAME_S3),
 		    "S3 makes cookie replies (%u octets) longer than S1 makes initiations (%u): %s",
 		    framed_len(p, 2), framed_len(p, 0), because);
 }
@@ -274,18 +325,19 @@ static void warn_of_fragments(const struct frame_parameters *p, struct audience 
 
 	for (uint32_t i = 0; i < FRAME_MESSAGES - 1; i++)
 		if (framed_len(p, i) > FRAME_PATH_PAYLOAD)
-			SAY(a, "S%u makes %s of %u octets, more than %d: %s", i + 1,
-			    message_name[i], framed_len(p, i), FRAME_PATH_PAYLOAD, because);
+			SAY(a, by(FRAME_S1 + i), "S%u makes %s of %u octets, more than %d: %s",
+			    i + 1, message_name[i], framed_len(p, i), FRAME_PATH_PAYLOAD,
+			    because);
 	for (uint32_t number = 1; number <= FRAME_SIGNATURES; number++) {
 		int64_t len = signature_len(p, number, NULL);
 
 		if (len > FRAME_PATH_PAYLOAD)
-			SAY(a, "I%u has %u octets, more than %d: %s", number, (uint32_t)len,
-			    FRAME_PATH_PAYLOAD, because);
+			SAY(a, by(FRAME_I1 + number - 1), "I%u has %u octets, more than %d: %s",
+			    number, (uint32_t)len, FRAME_PATH_PAYLOAD, because);
 	}
 	if (p->jc && p->jmax > FRAME_PATH_PAYLOAD)
-		SAY(a, "Jmax is %u octets, more than %d: %s", p->jmax, FRAME_PATH_PAYLOAD,
-		    because);
+		SAY(a, by(FRAME_JMAX), "Jmax is %u octets, more than %d: %s", p->jmax,
+		    FRAME_PATH_PAYLOAD, because);
 }
 
 static void warn_of_mtu(const struct frame_parameters *p, struct audience *a)
@@ -293,7 +345,7 @@ static void warn_of_mtu(const struct frame_parameters *p, struct audience *a)
 	uint32_t s4 = p->pad[FRAME_MESSAGES - 1];
 
 	if (s4 > STOCK_MTU_ROOM)
-		SAY(a,
+		SAY(a, by(FRAME_S4),
 		    "S4 is %u: the MTU that awg-quick chooses lets full packets be cut into "
 		    "fragments; set it to the MTU of the route - %d - S4 (%d - %u on Ethernet)",
 		    s4, STOCK_MTU_SPARE, STOCK_ROUTE_MTU - STOCK_MTU_SPARE, s4);
@@ -302,8 +354,9 @@ static void warn_of_mtu(const struct frame_parameters *p, struct audience *a)
 static void warn_of_cookies(const struct frame_parameters *p, struct audience *a)
 {
 	if (p->disable_cookies)
-		SAY(a, "DisableCookies: in a flood of handshakes nobody can prove his address, "
-		       "and new clients are locked out");
+		SAY(a, by(FRAME_DISABLE_COOKIES),
+		    "DisableCookies: in a flood of handshakes nobody can prove his address, "
+		    "and new clients are locked out");
 }
 
 static uint32_t upper_or(struct frame_range r, uint32_t otherwise)
@@ -317,21 +370,24 @@ static void warn_of_timers(const struct frame_parameters *p, struct audience *a)
 	uint32_t rekey = upper_or(p->rekey_after, PLAIN_REKEY_AFTER_S);
 
 	if (reject > PLAIN_REJECT_AFTER_S)
-		SAY(a,
+		SAY(a, by(FRAME_REJECT_AFTER_TIME),
 		    "RejectAfterTime goes up to %u: session keys are used for longer than the %d "
 		    "seconds of WireGuard",
 		    reject, PLAIN_REJECT_AFTER_S);
 	if (reject < rekey)
-		SAY(a,
+		SAY(a, by_either(p, FRAME_REKEY_AFTER_TIME, FRAME_REJECT_AFTER_TIME),
 		    "RejectAfterTime ends at %u and RekeyAfterTime at %u seconds: sessions may end "
 		    "before they are renewed",
 		    reject, rekey);
 	if (!frame_range_is_zero(p->rekey_timeout) && p->rekey_timeout.lo == 0)
-		SAY(a, "RekeyTimeout begins at 0: handshakes may be retried without a pause");
+		SAY(a, by(FRAME_REKEY_TIMEOUT),
+		    "RekeyTimeout begins at 0: handshakes may be retried without a pause");
 }
 
 void frame_parameters_warn(const struct frame_parameters *p,
-			   void (*say)(void *context, const char *sentence), void *context)
+			   void (*say)(void *context, struct frame_fault about,
+				       const char *sentence),
+			   void *context)
 {
 	struct audience a = { .say = say, .context = context };
 

@@ -8,6 +8,8 @@ import os
 import pty
 import re
 import subprocess
+import tempfile
+import termios
 import time
 import unicodedata
 
@@ -213,10 +215,11 @@ class CommandLine(ApiTest):
         self.assertIn(made["private_key"], made["configuration"])
         self.assertEqual(made["addresses"], ["10.0.1.2/32", "fd42:4242:1::2/128"])
 
-    def on_a_terminal(self, *words):
+    def on_a_terminal(self, *words, columns=0, stderr=None):
         master, slave = pty.openpty()
+        termios.tcsetwinsize(slave, (50, columns))
         p = subprocess.Popen([CULVERT, "gateway", "peer", *words, "--state", self.gateway.state], stdout=slave,
-                             stdin=subprocess.DEVNULL)
+                             stdin=subprocess.DEVNULL, stderr=stderr)
         os.close(slave)
         shown = b""
         while True:
@@ -235,6 +238,17 @@ class CommandLine(ApiTest):
         text = self.on_a_terminal("add", "phone")
         self.assertIn("PrivateKey = ", text)
         self.assertIn("▀", text)
+
+    def test_add_says_that_a_code_does_not_fit_the_terminal(self):
+        for words in (("add", "phone"), ("add", "tablet", "--level", "high", "--amnezia")):
+            with tempfile.TemporaryFile("w+") as said:
+                text = self.on_a_terminal(*words, columns=40, stderr=said)
+                said.seek(0)
+                complaint = said.read()
+            self.assertRegex(text, "PrivateKey = |vpn://")
+            self.assertNotIn("▀", text)
+            self.assertIn("this terminal has 40: use a wider window", complaint)
+            self.assertIn("-o FILE.png", complaint)
 
     def test_add_shows_a_series_of_codes_for_amnezia_on_a_terminal(self):
         text = self.on_a_terminal("add", "phone", "--level", "high", "--amnezia")

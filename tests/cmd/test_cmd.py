@@ -5,7 +5,7 @@ people had before say about the same input.
 
     test_cmd.py CULVERT
 """
-import base64, json, os, pathlib, pty, random, re, shutil, stat, struct, subprocess, sys, tempfile, zlib
+import base64, json, os, pathlib, pty, random, re, shutil, stat, struct, subprocess, sys, tempfile, termios, zlib
 
 CULVERT = os.path.abspath(sys.argv[1])
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="culvert-cmd-"))
@@ -365,7 +365,7 @@ def strips_what_wg_quick_strips():
 
 def decode(png):
     need("zbarimg")
-    result = run("-q", "--raw", "-Sbinary", png, program="zbarimg")
+    result = run("-q", "--raw", "-Sdisable", "-Sqrcode.enable", "-Sbinary", png, program="zbarimg")
     return result.stdout
 
 
@@ -427,16 +427,22 @@ def takes_a_file_of_amneziawg_and_warns_of_what_is_unwise():
     result = run("conf", "check", path)
     assert result.returncode == 0 and not result.stdout
     said = result.stderr.decode().splitlines()
-    assert all(line.startswith(f"culvert conf: {path}: warning: ") for line in said), said
-    for words in ("S2 makes responses (200 octets) longer", "DisableCookies"):
-        assert any(words in line for line in said), (words, said)
+    line_of = {line.split(" ")[0]: number for number, line in enumerate(AMNEZIA.splitlines(), 1)}
+    for key, words in (("S2", "S2 makes responses (200 octets) longer"), ("DisableCookies", "DisableCookies")):
+        start = f"culvert conf: {path}:{line_of[key]}: warning: {words}"
+        assert any(line.startswith(start) for line in said), (start, said)
     answer = json.loads(run("conf", "check", "--json", path).stdout)
     assert answer["valid"] is True and len(answer["warnings"]) == len(said)
+    assert {w["line"] for w in answer["warnings"]} == {line_of["S2"], line_of["DisableCookies"]}
 
 
 def names_the_line_and_the_rule_of_parameters_that_do_not_go_together():
-    path = write("awg.conf", AMNEZIA.replace("S4 = 12", "S4 = 11"))
-    refused(run("conf", "check", path), 3, f"{path}:21: protection-padding: S4 is 11")
+    text = AMNEZIA.replace("S1 = 42", "S1 = 11")
+    path = write("awg.conf", text)
+    line = text.splitlines().index("S1 = 11") + 1
+    for args in (["conf", "check", path], ["conf", "apply", "nothere0", path], ["doctor", path], ["qr", "--link", path]):
+        refused(run(*args), 3, f"{path}:{line}: protection-padding: S1 is 11")
+    assert json.loads(run("conf", "check", "--json", path).stdout)["line"] == line
     path = write("awg.conf", AMNEZIA.replace("Jc = 5", "Jc = 4-8"))
     refused(run("conf", "check", path), 3, f"{path}:6: Jc: '4-8' is a range")
 
@@ -449,7 +455,25 @@ def warns_of_keys_of_version_1_5_alone():
 
 def warns_of_profiles_by_their_name():
     text = LAPTOP.replace("Colour = \u00fcber", "CulvertProfile = old disable_cookies=1")
-    assert "warning: profile old: DisableCookies" in run("conf", "check", stdin=text).stderr.decode()
+    assert ":8: warning: profile old: DisableCookies" in run("conf", "check", stdin=text).stderr.decode()
+
+
+def warns_of_a_key_that_is_given_twice():
+    text = (f"[Interface]\nPrivateKey = {ALICE}\nAddress = 10.0.0.1/24\nAddress = fd00::1/64\nJc = 4\njc = 5\nMTU = 1280\n"
+            f"PostUp = a\nPostUp = b\nCulvertProfile = a\nCulvertProfile = b\n"
+            f"[Peer]\nPublicKey = {BOB_PUBLIC}\nEndpoint = 192.0.2.1:1\nAllowedIPs = 10.0.0.2/32\nAllowedIPs = ::/0\n"
+            f"[Peer]\nPublicKey = {ALICE_PUBLIC}\nEndpoint = 192.0.2.1:1\nEndpoint = 192.0.2.2:1\n[Interface]\nMTU = 1300\n")
+    answer = json.loads(run("conf", "check", "--json", stdin=text).stdout)
+    assert [(w["line"], w["text"]) for w in answer["warnings"]] == [
+        (6, "Jc is given again: this line counts, and line 5 does not"),
+        (20, "Endpoint is given again: this line counts, and line 19 does not"),
+        (22, "MTU is given again: this line counts, and line 7 does not")], answer
+
+
+def warns_of_an_mtu_on_its_line():
+    text = AMNEZIA.replace("Jc = 5", "MTU = 1440\nJc = 5")
+    answer = json.loads(run("conf", "check", "--json", stdin=text).stdout)
+    assert (6, True) in [(w["line"], w["text"].startswith("MTU 1440 is too great")) for w in answer["warnings"]], answer
 
 
 def hides_the_header_key_in_show():
@@ -516,6 +540,21 @@ def draws_for_a_client_what_its_server_does_not_say():
     assert re.search(r"^# in \[Peer\]: PersistentKeepalive = 1[5-8]-2[2-5]$", lines, re.M)
     answer = json.loads(run("conf", "obfuscate", "-l", "extreme", "--client", "--json", path).stdout)
     assert answer["parameters"]["H1"] == theirs["H1"] and "-" in answer["persistent_keepalive"]
+
+
+def takes_the_level_of_a_client_from_its_servers_file():
+    for level in ("off", "low", "medium", "high", "extreme"):
+        server = run("conf", "obfuscate", "-l", level, write("awg.conf", AMNEZIA)).stdout
+        path = write("server.conf", server)
+        answer = json.loads(run("conf", "obfuscate", "--client", "--json", path).stdout)
+        assert answer["level"] == level, (level, answer)
+        for other in ("off", "low", "medium", "high", "extreme"):
+            result = run("conf", "obfuscate", "--client", "-l", other, path)
+            if other == level or {level, other} == {"low", "medium"}:
+                assert result.returncode == 0, (level, other, result)
+            else:
+                refused(result, 3, f"{path}: its parameters are of level {level}", f"of level {other}: leave --level out")
+                assert not result.stdout
 
 
 # --- links ---
@@ -639,14 +678,32 @@ def finds_what_is_wrong_with_a_file():
     assert result.returncode == 3
     said = result.stdout.decode()
     assert f"{path}: default profile: AmneziaWG\n" in said
-    assert f"{path}: finding: S2 makes responses" in said and "finding: no MTU: wg-quick" in said
+    line = [l.split(" ")[0] for l in AMNEZIA.splitlines()].index("S2") + 1
+    assert f"{path}: finding: line {line}: S2 makes responses" in said and "finding: no MTU: wg-quick" in said
     answer = json.loads(run("doctor", "--json", path).stdout)
-    assert {f["about"] for f in answer["findings"]} == {"framing", "mtu"}
+    assert {f["about"] for f in answer["findings"]} == {"file", "mtu"}
     assert answer["greatest_mtu"] == 1500 - 80 - 12
 
 
+def repeats_what_conf_check_warns_of():
+    text = AMNEZIA.replace("PrivateKey", "PrivatKey").replace("Jc = 5", "Jc = 5\nJc = 6\nCulvertProfile = p disable_cookies=1")
+    warned = json.loads(run("conf", "check", "--json", stdin=text).stdout)["warnings"]
+    found = json.loads(run("doctor", "--json", "-", stdin=text).stdout)["findings"]
+    assert len(warned) == 6
+    assert [f["text"] for f in found if f["about"] == "file"] == \
+        [f"line {w['line']}: {w['text']}" if w["line"] else w["text"] for w in warned], found
+
+
+def says_until_when_a_profile_is_accepted():
+    text = LAPTOP.replace("Colour = \u00fcber", "CulvertProfile = old until=1767225600\nCulvertProfile = far until=18446744073709551615")
+    said = run("doctor", "-", stdin=text).stdout.decode()
+    assert ": profile old, accepted until 2026-01-01 00:00:00 UTC (1767225600)\n" in said, said
+    assert ": profile far, accepted until 18446744073709551615\n" in said, said
+
+
 def finds_nothing_in_a_good_file():
-    result = run("doctor", "-", stdin=LAPTOP.replace("vpn.example.com", "192.0.2.1"))
+    good = LAPTOP.replace("vpn.example.com", "192.0.2.1").replace("Colour", "# Colour")
+    result = run("doctor", "-", stdin=good)
     assert result.returncode == 0 and b"nothing found" in result.stdout, result
     drawn = run("conf", "obfuscate", "-l", "extreme", write("server.conf", AMNEZIA)).stdout
     answer = json.loads(run("doctor", "--json", "-", stdin=drawn).stdout)
@@ -659,10 +716,52 @@ def finds_an_mtu_that_does_not_fit():
     assert b"nothing" not in run("doctor", "-", stdin=text).stdout
 
 
+def on_a_terminal(columns, *args, stdin):
+    """What a command shows in a window, and what it complains of."""
+    shell, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (50, columns))
+    with open(os.path.join(WORK, "shown"), "wb+") as shown:
+        child = subprocess.Popen([CULVERT, *args], stdin=subprocess.PIPE, stdout=terminal, stderr=subprocess.PIPE)
+        os.close(terminal)
+        child.stdin.write(stdin.encode())
+        child.stdin.close()
+        try:
+            while octets := os.read(shell, 65536):
+                shown.write(octets)
+        except OSError:
+            pass  # the child has ended
+        os.close(shell)
+        said = child.stderr.read()
+        shown.seek(0)
+        return subprocess.CompletedProcess(args, child.wait(), shown.read(), said)
+
+
+def draws_no_code_that_the_terminal_would_break():
+    text = "x" * 260
+    width = lambda result: len(result.stdout.decode().splitlines()[0].removeprefix("\033[40;37;1m").removesuffix("\033[0m"))
+    wide, narrow = on_a_terminal(80, "qr", stdin=text), on_a_terminal(70, "qr", stdin=text)
+    assert (wide.returncode, narrow.returncode) == (0, 0), narrow
+    assert 70 < width(wide) <= 80 and width(narrow) <= 70, "less error correction makes it fit"
+    for args in (["qr"], ["qr", "-o", "-"]):
+        result = on_a_terminal(40, *args, stdin=text)
+        refused(result, 1, "columns and this terminal has 40", "wider window", "-o FILE.png")
+        assert result.stdout == b"", result
+    assert on_a_terminal(40, "qr", "-f", "svg", stdin=text).returncode == 0
+
+
+def refuses_a_picture_of_a_kind_it_cannot_draw():
+    for name in ("x.gif", "x.PNG", "x.png.", "x.jpeg"):
+        refused(run("qr", "-o", str(WORK / name), stdin="x"), 2, "no picture of this kind", "NAME.png")
+        assert not (WORK / name).exists()
+    os.makedirs(WORK / "a.gif", exist_ok=True)
+    assert run("qr", "-o", str(WORK / "a.gif" / "x"), stdin="x").returncode == 0
+    assert run("qr", "-f", "ansi", "-o", str(WORK / "x.ans"), stdin="x").returncode == 0
+
+
 def main():
     tests = [f for name, f in globals().items() if callable(f) and getattr(f, "__module__", "") == "__main__"
              and name not in ("Skip", "run", "need", "write", "refused", "decode", "random_conf", "values", "open_link", "join",
-                              "main")]
+                              "on_a_terminal", "main")]
     bad = 0
     for number, test in enumerate(tests, 1):
         try:

@@ -64,9 +64,10 @@ static void read_line(struct frame_parameters *p, const char *line, size_t len)
 		set_checked(p, dialect, key, equals + 1, len - name_len - 1);
 }
 
-static void hear(void *context, const char *sentence)
+static void hear(void *context, struct frame_fault about, const char *sentence)
 {
 	(void)context;
+	(void)about;
 	HOLDS(sentence[0] && strlen(sentence) < DIAG_TEXT_MAX - 1);
 }
 

@@ -10,6 +10,7 @@ culvert-quick runs the real wg-quick.
 import json
 import os
 import re
+import shutil
 
 import netns
 import suite
@@ -258,6 +259,32 @@ class Quick(suite.NetTest):
         self.assertNotEqual(result.returncode, 0)
         self.assertIn("Jc: '4-8' is a range", result.stderr)
         self.soon(lambda: "quickl" not in self.left.output("ip", "-o", "link"), "the interface is gone")
+
+    def test_nothing_else_is_started_when_our_device_fails(self):
+        os.makedirs("/run/other", exist_ok=True)
+        for name, text in (("wireguard-go", "touch /run/other/started"), ("failing", '[ "$1" != device ]')):
+            with open(f"/run/other/{name}", "w") as f:
+                f.write(f"#!/bin/sh\n{text}\n")
+            os.chmod(f"/run/other/{name}", 0o755)
+        for program, words in (("/run/other/failing", "'/run/other/failing device quickl' failed"),
+                               ("/run/other/none", "/run/other/none is missing")):
+            self.env = {**os.environ, "PATH": "/run/other:" + os.environ["PATH"], "CULVERT_PROGRAM": program}
+            result = self.quick("up", self.configuration(), check=False)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn(words, result.stderr)
+            self.assertNotIn("quickl", self.left.output("ip", "-o", "link"))
+        self.assertFalse(os.path.exists("/run/other/started"), "nobody asked for wireguard-go")
+
+    def test_from_the_source_tree_the_build_directory_has_the_program(self):
+        tree = "/run/tree"
+        for path, target in ((f"{tree}/packaging/culvert-quick", QUICK), (f"{tree}/build/culvert", CULVERT)):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            shutil.copy(target, path)
+        path = self.configuration()
+        environment = {key: value for key, value in os.environ.items() if key != "CULVERT_PROGRAM"}
+        self.left.run(f"{tree}/packaging/culvert-quick", "up", path, env=environment)
+        self.assertIn(AMNEZIA, self.exported())
+        self.left.run(f"{tree}/packaging/culvert-quick", "down", path, env=environment)
 
 
 suite.main()

@@ -200,9 +200,10 @@ static int compare(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void fail_on_warning(void *context, const char *sentence)
+static void fail_on_warning(void *context, struct frame_fault about, const char *sentence)
 {
 	(void)context;
+	(void)about;
 	if (strncmp(sentence, "S4 is 2", 7) != 0)
 		FAIL(sentence);
 }
@@ -373,6 +374,48 @@ static void clients_match_their_server_and_draw_the_rest(void)
 	frame_parameters_done(&client);
 }
 
+/* Low and medium are told apart by their header words, which never meet. */
+static void a_drawn_set_is_known_for_its_level(void)
+{
+	struct frame_parameters p;
+
+	frame_parameters_init(&p);
+	for (enum frame_level level = FRAME_OFF; level < FRAME_LEVELS; level++)
+		for (int i = 0; i < 100; i++) {
+			CHECK(frame_level_draw(level, &generator, &p) == 0);
+			CHECK(frame_level_of(&p) == level);
+		}
+	frame_parameters_done(&p);
+}
+
+static enum frame_level level_with(enum frame_key key, const char *value)
+{
+	struct frame_parameters p;
+	enum frame_level level;
+
+	frame_parameters_init(&p);
+	CHECK(frame_parameters_set(&p, FRAME_CONF, key, value, strlen(value), NULL) == 0);
+	level = frame_level_of(&p);
+	frame_parameters_done(&p);
+	return level;
+}
+
+static void one_value_tells_which_version_it_needs(void)
+{
+	CHECK(level_with(FRAME_JC, "4") == FRAME_LOW);
+	CHECK(level_with(FRAME_I1, "<r 9>") == FRAME_LOW);
+	CHECK(level_with(FRAME_S1, "40") == FRAME_LOW);
+	CHECK(level_with(FRAME_S1, "41") == FRAME_MEDIUM);
+	CHECK(level_with(FRAME_H4, "255") == FRAME_LOW);
+	CHECK(level_with(FRAME_H4, "256") == FRAME_MEDIUM);
+	CHECK(level_with(FRAME_H4, "4-5") == FRAME_HIGH);
+	CHECK(level_with(FRAME_S3, "1") == FRAME_HIGH);
+	CHECK(level_with(FRAME_S4, "1") == FRAME_HIGH);
+	CHECK(level_with(FRAME_RANDOM_TRAILERS, "on") == FRAME_EXTREME);
+	CHECK(level_with(FRAME_HEADER_PROTECTION_KEY,
+			 "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=") == FRAME_EXTREME);
+}
+
 static void no_two_clients_are_alike(void)
 {
 	struct frame_parameters server, client;
@@ -499,6 +542,8 @@ int main(void)
 	RUN(off_is_plain_wireguard);
 	RUN(signatures_have_each_of_three_shapes);
 	RUN(clients_match_their_server_and_draw_the_rest);
+	RUN(a_drawn_set_is_known_for_its_level);
+	RUN(one_value_tells_which_version_it_needs);
 	RUN(no_two_clients_are_alike);
 	RUN(literal_octets_of_signatures_are_drawn_for_each_deployment_and_client);
 	RUN(what_an_operator_wrote_is_kept_for_clients);

@@ -220,19 +220,61 @@ static void what_goes_before_a_handshake_is_bounded_together(void)
 		     "each handshake: at most 180224"));
 }
 
+/* Both keys of a fault, by name; "-" for none. */
+static bool is_to_blame(struct frame_fault f, const char *key, const char *other)
+{
+	const char *second = f.other == FRAME_KEYS ? "-" : frame_key_name(FRAME_CONF, f.other);
+
+	return strcmp(frame_key_name(FRAME_CONF, f.key), key) == 0 &&
+	       strcmp(second, other) == 0;
+}
+
+static bool is_broken_by(const char *lines, const char *key, const char *other)
+{
+	struct frame_fault f = { FRAME_JC, FRAME_JC };
+	struct frame_parameters p;
+	struct diag d = { 0 };
+	bool same;
+
+	same = load(&p, lines, &d) &&
+	       frame_parameters_find_fault(&p, &f, &d) != FRAME_RULE_NONE &&
+	       is_to_blame(f, key, other);
+	if (!same)
+		printf("# %s: %d and %d, %s\n", lines, (int)f.key, (int)f.other, d.text);
+	frame_parameters_done(&p);
+	return same;
+}
+
+static void a_broken_rule_says_which_key_breaks_it(void)
+{
+	CHECK(is_broken_by("H1=1-10", "H1", "H2"));
+	CHECK(is_broken_by("H1=1-10|H2=2", "H1", "H2"));
+	CHECK(is_broken_by("H3=7|H4=5-7", "H4", "H3"));
+	CHECK(is_broken_by(KEY "|S1=12|S2=12|S3=11|S4=12", "S3", "HeaderProtectionKey"));
+	CHECK(is_broken_by("Jmin=51|Jmax=50", "Jmax", "Jmin"));
+	CHECK(is_broken_by("Jmin=1", "Jmin", "Jmax"));
+	CHECK(is_broken_by("Jmax=65508", "Jmax", "-"));
+	CHECK(is_broken_by("Jc=129", "Jc", "-"));
+	CHECK(is_broken_by("S3=65444", "S3", "-"));
+	CHECK(is_broken_by("Jc=128|Jmax=1409|I1=<r 9>", "Jmax", "Jc"));
+	CHECK(is_broken_by("I1=<r 65506>|I3=<r 65507>|I5=<r 65506>|Jc=1", "I3", "-"));
+}
+
 /* --- Warnings --- */
 
 struct heard {
 	uint32_t n;
+	struct frame_fault about; /* the last one */
 	char all[4096];
 };
 
-static void hear(void *context, const char *sentence)
+static void hear(void *context, struct frame_fault about, const char *sentence)
 {
 	struct heard *h = context;
 	size_t used = strlen(h->all);
 
 	h->n++;
+	h->about = about;
 	CHECK(strlen(sentence) < DIAG_TEXT_MAX - 1); /* nothing was cut off */
 	snprintf(h->all + used, sizeof(h->all) - used, "%s\n", sentence);
 }
@@ -334,6 +376,28 @@ static void disabled_cookies_are_warned_of(void)
 	CHECK(is_warned_of("DisableCookies=on", "new clients are locked out"));
 }
 
+static bool is_about(const char *lines, const char *key, const char *other)
+{
+	struct heard h = listen_to(lines);
+
+	return h.n == 1 && is_to_blame(h.about, key, other);
+}
+
+static void a_warning_says_which_key_it_is_about(void)
+{
+	CHECK(is_about("S1=20|S2=76|" WORDS, "S2", "S1"));
+	CHECK(is_about("S1=15|H2=6|H3=7|H4=8", "H1", "-"));
+	CHECK(is_about("S1=42|S2=108|" WORDS, "S2", "-"));
+	CHECK(is_about("S3=85|" WORDS, "S3", "-"));
+	CHECK(is_about("I2=<r 1233>", "I2", "-"));
+	CHECK(is_about("Jc=1|Jmax=1233", "Jmax", "-"));
+	CHECK(is_about("S4=21|" WORDS, "S4", "-"));
+	CHECK(is_about("DisableCookies=on", "DisableCookies", "-"));
+	CHECK(is_about("RekeyAfterTime=181", "RekeyAfterTime", "RejectAfterTime"));
+	CHECK(is_about("RejectAfterTime=119", "RejectAfterTime", "RekeyAfterTime"));
+	CHECK(is_about("RekeyTimeout=0-5", "RekeyTimeout", "-"));
+}
+
 /* --- What people have --- */
 
 #define AMNEZIA                                                                     \
@@ -392,6 +456,7 @@ int main(void)
 	RUN(messages_fit_datagrams);
 	RUN(a_signature_that_does_not_parse_is_named);
 	RUN(what_goes_before_a_handshake_is_bounded_together);
+	RUN(a_broken_rule_says_which_key_breaks_it);
 	RUN(equal_sizes_are_warned_of);
 	RUN(plain_types_are_warned_of_where_other_words_are_possible);
 	RUN(replies_longer_than_requests_are_warned_of);
@@ -399,6 +464,7 @@ int main(void)
 	RUN(an_mtu_that_would_fragment_is_warned_of);
 	RUN(timers_unlike_wireguards_are_warned_of);
 	RUN(disabled_cookies_are_warned_of);
+	RUN(a_warning_says_which_key_it_is_about);
 	RUN(the_default_of_amnezia_loads_with_two_warnings);
 	RUN(what_other_deployments_use_loads);
 	RUN(a_range_of_junk_packets_does_not_load);
