@@ -60,7 +60,7 @@ static void list(void *context, int err, const struct observation *seen)
 	read_query(call->match.query, &limit, &after);
 	peer = peers_after(peers, (int64_t)after);
 	for (; peer && limit > 0; limit--, peer = peer->next) {
-		json_array_append_new(page, peer_json_observed(peer, seen));
+		json_array_append_new(page, peer_json_observed(call, peer, seen));
 		if (limit == 1 && peer->next)
 			next = json_integer((json_int_t)peer->id);
 	}
@@ -92,7 +92,7 @@ static void show(void *context, int err, const struct observation *seen)
 	if (!peer) /* removed while we asked */
 		call_refuse(call, 404, unknown_peer);
 	else
-		call_reply(call, 200, peer_json_observed(peer, seen));
+		call_reply(call, 200, peer_json_observed(call, peer, seen));
 }
 
 void peers_show(struct call *call)
