@@ -202,7 +202,7 @@ struct conclusion {
 	struct call *call;
 	unsigned int status;
 	json_t *value; /* NULL: a refusal with @text */
-	const char *text;
+	char *text;    /* owned */
 };
 
 static void concluded(void *context, int err, int carried, const struct peer *peer)
@@ -219,6 +219,7 @@ static void concluded(void *context, int err, int carried, const struct peer *pe
 	} else {
 		call_refuse(c->call, c->status, c->text);
 	}
+	free(c->text);
 	free(c);
 }
 
@@ -226,10 +227,11 @@ static void conclude(struct call *call, unsigned int status, json_t *value, cons
 {
 	struct gateway_grant grant = call_grant(call);
 	struct conclusion *c = malloc(sizeof(*c));
-	int err = c ? 0 : -ENOMEM;
+	char *kept = text ? strdup(text) : NULL;
+	int err = c && (kept || !text) ? 0 : -ENOMEM;
 
-	if (c) {
-		*c = (struct conclusion){ call, status, value, text };
+	if (err == 0) {
+		*c = (struct conclusion){ call, status, value, kept };
 		if (!grant.has_signature) {
 			concluded(c, 0, 0, NULL);
 			return;
@@ -238,6 +240,7 @@ static void conclude(struct call *call, unsigned int status, json_t *value, cons
 	}
 	if (err != 0) {
 		free(c);
+		free(kept);
 		json_decref(value);
 		call_fail(call, err, NULL);
 	}

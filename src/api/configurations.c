@@ -2,6 +2,7 @@
 #include "api/configurations.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "api/call.h"
@@ -152,6 +153,25 @@ static json_t *obfuscation_of(const struct frame_parameters *p)
 			 (json_int_t)p->header[3].lo);
 }
 
+/* What is no parameter of AmneziaWG, but goes into the file all the same: MTU into [Interface],
+ * PersistentKeepalive into [Peer]. As texts, like the rest. NULL: out of memory; @all is gone. */
+static json_t *with_file_values(json_t *all, const struct client_conf *c)
+{
+	struct text keepalive = { .data = NULL };
+	char mtu[8];
+
+	snprintf(mtu, sizeof(mtu), "%u", c->mtu);
+	frame_range_write(&keepalive, c->keepalive);
+	if (!all || keepalive.err != 0 ||
+	    json_object_set_new(all, "MTU", json_string(mtu)) != 0 ||
+	    json_object_set_new(all, "PersistentKeepalive", json_string(keepalive.data)) != 0) {
+		json_decref(all);
+		all = NULL;
+	}
+	text_done(&keepalive);
+	return all;
+}
+
 /* The contract's object, and all that goes into this client's file: what must match is the
  * same in both, junk, signature packets and timers are drawn for the client. */
 static int add_obfuscation(const struct call *call, const struct peer *peer, json_t *body)
@@ -166,7 +186,9 @@ static int add_obfuscation(const struct call *call, const struct peer *peer, jso
 	err = client_conf_init(call->api, peer->level, &c);
 	if (err == 0 &&
 	    (json_object_set_new(body, "obfuscation", obfuscation_of(&p->parameters)) != 0 ||
-	     json_object_set_new(body, "amneziawg", client_conf_parameters(&c.framing)) != 0))
+	     json_object_set_new(body, "amneziawg",
+				 with_file_values(client_conf_parameters(&c.framing), &c)) !=
+		     0))
 		err = -ENOMEM;
 	client_conf_done(&c);
 	return err;

@@ -45,6 +45,8 @@ static const struct route routes[] = {
 	      obfuscation_list),
 	ROUTE(HTTP_POST, "/api/v1/profiles/{}/rotate", ROUTE_LOCAL_OR_SIGNED,
 	      ROUTE_SIGNS_RAW_BODY, obfuscation_rotate),
+	ROUTE(HTTP_DELETE, "/api/v1/profiles/{}", ROUTE_LOCAL_OR_SIGNED, ROUTE_SIGNS_RAW_BODY,
+	      obfuscation_drop),
 };
 
 enum { ROUTES = sizeof(routes) / sizeof(routes[0]) };

@@ -32,8 +32,23 @@ json_t *peer_json(const struct peer *peer)
 			 time_text_utc(peer->created_ns, time));
 }
 
+/* Of whoever was never heard nothing is known, and that would read as level off; nor of who was
+ * heard before that name got the parameters it has now. */
+static json_t *profile_of(const struct profiles *all, const struct observed *o)
+{
+	const struct profile *p;
+
+	if (!o || o->last_handshake_ns == 0 || o->is_heard_gone)
+		return json_null();
+	if (!o->profile_heard[0])
+		return json_string(frame_level_name(FRAME_OFF));
+	p = profiles_named(all, o->profile_heard);
+	return p && o->last_handshake_ns < p->created_ns ? json_null()
+							 : json_string(o->profile_heard);
+}
+
 /* What the interface knows; null where it knows nothing. */
-static void add_observed(json_t *json, const struct observed *o)
+static void add_observed(json_t *json, const struct profiles *all, const struct observed *o)
 {
 	char text[ADDR_TEXT_MAX], time[TIME_TEXT_MAX];
 	bool has_endpoint = o && o->endpoint.ip.family != ADDR_NONE;
@@ -46,21 +61,19 @@ static void add_observed(json_t *json, const struct observed *o)
 			    has_handshake
 				    ? json_string(time_text_utc(o->last_handshake_ns, time))
 				    : json_null());
-	/* Of whoever was never heard nothing is known, and that would read as level off. */
-	json_object_set_new(json, "profile",
-			    !has_handshake	  ? json_null()
-			    : o->profile_heard[0] ? json_string(o->profile_heard)
-						  : json_string(frame_level_name(FRAME_OFF)));
+	json_object_set_new(json, "profile", profile_of(all, o));
 	json_object_set_new(json, "rx_bytes", json_integer(o ? (json_int_t)o->rx_bytes : 0));
 	json_object_set_new(json, "tx_bytes", json_integer(o ? (json_int_t)o->tx_bytes : 0));
 }
 
-json_t *peer_json_observed(const struct peer *peer, const struct observation *seen)
+json_t *peer_json_observed(const struct call *call, const struct peer *peer,
+			   const struct observation *seen)
 {
 	json_t *json = peer_json(peer);
 
 	if (json)
-		add_observed(json, seen ? observation_find(seen, peer->public_key) : NULL);
+		add_observed(json, gateway_profiles(call->api->gateway),
+			     seen ? observation_find(seen, peer->public_key) : NULL);
 	return json;
 }
 

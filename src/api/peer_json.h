@@ -17,4 +17,5 @@ const struct peer *peer_json_find(const struct call *call);
 json_t *peer_json(const struct peer *peer);
 
 /** peer_json_observed() - And what the interface knows; @seen NULL: nothing */
-json_t *peer_json_observed(const struct peer *peer, const struct observation *seen);
+json_t *peer_json_observed(const struct call *call, const struct peer *peer,
+			   const struct observation *seen);

@@ -21,6 +21,7 @@ enum {
 };
 
 static const char unknown_peer[] = "There is no such peer";
+static const char no_parameters[] = "This gateway has no parameters for that level yet";
 
 /* --- List --- */
 
@@ -60,7 +61,7 @@ static void list(void *context, int err, const struct observation *seen)
 	read_query(call->match.query, &limit, &after);
 	peer = peers_after(peers, (int64_t)after);
 	for (; peer && limit > 0; limit--, peer = peer->next) {
-		json_array_append_new(page, peer_json_observed(peer, seen));
+		json_array_append_new(page, peer_json_observed(call, peer, seen));
 		if (limit == 1 && peer->next)
 			next = json_integer((json_int_t)peer->id);
 	}
@@ -92,7 +93,7 @@ static void show(void *context, int err, const struct observation *seen)
 	if (!peer) /* removed while we asked */
 		call_refuse(call, 404, unknown_peer);
 	else
-		call_reply(call, 200, peer_json_observed(peer, seen));
+		call_reply(call, 200, peer_json_observed(call, peer, seen));
 }
 
 void peers_show(struct call *call)
@@ -302,7 +303,7 @@ void peers_create(struct call *call)
 	}
 	json_reader_done(&r);
 	if (!client_conf_has(call->api, add.level))
-		call_fail(call, -ENOTCONN, "This gateway has no parameters for that level yet");
+		call_fail(call, -ENOTCONN, no_parameters);
 	else
 		create(call, &add);
 }
@@ -343,12 +344,12 @@ void peers_configuration(struct call *call)
 			    "The query takes obfuscation_level, one of: off, low,"
 			    " medium, high, extreme");
 	else if (!client_conf_has(call->api, peer.level))
-		call_refuse(call, 503, "This gateway has no parameters for that level yet");
+		call_refuse(call, 503, no_parameters);
 	else
 		call_reply(call, 200, add_client(call, peer_json(&peer), &peer, NULL));
 }
 
-/* --- Enable, disable --- */
+/* --- Enable, disable, another level --- */
 
 static void changed(void *context, int err, int carried, const struct peer *peer)
 {
@@ -362,7 +363,15 @@ static void changed(void *context, int err, int carried, const struct peer *peer
 		call_reply(call, 200, peer_json(peer));
 }
 
-static bool read_enabled(struct call *call, bool *ret)
+static bool is_there(const struct call *call, const char *name)
+{
+	const json_t *member = json_object_get(call->body, name);
+
+	return member && !json_is_null(member);
+}
+
+/* One of both. @ret_level: FRAME_LEVELS where it is not the level. */
+static bool read_change(struct call *call, bool *ret_enabled, enum frame_level *ret_level)
 {
 	struct json_reader r;
 
@@ -372,7 +381,11 @@ static bool read_enabled(struct call *call, bool *ret)
 		call_fail(call, -ENOMEM, NULL);
 		return false;
 	}
-	json_take_bool(&r, "enabled", true, ret);
+	json_take_bool(&r, "enabled", !is_there(call, "obfuscation_level"), ret_enabled);
+	level_word_take(&r, ret_level, NULL);
+	if (is_there(call, "enabled") && is_there(call, "obfuscation_level"))
+		json_refuse(&r, "obfuscation_level", "value_error",
+			    "One change at a time: enabled or obfuscation_level");
 	if (!json_reader_is_well(&r)) {
 		call_refuse_fields(call, json_reader_take_errors(&r));
 		return false;
@@ -393,16 +406,22 @@ static void follow(struct call *call, int err)
 void peers_change(struct call *call)
 {
 	struct gateway_grant grant = call_grant(call);
+	enum frame_level level = FRAME_LEVELS;
 	const struct peer *peer;
 	bool enabled = false;
 
-	if (!read_enabled(call, &enabled))
+	if (!read_change(call, &enabled, &level))
 		return;
 	peer = peer_json_find(call);
 	if (!peer)
 		call_conclude_refusal(call, 404, unknown_peer);
 	else if (peer->is_busy)
 		follow(call, -EBUSY);
+	else if (level < FRAME_LEVELS && !client_conf_has(call->api, level))
+		call_fail(call, -ENOTCONN, no_parameters);
+	else if (level < FRAME_LEVELS)
+		follow(call, gateway_set_level(call->api->gateway, peer->id, level, &grant,
+					       changed, call));
 	else
 		follow(call,
 		       gateway_set_status(call->api->gateway, peer->id,

@@ -36,7 +36,8 @@ static void *load(void)
 {
 	char path[PATH_MAX + sizeof(file_name)];
 
-	if (path_beside(path, sizeof(path)) && access(path, R_OK) == 0)
+	/* One that is there and may not be read is the reason, and not that there is no other. */
+	if (path_beside(path, sizeof(path)) && access(path, F_OK) == 0)
 		return dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	return dlopen(CULVERT_MODULE_DIR "/culvert-gateway.so", RTLD_NOW | RTLD_LOCAL);
 }

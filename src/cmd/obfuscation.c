@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * culvert gateway obfuscation: which parameters each level has, and new ones for a level. A
- * client of the gateway's own API over its local socket.
+ * culvert gateway obfuscation: which parameters each level has, new ones for a level, and the end
+ * of former ones. A client of the gateway's own API over its local socket.
  */
 #include <stdio.h>
 #include <string.h>
@@ -12,15 +12,20 @@
 #include "cmd/local_command.h"
 #include "cmd/role.h"
 #include "cmd/table.h"
+#include "frame/frame.h"
 #include "frame/level.h"
 
-enum { COLUMNS = 6 };
+enum {
+	COLUMNS = 6,
+	KEEP_DAYS_MAX = 3650,
+};
 
 static const struct option_row rows[] = {
 	{ "state", "DIR", NULL, NULL,
 	  "the gateway's; a user's own where one runs, else root's" }, /* state_default() */
 	{ "json", NULL, NULL, NULL, "write JSON" },
-	{ "keep", "DAYS", "30", NULL, "rotate: how long clients of before are accepted" },
+	{ "keep", "DAYS", "30", NULL,
+	  "rotate: how long clients of before are accepted, 0 to 3650" },
 };
 
 static int complain(int code, const char *what)
@@ -77,6 +82,13 @@ static void fill(void *context, size_t row, struct text cells[])
 	put_text(&cells[5], profile, "until", "-");
 }
 
+static void print_room(const json_t *answer)
+{
+	json_int_t room = json_integer_value(json_object_get(answer, "room"));
+
+	printf("Room for %" JSON_INTEGER_FORMAT " more, one for each rotation.\n", room);
+}
+
 /* What every client knows is no secret to who may ask; but it is long, and a terminal is seen by
  * others: --json has the parameters. */
 static int print(const struct options *o, json_t *answer)
@@ -86,10 +98,12 @@ static int print(const struct options *o, json_t *answer)
 	json_t *profiles = json_object_get(answer, "profiles");
 	int code = EXIT_DONE;
 
-	if (!options_get(o, "json"))
+	if (!options_get(o, "json")) {
 		table_print(heads, COLUMNS, json_array_size(profiles), fill, profiles);
-	else if (!local_command_print(answer))
+		print_room(answer);
+	} else if (!local_command_print(answer)) {
 		code = complain(EXIT_FAILED, "out of memory");
+	}
 	json_decref(answer);
 	return code;
 }
@@ -115,8 +129,8 @@ static int rotate(const struct options *o, const char *word)
 
 	if (level == FRAME_LEVELS)
 		return complain(EXIT_REFUSED, "a level is low, medium, high or extreme");
-	if (decimal_parse(keep, strlen(keep), INT32_MAX, &days) != 0)
-		return complain(EXIT_REFUSED, "--keep is a number of days");
+	if (decimal_parse(keep, strlen(keep), KEEP_DAYS_MAX, &days) != 0)
+		return complain(EXIT_REFUSED, "--keep takes whole days, 0 to 3650");
 	snprintf(path, sizeof(path), "/api/v1/profiles/%s/rotate", frame_level_name(level));
 	body = json_pack("{s:I}", "keep_days", (json_int_t)days);
 	code = ask(o, "POST", path, body, &answer);
@@ -124,15 +138,31 @@ static int rotate(const struct options *o, const char *word)
 	return code == EXIT_DONE ? print(o, answer) : code;
 }
 
+static int drop(const struct options *o, const char *name)
+{
+	json_t *answer = NULL;
+	char path[64 + FRAME_NAME_MAX];
+	int code;
+
+	if (!frame_is_name(name, strlen(name)))
+		return complain(EXIT_REFUSED,
+				"a former profile is named like high.1; 'show' lists them");
+	snprintf(path, sizeof(path), "/api/v1/profiles/%s", name);
+	code = ask(o, "DELETE", path, NULL, &answer);
+	return code == EXIT_DONE ? print(o, answer) : code;
+}
+
 static void print_help(const struct options *o)
 {
 	fputs("Usage: culvert gateway obfuscation show [OPTIONS]\n"
 	      "       culvert gateway obfuscation rotate LEVEL [OPTIONS]\n"
+	      "       culvert gateway obfuscation drop NAME [OPTIONS]\n"
 	      "\n"
-	      "show lists what the interface accepts: PEERS were given that configuration, HEARD\n"
-	      "are those that last spoke so. rotate draws new parameters for a level; clients of\n"
-	      "before are accepted for --keep days, in which each needs a new file: see 'culvert\n"
-	      "gateway peer conf'.\n"
+	      "show lists what the interface accepts: PEERS of a level, whichever of its profiles\n"
+	      "they have; HEARD counts by the profile they last came under. rotate draws new\n"
+	      "parameters for a level; clients of before are accepted for --keep days, in which\n"
+	      "each needs a new file: see 'culvert gateway peer conf'. drop ends a former profile,\n"
+	      "such as high.1, now: clients that still use it are cut off.\n"
 	      "\n",
 	      stdout);
 	options_print_help(o, stdout);
@@ -141,13 +171,19 @@ static void print_help(const struct options *o)
 static int run(const struct local_command *c)
 {
 	const struct options *o = &c->options;
+	bool rotates = c->n_words > 0 && strcmp(c->words[0], "rotate") == 0;
 
+	if (!rotates && options_is_argument(o, "keep"))
+		return usage("--keep is for rotate alone");
 	if (c->n_words == 1 && strcmp(c->words[0], "show") == 0)
 		return show(o);
-	if (c->n_words > 0 && strcmp(c->words[0], "rotate") == 0)
+	if (rotates)
 		return c->n_words == 2 ? rotate(o, c->words[1])
 				       : usage("rotate takes one LEVEL");
-	return usage("say show or rotate LEVEL");
+	if (c->n_words > 0 && strcmp(c->words[0], "drop") == 0)
+		return c->n_words == 2 ? drop(o, c->words[1])
+				       : usage("drop takes one NAME, such as high.1");
+	return usage("say show, rotate LEVEL or drop NAME");
 }
 
 int role_gateway_obfuscation(int argc, char **argv)

@@ -14,6 +14,7 @@
 #include "cmd/options.h"
 #include "cmd/peer_print.h"
 #include "cmd/role.h"
+#include "frame/level.h"
 #include "http/json.h"
 
 static const struct option_row rows[] = {
@@ -27,12 +28,22 @@ static const struct option_row rows[] = {
 	{ "dns", "LIST", NULL, NULL, "add, conf: resolvers for the client, or 'none'" },
 	{ "allowed-ips", "LIST", NULL, NULL,
 	  "add, conf: what the client sends here; else all" },
+	{ "private-key", "FILE", NULL, NULL,
+	  "conf: write this key, or that of an earlier file" },
 };
 
+enum { VERB_OPTIONS_MAX = 8 };
+
+/**
+ * struct verb - What can be done
+ * @words:	How many follow it: a NAME, and a LEVEL
+ * @options:	That it takes beside --state and --json
+ */
 struct verb {
 	const char *name;
-	bool takes_name;
+	int words;
 	int (*run)(const struct peer_request *r);
+	const char *options[VERB_OPTIONS_MAX];
 };
 
 int peer_complain(int code, const char *what)
@@ -172,6 +183,24 @@ static int disable(const struct peer_request *r)
 	return switch_to(r, false);
 }
 
+static int change_level(const struct peer_request *r)
+{
+	enum frame_level level = frame_level_find(r->level, strlen(r->level));
+	json_t *body, *reply = NULL;
+	char done[96];
+	int code;
+
+	if (level == FRAME_LEVELS)
+		return peer_complain(EXIT_REFUSED,
+				     "a level is off, low, medium, high or extreme");
+	snprintf(done, sizeof(done), "has level %s: 'peer conf' writes its new file",
+		 frame_level_name(level));
+	body = json_pack("{s:s}", "obfuscation_level", frame_level_name(level));
+	code = ask_peer(r, "PATCH", body, &reply);
+	json_decref(body);
+	return report(r, code, reply, done);
+}
+
 static int drop(const struct peer_request *r)
 {
 	json_t *reply = NULL;
@@ -181,9 +210,17 @@ static int drop(const struct peer_request *r)
 }
 
 static const struct verb verbs[] = {
-	{ "add", true, peer_add }, { "conf", true, peer_conf },	 { "list", false, list },
-	{ "show", true, show },	   { "disable", true, disable }, { "enable", true, enable },
-	{ "remove", true, drop },
+	{ "add",
+	  1,
+	  peer_add,
+	  { "public-key", "address", "amnezia", "level", "dns", "allowed-ips" } },
+	{ "conf", 1, peer_conf, { "level", "dns", "allowed-ips", "private-key" } },
+	{ "list", 0, list, { NULL } },
+	{ "show", 1, show, { NULL } },
+	{ "level", 2, change_level, { NULL } },
+	{ "disable", 1, disable, { NULL } },
+	{ "enable", 1, enable, { NULL } },
+	{ "remove", 1, drop, { NULL } },
 };
 
 /* --- The command line --- */
@@ -193,12 +230,14 @@ static void print_help(const struct options *o, FILE *out)
 	fputs("Usage: culvert gateway peer add NAME [OPTIONS]\n"
 	      "       culvert gateway peer conf NAME [OPTIONS]\n"
 	      "       culvert gateway peer list [OPTIONS]\n"
+	      "       culvert gateway peer level NAME LEVEL [OPTIONS]\n"
 	      "       culvert gateway peer show|disable|enable|remove NAME [OPTIONS]\n"
 	      "\n"
 	      "NAME is a peer's name or its public key. add writes the client's configuration to\n"
 	      "standard output, and a QR code as well when that is a terminal: the private key\n"
-	      "is shown once and kept nowhere. conf writes the rest again: after a level was\n"
-	      "rotated, or for another --level. A peer is recognised at any of them.\n"
+	      "is shown once and kept nowhere. conf writes the rest again, and the key as well\n"
+	      "where it is given: after a level was rotated, or for another --level. A peer is\n"
+	      "recognised at any of them; level changes which one its file is for.\n"
 	      "\n",
 	      out);
 	options_print_help(o, out);
@@ -211,8 +250,32 @@ static int usage(const char *why)
 	return EXIT_USAGE;
 }
 
+static bool takes(const struct verb *v, const char *option)
+{
+	for (int i = 0; i < VERB_OPTIONS_MAX && v->options[i]; i++)
+		if (strcmp(v->options[i], option) == 0)
+			return true;
+	return strcmp(option, "state") == 0 || strcmp(option, "json") == 0;
+}
+
+/* An option that says nothing to a verb was meant for something else. */
+static int check_options(const struct verb *v, const struct options *o)
+{
+	char why[64];
+
+	for (size_t i = 0; i < o->n; i++) {
+		if (!options_is_argument(o, o->rows[i].name) || takes(v, o->rows[i].name))
+			continue;
+		snprintf(why, sizeof(why), "%s takes no --%s", v->name, o->rows[i].name);
+		return usage(why);
+	}
+	return EXIT_DONE;
+}
+
 static int run_verb(const struct local_command *c)
 {
+	static const char *const needs[] = { "this takes no NAME", "this takes one NAME",
+					     "this takes a NAME and a LEVEL" };
 	struct peer_request r = { .options = &c->options,
 				  .json = options_get(&c->options, "json") != NULL };
 	int n = c->n_words;
@@ -222,10 +285,13 @@ static int run_verb(const struct local_command *c)
 		if (strcmp(c->words[0], verbs[i].name) == 0)
 			v = &verbs[i];
 	if (!v)
-		return usage("say add, conf, list, show, disable, enable or remove");
-	if (n != (v->takes_name ? 2 : 1))
-		return usage(v->takes_name ? "this takes one NAME" : "this takes no NAME");
+		return usage("say add, conf, list, show, level, disable, enable or remove");
+	if (n != v->words + 1)
+		return usage(needs[v->words]);
+	if (check_options(v, &c->options) != EXIT_DONE)
+		return EXIT_USAGE;
 	r.name = n > 1 ? c->words[1] : NULL;
+	r.level = n > 2 ? c->words[2] : NULL;
 	return v->run(&r);
 }
 

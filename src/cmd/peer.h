@@ -14,10 +14,12 @@
 /**
  * struct peer_request - What the command line asks for
  * @name:	NULL where the verb takes none
+ * @level:	NULL likewise
  */
 struct peer_request {
 	const struct options *options;
 	const char *name;
+	const char *level;
 	bool json;
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * culvert gateway peer add, conf: a client's file. The private key of a new one is made here
- * and never leaves this process but to standard output.
+ * culvert gateway peer add, conf: a client's file. The private key, a new one or the one of before,
+ * never leaves this process but to standard output.
  */
 #include <stdio.h>
 #include <string.h>
@@ -10,18 +10,19 @@
 
 #include "base/codec.h"
 #include "cmd/command.h"
+#include "cmd/input.h"
 #include "cmd/output.h"
 #include "cmd/peer.h"
+#include "cmd/peer_key.h"
 #include "cmd/qr_link.h"
 #include "cmd/qr_picture.h"
 #include "conf/link.h"
 #include "conf/wgconf.h"
-#include "crypto/suite.h"
 #include "frame/level.h"
-#include "sys/random.h"
 
 enum {
 	LIST_MAX = 8, /* addresses, prefixes, resolvers of one configuration */
+	DOMAIN_MAX = 253,
 };
 
 /* A new client, between the gateway's answer and the file. */
@@ -36,8 +37,8 @@ struct client {
 
 static int make_key(struct client *c, const char *given)
 {
-	struct suite *suite = NULL;
 	uint8_t public_key[32];
+	int code;
 
 	if (given) {
 		if (key_from_base64(given, strlen(given), public_key) != 0)
@@ -47,14 +48,31 @@ static int make_key(struct client *c, const char *given)
 		memcpy(c->public_key, given, KEY_BASE64_LEN + 1);
 		return EXIT_DONE;
 	}
-	if (suite_new(SUITE_OPENSSL, &suite) != 0)
-		return peer_complain(EXIT_FAILED, "the cryptographic library cannot be used");
-	random_fill(c->private_key.b, sizeof(c->private_key.b));
-	dh_clamp(&c->private_key);
-	c->has_private_key = true;
-	dh_public(suite, public_key, &c->private_key);
-	suite_free(suite);
-	key_to_base64(public_key, c->public_key);
+	code = peer_key_make(&c->private_key, c->public_key);
+	c->has_private_key = code == EXIT_DONE;
+	return code;
+}
+
+/* The key that a file is to have again; without one the client puts it in. */
+static int read_key(struct client *c, const char *path)
+{
+	int code = path ? peer_key_read(path, &c->private_key, c->public_key) : EXIT_DONE;
+
+	c->has_private_key = path && code == EXIT_DONE;
+	return code;
+}
+
+/* A file with somebody else's key would connect nobody. */
+static int take_public_key(struct client *c, const struct peer_request *r)
+{
+	const char *key = json_string_value(json_object_get(c->reply, "public_key"));
+
+	if (c->has_private_key && (!key || strcmp(key, c->public_key) != 0)) {
+		fprintf(stderr, "culvert gateway peer: %s: not the private key of this peer\n",
+			input_name(options_get(r->options, "private-key")));
+		return EXIT_REFUSED;
+	}
+	snprintf(c->public_key, sizeof(c->public_key), "%s", key ? key : "");
 	return EXIT_DONE;
 }
 
@@ -319,6 +337,46 @@ static int check_level(const struct peer_request *r)
 	return peer_complain(EXIT_REFUSED, "--level is off, low, medium, high or extreme");
 }
 
+/* What wg-quick takes: an address, or a domain to search in, which has a dot. */
+static bool is_dns(const char *word, size_t len)
+{
+	char text[DOMAIN_MAX + 1];
+	struct ip_addr a;
+
+	if (len >= sizeof(text))
+		return false;
+	snprintf(text, sizeof(text), "%.*s", (int)len, word);
+	if (ip_addr_parse(text, &a) == 0)
+		return true;
+	return strchr(text, '.') && !strchr(text, ':') && strspn(text, ".0123456789") != len;
+}
+
+static int check_dns(const struct peer_request *r)
+{
+	const char *list = options_get(r->options, "dns");
+
+	if (!list || strcmp(list, "none") == 0)
+		return EXIT_DONE;
+	for (list += strspn(list, ", "); *list; list += strspn(list, ", ")) {
+		size_t len = strcspn(list, ", ");
+
+		if (!is_dns(list, len))
+			return peer_complain(
+				EXIT_REFUSED,
+				"--dns is a list of addresses and search domains such as"
+				" 10.0.1.1, lan.example; or none");
+		list += len;
+	}
+	return EXIT_DONE;
+}
+
+static int check_values(const struct peer_request *r)
+{
+	int code = check_level(r);
+
+	return code == EXIT_DONE ? check_dns(r) : code;
+}
+
 /* Before a peer is made for it. */
 static int check_amnezia(const struct peer_request *r)
 {
@@ -341,7 +399,7 @@ static void client_done(struct client *c)
 int peer_add(const struct peer_request *r)
 {
 	struct client c = { .has_private_key = false };
-	int code = check_level(r), link_code = EXIT_DONE;
+	int code = check_values(r), link_code = EXIT_DONE;
 	json_t *body;
 
 	if (code == EXIT_DONE)
@@ -370,8 +428,10 @@ int peer_conf(const struct peer_request *r)
 	const char *level = options_get(r->options, "level");
 	struct client c = { .has_private_key = false };
 	struct text path = { .data = NULL };
-	int code = check_level(r);
+	int code = check_values(r);
 
+	if (code == EXIT_DONE)
+		code = read_key(&c, options_get(r->options, "private-key"));
 	peer_path(r->name, &path);
 	text_puts(&path, "/configuration");
 	if (level)
@@ -379,12 +439,10 @@ int peer_conf(const struct peer_request *r)
 	if (code == EXIT_DONE)
 		code = path.err == 0 ? peer_ask(r, "GET", path.data, NULL, &c.reply)
 				     : EXIT_FAILED;
-	if (code == EXIT_DONE) {
-		const char *key = json_string_value(json_object_get(c.reply, "public_key"));
-
-		snprintf(c.public_key, sizeof(c.public_key), "%s", key ? key : "");
+	if (code == EXIT_DONE)
+		code = take_public_key(&c, r);
+	if (code == EXIT_DONE)
 		code = make_conf(r, &c);
-	}
 	if (code == EXIT_DONE)
 		code = print_client(r, &c);
 	text_done(&path);

@@ -171,7 +171,8 @@ struct uapi_get_peer {
 	uint64_t budget_bytes;			/* left out when UINT64_MAX */
 	uint64_t rate_bps;			/* left out when 0 */
 	uint8_t greatest_timestamp[12];		/* left out when zero */
-	char profile_heard[FRAME_NAME_MAX + 1]; /* left out when "" */
+	char profile_heard[FRAME_NAME_MAX + 1]; /* left out when "", unless */
+	bool is_heard_gone;			/* the profile is no more: an empty name */
 	char profile_pin[FRAME_NAME_MAX + 1];	/* left out when "" */
 	bool sends_no_prelude;			/* left out when false */
 };

@@ -66,7 +66,7 @@ void uapi_write_device(struct text *out, const struct uapi_get_device *device)
 /* Keys that only we know: `wg` skips them. */
 static void write_ours(struct text *out, const struct uapi_get_peer *peer)
 {
-	if (peer->profile_heard[0])
+	if (peer->profile_heard[0] || peer->is_heard_gone)
 		keyvalue_write_text(out, "culvert_profile_heard=", peer->profile_heard);
 	if (peer->profile_pin[0])
 		keyvalue_write_text(out, "culvert_profile_pin=", peer->profile_pin);
@@ -324,7 +324,8 @@ static int read_name(const struct keyvalue *kv, char out[FRAME_NAME_MAX + 1], st
 
 static int read_heard(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
 {
-	return read_name(kv, r->current.profile_heard, d);
+	r->current.is_heard_gone = kv->value_len == 0;
+	return kv->value_len ? read_name(kv, r->current.profile_heard, d) : 0;
 }
 
 static int read_pin(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)

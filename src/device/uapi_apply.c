@@ -357,11 +357,17 @@ static size_t list_prefixes(struct peer *peer, struct prefixes *p)
 	return n;
 }
 
-static void name_profile(struct engine *e, uint32_t number, char out[FRAME_NAME_MAX + 1])
+/* Return: false when there was one of that number, and is no more; @out is then what it was. */
+static bool name_profile(struct engine *e, uint32_t number, char out[FRAME_NAME_MAX + 1])
 {
-	if (number != FRAME_NUMBER_NONE)
-		memcpy(out, frame_set_find(engine_profiles(e), number)->name,
-		       FRAME_NAME_MAX + 1);
+	const struct frame_profile *p = frame_set_find(engine_profiles(e), number);
+
+	if (number == FRAME_NUMBER_NONE)
+		return true;
+	if (p->number != number) /* the default, in its place */
+		return false;
+	memcpy(out, p->name, FRAME_NAME_MAX + 1);
+	return true;
 }
 
 static void dump_peer(struct engine *e, struct peer *peer, struct text *out,
@@ -379,7 +385,7 @@ static void dump_peer(struct engine *e, struct peer *peer, struct text *out,
 	get.tx_bytes = info.tx_bytes;
 	get.rx_bytes = info.rx_bytes;
 	get.keepalive = info.keepalive;
-	name_profile(e, info.profile, get.profile_heard);
+	get.is_heard_gone = !name_profile(e, info.profile, get.profile_heard);
 	name_profile(e, info.pinned, get.profile_pin);
 	get.sends_no_prelude = !info.sends_prelude;
 	get.drops = info.drops;

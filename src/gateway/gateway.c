@@ -291,6 +291,15 @@ static void end_status(struct gateway *g, struct pending *p)
 	p->peer->changed_ns = p->change.now_ns;
 }
 
+static void end_level(struct gateway *g, struct pending *p)
+{
+	p->peer->is_busy = false;
+	if (p->change.result != 0)
+		return;
+	peers_set_level(g->peers, p->peer, p->change.peer.level);
+	p->peer->changed_ns = p->change.now_ns;
+}
+
 static void end_removal(struct gateway *g, struct pending *p)
 {
 	p->peer->is_busy = false;
@@ -324,6 +333,9 @@ static void end(struct gateway *g, struct pending *p)
 		break;
 	case STORE_REMOVE_PEER:
 		end_removal(g, p);
+		break;
+	case STORE_SET_LEVEL:
+		end_level(g, p);
 		break;
 	case STORE_SET_PROFILES:
 		end_rotation(g, p);
@@ -473,11 +485,13 @@ static int change(struct gateway *g, int64_t id, struct pending *p)
 			err = -EBUSY;
 	}
 	if (err == 0) {
-		enum store_status status = p->change.peer.status;
+		struct store_peer wanted = p->change.peer;
 
 		describe(&p->change.peer, p->peer);
 		if (p->change.kind == STORE_SET_STATUS)
-			p->change.peer.status = status;
+			p->change.peer.status = wanted.status;
+		if (p->change.kind == STORE_SET_LEVEL)
+			p->change.peer.level = wanted.level;
 		err = submit(g, p);
 	}
 	if (err != 0)
@@ -492,6 +506,16 @@ int gateway_set_status(struct gateway *g, int64_t id, enum store_status status,
 
 	if (p)
 		p->change.peer.status = status;
+	return change(g, id, p);
+}
+
+int gateway_set_level(struct gateway *g, int64_t id, enum frame_level level,
+		      const struct gateway_grant *grant, gateway_done done, void *context)
+{
+	struct pending *p = pending_new(STORE_SET_LEVEL, grant, done, context);
+
+	if (p)
+		p->change.peer.level = level;
 	return change(g, id, p);
 }
 
@@ -510,17 +534,44 @@ static int plan_rotation(struct gateway *g, enum frame_level level, uint64_t kee
 {
 	uint64_t now_ns = p->change.now_ns;
 	struct rotation *r = p->rotation = calloc(1, sizeof(*r));
-	int err;
 
 	if (!r)
 		return -ENOMEM;
-	err = profiles_rotate(&g->profiles, level, now_ns + keep_ns, g->config.generator,
-			      now_ns, &r->after);
+	p->change.peer.level = level;
+	return profiles_rotate(&g->profiles, level, now_ns + keep_ns, g->config.generator,
+			       now_ns, &r->after);
+}
+
+static int plan_drop(struct gateway *g, const char *name, struct pending *p)
+{
+	const struct profile *gone = profiles_named(&g->profiles, name);
+	struct rotation *r = p->rotation = calloc(1, sizeof(*r));
+
+	if (!r)
+		return -ENOMEM;
+	if (!gone)
+		return ERR_UNKNOWN;
+	p->change.peer.level = gone->level;
+	memcpy(p->change.dropped, gone->name, sizeof(p->change.dropped));
+	return profiles_drop(&g->profiles, name, p->change.now_ns, &r->after);
+}
+
+/* @err: of planning @p. What it holds is freed unless it is on its way. */
+static int submit_profiles(struct gateway *g, struct pending *p, int err)
+{
+	struct rotation *r = p->rotation;
+
 	if (err == 0)
 		err = profile_rows_make(&r->after, &r->rows);
-	p->change.peer.level = level;
-	p->change.profiles = r->rows.rows;
-	p->change.n_profiles = r->rows.n;
+	if (err == 0) {
+		p->change.profiles = r->rows.rows;
+		p->change.n_profiles = r->rows.n;
+		err = submit(g, p);
+	}
+	if (err == 0)
+		g->is_rotating = true;
+	else
+		pending_free(p);
 	return err;
 }
 
@@ -528,21 +579,22 @@ int gateway_rotate(struct gateway *g, enum frame_level level, uint64_t keep_ns,
 		   const struct gateway_grant *grant, gateway_done done, void *context)
 {
 	struct pending *p;
-	int err;
 
 	if (g->is_rotating)
 		return -EBUSY;
 	p = pending_new(STORE_SET_PROFILES, grant, done, context);
-	if (!p)
-		return -ENOMEM;
-	err = plan_rotation(g, level, keep_ns, p);
-	if (err == 0)
-		err = submit(g, p);
-	if (err == 0)
-		g->is_rotating = true;
-	else
-		pending_free(p);
-	return err;
+	return p ? submit_profiles(g, p, plan_rotation(g, level, keep_ns, p)) : -ENOMEM;
+}
+
+int gateway_drop_profile(struct gateway *g, const char *name, const struct gateway_grant *grant,
+			 gateway_done done, void *context)
+{
+	struct pending *p;
+
+	if (g->is_rotating)
+		return -EBUSY;
+	p = pending_new(STORE_SET_PROFILES, grant, done, context);
+	return p ? submit_profiles(g, p, plan_drop(g, name, p)) : -ENOMEM;
 }
 
 int gateway_record(struct gateway *g, const struct gateway_grant *grant, gateway_done done,

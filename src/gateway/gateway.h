@@ -114,6 +114,9 @@ int gateway_add_peer(struct gateway *g, const struct gateway_add *add,
 		     const struct gateway_grant *grant, gateway_done done, void *context);
 int gateway_set_status(struct gateway *g, int64_t id, enum store_status status,
 		       const struct gateway_grant *grant, gateway_done done, void *context);
+/* What its client's file is made for; the interface sends keepalives to match. */
+int gateway_set_level(struct gateway *g, int64_t id, enum frame_level level,
+		      const struct gateway_grant *grant, gateway_done done, void *context);
 int gateway_remove_peer(struct gateway *g, int64_t id, const struct gateway_grant *grant,
 			gateway_done done, void *context);
 
@@ -124,6 +127,14 @@ int gateway_remove_peer(struct gateway *g, int64_t id, const struct gateway_gran
  */
 int gateway_rotate(struct gateway *g, enum frame_level level, uint64_t keep_ns,
 		   const struct gateway_grant *grant, gateway_done done, void *context);
+
+/**
+ * gateway_drop_profile() - A former profile ends now
+ *
+ * Also ERR_UNKNOWN (there is none of that name), ERR_RANGE (new clients get it).
+ */
+int gateway_drop_profile(struct gateway *g, const char *name, const struct gateway_grant *grant,
+			 gateway_done done, void *context);
 
 /** gateway_record() - Nothing changes, but the signature is spent: remember it durably */
 int gateway_record(struct gateway *g, const struct gateway_grant *grant, gateway_done done,

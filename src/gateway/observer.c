@@ -72,6 +72,7 @@ static void gather(void *context, const struct uapi_get_peer *peer)
 		.rx_bytes = peer->rx_bytes,
 		.tx_bytes = peer->tx_bytes,
 		.endpoint = peer->endpoint,
+		.is_heard_gone = peer->is_heard_gone,
 	};
 	memcpy(one->public_key, peer->public_key, 32);
 	memcpy(one->profile_heard, peer->profile_heard, sizeof(one->profile_heard));

@@ -34,8 +34,9 @@ struct observed {
 	uint64_t rx_bytes;
 	uint64_t tx_bytes;
 	struct endpoint endpoint;
-	char profile_heard[FRAME_NAME_MAX +
-			   1]; /* by which it was framed last; "": the default */
+	/* by which it was framed last; "": the default, or @is_heard_gone */
+	char profile_heard[FRAME_NAME_MAX + 1];
+	bool is_heard_gone; /* that one is not there any more */
 };
 
 /* struct observation - All of them, sorted by key */

@@ -332,6 +332,13 @@ size_t peers_count_level(const struct peers *p, enum frame_level level)
 	return p->n_level[level];
 }
 
+void peers_set_level(struct peers *p, struct peer *peer, enum frame_level level)
+{
+	p->n_level[peer->level]--;
+	peer->level = level;
+	p->n_level[peer->level]++;
+}
+
 void peers_set_status(struct peers *p, struct peer *peer, enum store_status status)
 {
 	p->n_active -= peer->status == STORE_PEER_ACTIVE;

@@ -78,4 +78,5 @@ struct peer *peers_after(const struct peers *p, int64_t id);
 size_t peers_count(const struct peers *p);
 size_t peers_count_active(const struct peers *p);
 size_t peers_count_level(const struct peers *p, enum frame_level level); /* disabled ones too */
+void peers_set_level(struct peers *p, struct peer *peer, enum frame_level level);
 void peers_set_status(struct peers *p, struct peer *peer, enum store_status status);

@@ -238,6 +238,43 @@ int profiles_rotate(const struct profiles *p, enum frame_level level, uint64_t u
 	return err;
 }
 
+int profiles_drop(const struct profiles *p, const char *name, uint64_t now_ns,
+		  struct profiles *ret)
+{
+	const struct profile *gone = profiles_named(p, name);
+	int err = 0;
+
+	if (!gone)
+		return ERR_UNKNOWN;
+	if (is_current(gone))
+		return ERR_RANGE;
+	ret->n = 0;
+	for (size_t i = 0; i < p->n && err == 0; i++)
+		if (&p->all[i] != gone && !has_ended(&p->all[i], now_ns))
+			err = copy(ret, &p->all[i]);
+	if (err != 0)
+		profiles_done(ret);
+	return err;
+}
+
+size_t profiles_former(const struct profiles *p, uint64_t now_ns)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n; i++)
+		n += !is_current(&p->all[i]) && !has_ended(&p->all[i], now_ns);
+	return n;
+}
+
+size_t profiles_room(const struct profiles *p, uint64_t now_ns)
+{
+	size_t ended = 0;
+
+	for (size_t i = 0; i < p->n; i++)
+		ended += has_ended(&p->all[i], now_ns);
+	return STORE_PROFILES_MAX - p->n + ended;
+}
+
 /* --- Storing --- */
 
 /* What stands behind the name in the line of the UAPI. */

@@ -64,6 +64,20 @@ int profiles_complete(const struct profiles *p, struct generator *g, uint64_t no
 int profiles_rotate(const struct profiles *p, enum frame_level level, uint64_t until_ns,
 		    struct generator *g, uint64_t now_ns, struct profiles *ret);
 
+/**
+ * profiles_drop() - Without the former one @name, which is not accepted any more
+ * @ret:	Holds nothing before, and on failure. Those that have ended are not in it
+ *
+ * Return: 0; ERR_UNKNOWN (there is none); ERR_RANGE (new clients get it); -ENOMEM.
+ */
+int profiles_drop(const struct profiles *p, const char *name, uint64_t now_ns,
+		  struct profiles *ret);
+
+/** profiles_room() - How many more there may be; those that have ended take none */
+size_t profiles_room(const struct profiles *p, uint64_t now_ns);
+/** profiles_former() - How many are accepted until their time */
+size_t profiles_former(const struct profiles *p, uint64_t now_ns);
+
 /* --- To the store and to the interface --- */
 
 /** struct profile_rows - A list as the store takes it; the texts are owned */

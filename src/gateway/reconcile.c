@@ -353,6 +353,7 @@ static int add_change(struct uapi_set *set, const struct store_change *c, struct
 	switch (c->kind) {
 	case STORE_ADD_PEER:
 	case STORE_SET_STATUS:
+	case STORE_SET_LEVEL:
 		return c->peer.status == STORE_PEER_ACTIVE
 			       ? add_block(set, &c->peer)
 			       : add_removal(set, c->peer.public_key);

@@ -20,7 +20,6 @@
 
 enum {
 	FIRST_FD = 3,
-	EXEC_FAILED = 127,
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_MAX_MS = 10000,
 };
@@ -126,12 +125,12 @@ _Noreturn static void become_child(const struct child_plan *plan, struct environ
 	signal(SIGPIPE, SIG_DFL);
 	setpgid(0, 0);
 	if (!place_fds(plan) || (plan->drops_rights && !drop(plan)))
-		_exit(EXEC_FAILED);
+		_exit(CHILD_EXEC_FAILED);
 	/* After the change of user, which forgets it. The host may be gone already. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
 	if (getppid() == host)
 		execve(program, (char *const *)(uintptr_t)plan->argv, e->variables);
-	_exit(EXEC_FAILED);
+	_exit(CHILD_EXEC_FAILED);
 }
 
 int child_start(struct child *c, const struct child_plan *plan, uint64_t now_ns)

@@ -19,7 +19,6 @@
 enum {
 	SOCKET_POLL_MS = 5,
 	EXIT_NO_PRIVILEGE = 4, /* as every command of ours says it */
-	EXEC_FAILED = 127,
 
 	/* What fits a path of 1500 octets over either family at the level that adds most to a
 	 * packet: 80, and padding of 24. Clients at other levels may send larger ones. */
@@ -56,7 +55,7 @@ static int explain_end(int status, struct diag *d)
 	if (WIFSIGNALED(status))
 		return diag_set(d, -EPIPE, 0, "the tunnel process was ended by signal %d",
 				WTERMSIG(status));
-	if (WEXITSTATUS(status) == EXEC_FAILED)
+	if (WEXITSTATUS(status) == CHILD_EXEC_FAILED)
 		return diag_set(d, -ENOEXEC, 0, "the tunnel process could not be started");
 	diag_set(d, 0, 0, "%s", "");
 	return WEXITSTATUS(status) == EXIT_NO_PRIVILEGE ? -EACCES : -EPIPE;

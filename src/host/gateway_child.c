@@ -106,6 +106,27 @@ static void fill_arguments(const struct gateway_child *g, struct arguments *a)
 	a->argv[n] = NULL;
 }
 
+/* NULL: that of this process. */
+static const char *own_program(const struct gateway_child *g)
+{
+	if (g->config->gateway_program)
+		return g->config->gateway_program;
+	return g->view->program[0] ? g->view->program : NULL;
+}
+
+/* Not the one in the view: its place there says nothing to people. */
+void gateway_child_program(const struct gateway_child *g, char out[PATH_MAX])
+{
+	ssize_t n;
+
+	if (g->config->gateway_program) {
+		snprintf(out, PATH_MAX, "%s", g->config->gateway_program);
+		return;
+	}
+	n = readlink("/proc/self/exe", out, PATH_MAX - 1);
+	out[n < 0 ? 0 : n] = '\0';
+}
+
 static int spawn(struct gateway_child *g, int uapi_fd, int their_end)
 {
 	/* What the contract of the REST API names, and nobody but this process reads. */
@@ -125,9 +146,7 @@ static int spawn(struct gateway_child *g, int uapi_fd, int their_end)
 		.gid = g->state->gid,
 	};
 
-	plan.program = g->config->gateway_program;
-	if (!plan.program && g->view->program[0])
-		plan.program = g->view->program;
+	plan.program = own_program(g);
 	fill_arguments(g, &arguments);
 	return child_start(&g->child, &plan, clock_boot_ns());
 }

@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include <limits.h>
 #include <stdint.h>
 
 #include "base/codec.h"
@@ -53,6 +54,9 @@ struct gateway_child {
 };
 
 int gateway_child_start(struct gateway_child *g, struct diag *d);
+
+/* The path it is started from, for messages. */
+void gateway_child_program(const struct gateway_child *g, char out[PATH_MAX]);
 
 /* Read and answer what it said. */
 void gateway_child_heed(struct gateway_child *g);

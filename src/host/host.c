@@ -215,6 +215,18 @@ static void bury_device(struct host *h)
 	h->device.due_ns = child_ended(&h->device.child, clock_boot_ns());
 }
 
+static void explain_exec_failure(const struct host *h, struct diag *d)
+{
+	char program[PATH_MAX];
+
+	gateway_child_program(&h->gateway, program);
+	diag_set(
+		d, -EACCES, 0,
+		"the gateway process cannot run: the user it runs as (uid %u) may not execute or read"
+		" %.110s; after a build with umask 077, 'chmod -R go+rX' of its directory helps",
+		(unsigned int)h->gateway.state->uid, program);
+}
+
 /* One that never served has a reason that will not go away: a port in use, a bad option. */
 static void bury_gateway(struct host *h, struct diag *d)
 {
@@ -232,6 +244,8 @@ static void bury_gateway(struct host *h, struct diag *d)
 			 WTERMSIG(status));
 	else if (WEXITSTATUS(status) == HOST_REFUSED || WEXITSTATUS(status) == HOST_PRIVILEGE)
 		h->end = (enum host_end)WEXITSTATUS(status);
+	else if (WEXITSTATUS(status) == CHILD_EXEC_FAILED)
+		explain_exec_failure(h, d);
 	else if (WEXITSTATUS(status) != HOST_FAILED)
 		diag_set(d, -EPIPE, 0,
 			 "the gateway process ended with code %d before it served",

@@ -34,6 +34,7 @@ enum statement {
 	ADD_ADDRESS,
 	DROP_RESTING,
 	SET_STATUS,
+	SET_LEVEL,
 	REST_ADDRESSES,
 	FREE_ADDRESSES,
 	REMOVE_PEER,
@@ -62,6 +63,7 @@ static const char *const statement_text[] = {
 	[DROP_RESTING] = "DELETE FROM address WHERE interface_id = ?1 AND ip = ?2"
 			 " AND rest_until_ns <= ?3",
 	[SET_STATUS] = "UPDATE peer SET status = ?2, changed_ns = ?3 WHERE id = ?1",
+	[SET_LEVEL] = "UPDATE peer SET level = ?2, changed_ns = ?3 WHERE id = ?1",
 	[REST_ADDRESSES] = "UPDATE address SET peer_id = NULL, rest_until_ns = ?2"
 			   " WHERE peer_id = ?1",
 	[FREE_ADDRESSES] = "DELETE FROM address WHERE peer_id = ?1",
@@ -172,18 +174,33 @@ static int add_peer(struct sqlite *s, struct store_change *c)
 	return err != 0 ? err : add_address(s, &p->v6, p->id, c->now_ns);
 }
 
-static int set_status(struct sqlite *s, struct store_change *c)
+/* @st has its second value. */
+static int change_peer(struct sqlite *s, sqlite3_stmt *st, const struct store_change *c)
 {
-	sqlite3_stmt *st = statement(s, SET_STATUS);
 	int err;
 
 	sqlite3_bind_int64(st, 1, c->peer.id);
-	sqlite3_bind_int(st, 2, (int)c->peer.status);
 	row_bind_u64(st, 3, c->now_ns);
 	err = run(s, st);
 	if (err == 0 && sqlite3_changes(s->wal.db) == 0)
 		return ERR_UNKNOWN;
 	return err;
+}
+
+static int set_status(struct sqlite *s, const struct store_change *c)
+{
+	sqlite3_stmt *st = statement(s, SET_STATUS);
+
+	sqlite3_bind_int(st, 2, (int)c->peer.status);
+	return change_peer(s, st, c);
+}
+
+static int set_level(struct sqlite *s, const struct store_change *c)
+{
+	sqlite3_stmt *st = statement(s, SET_LEVEL);
+
+	row_bind_text(st, 2, frame_level_name(c->peer.level));
+	return change_peer(s, st, c);
 }
 
 static int remove_peer(struct sqlite *s, struct store_change *c)
@@ -249,8 +266,10 @@ static const char *action_of(const struct store_change *c)
 		return c->peer.status == STORE_PEER_ACTIVE ? "peer enabled" : "peer disabled";
 	case STORE_REMOVE_PEER:
 		return "peer removed";
+	case STORE_SET_LEVEL:
+		return "peer's level changed";
 	case STORE_SET_PROFILES:
-		return "level rotated";
+		return c->dropped[0] ? "profile dropped" : "level rotated";
 	case STORE_NO_CHANGE:
 		break;
 	}
@@ -262,7 +281,9 @@ static int add_audit(struct sqlite *s, const struct store_change *c)
 	sqlite3_stmt *st = statement(s, ADD_AUDIT);
 	char subject[64];
 
-	if (c->kind == STORE_SET_PROFILES)
+	if (c->kind == STORE_SET_PROFILES && c->dropped[0])
+		snprintf(subject, sizeof(subject), "profile %s", c->dropped);
+	else if (c->kind == STORE_SET_PROFILES)
 		snprintf(subject, sizeof(subject), "level %s", frame_level_name(c->peer.level));
 	else
 		snprintf(subject, sizeof(subject), "peer %" PRId64, c->peer.id);
@@ -294,6 +315,9 @@ static int change(struct sqlite *s, struct store_change *c)
 		break;
 	case STORE_REMOVE_PEER:
 		err = remove_peer(s, c);
+		break;
+	case STORE_SET_LEVEL:
+		err = set_level(s, c);
 		break;
 	case STORE_SET_PROFILES:
 		err = set_profiles(s, c);

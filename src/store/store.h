@@ -93,6 +93,7 @@ enum store_change_kind {
 	STORE_ADD_PEER = 1,
 	STORE_SET_STATUS,   /* @peer: id, status */
 	STORE_REMOVE_PEER,  /* @peer: id, addresses; @rest_until_ns */
+	STORE_SET_LEVEL,    /* @peer: id, level */
 	STORE_SET_PROFILES, /* @profiles are all from now on; @peer: the level that changed */
 	STORE_NO_CHANGE,    /* only @signature */
 };
@@ -103,6 +104,7 @@ enum store_change_kind {
  * @now_ns:	Wall clock of the request
  * @rest_until_ns: The removed peer's addresses are not given again before; 0: free at once
  * @profiles, @n_profiles: Borrowed until the change is finished
+ * @dropped:	Name of the profile that ended early; "": the level got new parameters
  * @has_signature: @digest, made at @signed_s, is remembered in the same transaction
  * @forget_before_s: Signatures made before may be forgotten: too old to be accepted
  * @who:	Name of the principal, for the audit trail; an empty one leaves no row
@@ -119,6 +121,7 @@ struct store_change {
 	uint64_t rest_until_ns;
 	const struct store_profile *profiles;
 	size_t n_profiles;
+	char dropped[FRAME_NAME_MAX + 1];
 	bool has_signature;
 	uint8_t digest[STORE_DIGEST_LEN];
 	uint64_t signed_s;

@@ -36,6 +36,9 @@ class LevelTest(ApiTest):
     def rotate(self, level, **body):
         return self.gateway.local("POST", f"{PROFILES}/{level}/rotate", body)
 
+    def drop(self, name):
+        return self.gateway.local("DELETE", f"{PROFILES}/{name}")
+
     def database(self, statement, *values):
         with sqlite3.connect(f"{self.gateway.state}/culvert.db") as db:
             found = db.execute(statement, values).fetchall()
@@ -97,11 +100,11 @@ class Profiles(LevelTest):
 
     def test_nobody_without_a_right_sees_or_changes_them(self):
         g, before = self.gateway, self.accepted()
-        for method, target in (("GET", PROFILES), ("POST", f"{PROFILES}/high/rotate")):
+        for method, target in (("GET", PROFILES), ("POST", f"{PROFILES}/high/rotate"), ("DELETE", f"{PROFILES}/high.1")):
             self.is_(g.raw(method, target, b"{}"), 401)
             self.is_(g.signed(method, target, b"{}"), 401)
             self.is_(g.signed_v2(method, target, b"{}" if method == "POST" else None), 200)
-        self.assertEqual(set(self.accepted()), set(before) | {"high.1"})
+        self.assertEqual(set(self.accepted()), set(before))
 
 
 class Rotation(LevelTest):
@@ -166,9 +169,41 @@ class Rotation(LevelTest):
         self.assertEqual(len(full), 15)
         answer = self.rotate("low")
         self.is_(answer, 409)
-        self.assertIn("as many profiles as it takes", answer.json["detail"])
+        self.assertIn("as many profiles as it takes, 11 of them former ones", answer.json["detail"])
+        self.assertIn("'culvert gateway obfuscation drop NAME'", answer.json["detail"])
         self.assertEqual(self.accepted(), full)
+        self.assertEqual(self.gateway.local("GET", PROFILES).json["room"], 0)
+        self.is_(self.drop("high.3"), 200)
+        self.is_(self.rotate("low"), 200)
         self.is_(self.rotate("low", keep_days=0), 200)
+
+    def test_a_former_one_is_dropped_for_good(self):
+        g = self.gateway
+        for _ in range(2):
+            self.is_(self.rotate("high", keep_days=2), 200)
+        answer = self.drop("high.1")
+        self.is_(answer, 200)
+        self.assertEqual(([p["name"] for p in answer.json["profiles"]], answer.json["room"]), (["high", "high.2"], 10))
+        self.assertEqual(set(self.accepted()), {*LEVELS[1:], "high.2"})
+        self.is_(self.drop("high.1"), 404)
+        self.assertEqual(self.database("SELECT action, subject FROM audit ORDER BY id DESC LIMIT 1"),
+                         [("profile dropped", "profile high.1")])
+        shown, accepted = self.profiles(), self.accepted()
+        g.kill()
+        g.restart_device()
+        g.start()
+        self.assertEqual((self.profiles(), self.accepted()), (shown, accepted))
+
+    def test_what_new_clients_get_is_not_dropped(self):
+        before = self.accepted()
+        for name in (*LEVELS, "basic", "stealth"):
+            answer = self.drop(name)
+            self.is_(answer, 409)
+            self.assertIn("rotate the level, and keep those of now for 0 days", answer.json["detail"])
+        for name in ("high.1", "x" * 60, "hi%67h"):
+            self.is_(self.drop(name), 404)
+        self.is_(self.gateway.local("GET", f"{PROFILES}/high"), 405)
+        self.assertEqual(self.accepted(), before)
 
     def test_former_ones_end_with_the_next_start_or_rotation(self):
         g = self.gateway
@@ -218,8 +253,9 @@ class Clients(LevelTest):
         self.assertEqual([p["heard"] for p in self.profiles().values()], [1] * 5)
         shown = subprocess.run([CULVERT, "gateway", "obfuscation", "show", "--state", self.gateway.state], text=True,
                                capture_output=True, timeout=30, check=True).stdout.splitlines()
-        self.assertEqual([line.split()[:4] for line in shown], [["PROFILE", "LEVEL", "PEERS", "HEARD"]] +
+        self.assertEqual([line.split()[:4] for line in shown[:-1]], [["PROFILE", "LEVEL", "PEERS", "HEARD"]] +
                          [[level, level, "1", "1"] for level in LEVELS])
+        self.assertEqual(shown[-1], "Room for 11 more, one for each rotation.")
 
     def test_a_client_of_before_stays_and_a_new_one_comes(self):
         self.client("wgc0", self.file("old", "extreme"))
@@ -228,6 +264,25 @@ class Clients(LevelTest):
         self.client("wgc1", self.file("new", "extreme"))
         self.soon(lambda: self.heard("new") == "extreme", "the new one to be heard", 20)
         self.soon(lambda: self.heard("old") == "extreme.1", "the old one to be heard as such", 20)
+
+    def heard_by_profile(self):
+        return {name: p["heard"] for name, p in self.profiles().items() if p["heard"]}
+
+    def test_a_client_that_was_cut_off_is_heard_nowhere(self):
+        self.client("wgc0", self.file("a", "high"))
+        self.soon(lambda: self.heard_by_profile() == {"high": 1}, "it to be heard", 20)
+        self.is_(self.rotate("high", keep_days=1), 200)
+        self.assertEqual({n: p["peers"] for n, p in self.profiles().items() if p["level"] == "high"},
+                         {"high": 1, "high.1": None})
+        self.soon(lambda: self.heard_by_profile() == {"high.1": 1}, "its profile to have another name")
+        self.is_(self.drop("high.1"), 200)
+        self.soon(lambda: self.heard_by_profile() == {} and self.heard("a") is None, "nobody to be heard")
+
+    def test_a_name_that_got_other_parameters_was_not_heard_yet(self):
+        self.client("wgc0", self.file("a", "high"))
+        self.soon(lambda: self.heard_by_profile() == {"high": 1}, "it to be heard", 20)
+        self.is_(self.rotate("high", keep_days=0), 200)
+        self.soon(lambda: self.heard_by_profile() == {} and self.heard("a") is None, "nobody to be heard")
 
     def test_a_client_that_moves_to_another_level_is_recognised(self):
         text = self.file("a", "low")
@@ -253,18 +308,24 @@ class CommandLine(LevelTest):
         self.assertEqual([p["name"] for p in shown["profiles"]], LEVELS)
         self.assertNotIn(shown["profiles"][4]["amneziawg"]["HeaderProtectionKey"], self.run_it("show").stdout)
         lines = self.run_it("rotate", "stealth", "--keep", "2").stdout.splitlines()
-        self.assertEqual([line.split()[0] for line in lines], ["PROFILE", "extreme", "extreme.1"])
+        self.assertEqual([line.split()[0] for line in lines], ["PROFILE", "extreme", "extreme.1", "Room"])
         self.assertEqual(lines[1].split()[-1], "-")
         self.assertRegex(lines[2].split()[-1], r"^\d{4}-\d\d-\d\dT")
+        self.assertEqual(lines[3], "Room for 10 more, one for each rotation.")
+        self.assertEqual([line.split()[0] for line in self.run_it("drop", "extreme.1").stdout.splitlines()],
+                         ["PROFILE", "extreme", "Room"])
         rotated = json.loads(self.run_it("--json", "rotate", "low", "--keep=0").stdout)
         self.assertEqual([p["name"] for p in rotated["profiles"]], ["low"])
 
     def test_wrong_words(self):
         for words, code in ((("rotate", "utmost"), 3), (("rotate", "off"), 3), (("rotate", "low", "--keep", "x"), 3),
                             (("rotate", "low", "--keep", "9999"), 3), (("rotate",), 2), ((), 2), (("show", "low"), 2),
-                            (("show", "--kep", "1"), 2)):
+                            (("show", "--kep", "1"), 2), (("drop",), 2), (("drop", "high"), 3), (("drop", "high.1"), 3),
+                            (("drop", "../peers"), 3), (("show", "--keep", "1"), 2), (("drop", "a", "--keep", "1"), 2)):
             done = self.run_it(*words, code=code)
             self.assertTrue(done.stderr.startswith("culvert gateway obfuscation: "), done)
+        for days in ("9999", "3651", "-1", "1.5", "x"):
+            self.assertIn("--keep takes whole days, 0 to 3650", self.run_it("rotate", "low", f"--keep={days}", code=3).stderr)
         self.assertIn("rotate LEVEL", self.run_it("--help").stdout)
 
 

@@ -98,6 +98,32 @@ class Routes(ApiTest):
         self.is_(g.local("PATCH", f"{PEERS}/a", {"enabled": True}), 404)
         self.assertEqual(g.on_device(), {})
 
+    def test_a_level_can_be_changed_for_good(self):
+        g = self.gateway
+        key = g.local("POST", PEERS, {"name": "a"}).json["public_key"]
+        keepalives = netns.run("wg", "show", "wg0", "persistent-keepalive").stdout
+        answer = g.local("PATCH", f"{PEERS}/a", {"obfuscation_level": "stealth"})
+        self.is_(answer, 200)
+        self.assertEqual((answer.json["obfuscation_level"], answer.json["enabled"]), ("extreme", True))
+        self.assertIn("HeaderProtectionKey", g.local("GET", f"{PEERS}/a/configuration").json["configuration"])
+        self.assertNotEqual(netns.run("wg", "show", "wg0", "persistent-keepalive").stdout, keepalives)
+        for body in ({"obfuscation_level": "utmost"}, {"obfuscation_level": None}, {"obfuscation_level": 1},
+                     {"obfuscation_level": "low", "enabled": True}):
+            answer = g.local("PATCH", f"{PEERS}/a", body)
+            self.is_(answer, 422)
+            self.assertEqual(len(answer.json["errors"]), 1, answer)
+        self.is_(g.local("PATCH", f"{PEERS}/b", {"obfuscation_level": "low"}), 404)
+        g.kill()
+        g.start()
+        self.assertEqual(g.local("GET", f"{PEERS}/a").json["obfuscation_level"], "extreme")
+        # Of a peer that is disabled, too; it stays so.
+        self.is_(g.local("PATCH", f"{PEERS}/a", {"enabled": False}), 200)
+        self.is_(g.local("PATCH", f"{PEERS}/a", {"obfuscation_level": "off"}), 200)
+        self.assertEqual(g.on_device(), {})
+        self.is_(g.local("PATCH", f"{PEERS}/a", {"enabled": True}), 200)
+        self.assertEqual(set(g.on_device()), {key})
+        self.assertEqual(netns.run("wg", "show", "wg0", "persistent-keepalive").stdout, keepalives)
+
     def test_names_keys_and_addresses_belong_to_one(self):
         g, key = self.gateway, new_key(4)
         self.is_(g.local("POST", PEERS, {"name": "a", "public_key": key, "addresses": ["10.0.1.5", "fd42:4242:1::5"]}), 201)
@@ -314,6 +340,56 @@ class CommandLine(ApiTest):
         self.assertNotIn("\nPrivateKey", done.stdout)
         self.assertIn("AllowedIPs = 10.0.1.0/24, fd42:4242:1::/64\n", done.stdout)
         self.assertEqual(self.gateway.on_device(), {key: {"10.0.1.40/32"}})
+
+    def test_level_changes_what_conf_writes(self):
+        self.run_it("add", "a")
+        self.assertIn("a has level extreme: 'peer conf' writes its new file", self.run_it("level", "a", "stealth").stdout)
+        self.assertIn("\nHeaderProtectionKey = ", self.run_it("conf", "a").stdout)
+        self.assertEqual(json.loads(self.run_it("level", "a", "low", "--json").stdout)["obfuscation_level"], "low")
+        self.assertIn("a level is off, low", self.run_it("level", "a", "utmost", code=3).stderr)
+        self.assertIn("b: There is no such peer", self.run_it("level", "b", "low", code=3).stderr)
+        self.assertIn("a NAME and a LEVEL", self.run_it("level", "a", code=2).stderr)
+
+    def test_conf_writes_the_key_it_is_given(self):
+        made = json.loads(self.run_it("add", "a", "--level", "low", "--json").stdout)
+        self.run_it("add", "b")
+        files = {"key": made["private_key"] + "\n", "file": made["configuration"], "none": "[Interface]\nMTU = 1400\n"}
+        for name, text in files.items():
+            files[name] = f"{self.gateway.state}/given-{name}"
+            with open(files[name], "w") as f:
+                f.write(text)
+        line = f"\nPrivateKey = {made['private_key']}\n"
+        for name in ("key", "file"):
+            text = self.run_it("conf", "a", "--level", "high", "--private-key", files[name]).stdout
+            self.assertIn(line, text)
+            self.assertIn("\nS4 = ", text)
+            self.assertNotIn("# PrivateKey", text)
+        again = json.loads(self.run_it("conf", "a", "--json", "--private-key", files["key"]).stdout)
+        self.assertEqual(again["private_key"], made["private_key"])
+        for peer, name, why in (("b", "key", "not the private key of this peer"), ("a", "none", "neither a private key"),
+                                ("a", "file/x", "ot a directory")):
+            told = self.run_it("conf", peer, "--private-key", files.get(name, files["file"] + "/x"), code=3)
+            self.assertIn(why, told.stderr)
+            self.assertEqual(told.stdout, "")
+
+    def test_a_verb_refuses_options_that_say_nothing_to_it(self):
+        self.run_it("add", "a")
+        for words in (("conf", "a", "--public-key", new_key(1)), ("conf", "a", "--amnezia"), ("conf", "a", "--address", "10.0.1.9"),
+                      ("add", "b", "--private-key", "/dev/null"), ("list", "--level", "low"), ("show", "a", "--dns", "none"),
+                      ("level", "a", "low", "--level", "high"), ("remove", "a", "--allowed-ips", "::/0")):
+            told = self.run_it(*words, code=2).stderr
+            option = next(w for w in words if w.startswith("--"))
+            self.assertTrue(told.startswith(f"culvert gateway peer: {words[0]} takes no {option}\n"), told)
+        self.assertEqual([p["name"] for p in json.loads(self.run_it("list", "--json").stdout)], ["a"])
+
+    def test_resolvers_are_addresses_or_domains(self):
+        self.run_it("add", "a")
+        for dns in ("foo", "10.0.1.1, foo", "10.0.1", "1.2.3.4.5", "fd42:", "a:b.c", "none, 10.0.1.1"):
+            for verb, name in (("add", "b"), ("conf", "a")):
+                self.assertIn("--dns is a list of addresses", self.run_it(verb, name, "--dns", dns, code=3).stderr)
+        self.assertIn("\nDNS = 10.0.1.1, fd42::1, lan.example\n",
+                      self.run_it("conf", "a", "--dns", "10.0.1.1,fd42::1 lan.example").stdout)
+        self.assertEqual([p["name"] for p in json.loads(self.run_it("list", "--json").stdout)], ["a"])
 
     def test_list_show_disable_enable_remove(self):
         self.run_it("add", "one")

@@ -321,6 +321,8 @@ class Levels(ApiTest):
                 self.assertEqual(whole.get(name), theirs.get(name.lower()), (level, name))
             self.assertEqual("HeaderProtectionKey" in whole, level == "extreme")
             self.assertEqual("-" in whole["H1"], level == "high")
+            self.assertEqual(int(whole["MTU"]), 1500 - 80 - int(whole.get("S4", 0)))
+            self.assertRegex(whole["PersistentKeepalive"], r"^\d+-\d+$" if level == "extreme" else "^25$")
 
     def test_no_peer_changes_what_all_share(self):
         g, before = self.gateway, self.profiles()

@@ -425,6 +425,7 @@ class Refusals(HostTest):
     def test_a_gateway_process_that_does_not_get_ready(self):
         self.refused(REFUSED, options=(), mode="exit 3")
         self.refused(FAILED, "ended with code 9 before it served", mode="exit 9")
+        self.refused(FAILED, r"the user it runs as \(uid \d+\) may not execute or read /\S+ ", mode="exit 127")
 
 
 class Configuration(HostTest):

@@ -171,6 +171,27 @@ class Lives(LevelTest):
         self.reaches(WORLD, timeout=30)
         again.end()
 
+    def test_a_former_profile_that_is_dropped_cuts_its_client_until_it_has_a_new_file(self):
+        gateway = self.start()
+        text = self.peer("add", "phone", "--level", "low").stdout
+        client = self.join(text)
+        self.reaches(WORLD)
+        self.obfuscation("rotate", "low", "--keep", "9")
+        self.reaches(WORLD)
+        self.obfuscation("drop", "low.1")
+        self.assertEqual(self.tunnel_profiles(), set(LEVELS[1:]))
+        self.soon(lambda: not self.pings(self.client, WORLD), "it to be unheard", timeout=10)
+        self.soon(lambda: self.heard() == {"phone": None}, "it to be heard nowhere")
+        self.peer("level", "phone", "extreme")
+        old = f"{self.state}/phone.conf"
+        pathlib.Path(old).write_text(text)
+        again = self.peer("conf", "phone", "--private-key", old).stdout
+        client.stop()
+        self.join(again, "wgd")
+        self.reaches(WORLD, timeout=30)
+        self.soon(lambda: self.heard() == {"phone": "extreme"}, "it to be heard again")
+        self.assertEqual(gateway.end(), 0, gateway.errors())
+
 
 if __name__ == "__main__":
     suite.main()

@@ -529,6 +529,11 @@ static void a_peer_is_pinned_by_name_and_only_to_what_there_is(void)
 	CHECK(apply(&r, "public_key=" KEY_A "\nculvert_profile_pin=\nculvert_prelude=true\n") ==
 	      0);
 	CHECK(says(&r, "culvert_profile_heard=a\nculvert_drops=0\n"));
+	/* A profile that is no more has no name, and is not the default either. */
+	CHECK(apply(&r, "culvert_profile=a remove\n") == 0);
+	CHECK(says(&r, "culvert_profile_heard=\nculvert_drops=0\n"));
+	CHECK(apply(&r, "public_key=" KEY_A "\nculvert_profile_heard=\n") == 0);
+	CHECK(!strstr(dump(&r), "culvert_profile_heard"));
 	rig_done(&r);
 }
 

@@ -482,6 +482,52 @@ static void a_rotation_that_fails_changes_nothing(void)
 	gateway_free(g);
 }
 
+static void a_dropped_profile_is_gone_once_the_disk_knows(void)
+{
+	start_with_profiles();
+	CHECK(rotate(FRAME_HIGH, 1000) == 0);
+	wait_for(1);
+	memset(&done, 0, sizeof(done));
+	CHECK(gateway_drop_profile(g, "high", &grant, on_done, &done) == ERR_RANGE);
+	CHECK(gateway_drop_profile(g, "high.2", &grant, on_done, &done) == ERR_UNKNOWN);
+	fake.fail = -ENOSPC;
+	CHECK(gateway_drop_profile(g, "high.1", &grant, on_done, &done) == 0);
+	CHECK(gateway_rotate(g, FRAME_LOW, 0, &grant, on_done, &done) == -EBUSY);
+	wait_for(1);
+	CHECK(done.err == -ENOSPC && profiles_named(gateway_profiles(g), "high.1"));
+	fake.fail = 0;
+	memset(&done, 0, sizeof(done));
+	CHECK(gateway_drop_profile(g, "high.1", &grant, on_done, &done) == 0);
+	wait_for(1);
+	CHECK(done.err == 0 && !profiles_named(gateway_profiles(g), "high.1"));
+	CHECK(fake.last.kind == STORE_SET_PROFILES && fake.last.n_profiles == 1);
+	CHECK(strcmp(fake.last.dropped, "high.1") == 0);
+	CHECK(fake.last.peer.level == FRAME_HIGH);
+	gateway_free(g);
+}
+
+static void a_level_changes_when_it_is_committed(void)
+{
+	start();
+	add_and_wait(1);
+	memset(&done, 0, sizeof(done));
+	CHECK(gateway_set_level(g, 100, FRAME_EXTREME, &grant, on_done, &done) == 0);
+	CHECK(peers_count_level(gateway_peers(g), FRAME_EXTREME) == 0);
+	wait_for(1);
+	CHECK(done.err == 0 && done.peer.level == FRAME_EXTREME);
+	CHECK(peers_count_level(gateway_peers(g), FRAME_EXTREME) == 1);
+	CHECK(peers_count_level(gateway_peers(g), FRAME_OFF) == 0);
+	CHECK(fake.last.kind == STORE_SET_LEVEL && fake.last.peer.level == FRAME_EXTREME);
+	CHECK(fake.last.peer.status == STORE_PEER_ACTIVE && fake.last.peer.public_key[0] == 1);
+	fake.fail = -ENOSPC;
+	memset(&done, 0, sizeof(done));
+	CHECK(gateway_set_level(g, 100, FRAME_LOW, &grant, on_done, &done) == 0);
+	wait_for(1);
+	CHECK(done.err == -ENOSPC && done.peer.level == FRAME_EXTREME);
+	CHECK(gateway_set_level(g, 5, FRAME_LOW, &grant, on_done, &done) == ERR_UNKNOWN);
+	gateway_free(g);
+}
+
 static void stopping_reports_everything_that_was_decided(void)
 {
 	start();
@@ -516,6 +562,8 @@ int main(void)
 	RUN(a_peer_keeps_its_level);
 	RUN(a_rotation_is_what_the_disk_has);
 	RUN(a_rotation_that_fails_changes_nothing);
+	RUN(a_dropped_profile_is_gone_once_the_disk_knows);
+	RUN(a_level_changes_when_it_is_committed);
 	RUN(stopping_reports_everything_that_was_decided);
 	return DONE();
 }

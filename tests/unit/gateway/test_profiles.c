@@ -229,6 +229,46 @@ static void the_interface_has_room_for_so_many(void)
 	profiles_done(&p);
 }
 
+static void a_former_one_can_end_before_its_time(void)
+{
+	struct profiles p, after = { .n = 0 };
+
+	prepare_store();
+	fill(&p);
+	CHECK(rotate(&p, FRAME_HIGH, NOW_NS + DAY_NS, NOW_NS) == 0);
+	CHECK(rotate(&p, FRAME_HIGH, NOW_NS + 2 * DAY_NS, NOW_NS) == 0);
+	CHECK(rotate(&p, FRAME_LOW, NOW_NS + 3 * DAY_NS, NOW_NS) == 0);
+	CHECK(profiles_drop(&p, "high", NOW_NS, &after) == ERR_RANGE);
+	CHECK(profiles_drop(&p, "high.3", NOW_NS, &after) == ERR_UNKNOWN);
+	CHECK(profiles_drop(&p, "off", NOW_NS, &after) == ERR_UNKNOWN && after.n == 0);
+	/* high.1 has ended by then; nobody needs it in the new list. */
+	CHECK(profiles_drop(&p, "high.2", NOW_NS + DAY_NS, &after) == 0);
+	CHECK(after.n == 5 && profiles_current(&after, FRAME_HIGH));
+	CHECK(profiles_named(&after, "low.1") && !profiles_named(&after, "high.2"));
+	CHECK(!profiles_named(&after, "high.1"));
+	CHECK(frame_parameters_match(&profiles_named(&after, "low.1")->parameters,
+				     &profiles_named(&p, "low.1")->parameters));
+	profiles_done(&p);
+	profiles_done(&after);
+}
+
+static void ended_ones_take_no_room(void)
+{
+	struct profiles p;
+
+	prepare_store();
+	fill(&p);
+	CHECK(profiles_room(&p, NOW_NS) == STORE_PROFILES_MAX - 4);
+	CHECK(profiles_former(&p, NOW_NS) == 0);
+	CHECK(rotate(&p, FRAME_HIGH, NOW_NS + DAY_NS, NOW_NS) == 0);
+	CHECK(rotate(&p, FRAME_LOW, NOW_NS + 2 * DAY_NS, NOW_NS) == 0);
+	CHECK(profiles_room(&p, NOW_NS) == STORE_PROFILES_MAX - 6);
+	CHECK(profiles_former(&p, NOW_NS) == 2);
+	CHECK(profiles_room(&p, NOW_NS + DAY_NS) == STORE_PROFILES_MAX - 5);
+	CHECK(profiles_former(&p, NOW_NS + DAY_NS) == 1);
+	profiles_done(&p);
+}
+
 static void level_off_has_nothing_to_rotate(void)
 {
 	struct profiles p;
@@ -325,6 +365,8 @@ int main(void)
 	RUN(former_ones_end_with_the_next_change);
 	RUN(parameters_that_shall_not_be_kept_are_gone_at_once);
 	RUN(the_interface_has_room_for_so_many);
+	RUN(a_former_one_can_end_before_its_time);
+	RUN(ended_ones_take_no_room);
 	RUN(level_off_has_nothing_to_rotate);
 	RUN(a_profile_that_breaks_a_rule_is_corruption);
 	RUN(a_row_for_the_interface_says_until_when);

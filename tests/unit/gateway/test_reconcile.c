@@ -308,6 +308,23 @@ static void a_group_is_one_request(void)
 	CHECK(fake_find(&fake, suspend.peer.public_key) && suspend.carried == 0);
 }
 
+static void a_peer_of_another_level_gets_its_keepalives(void)
+{
+	struct store_change level = change(STORE_SET_LEVEL, 2);
+
+	start(4);
+	CHECK(now() == 0);
+	level.peer.level = FRAME_EXTREME;
+	reconcile_group(&r, &level);
+	CHECK(level.carried == 0);
+	CHECK(fake_find(&fake, level.peer.public_key)->keepalive.lo == 16);
+	CHECK(fake_find(&fake, level.peer.public_key)->keepalive.hi == 25);
+	/* Who is disabled stays away. */
+	level.peer.status = STORE_PEER_SUSPENDED;
+	reconcile_group(&r, &level);
+	CHECK(!fake_find(&fake, level.peer.public_key));
+}
+
 static void a_group_without_changes_asks_nothing(void)
 {
 	struct store_change none = change(STORE_NO_CHANGE, 0);
@@ -380,6 +397,7 @@ int main(void)
 	RUN(what_fails_is_not_in_sync);
 	RUN(one_peer_the_interface_refuses_does_not_stop_the_others);
 	RUN(a_group_is_one_request);
+	RUN(a_peer_of_another_level_gets_its_keepalives);
 	RUN(a_group_without_changes_asks_nothing);
 	RUN(a_failed_group_is_caught_up_from_the_store);
 	RUN(while_the_interface_is_gone_attempts_are_a_second_apart);

@@ -545,6 +545,46 @@ static void a_level_nobody_knows_is_corruption(void)
 	store_free(s);
 }
 
+static void a_changed_level_lasts(void)
+{
+	struct store *s = fresh();
+	struct store_change a = addition(2);
+
+	CHECK(store_apply(s, &a) == 0);
+
+	struct store_change level = { .kind = STORE_SET_LEVEL,
+				      .now_ns = 6000,
+				      .who = "test",
+				      .peer = { .id = a.peer.id, .level = FRAME_EXTREME } };
+
+	CHECK(store_apply(s, &level) == 0 && level.result == 0);
+	store_free(s);
+	CHECK(count_sql("SELECT count(*) FROM audit WHERE action = 'peer''s level changed' AND"
+			" subject = 'peer 1'") == 1);
+	s = reopen();
+
+	struct seen *seen = look(s);
+
+	CHECK(seen->n_peers == 1 && seen->peers[0].level == FRAME_EXTREME);
+	CHECK(seen->peers[0].status == STORE_PEER_ACTIVE && seen->peers[0].changed_ns == 6000);
+	level.peer.id++;
+	CHECK(store_apply(s, &level) == 0 && level.result == ERR_UNKNOWN);
+	store_free(s);
+}
+
+static void a_dropped_profile_leaves_a_row_for_the_audit(void)
+{
+	struct store *s = fresh();
+	struct store_profile list[STORE_PROFILES_MAX];
+	struct store_change c = profiles(list, 1);
+
+	snprintf(c.dropped, sizeof(c.dropped), "high.2");
+	CHECK(store_apply(s, &c) == 0 && c.result == 0);
+	store_free(s);
+	CHECK(count_sql("SELECT count(*) FROM audit WHERE action = 'profile dropped' AND"
+			" subject = 'profile high.2'") == 1);
+}
+
 static void a_rotated_level_leaves_a_row_for_the_audit(void)
 {
 	struct store *s = fresh();
@@ -900,6 +940,8 @@ int main(void)
 	RUN(peers_of_the_first_version_are_at_level_off);
 	RUN(a_level_nobody_knows_is_corruption);
 	RUN(a_rotated_level_leaves_a_row_for_the_audit);
+	RUN(a_changed_level_lasts);
+	RUN(a_dropped_profile_leaves_a_row_for_the_audit);
 	RUN(a_file_of_somebody_else_is_refused);
 	RUN(a_symbolic_link_is_not_followed);
 	RUN(a_full_disk_refuses_and_recovers_by_itself);
