@@ -37,11 +37,14 @@ int peer_key_make(struct secret_key *ret, char ret_public[KEY_BASE64_LEN + 1])
 static bool read_alone(const struct text *in, struct secret_key *ret)
 {
 	static const char blank[] = " \t\r\n";
-	size_t from = in->data ? strspn(in->data, blank) : 0, to = in->len;
+	size_t from = 0, to = in->len;
 
+	if (!in->data) /* an empty file */
+		return false;
+	from = strspn(in->data, blank);
 	while (to > from && strchr(blank, in->data[to - 1]))
 		to--;
-	return in->data && key_from_base64(in->data + from, to - from, ret->b) == 0;
+	return key_from_base64(in->data + from, to - from, ret->b) == 0;
 }
 
 static bool read_file(const struct text *in, struct secret_key *ret)

@@ -42,7 +42,7 @@ class Levels(LevelTest):
 
 
 for contender, levels in KNOWN.items():
-    for level in levels:
+    for level in levels if tunnel.is_available(contender) else levels[:1]:  # one skip says it all
         def test(self, contender=contender, level=level):
             self.connect_at(contender, level)
         setattr(Levels, f"test_{contender}_connects_at_level_{level}".replace("-", "_"), test)
