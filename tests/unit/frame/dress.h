@@ -83,3 +83,15 @@ static const char *const generations[] = {
 };
 
 enum { GENERATIONS = sizeof(generations) / sizeof(generations[0]) };
+
+/* An interface whose only profile has the parameters of @text. */
+static inline struct frame_set alone(const char *text)
+{
+	struct frame_parameters p = parameters_of(text);
+	struct frame_profile_source source = { "", &p, 0 };
+	struct frame_set set;
+
+	CHECK(frame_set_make(NULL, &source, 1, &set) == 0);
+	frame_parameters_done(&p);
+	return set;
+}

@@ -67,17 +67,6 @@ static struct frame_set all(void)
 	return set;
 }
 
-static struct frame_set alone(const char *text)
-{
-	struct frame_parameters p = parameters_of(text);
-	struct frame_profile_source source = { "", &p, 0 };
-	struct frame_set set;
-
-	CHECK(frame_set_make(NULL, &source, 1, &set) == 0);
-	frame_parameters_done(&p);
-	return set;
-}
-
 /* The datagram in memory of exactly its size: a sanitizer sees the first octet too much. */
 static struct frame_view classify(const struct frame_set *set,
 				  const struct frame_profile *guess, uint8_t *exact,

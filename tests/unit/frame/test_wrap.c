@@ -4,17 +4,6 @@
 
 static const uint8_t seed[GENERATOR_SEED_LEN] = { 9 };
 
-static struct frame_set alone(const char *text)
-{
-	struct frame_parameters p = parameters_of(text);
-	struct frame_profile_source source = { "", &p, 0 };
-	struct frame_set set;
-
-	CHECK(frame_set_make(NULL, &source, 1, &set) == 0);
-	frame_parameters_done(&p);
-	return set;
-}
-
 static void a_plain_message_leaves_as_it_is(void)
 {
 	struct frame_set set = alone("");
