@@ -129,6 +129,38 @@ static int read_line(struct wgconf_reading *r, struct wgconf_span whole)
 	return err ? err : keep_line(r);
 }
 
+/* Line of the @n-th CulvertProfile. */
+static unsigned int profile_line(const struct wgconf *c, size_t n)
+{
+	size_t i = 0;
+
+	for (; i < c->n_lines; i++)
+		if (c->lines[i].key == WGCONF_PROFILE && n-- == 0)
+			break;
+	return (unsigned int)i + 1;
+}
+
+/* As an interface judges them: every two must be told apart by what arrives first. */
+static int refuse_clashes(const struct wgconf_reading *r)
+{
+	const struct wgconf *c = r->c;
+
+	for (size_t i = 0; i < c->n_profiles; i++) {
+		const struct frame_parameters *p = &c->profiles[i].parameters;
+		bool clashes = frame_parameters_clash(p, &c->interface.framing);
+
+		for (size_t j = 0; j < i && !clashes; j++)
+			clashes = frame_parameters_clash(p, &c->profiles[j].parameters);
+		if (clashes)
+			return diag_set(r->d, ERR_FORMAT, profile_line(c, i),
+					"profile-clash: initiations of %s look like those of "
+					"another profile, but not what follows: S1, H1 or "
+					"HeaderProtectionKey must differ",
+					c->profiles[i].name);
+	}
+	return 0;
+}
+
 /* The file has ended: do AmneziaWG's parameters go together? */
 static int finish_framing(const struct wgconf_reading *r)
 {
@@ -137,7 +169,7 @@ static int finish_framing(const struct wgconf_reading *r)
 
 	if (frame_parameters_find_fault(&r->c->interface.framing, &fault, &why) ==
 	    FRAME_RULE_NONE)
-		return 0;
+		return refuse_clashes(r);
 	return diag_set(r->d, ERR_FORMAT, wgconf_fault_line(r->c, fault), "%s", why.text);
 }
 

@@ -67,7 +67,7 @@ static void removes_values_for_plain_wireguard(void)
 {
 	struct frame_parameters p = some(0, 0);
 
-	CHECK(becomes("[Interface]\nJc=1\nJ1 = <x\nMTU = 1376\nCulvertProfile = a jc=1\nS2=3",
+	CHECK(becomes("[Interface]\nJc=1\nJ1 = <x\nMTU = 1376\nCulvertProfile = a jc=1\nS1=3",
 		      &p, 0, "[Interface]\nMTU = 1376\nCulvertProfile = a jc=1\n"));
 	CHECK(becomes("[Interface]\n# nothing\n", &p, 0, "[Interface]\n# nothing\n"));
 	CHECK(becomes("", &p, 0, ""));
