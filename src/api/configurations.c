@@ -277,7 +277,8 @@ static bool wants_encryption(const struct call *call)
 void configurations_create(struct call *call)
 {
 	char obfuscation[STORE_OBFUSCATION_MAX + 1] = "";
-	struct gateway_add add = { .port = DEFAULT_PORT };
+	struct gateway_add add = { .port = DEFAULT_PORT,
+				   .limits.keepalive_s = GATEWAY_KEEPALIVE_S };
 	struct json_reader r;
 
 	if (!call_read_object(call))

@@ -282,6 +282,7 @@ void peers_create(struct call *call)
 		.dns = "d1",
 		.obfuscation = "",
 		.families = STORE_IPV4 | STORE_IPV6,
+		.limits.keepalive_s = GATEWAY_KEEPALIVE_S,
 	};
 	struct json_reader r;
 

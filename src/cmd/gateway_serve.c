@@ -28,6 +28,7 @@
 #include "cmd/options.h"
 #include "cmd/role.h"
 #include "gateway/uplink.h"
+#include "store/master_key.h"
 #include "sys/clock.h"
 #include "sys/file.h"
 #include "sys/log.h"
@@ -264,9 +265,16 @@ static int load_signature(void *context, const struct store_signature *one)
 static int open_store(struct serve *s, struct diag *d)
 {
 	uint64_t floor_s = 0;
-	int err = store_open_sqlite(s->database, s->config.interface, s->config.public_key,
-				    clock_wall_ns(), &s->store, d);
+	struct store_config config = { .interface = s->config.interface,
+				       .now_ns = clock_wall_ns() };
+	struct secret_key master;
+	int err = master_key_read(s->state, &master, d);
 
+	memcpy(config.public_key, s->config.public_key, 32);
+	config.master = &master;
+	if (err == 0)
+		err = store_open_sqlite(s->database, &config, &s->store, d);
+	secret_key_done(&master);
 	if (err == 0)
 		err = replay_cache_new(s->api.window_s, REPLAY_ENTRIES_MAX, &s->cache);
 	if (err == 0)

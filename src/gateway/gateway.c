@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateway/gateway.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -8,42 +6,105 @@
 #include <string.h>
 
 #include "crypto/secret.h"
+#include "gateway/internal.h"
 #include "sys/log.h"
 
-struct gateway {
-	struct gateway_config config;
-	struct store *store;
-	struct writer *writer;
-	struct peers *peers;
-	struct profiles profiles;
-	bool is_rotating; /* a change of them is on the way to the disk */
-	struct pool *v4;
-	struct pool *v6;
-};
+/* --- A change on its way --- */
 
-/* struct rotation - The profiles as they are to be, and the same for the store */
-struct rotation {
-	struct profiles after;
-	struct profile_rows rows;
-};
+static void wanted_free(struct peer *wanted)
+{
+	if (!wanted)
+		return;
+	free(wanted->routes);
+	free(wanted->schedule);
+	free(wanted->note);
+	free(wanted);
+}
 
-/* struct pending - A change on its way. @change is first: the writer gives that back */
-struct pending {
-	struct store_change change;
-	struct peer *peer;	   /* NULL when it is about none */
-	struct rotation *rotation; /* likewise */
-	gateway_done done;
-	void *context;
-};
-
-static void pending_free(struct pending *p)
+void pending_free(struct pending *p)
 {
 	if (p && p->rotation) {
 		profiles_done(&p->rotation->after);
 		profile_rows_done(&p->rotation->rows);
 		free(p->rotation);
 	}
+	if (p) {
+		secret_key_done(&p->change.peer.preshared_key);
+		wanted_free(p->wanted);
+		if (p->body)
+			secret_wipe(p->body, strlen(p->body));
+		free(p->body);
+		free(p->detail);
+	}
 	free(p);
+}
+
+static int set_grant(struct pending *p, const struct gateway_grant *grant)
+{
+	p->change.now_ns = grant->now_ns;
+	p->change.has_signature = grant->has_signature;
+	p->change.signed_s = grant->signed_s;
+	p->change.forget_before_s = grant->forget_before_s;
+	p->change.has_answered = grant->has_answered;
+	memcpy(p->change.digest, grant->digest, sizeof(p->change.digest));
+	memcpy(p->change.who, grant->who, sizeof(p->change.who));
+	memcpy(p->change.answered_digest, grant->answered_digest, STORE_DIGEST_LEN);
+	memcpy(p->change.answered_fingerprint, grant->answered_fingerprint, STORE_DIGEST_LEN);
+	if (!grant->detail)
+		return 0;
+	p->detail = strndup(grant->detail, STORE_DETAIL_MAX);
+	p->change.detail = p->detail;
+	return p->detail ? 0 : -ENOMEM;
+}
+
+struct pending *pending_new(enum store_change_kind kind, const char *action,
+			    const struct gateway_grant *grant, gateway_done done, void *context)
+{
+	struct pending *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->done = done;
+	p->context = context;
+	p->change.kind = kind;
+	snprintf(p->change.action, sizeof(p->change.action), "%s", action);
+	if (grant && set_grant(p, grant) != 0) {
+		pending_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+static void set_busy(struct pending *p, bool is_busy)
+{
+	if (p->peer)
+		p->peer->is_busy = is_busy;
+	if (p->record)
+		p->record->is_busy = is_busy;
+}
+
+static void add_to_batch(struct gateway *g, struct store_change *c)
+{
+	c->next = NULL;
+	c->is_joined = g->batch_first != NULL;
+	if (g->batch_last)
+		g->batch_last->next = c;
+	else
+		g->batch_first = c;
+	g->batch_last = c;
+}
+
+int pending_submit(struct gateway *g, struct pending *p)
+{
+	int err = 0;
+
+	if (g->is_batch)
+		add_to_batch(g, &p->change);
+	else
+		err = writer_submit(g->writer, &p->change);
+	if (err == 0)
+		set_busy(p, true);
+	return err;
 }
 
 /* --- Addresses --- */
@@ -53,41 +114,10 @@ static struct pool *pool_of(const struct gateway *g, const struct ip_addr *a)
 	return a->family == ADDR_V4 ? g->v4 : g->v6;
 }
 
-static void give_back(struct gateway *g, const struct ip_addr *a, uint64_t until_ns)
+void gateway_give_back(struct gateway *g, const struct ip_addr *a, uint64_t until_ns)
 {
 	if (a->family != ADDR_NONE)
 		pool_release(pool_of(g, a), a, until_ns);
-}
-
-static int take(struct pool *pool, uint64_t now_ns, const struct ip_addr *wanted,
-		bool wants_any, struct ip_addr *ret)
-{
-	int err = 0;
-
-	*ret = *wanted;
-	if (wanted->family != ADDR_NONE)
-		err = pool_take(pool, now_ns, wanted);
-	else if (wants_any)
-		err = pool_take_lowest(pool, now_ns, ret);
-	if (err != 0)
-		ret->family = ADDR_NONE;
-	return err;
-}
-
-/* Both or none. */
-static int take_both(struct gateway *g, const struct gateway_add *add, uint64_t now_ns,
-		     struct peer *peer)
-{
-	int err = take(g->v4, now_ns, &add->v4, add->wants_v4, &peer->v4);
-
-	if (err != 0)
-		return err;
-	err = take(g->v6, now_ns, &add->v6, add->wants_v6, &peer->v6);
-	if (err != 0) {
-		give_back(g, &peer->v4, 0);
-		peer->v4.family = ADDR_NONE;
-	}
-	return err;
 }
 
 /* --- Loading --- */
@@ -122,6 +152,19 @@ static int load_peer(void *context, const struct store_peer *p)
 		.families = p->families,
 		.level = p->level,
 		.port = p->port,
+		.keepalive_s = p->keepalive_s,
+		.has_preshared_key = !secret_is_zero(p->preshared_key.b, SECRET_KEY_LEN),
+		.quota_period = (uint8_t)p->quota_period,
+		.blocked = p->blocked,
+		.account_id = p->account_id,
+		.access_id = p->access_id,
+		.expires_ns = p->expires_ns,
+		.quota_bytes = p->quota_bytes,
+		.rate_bps = p->rate_bps,
+		/* Copied, not kept. */
+		.routes = (char *)(uintptr_t)p->routes,
+		.schedule = (char *)(uintptr_t)p->schedule,
+		.note = (char *)(uintptr_t)p->note,
 		.created_ns = p->created_ns,
 		.changed_ns = p->changed_ns,
 	};
@@ -136,7 +179,19 @@ static int load_peer(void *context, const struct store_peer *p)
 		err = load_address(l, &p->v4);
 	if (err == 0)
 		err = load_address(l, &p->v6);
+	if (err == 0)
+		decide_refer(l->g, peer, 1);
 	return err;
+}
+
+static int load_record(void *context, const struct store_record *one)
+{
+	struct loading *l = context;
+	struct record *record;
+
+	if (one->kind <= 0 || one->kind >= STORE_RECORD_KINDS)
+		return ERR_CORRUPT;
+	return records_add(l->g->records, one, &record);
 }
 
 static int load_resting(void *context, const struct store_resting *r)
@@ -154,8 +209,10 @@ static int load_resting(void *context, const struct store_resting *r)
 static int load(struct gateway *g, uint64_t now_ns, struct diag *d)
 {
 	struct loading l = { .g = g, .now_ns = now_ns };
-	int err = store_load_peers(g->store, load_peer, &l);
+	int err = store_load_records(g->store, load_record, &l);
 
+	if (err == 0)
+		err = store_load_peers(g->store, load_peer, &l);
 	if (err == 0)
 		err = store_load_resting(g->store, load_resting, &l);
 	if (err == 0)
@@ -197,6 +254,8 @@ int gateway_new(const struct gateway_config *config, struct store *store,
 	g->store = store;
 	err = peers_new(&g->peers);
 	if (err == 0)
+		err = records_new(&g->records);
+	if (err == 0)
 		err = make_pool(&config->subnet4, &g->v4, d);
 	if (err == 0)
 		err = make_pool(&config->subnet6, &g->v6, d);
@@ -229,6 +288,7 @@ struct gateway *gateway_free(struct gateway *g)
 	pool_free(g->v4);
 	pool_free(g->v6);
 	peers_free(g->peers);
+	records_free(g->records);
 	profiles_done(&g->profiles);
 	free(g);
 	return NULL;
@@ -249,6 +309,22 @@ const struct profiles *gateway_profiles(const struct gateway *g)
 	return &g->profiles;
 }
 
+const struct records *gateway_records(const struct gateway *g)
+{
+	return g->records;
+}
+
+struct store *gateway_store(const struct gateway *g)
+{
+	return g->store;
+}
+
+void gateway_listen(struct gateway *g, gateway_listener listener, void *context)
+{
+	g->listener = listener;
+	g->listener_context = context;
+}
+
 const struct pool *gateway_pool(const struct gateway *g, enum addr_family family)
 {
 	return family == ADDR_V4 ? g->v4 : g->v6;
@@ -266,84 +342,36 @@ void gateway_wake(struct gateway *g)
 
 /* --- What came back --- */
 
-static void end_addition(struct gateway *g, struct pending *p)
+static void settle(struct gateway *g, struct pending *p)
 {
-	struct store_change *c = &p->change;
-
-	if (c->result == 0) {
-		p->peer->is_busy = false;
-		p->peer->created_ns = p->peer->changed_ns = c->now_ns;
-		peers_set_id(g->peers, p->peer, c->peer.id);
-		return;
+	set_busy(p, false);
+	switch (p->change.kind) {
+	case STORE_ADD_PEER:
+	case STORE_CHANGE_PEER:
+	case STORE_REMOVE_PEER:
+		decide_ended(g, p);
+		break;
+	case STORE_SET_PROFILES:
+		rotation_ended(g, p);
+		break;
+	case STORE_PUT_RECORD:
+	case STORE_DROP_RECORD:
+		records_ended(g, p);
+		break;
+	case STORE_SET_USAGE:
+	case STORE_NO_CHANGE:
+		break;
 	}
-	give_back(g, &p->peer->v4, 0);
-	give_back(g, &p->peer->v6, 0);
-	peers_remove(g->peers, p->peer);
-	p->peer = NULL;
-}
-
-static void end_status(struct gateway *g, struct pending *p)
-{
-	p->peer->is_busy = false;
-	if (p->change.result != 0)
-		return;
-	peers_set_status(g->peers, p->peer, p->change.peer.status);
-	p->peer->changed_ns = p->change.now_ns;
-}
-
-static void end_level(struct gateway *g, struct pending *p)
-{
-	p->peer->is_busy = false;
-	if (p->change.result != 0)
-		return;
-	peers_set_level(g->peers, p->peer, p->change.peer.level);
-	p->peer->changed_ns = p->change.now_ns;
-}
-
-static void end_removal(struct gateway *g, struct pending *p)
-{
-	p->peer->is_busy = false;
-	if (p->change.result != 0)
-		return;
-	give_back(g, &p->peer->v4, p->change.rest_until_ns);
-	give_back(g, &p->peer->v6, p->change.rest_until_ns);
-	peers_remove(g->peers, p->peer);
-	p->peer = NULL;
-}
-
-static void end_rotation(struct gateway *g, struct pending *p)
-{
-	struct profiles former = g->profiles;
-
-	g->is_rotating = false;
-	if (p->change.result != 0)
-		return;
-	g->profiles = p->rotation->after;
-	p->rotation->after = former;
 }
 
 static void end(struct gateway *g, struct pending *p)
 {
-	switch (p->change.kind) {
-	case STORE_ADD_PEER:
-		end_addition(g, p);
-		break;
-	case STORE_SET_STATUS:
-		end_status(g, p);
-		break;
-	case STORE_REMOVE_PEER:
-		end_removal(g, p);
-		break;
-	case STORE_SET_LEVEL:
-		end_level(g, p);
-		break;
-	case STORE_SET_PROFILES:
-		end_rotation(g, p);
-		break;
-	case STORE_NO_CHANGE:
-		break;
-	}
-	p->done(p->context, p->change.result, p->change.carried, p->peer);
+	struct store_change *c = &p->change;
+
+	settle(g, p);
+	p->done(p->context, c->result, c->carried, p->peer);
+	if (c->result == 0 && g->listener)
+		g->listener(g->listener_context, c, p->peer);
 	pending_free(p);
 }
 
@@ -357,255 +385,85 @@ void gateway_collect(struct gateway *g)
 	}
 }
 
-/* --- Deciding --- */
+/* --- Batches --- */
 
-static struct pending *pending_new(enum store_change_kind kind,
-				   const struct gateway_grant *grant, gateway_done done,
-				   void *context)
+void gateway_batch_begin(struct gateway *g)
 {
-	struct pending *p = calloc(1, sizeof(*p));
-
-	if (!p)
-		return NULL;
-	p->done = done;
-	p->context = context;
-	p->change.kind = kind;
-	if (!grant)
-		return p;
-	p->change.now_ns = grant->now_ns;
-	p->change.has_signature = grant->has_signature;
-	p->change.signed_s = grant->signed_s;
-	p->change.forget_before_s = grant->forget_before_s;
-	memcpy(p->change.digest, grant->digest, sizeof(p->change.digest));
-	memcpy(p->change.who, grant->who, sizeof(p->change.who));
-	return p;
+	assert(!g->is_batch);
+	g->is_batch = true;
 }
 
-/* The store needs all of a new peer; the interface needs key and addresses of any. */
-static void describe(struct store_peer *s, const struct peer *peer)
+/* Newest first: what was taken last is given back first. */
+static void take_back(struct gateway *g, struct store_change *first)
 {
-	s->id = peer->id;
-	s->v4 = peer->v4;
-	s->v6 = peer->v6;
-	s->status = peer->status;
-	s->families = peer->families;
-	s->level = peer->level;
-	s->port = peer->port;
-	memcpy(s->public_key, peer->public_key, 32);
-	memcpy(s->name, peer->name, sizeof(s->name));
-	memcpy(s->dns, peer->dns, sizeof(s->dns));
-}
+	struct store_change *reversed = NULL;
 
-static int submit(struct gateway *g, struct pending *p)
-{
-	int err = writer_submit(g->writer, &p->change);
-
-	if (err == 0 && p->peer)
-		p->peer->is_busy = true;
-	return err;
-}
-
-static int may_add(const struct gateway *g, const struct gateway_add *add)
-{
-	const struct peer *same_key = peers_find_key(g->peers, add->public_key);
-	const struct peer *same_name = peers_find_name(g->peers, add->name);
-
-	if (secret_is_zero(add->public_key, 32) ||
-	    memcmp(add->public_key, g->config.public_key, 32) == 0)
-		return ERR_KEY;
-	if ((same_key && same_key->is_busy) || (same_name && same_name->is_busy))
-		return -EBUSY;
-	return same_key || same_name ? ERR_EXISTS : 0;
-}
-
-static int insert(struct gateway *g, const struct gateway_add *add, uint64_t now_ns,
-		  struct peer **ret)
-{
-	struct peer init = {
-		.status = STORE_PEER_ACTIVE,
-		.families = add->families,
-		.level = add->level,
-		.port = add->port,
-		.is_busy = true,
-	};
-	int err;
-
-	memcpy(init.public_key, add->public_key, 32);
-	snprintf(init.name, sizeof(init.name), "%s", add->name);
-	snprintf(init.dns, sizeof(init.dns), "%s", add->dns);
-	err = take_both(g, add, now_ns, &init);
-	if (err != 0)
-		return err;
-	err = peers_add(g->peers, &init, ret);
-	if (err != 0) {
-		give_back(g, &init.v4, 0);
-		give_back(g, &init.v6, 0);
+	for (struct store_change *next, *c = first; c; c = next) {
+		next = c->next;
+		c->next = reversed;
+		reversed = c;
 	}
+	for (struct store_change *next, *c = reversed; c; c = next) {
+		next = c->next;
+		c->result = -ECANCELED;
+		settle(g, (struct pending *)c);
+		pending_free((struct pending *)c);
+	}
+}
+
+int gateway_batch_end(struct gateway *g, bool keep)
+{
+	struct store_change *first = g->batch_first;
+	int err = 0;
+
+	g->is_batch = false;
+	g->batch_first = g->batch_last = NULL;
+	if (!first)
+		return 0;
+	if (keep)
+		err = writer_submit_run(g->writer, first);
+	if (!keep || err != 0)
+		take_back(g, first);
 	return err;
 }
 
-int gateway_add_peer(struct gateway *g, const struct gateway_add *add,
-		     const struct gateway_grant *grant, gateway_done done, void *context)
+/* --- What changes nothing --- */
+
+static int submit_or_free(struct gateway *g, struct pending *p)
 {
-	struct pending *p;
-	int err = may_add(g, add);
+	int err = p ? pending_submit(g, p) : -ENOMEM;
 
 	if (err != 0)
-		return err;
-	p = pending_new(STORE_ADD_PEER, grant, done, context);
-	if (!p)
-		return -ENOMEM;
-	err = insert(g, add, grant->now_ns, &p->peer);
-	if (err != 0) {
-		free(p);
-		return err;
-	}
-	describe(&p->change.peer, p->peer);
-	snprintf(p->change.peer.obfuscation, sizeof(p->change.peer.obfuscation), "%s",
-		 add->obfuscation);
-	err = submit(g, p);
-	if (err != 0) {
-		p->change.result = err;
-		end_addition(g, p);
-		free(p);
-	}
-	return err;
-}
-
-/* A change of a peer that exists. */
-static int change(struct gateway *g, int64_t id, struct pending *p)
-{
-	int err = p ? 0 : -ENOMEM;
-
-	if (err == 0) {
-		p->peer = peers_find_id(g->peers, id);
-		if (!p->peer)
-			err = ERR_UNKNOWN;
-		else if (p->peer->is_busy)
-			err = -EBUSY;
-	}
-	if (err == 0) {
-		struct store_peer wanted = p->change.peer;
-
-		describe(&p->change.peer, p->peer);
-		if (p->change.kind == STORE_SET_STATUS)
-			p->change.peer.status = wanted.status;
-		if (p->change.kind == STORE_SET_LEVEL)
-			p->change.peer.level = wanted.level;
-		err = submit(g, p);
-	}
-	if (err != 0)
-		free(p);
-	return err;
-}
-
-int gateway_set_status(struct gateway *g, int64_t id, enum store_status status,
-		       const struct gateway_grant *grant, gateway_done done, void *context)
-{
-	struct pending *p = pending_new(STORE_SET_STATUS, grant, done, context);
-
-	if (p)
-		p->change.peer.status = status;
-	return change(g, id, p);
-}
-
-int gateway_set_level(struct gateway *g, int64_t id, enum frame_level level,
-		      const struct gateway_grant *grant, gateway_done done, void *context)
-{
-	struct pending *p = pending_new(STORE_SET_LEVEL, grant, done, context);
-
-	if (p)
-		p->change.peer.level = level;
-	return change(g, id, p);
-}
-
-int gateway_remove_peer(struct gateway *g, int64_t id, const struct gateway_grant *grant,
-			gateway_done done, void *context)
-{
-	struct pending *p = pending_new(STORE_REMOVE_PEER, grant, done, context);
-
-	if (p && g->config.rest_ns)
-		p->change.rest_until_ns = grant->now_ns + g->config.rest_ns;
-	return change(g, id, p);
-}
-
-static int plan_rotation(struct gateway *g, enum frame_level level, uint64_t keep_ns,
-			 struct pending *p)
-{
-	uint64_t now_ns = p->change.now_ns;
-	struct rotation *r = p->rotation = calloc(1, sizeof(*r));
-
-	if (!r)
-		return -ENOMEM;
-	p->change.peer.level = level;
-	return profiles_rotate(&g->profiles, level, now_ns + keep_ns, g->config.generator,
-			       now_ns, &r->after);
-}
-
-static int plan_drop(struct gateway *g, const char *name, struct pending *p)
-{
-	const struct profile *gone = profiles_named(&g->profiles, name);
-	struct rotation *r = p->rotation = calloc(1, sizeof(*r));
-
-	if (!r)
-		return -ENOMEM;
-	if (!gone)
-		return ERR_UNKNOWN;
-	p->change.peer.level = gone->level;
-	memcpy(p->change.dropped, gone->name, sizeof(p->change.dropped));
-	return profiles_drop(&g->profiles, name, p->change.now_ns, &r->after);
-}
-
-/* @err: of planning @p. What it holds is freed unless it is on its way. */
-static int submit_profiles(struct gateway *g, struct pending *p, int err)
-{
-	struct rotation *r = p->rotation;
-
-	if (err == 0)
-		err = profile_rows_make(&r->after, &r->rows);
-	if (err == 0) {
-		p->change.profiles = r->rows.rows;
-		p->change.n_profiles = r->rows.n;
-		err = submit(g, p);
-	}
-	if (err == 0)
-		g->is_rotating = true;
-	else
 		pending_free(p);
 	return err;
 }
 
-int gateway_rotate(struct gateway *g, enum frame_level level, uint64_t keep_ns,
-		   const struct gateway_grant *grant, gateway_done done, void *context)
+int gateway_set_usage(struct gateway *g, const struct store_usage *usage, size_t n,
+		      gateway_done done, void *context)
 {
-	struct pending *p;
+	struct pending *p = pending_new(STORE_SET_USAGE, "", NULL, done, context);
 
-	if (g->is_rotating)
-		return -EBUSY;
-	p = pending_new(STORE_SET_PROFILES, grant, done, context);
-	return p ? submit_profiles(g, p, plan_rotation(g, level, keep_ns, p)) : -ENOMEM;
+	if (p) {
+		p->change.usage = usage;
+		p->change.n_usage = n;
+	}
+	return submit_or_free(g, p);
 }
 
-int gateway_drop_profile(struct gateway *g, const char *name, const struct gateway_grant *grant,
-			 gateway_done done, void *context)
+int gateway_note(struct gateway *g, const char *action, const char *subject,
+		 const struct gateway_grant *grant, gateway_done done, void *context)
 {
-	struct pending *p;
+	struct pending *p = pending_new(STORE_NO_CHANGE, action, grant, done, context);
 
-	if (g->is_rotating)
-		return -EBUSY;
-	p = pending_new(STORE_SET_PROFILES, grant, done, context);
-	return p ? submit_profiles(g, p, plan_drop(g, name, p)) : -ENOMEM;
+	if (p)
+		snprintf(p->change.subject, sizeof(p->change.subject), "%s", subject);
+	return submit_or_free(g, p);
 }
 
 int gateway_record(struct gateway *g, const struct gateway_grant *grant, gateway_done done,
 		   void *context)
 {
-	struct pending *p = pending_new(STORE_NO_CHANGE, grant, done, context);
-	int err = p ? submit(g, p) : -ENOMEM;
-
-	if (err != 0)
-		free(p);
-	return err;
+	return submit_or_free(g, pending_new(STORE_NO_CHANGE, "", grant, done, context));
 }
 
 int gateway_wait(struct gateway *g, gateway_done done, void *context)

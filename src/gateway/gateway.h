@@ -16,6 +16,7 @@
 
 #include "gateway/peers.h"
 #include "gateway/profiles.h"
+#include "gateway/records.h"
 #include "ipam/pool.h"
 #include "store/store.h"
 #include "store/writer.h"
@@ -38,19 +39,50 @@ struct gateway_config {
 /**
  * struct gateway_grant - What allowed a change
  * @now_ns:	Wall clock
+ * @detail:	For the row of the audit trail; borrowed for the call; NULL: none
+ * @has_answered: The request had an Idempotency-Key: @answered_digest, of caller and key, is
+ *		remembered with the id of what is made. ERR_EXISTS where it is known
  */
 struct gateway_grant {
 	uint64_t now_ns;
 	char who[STORE_WHO_MAX + 1];
+	const char *detail;
 	bool has_signature;
 	uint8_t digest[STORE_DIGEST_LEN];
 	uint64_t signed_s;
 	uint64_t forget_before_s;
+	bool has_answered;
+	uint8_t answered_digest[STORE_DIGEST_LEN];
+	uint8_t answered_fingerprint[STORE_DIGEST_LEN];
 };
+
+/**
+ * struct gateway_limits - What a peer may, beside its addresses
+ * @account_id, @access_id: Records of those kinds; 0: none
+ * @expires_ns, @quota_bytes, @rate_bps: 0: no limit
+ * @keepalive_s: 0: none
+ * @routes:	Networks behind it, as prefixes with commas; checked by the caller
+ * @routes, @schedule, @note: NULL or "": none; borrowed
+ */
+struct gateway_limits {
+	int64_t account_id;
+	int64_t access_id;
+	uint64_t expires_ns;
+	uint64_t quota_bytes;
+	enum store_period quota_period;
+	uint64_t rate_bps;
+	uint16_t keepalive_s;
+	const char *routes;
+	const char *schedule;
+	const char *note;
+};
+
+enum { GATEWAY_KEEPALIVE_S = 25 }; /* what a data-plane entry has, by contract */
 
 /**
  * struct gateway_add - A peer to be
  * @v4, @v6:	family ADDR_NONE: the lowest free one, if @wants_v4, @wants_v6
+ * @preshared_key: All zeroes: none
  */
 struct gateway_add {
 	uint8_t public_key[32];
@@ -64,6 +96,54 @@ struct gateway_add {
 	unsigned int families;
 	enum frame_level level;
 	uint16_t port;
+	enum store_status status; /* 0: active */
+	struct secret_key preshared_key;
+	struct gateway_limits limits;
+};
+
+/* Which fields of a struct gateway_edit count. */
+enum gateway_field {
+	GATEWAY_STATUS = 1 << 0,
+	GATEWAY_LEVEL = 1 << 1,
+	GATEWAY_NAME = 1 << 2,
+	GATEWAY_DNS = 1 << 3,
+	GATEWAY_KEY = 1 << 4,
+	GATEWAY_PRESHARED_KEY = 1 << 5,
+	GATEWAY_ADDRESSES = 1 << 6, /* ADDR_NONE: that family's is given up */
+	GATEWAY_ACCOUNT = 1 << 7,
+	GATEWAY_ACCESS = 1 << 8,
+	GATEWAY_EXPIRES = 1 << 9,
+	GATEWAY_QUOTA = 1 << 10, /* bytes and period */
+	GATEWAY_RATE = 1 << 11,
+	GATEWAY_KEEPALIVE = 1 << 12,
+	GATEWAY_ROUTES = 1 << 13,
+	GATEWAY_SCHEDULE = 1 << 14,
+	GATEWAY_NOTE = 1 << 15,
+	GATEWAY_BLOCKED = 1 << 16,
+	GATEWAY_FAMILIES = 1 << 17,
+	GATEWAY_PORT = 1 << 18,
+};
+
+/**
+ * struct gateway_edit - What becomes of a peer; only what @fields names counts
+ * @fields:	enum gateway_field, or'ed
+ * @action:	For the audit trail; NULL: "peer.update"
+ */
+struct gateway_edit {
+	unsigned int fields;
+	const char *action;
+	uint8_t public_key[32];
+	struct secret_key preshared_key;
+	const char *name;
+	const char *dns;
+	struct ip_addr v4;
+	struct ip_addr v6;
+	enum store_status status;
+	enum frame_level level;
+	unsigned int families;
+	uint16_t port;
+	unsigned int blocked;
+	struct gateway_limits limits;
 };
 
 /**
@@ -73,6 +153,11 @@ struct gateway_add {
  * @peer:	The peer it was about, as it is now; NULL when it is gone or there was none
  */
 typedef void (*gateway_done)(void *context, int err, int carried, const struct peer *peer);
+
+/* Called in gateway_collect() for every change that was made, after its own callback: whoever
+ * tells others about it. @change->kind says what, @peer as above. */
+typedef void (*gateway_listener)(void *context, const struct store_change *change,
+				 const struct peer *peer);
 
 struct gateway;
 
@@ -94,6 +179,9 @@ struct gateway *gateway_free(struct gateway *g); /* takes NULL, returns NULL */
 const struct gateway_config *gateway_config(const struct gateway *g);
 const struct peers *gateway_peers(const struct gateway *g);
 const struct profiles *gateway_profiles(const struct gateway *g);
+const struct records *gateway_records(const struct gateway *g);
+struct store *gateway_store(const struct gateway *g); /* for store_read_audit() */
+void gateway_listen(struct gateway *g, gateway_listener listener, void *context);
 const struct pool *gateway_pool(const struct gateway *g, enum addr_family family);
 
 int gateway_fd(const struct gateway *g); /* readable: call gateway_collect() */
@@ -101,17 +189,40 @@ void gateway_collect(struct gateway *g);
 void gateway_wake(struct gateway *g); /* let the writer's thread look after the interface */
 
 /* --- Changes. 0: @done will be called. Otherwise nothing happens, and:
- *	-EBUSY	somebody else's change of the same peer is under way: gateway_wait(), then
+ *	-EBUSY	somebody else's change of the same object is under way: gateway_wait(), then
  *		decide again
- *	ERR_LIMIT, -ENOMEM  try again later --- */
+ *	ERR_LIMIT, -ENOMEM  try again later
+ *
+ * @done may still say ERR_EXISTS (two took the same name at once), ERR_UNKNOWN, or -ECANCELED
+ * (another change of the batch was refused). --- */
+
+/**
+ * gateway_batch_begin() - What is decided from now on stands or falls together
+ *
+ * A change that cannot be decided is left out by itself: end the batch with @keep false then.
+ * While a batch is open nothing else may be decided.
+ */
+void gateway_batch_begin(struct gateway *g);
+
+/**
+ * gateway_batch_end() - Send the batch on its way, or take all of it back
+ * @keep:	false: as if nothing had been decided; no callback is called
+ *
+ * Return: 0; ERR_LIMIT: it was taken back.
+ */
+int gateway_batch_end(struct gateway *g, bool keep);
 
 /**
  * gateway_add_peer() - Also ERR_EXISTS (key, name or address; look which), ERR_EXHAUSTED,
  *	ERR_KEY (nobody may use that key), ERR_RANGE (an address no pool gives), ERR_EXPIRED (an
- *	address that still rests)
+ *	address that still rests), ERR_UNKNOWN (account or access list)
  */
 int gateway_add_peer(struct gateway *g, const struct gateway_add *add,
 		     const struct gateway_grant *grant, gateway_done done, void *context);
+
+/** gateway_change_peer() - Also as gateway_add_peer(), and ERR_UNKNOWN (no such peer) */
+int gateway_change_peer(struct gateway *g, int64_t id, const struct gateway_edit *edit,
+			const struct gateway_grant *grant, gateway_done done, void *context);
 int gateway_set_status(struct gateway *g, int64_t id, enum store_status status,
 		       const struct gateway_grant *grant, gateway_done done, void *context);
 /* What its client's file is made for; the interface sends keepalives to match. */
@@ -119,6 +230,29 @@ int gateway_set_level(struct gateway *g, int64_t id, enum frame_level level,
 		      const struct gateway_grant *grant, gateway_done done, void *context);
 int gateway_remove_peer(struct gateway *g, int64_t id, const struct gateway_grant *grant,
 			gateway_done done, void *context);
+
+/**
+ * gateway_put_record() - Make a record (@id 0), or give one another name and body
+ *
+ * Also ERR_EXISTS (the name), ERR_UNKNOWN (no such record of that kind). @done's @peer is NULL;
+ * find the record by its name.
+ */
+int gateway_put_record(struct gateway *g, enum store_record_kind kind, int64_t id,
+		       const char *name, const char *body, const char *action,
+		       const struct gateway_grant *grant, gateway_done done, void *context);
+
+/** gateway_drop_record() - Also ERR_UNKNOWN; ERR_EXISTS: peers refer to it */
+int gateway_drop_record(struct gateway *g, enum store_record_kind kind, int64_t id,
+			const char *action, const struct gateway_grant *grant,
+			gateway_done done, void *context);
+
+/** gateway_set_usage() - Remember what peers have used. @usage is borrowed until @done */
+int gateway_set_usage(struct gateway *g, const struct store_usage *usage, size_t n,
+		      gateway_done done, void *context);
+
+/** gateway_note() - Nothing changes, but the audit trail gets a row */
+int gateway_note(struct gateway *g, const char *action, const char *subject,
+		 const struct gateway_grant *grant, gateway_done done, void *context);
 
 /**
  * gateway_rotate() - New parameters for @level; clients of the former ones have @keep_ns to change

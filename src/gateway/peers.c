@@ -195,6 +195,67 @@ static void delist(struct peers *p, struct peer *peer)
 		p->first = peer->next;
 }
 
+/* --- One peer --- */
+
+static void peer_free(struct peer *peer)
+{
+	free(peer->routes);
+	free(peer->schedule);
+	free(peer->note);
+	free(peer);
+}
+
+static int copy_text(const char *text, char **ret)
+{
+	*ret = text ? strdup(text) : NULL;
+	return text && !*ret ? -ENOMEM : 0;
+}
+
+/* With texts of its own. */
+static int copy(const struct peer *from, struct peer **ret)
+{
+	struct peer *peer = malloc(sizeof(*peer));
+	int err;
+
+	if (!peer)
+		return -ENOMEM;
+	*peer = *from;
+	peer->schedule = peer->note = NULL;
+	err = copy_text(from->routes, &peer->routes);
+	if (err == 0)
+		err = copy_text(from->schedule, &peer->schedule);
+	if (err == 0)
+		err = copy_text(from->note, &peer->note);
+	if (err != 0) {
+		peer_free(peer);
+		return err;
+	}
+	*ret = peer;
+	return 0;
+}
+
+static void count(struct peers *p, const struct peer *peer, int by)
+{
+	p->n += (size_t)by;
+	p->n_level[peer->level] += (size_t)by;
+	if (peer->status == STORE_PEER_ACTIVE)
+		p->n_active += (size_t)by;
+}
+
+/* Is anything that @like is found by another's than @self? */
+static bool is_taken(const struct peers *p, const struct peer *like, const struct peer *self)
+{
+	for (enum index_kind k = 0; k < INDEXES; k++) {
+		const void *value;
+		size_t len = value_of(like, k, &value);
+		const struct peer *found = len > 0 ? find(p, k, value, len) : NULL;
+
+		if (found && found != self)
+			return true;
+	}
+	return false;
+}
+
 /* --- Calls --- */
 
 int peers_new(struct peers **ret)
@@ -219,7 +280,7 @@ struct peers *peers_free(struct peers *p)
 	for (size_t i = 0; i < p->buckets; i++) {
 		for (struct peer *next, *peer = p->index[BY_KEY][i]; peer; peer = next) {
 			next = peer->by_key;
-			free(peer);
+			peer_free(peer);
 		}
 	}
 	for (enum index_kind k = 0; k < INDEXES; k++)
@@ -231,30 +292,55 @@ struct peers *peers_free(struct peers *p)
 int peers_add(struct peers *p, const struct peer *init, struct peer **ret)
 {
 	struct peer *peer;
+	int err;
 
-	for (enum index_kind k = 0; k < INDEXES; k++) {
-		const void *value;
-		size_t len = value_of(init, k, &value);
-
-		if (len > 0 && find(p, k, value, len))
-			return ERR_EXISTS;
-	}
+	if (is_taken(p, init, NULL))
+		return ERR_EXISTS;
 	if (p->n >= PEERS_MAX)
 		return ERR_LIMIT;
 	if (p->n >= p->buckets && grow(p, 2 * p->buckets) != 0)
 		return -ENOMEM;
-	peer = malloc(sizeof(*peer));
-	if (!peer)
-		return -ENOMEM;
-	*peer = *init;
+	err = copy(init, &peer);
+	if (err != 0)
+		return err;
 	for (enum index_kind k = 0; k < INDEXES; k++)
 		insert(p, peer, k);
 	if (peer->id)
 		enlist(p, peer);
-	p->n++;
-	p->n_active += peer->status == STORE_PEER_ACTIVE;
-	p->n_level[peer->level]++;
+	count(p, peer, 1);
 	*ret = peer;
+	return 0;
+}
+
+/* What stays @peer's own when it becomes what @to is. */
+static void keep_place(const struct peer *peer, struct peer *to)
+{
+	to->id = peer->id;
+	to->next = peer->next;
+	to->prev = peer->prev;
+}
+
+int peers_replace(struct peers *p, struct peer *peer, const struct peer *to)
+{
+	struct peer *fresh, old;
+	int err;
+
+	if (is_taken(p, to, peer))
+		return ERR_EXISTS;
+	err = copy(to, &fresh);
+	if (err != 0)
+		return err;
+	for (enum index_kind k = 0; k < INDEXES; k++)
+		withdraw(p, peer, k);
+	count(p, peer, -1);
+	keep_place(peer, fresh);
+	old = *peer;
+	*peer = *fresh;
+	*fresh = old; /* its texts go with it */
+	peer_free(fresh);
+	for (enum index_kind k = 0; k < INDEXES; k++)
+		insert(p, peer, k);
+	count(p, peer, 1);
 	return 0;
 }
 
@@ -272,10 +358,8 @@ void peers_remove(struct peers *p, struct peer *peer)
 		withdraw(p, peer, k);
 	if (peer->id)
 		delist(p, peer);
-	p->n--;
-	p->n_active -= peer->status == STORE_PEER_ACTIVE;
-	p->n_level[peer->level]--;
-	free(peer);
+	count(p, peer, -1);
+	peer_free(peer);
 }
 
 struct peer *peers_find_key(const struct peers *p, const uint8_t public_key[32])
@@ -330,18 +414,4 @@ size_t peers_count_active(const struct peers *p)
 size_t peers_count_level(const struct peers *p, enum frame_level level)
 {
 	return p->n_level[level];
-}
-
-void peers_set_level(struct peers *p, struct peer *peer, enum frame_level level)
-{
-	p->n_level[peer->level]--;
-	peer->level = level;
-	p->n_level[peer->level]++;
-}
-
-void peers_set_status(struct peers *p, struct peer *peer, enum store_status status)
-{
-	p->n_active -= peer->status == STORE_PEER_ACTIVE;
-	peer->status = status;
-	p->n_active += peer->status == STORE_PEER_ACTIVE;
 }

@@ -24,6 +24,10 @@ enum { PEERS_MAX = 1 << 20 }; /* what one UAPI set may hold */
  * struct peer - What is kept in memory of one peer
  * @id:		0 until the store has given one
  * @is_busy:	A change of it is on the way to the disk: nothing else may be decided
+ * @blocked:	enum store_block: why it is not served although it is active
+ * @routes, @schedule, @note: Owned; NULL: none
+ *
+ * What else there is, as in struct store_peer.
  */
 struct peer {
 	int64_t id;
@@ -36,7 +40,19 @@ struct peer {
 	unsigned int families;
 	enum frame_level level;
 	uint16_t port;
+	uint16_t keepalive_s;
 	bool is_busy;
+	bool has_preshared_key;
+	uint8_t quota_period; /* enum store_period */
+	unsigned int blocked;
+	int64_t account_id;
+	int64_t access_id;
+	uint64_t expires_ns;
+	uint64_t quota_bytes;
+	uint64_t rate_bps;
+	char *routes;
+	char *schedule;
+	char *note;
 	uint64_t created_ns;
 	uint64_t changed_ns;
 	/* links, of peers.c */
@@ -55,7 +71,7 @@ int peers_new(struct peers **ret);
 struct peers *peers_free(struct peers *p); /* takes NULL, returns NULL */
 
 /**
- * peers_add() - A copy of @init; its key, name and addresses must be free
+ * peers_add() - A copy of @init and its texts; its key, name and addresses must be free
  *
  * Return: 0; ERR_EXISTS; ERR_LIMIT; -ENOMEM.
  */
@@ -63,6 +79,13 @@ int peers_add(struct peers *p, const struct peer *init, struct peer **ret);
 
 /** peers_set_id() - The store has given a peer its id: higher than all before */
 void peers_set_id(struct peers *p, struct peer *peer, int64_t id);
+
+/**
+ * peers_replace() - @peer becomes what @to is, id and links apart; found by what is new
+ *
+ * Return: 0; ERR_EXISTS (its key, name or an address is another's); -ENOMEM. Then nothing changed.
+ */
+int peers_replace(struct peers *p, struct peer *peer, const struct peer *to);
 
 void peers_remove(struct peers *p, struct peer *peer); /* frees it */
 
@@ -78,5 +101,3 @@ struct peer *peers_after(const struct peers *p, int64_t id);
 size_t peers_count(const struct peers *p);
 size_t peers_count_active(const struct peers *p);
 size_t peers_count_level(const struct peers *p, enum frame_level level); /* disabled ones too */
-void peers_set_level(struct peers *p, struct peer *peer, enum frame_level level);
-void peers_set_status(struct peers *p, struct peer *peer, enum store_status status);

@@ -2,13 +2,17 @@
 #include "gateway/reconcile.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
+#include "crypto/short_hash.h"
+#include "gateway/gateway.h"
 #include "gateway/profiles.h"
 #include "sys/clock.h"
 #include "sys/log.h"
+#include "sys/random.h"
 
 enum {
 	ADDRESSES_PER_PEER = 2,
@@ -19,21 +23,50 @@ static const uint64_t SECOND_NS = 1000000000;
 
 /* --- Building a request --- */
 
-static int add_prefix(struct uapi_set *set, struct uapi_set_peer *peer,
-		      const struct ip_addr *ip)
-{
-	int err;
+/* Everything that a peer may send from: its addresses, and the networks behind it. */
+typedef int (*prefix_visitor)(void *context, const struct ip_prefix *prefix);
 
-	if (ip->family == ADDR_NONE)
-		return 0;
-	err = array_room(&set->allowed_ips, set->n_allowed_ips, sizeof(*set->allowed_ips),
-			 &set->allowed_ips_capacity);
+static int each_route(const char *routes, prefix_visitor visit, void *context)
+{
+	int err = 0;
+
+	while (routes && *routes && err == 0) {
+		char text[ADDR_TEXT_MAX + 8];
+		size_t len = strcspn(routes, ",");
+		struct ip_prefix p;
+
+		snprintf(text, sizeof(text), "%.*s", (int)len, routes);
+		/* Whoever stored it has checked it. */
+		err = ip_prefix_parse(text, true, &p) == 0 ? visit(context, &p) : ERR_CORRUPT;
+		routes += len + (routes[len] == ',');
+	}
+	return err;
+}
+
+static int each_prefix(const struct store_peer *p, prefix_visitor visit, void *context)
+{
+	const struct ip_addr *addresses[] = { &p->v4, &p->v6 };
+	int err = 0;
+
+	for (size_t i = 0; i < 2 && err == 0; i++) {
+		struct ip_prefix host = { .ip = *addresses[i],
+					  .bits = (uint8_t)ip_addr_bits(addresses[i]) };
+
+		if (host.ip.family != ADDR_NONE)
+			err = visit(context, &host);
+	}
+	return err == 0 ? each_route(p->routes, visit, context) : err;
+}
+
+static int add_prefix(void *context, const struct ip_prefix *prefix)
+{
+	struct uapi_set *set = context;
+	int err = array_room(&set->allowed_ips, set->n_allowed_ips, sizeof(*set->allowed_ips),
+			     &set->allowed_ips_capacity);
 	if (err != 0)
 		return err;
-	set->allowed_ips[set->n_allowed_ips++] = (struct uapi_allowed_ip){
-		.prefix = { .ip = *ip, .bits = (uint8_t)ip_addr_bits(ip) },
-	};
-	peer->n_allowed_ips++;
+	set->allowed_ips[set->n_allowed_ips++] = (struct uapi_allowed_ip){ .prefix = *prefix };
+	set->peers[set->n_peers - 1].n_allowed_ips++;
 	return 0;
 }
 
@@ -50,12 +83,20 @@ static int new_block(struct uapi_set *set, const uint8_t key[32], struct uapi_se
 	return 0;
 }
 
+/* Is it to be on the interface? */
+static bool is_served(const struct store_peer *p)
+{
+	return p->status == STORE_PEER_ACTIVE && p->blocked == 0;
+}
+
 static struct frame_range keepalive_of(const struct store_peer *p)
 {
-	uint32_t lo =
-		p->level == FRAME_EXTREME ? RECONCILE_KEEPALIVE_MIN_S : RECONCILE_KEEPALIVE_S;
+	uint32_t hi = p->keepalive_s;
+	uint32_t lo = p->level == FRAME_EXTREME
+			      ? hi * RECONCILE_KEEPALIVE_MIN_S / GATEWAY_KEEPALIVE_S
+			      : hi;
 
-	return (struct frame_range){ .lo = lo, .hi = RECONCILE_KEEPALIVE_S };
+	return (struct frame_range){ .lo = lo, .hi = hi };
 }
 
 static int add_block(struct uapi_set *set, const struct store_peer *p)
@@ -67,10 +108,10 @@ static int add_block(struct uapi_set *set, const struct store_peer *p)
 		return err;
 	block->replace_allowed_ips = true;
 	block->has_preshared_key = true; /* zero: none */
+	block->preshared_key = p->preshared_key;
 	block->has_keepalive = true;
 	block->keepalive = keepalive_of(p);
-	err = add_prefix(set, block, &p->v4);
-	return err != 0 ? err : add_prefix(set, block, &p->v6);
+	return each_prefix(p, add_prefix, set);
 }
 
 /* --- Profiles --- */
@@ -148,10 +189,8 @@ static int add_removal(struct uapi_set *set, const uint8_t key[32])
 /* A peer as the interface has it, reduced to what the store decides. */
 struct present {
 	uint8_t public_key[32];
-	struct ip_addr v4;
-	struct ip_addr v6;
+	uint64_t print; /* of its prefixes and preshared key */
 	struct frame_range keepalive;
-	bool is_plain; /* nothing that the store does not say: other prefixes, a preshared key */
 	bool is_wanted;
 };
 
@@ -161,38 +200,47 @@ struct comparison {
 	size_t capacity;
 	struct uapi_set set;
 	struct endpoints *endpoints;
+	uint8_t hash_key[SHORT_HASH_KEY_LEN]; /* secret: nobody can make two prints equal */
 	uint64_t now_ns;
 	int err;
 };
 
-static bool is_host(const struct ip_prefix *p)
+/* The print is a sum: prefixes come in any order. */
+struct printing {
+	const uint8_t *hash_key;
+	uint64_t print;
+};
+
+static int print_prefix(void *context, const struct ip_prefix *p)
 {
-	return p->bits == ip_addr_bits(&p->ip);
+	struct printing *printing = context;
+	uint8_t text[2 + sizeof(p->ip.b)] = { p->ip.family, p->bits };
+
+	memcpy(text + 2, p->ip.b, sizeof(p->ip.b));
+	printing->print += short_hash(printing->hash_key, text, sizeof(text));
+	return 0;
 }
 
-static bool has_preshared_key(const struct uapi_get_peer *peer)
+static void print_key(struct printing *printing, const struct secret_key *key)
 {
-	return !secret_is_zero(peer->preshared_key.b, sizeof(peer->preshared_key.b));
+	printing->print += short_hash(printing->hash_key, key->b, sizeof(key->b));
 }
 
 static void note_present(void *context, const struct uapi_get_peer *peer)
 {
 	struct comparison *c = context;
-	struct present one = { .is_plain = !has_preshared_key(peer),
-			       .keepalive = peer->keepalive };
+	struct printing printing = { .hash_key = c->hash_key };
+	struct present one = { .keepalive = peer->keepalive };
 
 	if (c->err == 0)
 		c->err = array_room(&c->present, c->n, sizeof(one), &c->capacity);
 	if (c->err != 0)
 		return;
 	memcpy(one.public_key, peer->public_key, 32);
-	for (size_t i = 0; i < peer->n_allowed_ips; i++) {
-		const struct ip_prefix *p = &peer->allowed_ips[i];
-		struct ip_addr *slot = p->ip.family == ADDR_V4 ? &one.v4 : &one.v6;
-
-		one.is_plain &= is_host(p) && slot->family == ADDR_NONE;
-		*slot = p->ip;
-	}
+	for (size_t i = 0; i < peer->n_allowed_ips; i++)
+		print_prefix(&printing, &peer->allowed_ips[i]);
+	print_key(&printing, &peer->preshared_key);
+	one.print = printing.print;
 	c->present[c->n++] = one;
 }
 
@@ -222,12 +270,15 @@ static int add_absent(struct comparison *c, const struct store_peer *p)
 }
 
 /* Is the interface's peer what the store says? */
-static bool is_right(const struct present *is, const struct store_peer *p)
+static bool is_right(const struct comparison *c, const struct present *is,
+		     const struct store_peer *p)
 {
 	struct frame_range keepalive = keepalive_of(p);
+	struct printing printing = { .hash_key = c->hash_key };
 
-	return is->is_plain && ip_addr_equal(&is->v4, &p->v4) &&
-	       ip_addr_equal(&is->v6, &p->v6) && is->keepalive.lo == keepalive.lo &&
+	each_prefix(p, print_prefix, &printing);
+	print_key(&printing, &p->preshared_key);
+	return is->print == printing.print && is->keepalive.lo == keepalive.lo &&
 	       is->keepalive.hi == keepalive.hi;
 }
 
@@ -236,14 +287,14 @@ static int note_wanted(void *context, const struct store_peer *p)
 	struct comparison *c = context;
 	struct present wanted = { 0 }, *found;
 
-	if (p->status != STORE_PEER_ACTIVE)
+	if (!is_served(p))
 		return 0;
 	memcpy(wanted.public_key, p->public_key, 32);
 	found = c->n == 0 ? NULL : bsearch(&wanted, c->present, c->n, sizeof(wanted), by_key);
 	if (!found)
 		return add_absent(c, p);
 	found->is_wanted = true;
-	return is_right(found, p) ? 0 : add_block(&c->set, p);
+	return is_right(c, found, p) ? 0 : add_block(&c->set, p);
 }
 
 /* In any order with the rest: an address that was given to a peer has left all others. */
@@ -316,6 +367,7 @@ int reconcile_now(struct reconcile *r, struct diag *d)
 	struct comparison c = { .endpoints = r->endpoints, .now_ns = clock_boot_ns() };
 	int err;
 
+	random_fill(c.hash_key, sizeof(c.hash_key));
 	if (atomic_exchange(&r->is_stale, false))
 		iface_close(r->iface);
 	err = set_profiles(r, d);
@@ -346,21 +398,31 @@ static int add_profiles(struct uapi_set *set, const struct store_change *c, stru
 	return err;
 }
 
+static int add_peer(struct uapi_set *set, const struct store_change *c)
+{
+	int err = c->has_former_key ? add_removal(set, c->former_key) : 0;
+
+	if (err != 0)
+		return err;
+	return is_served(&c->peer) ? add_block(set, &c->peer)
+				   : add_removal(set, c->peer.public_key);
+}
+
 static int add_change(struct uapi_set *set, const struct store_change *c, struct diag *d)
 {
 	if (c->result != 0)
 		return 0;
 	switch (c->kind) {
 	case STORE_ADD_PEER:
-	case STORE_SET_STATUS:
-	case STORE_SET_LEVEL:
-		return c->peer.status == STORE_PEER_ACTIVE
-			       ? add_block(set, &c->peer)
-			       : add_removal(set, c->peer.public_key);
+	case STORE_CHANGE_PEER:
+		return add_peer(set, c);
 	case STORE_REMOVE_PEER:
 		return add_removal(set, c->peer.public_key);
 	case STORE_SET_PROFILES:
 		return add_profiles(set, c, d);
+	case STORE_PUT_RECORD:
+	case STORE_DROP_RECORD:
+	case STORE_SET_USAGE:
 	case STORE_NO_CHANGE:
 		break;
 	}

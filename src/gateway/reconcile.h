@@ -24,8 +24,8 @@
 #include "store/store.h"
 
 enum {
-	RECONCILE_KEEPALIVE_S = 25, /* what a data-plane entry has, by contract */
-	/* A constant interval is a tell: at level extreme it is drawn from here on. */
+	/* A constant interval is a tell: at level extreme it is drawn from here on, where it
+	 * would be 25; in proportion otherwise. */
 	RECONCILE_KEEPALIVE_MIN_S = 16,
 };
 

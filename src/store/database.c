@@ -97,7 +97,7 @@ static int migrate(struct wal *w, const char *path, int64_t version, struct diag
 	return 0;
 }
 
-static int connect_file(struct wal *w, const char *path, sqlite3 **ret)
+int database_connect(struct wal *w, const char *path, sqlite3 **ret)
 {
 	int rc = sqlite3_open_v2(path, ret,
 				 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
@@ -135,7 +135,7 @@ int database_open(struct wal *w, const char *path, struct diag *d)
 	int err = make_file(path);
 
 	if (err == 0)
-		err = connect_file(w, path, &w->db);
+		err = database_connect(w, path, &w->db);
 	if (err != 0)
 		return diag_set(d, err, 0, "%s cannot be opened: %s", path, err_text(err));
 	err = check_file(w, path, &version, d);
@@ -153,7 +153,7 @@ int database_open(struct wal *w, const char *path, struct diag *d)
 	/* Only now: changing the journal mode writes to the file. */
 	err = execute(w, "PRAGMA journal_mode = WAL");
 	if (err == 0)
-		err = connect_file(w, path, &w->second);
+		err = database_connect(w, path, &w->second);
 	if (err != 0)
 		return diag_set(d, err, 0, "%s cannot be prepared: %s", path, err_text(err));
 	return 0;

@@ -20,5 +20,8 @@
 int database_open(struct wal *w, const char *path, struct diag *d);
 void database_close(struct wal *w); /* every statement was finalized before */
 
+/** database_connect() - One more connection to the file. Return: as wal_code(), -errno */
+int database_connect(struct wal *w, const char *path, sqlite3 **ret);
+
 /** database_prepare() - A statement on @w->db; the caller finalizes it. Return: as wal_code() */
 int database_prepare(struct wal *w, const char *text, sqlite3_stmt **ret);

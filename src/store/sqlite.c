@@ -2,93 +2,82 @@
 /*
  * Theory of operation. One file in WAL mode with synchronous=FULL: COMMIT appends to the
  * log and fsyncs it, and that is the moment a group is durable. The log is wal.c's.
+ *
+ * A run of joined changes is one savepoint: what is refused takes its run back and nothing else.
+ * The head of the audit trail goes back with it.
  */
+#include "store/sqlite.h"
+
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <sqlite3.h>
 
 #include "store/database.h"
 #include "store/load.h"
 #include "store/row.h"
-#include "store/store.h"
-#include "store/wal.h"
 
 enum {
 	FORGET_PER_GROUP = 64, /* old signatures, beside one for each new one */
-	AUDIT_SLACK = 1000,
 };
 
-enum statement {
-	BEGIN,
-	COMMIT,
-	ROLLBACK,
-	SAVEPOINT,
-	RELEASE,
-	ROLLBACK_TO,
-	ADD_PEER,
-	ADD_ADDRESS,
-	DROP_RESTING,
-	SET_STATUS,
-	SET_LEVEL,
-	REST_ADDRESSES,
-	FREE_ADDRESSES,
-	REMOVE_PEER,
-	DROP_PROFILES,
-	ADD_PROFILE,
-	ADD_SIGNATURE,
-	OLDEST_SIGNATURE,
-	DROP_SIGNATURE,
-	SET_FLOOR,
-	ADD_AUDIT,
-	TRIM_AUDIT,
-	STATEMENTS,
-};
+#define PEER_COLUMNS                                                                       \
+	"public_key, name, status, families, port, dns, obfuscation, changed_ns, level,"   \
+	" account_id, access_id, sealed, expires_ns, quota_bytes, quota_period, rate_bps," \
+	" keepalive_s, blocked, routes, schedule, note"
+#define PEER_VALUES                                                                         \
+	"?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19," \
+	" ?20, ?21, ?22"
+/* Addresses of a peer but two, which may be null. */
+#define OTHER_ADDRESSES " WHERE peer_id = ?1 AND ip IS NOT ?2 AND ip IS NOT ?3"
 
 static const char *const statement_text[] = {
 	[BEGIN] = "BEGIN IMMEDIATE",
 	[COMMIT] = "COMMIT",
-	[ROLLBACK] = "ROLLBACK",
 	[SAVEPOINT] = "SAVEPOINT one",
 	[RELEASE] = "RELEASE one",
 	[ROLLBACK_TO] = "ROLLBACK TO one",
-	[ADD_PEER] = "INSERT INTO peer (interface_id, public_key, name, status, families, port,"
-		     " dns, obfuscation, created_ns, changed_ns, level)"
-		     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)",
-	[ADD_ADDRESS] = "INSERT INTO address (interface_id, ip, peer_id) VALUES (?1, ?2, ?3)",
+	[ADD_PEER] = "INSERT INTO peer (interface_id, created_ns, " PEER_COLUMNS ")"
+		     " VALUES (?1, ?9, " PEER_VALUES ")",
+	[GET_SEALED] = "SELECT public_key, sealed FROM peer WHERE id = ?1",
+	[CHANGE_PEER] = "UPDATE peer SET (" PEER_COLUMNS ") = (" PEER_VALUES ") WHERE id = ?1",
+	/* A peer that moves may have it already. */
+	[ADD_ADDRESS] = "INSERT INTO address (interface_id, ip, peer_id) SELECT ?1, ?2, ?3"
+			" WHERE NOT EXISTS (SELECT 1 FROM address"
+			" WHERE interface_id = ?1 AND ip = ?2 AND peer_id = ?3)",
 	[DROP_RESTING] = "DELETE FROM address WHERE interface_id = ?1 AND ip = ?2"
 			 " AND rest_until_ns <= ?3",
-	[SET_STATUS] = "UPDATE peer SET status = ?2, changed_ns = ?3 WHERE id = ?1",
-	[SET_LEVEL] = "UPDATE peer SET level = ?2, changed_ns = ?3 WHERE id = ?1",
-	[REST_ADDRESSES] = "UPDATE address SET peer_id = NULL, rest_until_ns = ?2"
-			   " WHERE peer_id = ?1",
-	[FREE_ADDRESSES] = "DELETE FROM address WHERE peer_id = ?1",
+	[REST_ADDRESSES] = "UPDATE address SET peer_id = NULL,"
+			   " rest_until_ns = ?4" OTHER_ADDRESSES,
+	[FREE_ADDRESSES] = "DELETE FROM address" OTHER_ADDRESSES,
 	[REMOVE_PEER] = "DELETE FROM peer WHERE id = ?1",
 	[DROP_PROFILES] = "DELETE FROM profile WHERE interface_id = ?1",
 	[ADD_PROFILE] =
 		"INSERT INTO profile (interface_id, name, level, parameters, created_ns,"
 		" until_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	[ADD_RECORD] = "INSERT INTO record (kind, name, body, sealed, created_ns, changed_ns)"
+		       " VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+	[CHANGE_RECORD] =
+		"UPDATE record SET (name, body, sealed, changed_ns) = (?2, ?3, ?4, ?5)"
+		" WHERE id = ?6 AND kind = ?1",
+	[DROP_RECORD] = "DELETE FROM record WHERE id = ?1 AND kind = ?2",
+	[SET_USAGE] = "INSERT INTO usage (peer_id, data) SELECT ?1, ?2"
+		      " WHERE EXISTS (SELECT 1 FROM peer WHERE id = ?1)"
+		      " ON CONFLICT (peer_id) DO UPDATE SET data = ?2",
+	[ADD_ANSWERED] = "INSERT INTO answered (digest, fingerprint, subject, time_ns)"
+			 " VALUES (?1, ?2, ?3, ?4)",
+	[DROP_ANSWERED] = "DELETE FROM answered WHERE time_ns < ?1",
 	[ADD_SIGNATURE] = "INSERT INTO signature (digest, signed_s) VALUES (?1, ?2)",
 	[OLDEST_SIGNATURE] = "SELECT id, signed_s FROM signature ORDER BY id LIMIT 1",
 	[DROP_SIGNATURE] = "DELETE FROM signature WHERE id = ?1",
 	[SET_FLOOR] = "INSERT INTO fact (name, value) VALUES ('signature_floor_s', ?1)"
 		      " ON CONFLICT (name) DO UPDATE SET value = max(value, ?1)",
 	[ADD_AUDIT] =
-		"INSERT INTO audit (time_ns, who, action, subject) VALUES (?1, ?2, ?3, ?4)",
+		"INSERT INTO audit (id, time_ns, who, action, subject, detail, prev, hash)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 	[TRIM_AUDIT] = "DELETE FROM audit WHERE id < ?1",
 };
 static_assert(sizeof(statement_text) / sizeof(statement_text[0]) == STATEMENTS, "a text each");
-
-struct sqlite {
-	struct store store; /* first: the ops get a pointer to it */
-	struct wal wal;
-	sqlite3_stmt *statement[STATEMENTS];
-	int64_t interface_id;
-};
 
 static struct sqlite *of(struct store *s)
 {
@@ -102,7 +91,7 @@ static int code_of(struct sqlite *s, int rc)
 
 /* --- Statements --- */
 
-static sqlite3_stmt *statement(struct sqlite *s, enum statement which)
+sqlite3_stmt *sqlite_statement(struct sqlite *s, enum statement which)
 {
 	sqlite3_stmt *st = s->statement[which];
 
@@ -111,7 +100,7 @@ static sqlite3_stmt *statement(struct sqlite *s, enum statement which)
 	return st;
 }
 
-static int run(struct sqlite *s, sqlite3_stmt *st)
+int sqlite_run(struct sqlite *s, sqlite3_stmt *st)
 {
 	int rc = sqlite3_step(st);
 	int err = code_of(s, rc);
@@ -122,228 +111,65 @@ static int run(struct sqlite *s, sqlite3_stmt *st)
 
 static int run_plain(struct sqlite *s, enum statement which)
 {
-	return run(s, statement(s, which));
+	return sqlite_run(s, sqlite_statement(s, which));
 }
 
-/* --- One change --- */
+/* --- A run of joined changes --- */
 
-static int add_address(struct sqlite *s, const struct ip_addr *ip, int64_t peer_id,
-		       uint64_t now_ns)
+static bool is_refusal(int err)
 {
-	sqlite3_stmt *st;
-	int err;
-
-	if (ip->family == ADDR_NONE)
-		return 0;
-	st = statement(s, DROP_RESTING);
-	sqlite3_bind_int64(st, 1, s->interface_id);
-	row_bind_ip(st, 2, ip);
-	row_bind_u64(st, 3, now_ns);
-	err = run(s, st);
-	if (err != 0)
-		return err;
-	st = statement(s, ADD_ADDRESS);
-	sqlite3_bind_int64(st, 1, s->interface_id);
-	row_bind_ip(st, 2, ip);
-	sqlite3_bind_int64(st, 3, peer_id);
-	return run(s, st);
+	return err == ERR_EXISTS || err == ERR_UNKNOWN || err == ERR_LIMIT;
 }
 
-static int add_peer(struct sqlite *s, struct store_change *c)
+/* The first change that is not joined to @first any more. */
+static struct store_change *end_of_run(struct store_change *first)
 {
-	struct store_peer *p = &c->peer;
-	sqlite3_stmt *st = statement(s, ADD_PEER);
-	int err;
+	struct store_change *c = first->next;
 
-	sqlite3_bind_int64(st, 1, s->interface_id);
-	sqlite3_bind_blob(st, 2, p->public_key, sizeof(p->public_key), SQLITE_STATIC);
-	row_bind_text_or_null(st, 3, p->name);
-	sqlite3_bind_int(st, 4, (int)p->status);
-	sqlite3_bind_int(st, 5, (int)p->families);
-	sqlite3_bind_int(st, 6, p->port);
-	row_bind_text(st, 7, p->dns);
-	row_bind_text_or_null(st, 8, p->obfuscation);
-	row_bind_u64(st, 9, c->now_ns);
-	row_bind_text(st, 10, frame_level_name(p->level));
-	err = run(s, st);
-	if (err != 0)
-		return err;
-	p->id = sqlite3_last_insert_rowid(s->wal.db);
-	p->created_ns = p->changed_ns = c->now_ns;
-	err = add_address(s, &p->v4, p->id, c->now_ns);
-	return err != 0 ? err : add_address(s, &p->v6, p->id, c->now_ns);
+	while (c && c->is_joined)
+		c = c->next;
+	return c;
 }
 
-/* @st has its second value. */
-static int change_peer(struct sqlite *s, sqlite3_stmt *st, const struct store_change *c)
-{
-	int err;
-
-	sqlite3_bind_int64(st, 1, c->peer.id);
-	row_bind_u64(st, 3, c->now_ns);
-	err = run(s, st);
-	if (err == 0 && sqlite3_changes(s->wal.db) == 0)
-		return ERR_UNKNOWN;
-	return err;
-}
-
-static int set_status(struct sqlite *s, const struct store_change *c)
-{
-	sqlite3_stmt *st = statement(s, SET_STATUS);
-
-	sqlite3_bind_int(st, 2, (int)c->peer.status);
-	return change_peer(s, st, c);
-}
-
-static int set_level(struct sqlite *s, const struct store_change *c)
-{
-	sqlite3_stmt *st = statement(s, SET_LEVEL);
-
-	row_bind_text(st, 2, frame_level_name(c->peer.level));
-	return change_peer(s, st, c);
-}
-
-static int remove_peer(struct sqlite *s, struct store_change *c)
-{
-	sqlite3_stmt *st = statement(s, c->rest_until_ns ? REST_ADDRESSES : FREE_ADDRESSES);
-	int err;
-
-	sqlite3_bind_int64(st, 1, c->peer.id);
-	if (c->rest_until_ns)
-		row_bind_u64(st, 2, c->rest_until_ns);
-	err = run(s, st);
-	if (err != 0)
-		return err;
-	st = statement(s, REMOVE_PEER);
-	sqlite3_bind_int64(st, 1, c->peer.id);
-	err = run(s, st);
-	if (err == 0 && sqlite3_changes(s->wal.db) == 0)
-		return ERR_UNKNOWN;
-	return err;
-}
-
-static int add_profile(struct sqlite *s, const struct store_profile *p)
-{
-	sqlite3_stmt *st = statement(s, ADD_PROFILE);
-
-	sqlite3_bind_int64(st, 1, s->interface_id);
-	row_bind_text(st, 2, p->name);
-	row_bind_text(st, 3, frame_level_name(p->level));
-	row_bind_text(st, 4, p->parameters);
-	row_bind_u64(st, 5, p->created_ns);
-	if (p->until_ns)
-		row_bind_u64(st, 6, p->until_ns);
-	return run(s, st);
-}
-
-static int set_profiles(struct sqlite *s, const struct store_change *c)
-{
-	sqlite3_stmt *st = statement(s, DROP_PROFILES);
-	int err;
-
-	sqlite3_bind_int64(st, 1, s->interface_id);
-	err = run(s, st);
-	for (size_t i = 0; i < c->n_profiles && err == 0; i++)
-		err = add_profile(s, &c->profiles[i]);
-	return err;
-}
-
-static int add_signature(struct sqlite *s, const struct store_change *c)
-{
-	sqlite3_stmt *st = statement(s, ADD_SIGNATURE);
-
-	sqlite3_bind_blob(st, 1, c->digest, sizeof(c->digest), SQLITE_STATIC);
-	row_bind_u64(st, 2, c->signed_s);
-	return run(s, st);
-}
-
-static const char *action_of(const struct store_change *c)
-{
-	switch (c->kind) {
-	case STORE_ADD_PEER:
-		return "peer added";
-	case STORE_SET_STATUS:
-		return c->peer.status == STORE_PEER_ACTIVE ? "peer enabled" : "peer disabled";
-	case STORE_REMOVE_PEER:
-		return "peer removed";
-	case STORE_SET_LEVEL:
-		return "peer's level changed";
-	case STORE_SET_PROFILES:
-		return c->dropped[0] ? "profile dropped" : "level rotated";
-	case STORE_NO_CHANGE:
-		break;
-	}
-	return "";
-}
-
-static int add_audit(struct sqlite *s, const struct store_change *c)
-{
-	sqlite3_stmt *st = statement(s, ADD_AUDIT);
-	char subject[64];
-
-	if (c->kind == STORE_SET_PROFILES && c->dropped[0])
-		snprintf(subject, sizeof(subject), "profile %s", c->dropped);
-	else if (c->kind == STORE_SET_PROFILES)
-		snprintf(subject, sizeof(subject), "level %s", frame_level_name(c->peer.level));
-	else
-		snprintf(subject, sizeof(subject), "peer %" PRId64, c->peer.id);
-	row_bind_u64(st, 1, c->now_ns);
-	row_bind_text(st, 2, c->who);
-	row_bind_text(st, 3, action_of(c));
-	row_bind_text(st, 4, subject);
-
-	int err = run(s, st);
-	int64_t newest = sqlite3_last_insert_rowid(s->wal.db);
-
-	if (err != 0 || newest % AUDIT_SLACK != 0 || newest <= STORE_AUDIT_MAX)
-		return err;
-	st = statement(s, TRIM_AUDIT);
-	sqlite3_bind_int64(st, 1, newest - STORE_AUDIT_MAX);
-	return run(s, st);
-}
-
-static int change(struct sqlite *s, struct store_change *c)
+static int change_run(struct sqlite *s, struct store_change *first,
+		      const struct store_change *end)
 {
 	int err = 0;
 
-	switch (c->kind) {
-	case STORE_ADD_PEER:
-		err = add_peer(s, c);
-		break;
-	case STORE_SET_STATUS:
-		err = set_status(s, c);
-		break;
-	case STORE_REMOVE_PEER:
-		err = remove_peer(s, c);
-		break;
-	case STORE_SET_LEVEL:
-		err = set_level(s, c);
-		break;
-	case STORE_SET_PROFILES:
-		err = set_profiles(s, c);
-		break;
-	case STORE_NO_CHANGE:
-		break;
-	}
-	if (err == 0 && c->has_signature)
-		err = add_signature(s, c);
-	if (err == 0 && c->who[0] && c->kind != STORE_NO_CHANGE)
-		err = add_audit(s, c);
+	for (struct store_change *c = first; c != end && err == 0; c = c->next)
+		err = c->result = sqlite_change(s, c);
 	return err;
 }
 
-/* Return: 0 with the outcome in @c->result, or what ends the whole group. */
-static int change_or_undo(struct sqlite *s, struct store_change *c)
+/* The one that was refused says why; the others, that it was not they. */
+static void cancel_others(struct store_change *first, const struct store_change *end)
 {
-	int err = run_plain(s, SAVEPOINT);
+	for (struct store_change *c = first; c != end; c = c->next) {
+		c->ret_audit_id = 0;
+		if (!is_refusal(c->result))
+			c->result = -ECANCELED;
+	}
+}
+
+/* Return: 0 with the outcome in each result, or what ends the whole group. */
+static int change_or_undo(struct sqlite *s, struct store_change *first,
+			  const struct store_change *end)
+{
+	uint8_t head[SEAL_CHAIN_LEN];
+	int64_t head_id = s->head_id;
+	int result, err = run_plain(s, SAVEPOINT);
 
 	if (err != 0)
 		return err;
-	c->result = change(s, c);
-	if (c->result == 0)
+	memcpy(head, s->head, sizeof(head));
+	result = change_run(s, first, end);
+	if (result == 0)
 		return run_plain(s, RELEASE);
-	if (c->result != ERR_EXISTS && c->result != ERR_UNKNOWN)
-		return c->result;
+	if (!is_refusal(result))
+		return result;
+	memcpy(s->head, head, sizeof(head));
+	s->head_id = head_id;
+	cancel_others(first, end);
 	err = run_plain(s, ROLLBACK_TO);
 	return err != 0 ? err : run_plain(s, RELEASE);
 }
@@ -352,10 +178,10 @@ static int change_or_undo(struct sqlite *s, struct store_change *c)
 
 static int set_floor(struct sqlite *s, uint64_t floor_s)
 {
-	sqlite3_stmt *st = statement(s, SET_FLOOR);
+	sqlite3_stmt *st = sqlite_statement(s, SET_FLOOR);
 
 	row_bind_u64(st, 1, floor_s);
-	return run(s, st);
+	return sqlite_run(s, st);
 }
 
 /* Drop signatures nobody could use any more, oldest first, a few at a time. */
@@ -365,7 +191,7 @@ static int forget(struct sqlite *s, uint64_t before_s, unsigned int at_most)
 	int err = 0;
 
 	while (err == 0 && at_most-- > 0) {
-		sqlite3_stmt *st = statement(s, OLDEST_SIGNATURE);
+		sqlite3_stmt *st = sqlite_statement(s, OLDEST_SIGNATURE);
 
 		if (sqlite3_step(st) != SQLITE_ROW) {
 			sqlite3_reset(st);
@@ -380,9 +206,9 @@ static int forget(struct sqlite *s, uint64_t before_s, unsigned int at_most)
 			break;
 		if (signed_s > floor_s)
 			floor_s = signed_s;
-		st = statement(s, DROP_SIGNATURE);
+		st = sqlite_statement(s, DROP_SIGNATURE);
 		sqlite3_bind_int64(st, 1, id);
-		err = run(s, st);
+		err = sqlite_run(s, st);
 	}
 	if (err == 0 && floor_s > 0)
 		err = set_floor(s, floor_s);
@@ -395,21 +221,34 @@ static int group(struct sqlite *s, struct store_change *first)
 	unsigned int n = 0;
 	int err = run_plain(s, BEGIN);
 
-	for (struct store_change *c = first; c && err == 0; c = c->next, n++) {
-		err = change_or_undo(s, c);
+	for (struct store_change *c = first, *end; c && err == 0; c = end) {
+		end = end_of_run(c);
+		err = change_or_undo(s, c, end);
+	}
+	for (struct store_change *c = first; c; c = c->next, n++)
 		if (c->forget_before_s > forget_before_s)
 			forget_before_s = c->forget_before_s;
-	}
 	if (err == 0 && forget_before_s > 0)
 		err = forget(s, forget_before_s, FORGET_PER_GROUP + n);
 	return err == 0 ? run_plain(s, COMMIT) : err;
 }
 
+static void fail_group(struct store_change *first, int err)
+{
+	for (struct store_change *c = first; c; c = c->next) {
+		c->result = err;
+		c->ret_audit_id = 0;
+	}
+}
+
 static int sqlite_apply(struct store *store, struct store_change *first)
 {
 	struct sqlite *s = of(store);
+	uint8_t head[SEAL_CHAIN_LEN];
+	int64_t head_id = s->head_id;
 	int err = wal_be_sure(&s->wal);
 
+	memcpy(head, s->head, sizeof(head));
 	if (err == 0)
 		err = wal_begin_anew(&s->wal);
 	if (err == 0)
@@ -422,8 +261,9 @@ static int sqlite_apply(struct store *store, struct store_change *first)
 	/* Some errors have rolled back already; ours must not change what is reported. */
 	if (!sqlite3_get_autocommit(s->wal.db))
 		sqlite3_exec(s->wal.db, "ROLLBACK", NULL, NULL, NULL);
-	for (struct store_change *c = first; c; c = c->next)
-		c->result = err;
+	memcpy(s->head, head, sizeof(head));
+	s->head_id = head_id;
+	fail_group(first, err);
 	return err;
 }
 
@@ -484,23 +324,53 @@ static int prepare_all(struct sqlite *s)
 
 static int sqlite_load_peers(struct store *store, store_peer_visitor visit, void *context)
 {
-	return load_peers(&of(store)->wal, of(store)->interface_id, visit, context);
+	return load_peers(of(store), visit, context);
 }
 
 static int sqlite_load_resting(struct store *store, store_resting_visitor visit, void *context)
 {
-	return load_resting(&of(store)->wal, of(store)->interface_id, visit, context);
+	return load_resting(of(store), visit, context);
 }
 
 static int sqlite_load_profiles(struct store *store, store_profile_visitor visit, void *context)
 {
-	return load_profiles(&of(store)->wal, of(store)->interface_id, visit, context);
+	return load_profiles(of(store), visit, context);
 }
 
 static int sqlite_load_signatures(struct store *store, store_signature_visitor visit,
 				  void *context, uint64_t *ret_floor_s)
 {
-	return load_signatures(&of(store)->wal, visit, context, ret_floor_s);
+	return load_signatures(of(store), visit, context, ret_floor_s);
+}
+
+static int sqlite_load_records(struct store *store, store_record_visitor visit, void *context)
+{
+	return load_records(of(store), visit, context);
+}
+
+static int sqlite_load_usage(struct store *store, store_usage_visitor visit, void *context)
+{
+	return load_usage(of(store), visit, context);
+}
+
+static int sqlite_load_answered(struct store *store, store_answered_visitor visit,
+				void *context)
+{
+	return load_answered(of(store), visit, context);
+}
+
+static int sqlite_read_audit(struct store *store, int64_t after, size_t limit,
+			     store_audit_visitor visit, void *context)
+{
+	return load_audit(of(store), after, limit, visit, context);
+}
+
+static int sqlite_snapshot(struct store *store, bool begin)
+{
+	struct sqlite *s = of(store);
+
+	return code_of(s,
+		       sqlite3_exec(s->wal.db, begin ? "BEGIN" : "COMMIT", NULL, NULL, NULL));
 }
 
 static int sqlite_maintain(struct store *store)
@@ -514,7 +384,9 @@ static void sqlite_free(struct store *store)
 
 	for (int i = 0; i < STATEMENTS; i++)
 		sqlite3_finalize(s->statement[i]);
+	sqlite3_close(s->reader);
 	database_close(&s->wal);
+	seal_free(s->seal);
 	free(s);
 }
 
@@ -524,23 +396,47 @@ static const struct store_ops sqlite_ops = {
 	.load_resting = sqlite_load_resting,
 	.load_profiles = sqlite_load_profiles,
 	.load_signatures = sqlite_load_signatures,
+	.load_records = sqlite_load_records,
+	.load_usage = sqlite_load_usage,
+	.load_answered = sqlite_load_answered,
+	.read_audit = sqlite_read_audit,
+	.snapshot = sqlite_snapshot,
 	.maintain = sqlite_maintain,
 	.free = sqlite_free,
 };
 
-static int start(struct sqlite *s, const char *path, struct diag *d)
+static int start(struct sqlite *s, const char *path, const struct secret_key *master,
+		 struct diag *d)
 {
-	int err = database_open(&s->wal, path, d);
+	int err = seal_new(master, &s->seal);
 
+	if (err == 0)
+		err = database_open(&s->wal, path, d);
 	if (err != 0)
 		return err;
 	err = prepare_all(s);
+	if (err == 0)
+		err = database_connect(&s->wal, path, &s->reader);
+	if (err == 0)
+		err = load_head(s);
 	return err == 0 ? 0
 			: diag_set(d, err, 0, "%s cannot be prepared: %s", path, err_text(err));
 }
 
-int store_open_sqlite(const char *path, const char *interface, const uint8_t public_key[32],
-		      uint64_t now_ns, struct store **ret, struct diag *d)
+/* What was sealed under another key is found out now, not when a peer needs it. */
+static int check_seal(struct sqlite *s, const char *path, struct diag *d)
+{
+	int err = load_is_sealed_by(s);
+
+	return err == 0 ? 0
+			: diag_set(d, err, 0,
+				   "%s: its secrets cannot be opened: %s; the master key is"
+				   " another than the one it was written with",
+				   path, err_text(err));
+}
+
+int store_open_sqlite(const char *path, const struct store_config *config, struct store **ret,
+		      struct diag *d)
 {
 	struct sqlite *s = calloc(1, sizeof(*s));
 	int err;
@@ -548,9 +444,11 @@ int store_open_sqlite(const char *path, const char *interface, const uint8_t pub
 	if (!s)
 		return -ENOMEM;
 	s->store.ops = &sqlite_ops;
-	err = start(s, path, d);
+	err = start(s, path, config->master, d);
+	if (err == 0)
+		err = check_seal(s, path, d);
 	if (err == 0) {
-		err = find_interface(s, interface, public_key, now_ns);
+		err = find_interface(s, config->interface, config->public_key, config->now_ns);
 		if (err != 0)
 			diag_set(d, err, 0, "%s cannot be written: %s", path, err_text(err));
 	}

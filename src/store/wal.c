@@ -24,6 +24,8 @@ static const int LOG_FRAMES_MAX = 4096; /* 16 MiB */
 
 static int code_with(struct wal *w, int rc, int os_error)
 {
+	if (rc == SQLITE_CONSTRAINT_FOREIGNKEY) /* who is referred to is not there */
+		return ERR_UNKNOWN;
 	switch (rc & 0xff) {
 	case SQLITE_OK:
 	case SQLITE_DONE:

@@ -46,7 +46,8 @@ struct wal {
 /**
  * wal_code() - What SQLite's @rc on @db means
  *
- * Return: 0; ERR_EXISTS (a constraint), ERR_CORRUPT, -ENOSPC, -EBUSY, -ENOMEM, -EIO.
+ * Return: 0; ERR_EXISTS (a constraint), ERR_UNKNOWN (a reference), ERR_CORRUPT, -ENOSPC, -EBUSY,
+ *	   -ENOMEM, -EIO.
  */
 int wal_code(struct wal *w, sqlite3 *db, int rc);
 

@@ -48,20 +48,22 @@ static void push(struct queue *q, struct store_change *c)
 	q->n++;
 }
 
-/* Cut the first @n off @q. */
+/* Cut the first @n off @q, and those that are joined to the last of them. */
 static struct store_change *cut(struct queue *q, unsigned int n)
 {
 	struct store_change *first = q->first, *last = first;
 
+	unsigned int i = 1;
+
 	if (!first)
 		return NULL;
-	for (unsigned int i = 1; i < n && last->next; i++)
+	for (; last->next && (i < n || last->next->is_joined); i++)
 		last = last->next;
 	q->first = last->next;
 	if (!q->first)
 		q->last = NULL;
 	last->next = NULL;
-	q->n -= q->n < n ? q->n : n;
+	q->n -= i;
 	return first;
 }
 
@@ -222,18 +224,29 @@ int writer_new(struct store *store, const struct writer_callbacks *callbacks,
 	return 0;
 }
 
-int writer_submit(struct writer *w, struct store_change *c)
+int writer_submit_run(struct writer *w, struct store_change *first)
 {
+	unsigned int n = 0;
 	int err = 0;
 
+	for (const struct store_change *c = first; c; c = c->next)
+		n++;
 	pthread_mutex_lock(&w->lock);
-	if (w->waiting.n >= WRITER_QUEUE_MAX || w->stop)
+	if (w->waiting.n + n > WRITER_QUEUE_MAX || w->stop)
 		err = ERR_LIMIT;
-	else
+	for (struct store_change *next, *c = first; c && err == 0; c = next) {
+		next = c->next;
 		push(&w->waiting, c);
+	}
 	pthread_cond_signal(&w->work);
 	pthread_mutex_unlock(&w->lock);
 	return err;
+}
+
+int writer_submit(struct writer *w, struct store_change *c)
+{
+	c->next = NULL;
+	return writer_submit_run(w, c);
 }
 
 void writer_wake(struct writer *w)

@@ -22,7 +22,7 @@
 
 enum {
 	WRITER_QUEUE_MAX = 16384,
-	WRITER_GROUP_MAX = 512,
+	WRITER_GROUP_MAX = 512, /* but a run of joined changes is not cut */
 };
 
 /**
@@ -53,6 +53,9 @@ int writer_new(struct store *store, const struct writer_callbacks *callbacks,
  * Return: 0, or ERR_LIMIT when the queue is full (the change stays the caller's).
  */
 int writer_submit(struct writer *w, struct store_change *c);
+
+/** writer_submit_run() - The same for a list of changes, linked by @next: all or none */
+int writer_submit_run(struct writer *w, struct store_change *first);
 
 /** writer_wake() - Call @idle now */
 void writer_wake(struct writer *w);

@@ -4,6 +4,8 @@
 
 import datetime
 import json
+import os
+import pathlib
 import sqlite3
 import subprocess
 import time
@@ -13,6 +15,7 @@ from gateway import CULVERT, ApiTest, netns, suite, tunnel
 
 import client_file  # of tests/net, which gateway.py has put in reach
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PEERS, PROFILES = "/api/v1/peers", "/api/v1/profiles"
 LEVELS = ["off", "low", "medium", "high", "extreme"]
 DAY_NS = 86400 * 10**9
@@ -44,6 +47,13 @@ class LevelTest(ApiTest):
             found = db.execute(statement, values).fetchall()
         db.close()
         return found
+
+
+OLD_COLUMNS = {
+    "interface": "id, name, public_key, created_ns",
+    "peer": "id, interface_id, public_key, name, status, families, port, dns, created_ns, changed_ns",
+    "address": "interface_id, ip, peer_id",
+}
 
 
 class Profiles(LevelTest):
@@ -81,9 +91,20 @@ class Profiles(LevelTest):
         g = self.gateway
         self.is_(g.local("POST", PEERS, {"name": "a"}), 201)
         g.stop()
-        # What the first version had: no levels anywhere.
-        for statement in ("DROP TABLE profile", "ALTER TABLE peer DROP COLUMN level", "PRAGMA user_version = 1"):
-            self.database(statement)
+        # The same peer as the first version had it: no levels anywhere.
+        kept = {table: self.database(f"SELECT {columns} FROM {table}") for table, columns in OLD_COLUMNS.items()}
+        for leftover in pathlib.Path(g.state).glob("culvert.db*"):
+            leftover.unlink()
+        with sqlite3.connect(f"{g.state}/culvert.db") as db:
+            db.executescript((ROOT / "src/store/schema/0001_initial.sql").read_text())
+            for table, columns in OLD_COLUMNS.items():
+                holes = ",".join("?" * len(columns.split(",")))
+                db.executemany(f"INSERT INTO {table} ({columns}) VALUES ({holes})", kept[table])
+            db.execute("PRAGMA user_version = 1")
+            db.execute(f"PRAGMA application_id = {0x43756c76}")
+        db.close()
+        owner = os.stat(g.state)
+        os.chown(f"{g.state}/culvert.db", owner.st_uid, owner.st_gid)
         g.stop_device()
         g.start_device()
         g.start()
@@ -135,7 +156,7 @@ class Rotation(LevelTest):
         g.start_device()
         g.start()
         self.assertEqual((self.profiles(), self.accepted()), (after, accepted))
-        self.assertEqual(self.database("SELECT action, subject FROM audit"), [("level rotated", "level extreme")])
+        self.assertEqual(self.database("SELECT action, subject FROM audit"), [("level.rotate", "level extreme")])
 
     def test_thirty_days_unless_it_says_otherwise(self):
         for body, days in (({}, 30), ({"keep_days": None}, 30), ({"keep_days": 3650}, 3650)):
@@ -187,7 +208,7 @@ class Rotation(LevelTest):
         self.assertEqual(set(self.accepted()), {*LEVELS[1:], "high.2"})
         self.is_(self.drop("high.1"), 404)
         self.assertEqual(self.database("SELECT action, subject FROM audit ORDER BY id DESC LIMIT 1"),
-                         [("profile dropped", "profile high.1")])
+                         [("profile.drop", "profile high.1")])
         shown, accepted = self.profiles(), self.accepted()
         g.kill()
         g.restart_device()

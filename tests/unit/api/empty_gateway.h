@@ -49,6 +49,12 @@ static int empty_profiles(struct store *s, store_profile_visitor visit, void *co
 	return err;
 }
 
+static int empty_records(struct store *s, store_record_visitor visit, void *context)
+{
+	(void)s, (void)visit, (void)context;
+	return 0;
+}
+
 static int empty_maintain(struct store *s)
 {
 	(void)s;
@@ -73,6 +79,7 @@ static struct gateway *empty_gateway(void)
 					      .load_peers = empty_peers,
 					      .load_resting = empty_resting,
 					      .load_profiles = empty_profiles,
+					      .load_records = empty_records,
 					      .maintain = empty_maintain };
 	static struct store store = { &ops };
 	struct writer_callbacks callbacks = { .committed = empty_committed,

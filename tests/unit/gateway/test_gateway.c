@@ -22,6 +22,9 @@ struct fake {
 	size_t n_resting;
 	struct store_profile profiles[STORE_PROFILES_MAX];
 	size_t n_profiles;
+	struct store_record records[4];
+	size_t n_records;
+	unsigned int n_joined;	  /* of the last group */
 	struct store_change last; /* of the last group, its first */
 	char last_profiles[STORE_PROFILES_MAX][FRAME_NAME_MAX + 1];
 };
@@ -36,8 +39,12 @@ static int fake_apply(struct store *s, struct store_change *first)
 
 	pthread_mutex_lock(&f->gate);
 	f->last = *first;
+	f->n_joined = 0;
 	for (struct store_change *c = first; c; c = c->next) {
 		c->result = f->fail;
+		f->n_joined += c->is_joined;
+		if (c->kind == STORE_PUT_RECORD && c->result == 0 && c->record.id == 0)
+			c->record.id = f->next_id++;
 		if (c->kind == STORE_ADD_PEER && c->result == 0)
 			c->peer.id = f->next_id++;
 		for (size_t i = 0; i < c->n_profiles; i++)
@@ -77,6 +84,16 @@ static int fake_load_profiles(struct store *s, store_profile_visitor visit, void
 	return err;
 }
 
+static int fake_load_records(struct store *s, store_record_visitor visit, void *context)
+{
+	struct fake *f = (struct fake *)s;
+	int err = 0;
+
+	for (size_t i = 0; i < f->n_records && err == 0; i++)
+		err = visit(context, &f->records[i]);
+	return err;
+}
+
 static int fake_maintain(struct store *s)
 {
 	(void)s;
@@ -88,6 +105,7 @@ static const struct store_ops fake_ops = {
 	.load_peers = fake_load_peers,
 	.load_resting = fake_load_resting,
 	.load_profiles = fake_load_profiles,
+	.load_records = fake_load_records,
 	.maintain = fake_maintain,
 };
 
@@ -458,7 +476,8 @@ static void a_rotation_is_what_the_disk_has(void)
 	wait_for(1);
 	CHECK(done.err == 0 && !done.has_peer);
 	CHECK(fake.last.kind == STORE_SET_PROFILES && fake.last.n_profiles == 2);
-	CHECK(fake.last.peer.level == FRAME_HIGH && strcmp(fake.last.who, "test") == 0);
+	CHECK(strcmp(fake.last.subject, "level high") == 0 &&
+	      strcmp(fake.last.who, "test") == 0);
 	CHECK(strcmp(fake.last_profiles[1], "high.1") == 0);
 	CHECK(profiles_current(gateway_profiles(g), FRAME_HIGH)->created_ns == 6000);
 	former = profiles_named(gateway_profiles(g), "high.1");
@@ -501,8 +520,8 @@ static void a_dropped_profile_is_gone_once_the_disk_knows(void)
 	wait_for(1);
 	CHECK(done.err == 0 && !profiles_named(gateway_profiles(g), "high.1"));
 	CHECK(fake.last.kind == STORE_SET_PROFILES && fake.last.n_profiles == 1);
-	CHECK(strcmp(fake.last.dropped, "high.1") == 0);
-	CHECK(fake.last.peer.level == FRAME_HIGH);
+	CHECK(strcmp(fake.last.action, "profile.drop") == 0);
+	CHECK(strcmp(fake.last.subject, "profile high.1") == 0);
 	gateway_free(g);
 }
 
@@ -517,7 +536,7 @@ static void a_level_changes_when_it_is_committed(void)
 	CHECK(done.err == 0 && done.peer.level == FRAME_EXTREME);
 	CHECK(peers_count_level(gateway_peers(g), FRAME_EXTREME) == 1);
 	CHECK(peers_count_level(gateway_peers(g), FRAME_OFF) == 0);
-	CHECK(fake.last.kind == STORE_SET_LEVEL && fake.last.peer.level == FRAME_EXTREME);
+	CHECK(fake.last.kind == STORE_CHANGE_PEER && fake.last.peer.level == FRAME_EXTREME);
 	CHECK(fake.last.peer.status == STORE_PEER_ACTIVE && fake.last.peer.public_key[0] == 1);
 	fake.fail = -ENOSPC;
 	memset(&done, 0, sizeof(done));
@@ -525,6 +544,139 @@ static void a_level_changes_when_it_is_committed(void)
 	wait_for(1);
 	CHECK(done.err == -ENOSPC && done.peer.level == FRAME_EXTREME);
 	CHECK(gateway_set_level(g, 5, FRAME_LOW, &grant, on_done, &done) == ERR_UNKNOWN);
+	gateway_free(g);
+}
+
+/* --- Edits, batches, records --- */
+
+static int change_and_wait(int64_t id, const struct gateway_edit *edit)
+{
+	int err;
+
+	memset(&done, 0, sizeof(done));
+	err = gateway_change_peer(g, id, edit, &grant, on_done, &done);
+	if (err != 0)
+		return err;
+	wait_for(1);
+	return done.err;
+}
+
+static void an_edit_changes_what_it_names_and_nothing_else(void)
+{
+	const struct gateway_edit edit = {
+		.fields = GATEWAY_NAME | GATEWAY_QUOTA | GATEWAY_NOTE | GATEWAY_KEY,
+		.name = "other",
+		.public_key = { 42 },
+		.limits = { .quota_bytes = 7, .quota_period = STORE_PERIOD_DAY, .note = "n" },
+	};
+	const struct gateway_edit no_note = { .fields = GATEWAY_NOTE };
+	static const uint8_t old_key[32] = { 1 }, new_key[32] = { 42 };
+	const struct peer *peer;
+
+	start();
+	add_and_wait(1);
+	CHECK(change_and_wait(100, &edit) == 0);
+	peer = peers_find_key(gateway_peers(g), new_key);
+	CHECK(peer && peer->id == 100 && peer == peers_find_name(gateway_peers(g), "other"));
+	CHECK(!peers_find_key(gateway_peers(g), old_key));
+	CHECK(peer->quota_bytes == 7 && strcmp(peer->note, "n") == 0);
+	CHECK(peer->v4.b[3] == 2 && peers_find_address(gateway_peers(g), &peer->v4) == peer);
+	CHECK(fake.last.has_former_key && memcmp(fake.last.former_key, old_key, 32) == 0);
+	CHECK(change_and_wait(100, &no_note) == 0);
+	CHECK(!peer->note && peer->quota_bytes == 7);
+	gateway_free(g);
+}
+
+static void versions_of_a_peer_have_times_that_rise(void)
+{
+	const struct gateway_edit edit = { .fields = GATEWAY_NOTE };
+	uint64_t before;
+
+	start();
+	add_and_wait(1);
+	before = peers_find_id(gateway_peers(g), 100)->changed_ns;
+	CHECK(change_and_wait(100, &edit) == 0); /* by the same clock reading */
+	CHECK(peers_find_id(gateway_peers(g), 100)->changed_ns > before);
+	gateway_free(g);
+}
+
+static void a_move_takes_the_new_address_and_lets_the_old_one_rest(void)
+{
+	struct gateway_edit edit = { .fields = GATEWAY_ADDRESSES,
+				     .v4 = { ADDR_V4, { 10, 0, 1, 50 } } };
+	const struct peer *peer;
+
+	start();
+	add_and_wait(1);
+	peer = peers_find_id(gateway_peers(g), 100);
+	edit.v6 = peer->v6;
+	CHECK(change_and_wait(100, &edit) == 0);
+	CHECK(peer->v4.b[3] == 50 && used4() == 1);
+	CHECK(peers_find_address(gateway_peers(g), &edit.v4) == peer);
+	fake.fail = -ENOSPC;
+	edit.v4.b[3] = 51;
+	CHECK(change_and_wait(100, &edit) == -ENOSPC);
+	CHECK(peer->v4.b[3] == 50 && used4() == 1); /* .51 is free again */
+	fake.fail = 0;
+	edit.v4.b[3] = 51;
+	CHECK(change_and_wait(100, &edit) == 0);
+	edit.v4.b[3] = 50; /* rests */
+	CHECK(change_and_wait(100, &edit) == ERR_EXPIRED);
+	gateway_free(g);
+}
+
+static void a_batch_is_sent_joined_or_taken_back_whole(void)
+{
+	struct gateway_add a = wanted(1), b = wanted(2), c = wanted(3);
+
+	start();
+	memset(&done, 0, sizeof(done));
+	gateway_batch_begin(g);
+	CHECK(gateway_add_peer(g, &a, &grant, on_done, &done) == 0);
+	CHECK(gateway_add_peer(g, &b, &grant, on_done, &done) == 0);
+	CHECK(gateway_batch_end(g, false) == 0);
+	CHECK(peers_count(gateway_peers(g)) == 0 && used4() == 0 && done.calls == 0);
+	gateway_batch_begin(g);
+	CHECK(gateway_add_peer(g, &a, &grant, on_done, &done) == 0);
+	CHECK(gateway_add_peer(g, &b, &grant, on_done, &done) == 0);
+	CHECK(gateway_add_peer(g, &c, &grant, on_done, &done) == 0);
+	CHECK(gateway_batch_end(g, true) == 0);
+	wait_for(3);
+	CHECK(fake.n_joined == 2 && peers_count(gateway_peers(g)) == 3);
+	gateway_free(g);
+}
+
+static void records_are_found_and_hold_who_names_them(void)
+{
+	struct gateway_add a = wanted(1);
+	const struct record *account;
+	struct gateway_edit leave = { .fields = GATEWAY_ACCOUNT };
+
+	start();
+	memset(&done, 0, sizeof(done));
+	CHECK(gateway_put_record(g, STORE_ACCOUNT, 0, "acme", "{}", "account.create", &grant,
+				 on_done, &done) == 0);
+	wait_for(1);
+	account = records_find_name(gateway_records(g), STORE_ACCOUNT, "acme");
+	CHECK(done.err == 0 && account && account->id == 100);
+	CHECK(gateway_put_record(g, STORE_ACCOUNT, 0, "acme", "{}", "account.create", &grant,
+				 on_done, &done) == ERR_EXISTS);
+	a.limits.account_id = 4711;
+	CHECK(gateway_add_peer(g, &a, &grant, on_done, &done) == ERR_UNKNOWN);
+	a.limits.account_id = 100;
+	memset(&done, 0, sizeof(done));
+	CHECK(gateway_add_peer(g, &a, &grant, on_done, &done) == 0);
+	wait_for(1);
+	CHECK(account->n_peers == 1);
+	CHECK(gateway_drop_record(g, STORE_ACCOUNT, 100, "account.delete", &grant, on_done,
+				  &done) == ERR_EXISTS);
+	CHECK(change_and_wait(101, &leave) == 0);
+	CHECK(account->n_peers == 0);
+	memset(&done, 0, sizeof(done));
+	CHECK(gateway_drop_record(g, STORE_ACCOUNT, 100, "account.delete", &grant, on_done,
+				  &done) == 0);
+	wait_for(1);
+	CHECK(!records_find_name(gateway_records(g), STORE_ACCOUNT, "acme"));
 	gateway_free(g);
 }
 
@@ -564,6 +716,11 @@ int main(void)
 	RUN(a_rotation_that_fails_changes_nothing);
 	RUN(a_dropped_profile_is_gone_once_the_disk_knows);
 	RUN(a_level_changes_when_it_is_committed);
+	RUN(an_edit_changes_what_it_names_and_nothing_else);
+	RUN(versions_of_a_peer_have_times_that_rise);
+	RUN(a_move_takes_the_new_address_and_lets_the_old_one_rest);
+	RUN(a_batch_is_sent_joined_or_taken_back_whole);
+	RUN(records_are_found_and_hold_who_names_them);
 	RUN(stopping_reports_everything_that_was_decided);
 	return DONE();
 }

@@ -135,13 +135,15 @@ static void counts_go_by_level(void)
 static void counts_follow_the_status(void)
 {
 	struct peers *p = fresh();
-	struct peer *peer = add(p, 1);
+	struct peer *peer = add(p, 1), to;
 
 	add(p, 3); /* suspended */
 	CHECK(peers_count(p) == 2 && peers_count_active(p) == 1);
-	peers_set_status(p, peer, STORE_PEER_SUSPENDED);
-	CHECK(peers_count_active(p) == 0);
-	peers_set_status(p, peer, STORE_PEER_ACTIVE);
+	to = *peer;
+	to.status = STORE_PEER_SUSPENDED;
+	CHECK(peers_replace(p, peer, &to) == 0 && peers_count_active(p) == 0);
+	to.status = STORE_PEER_ACTIVE;
+	CHECK(peers_replace(p, peer, &to) == 0 && peers_count_active(p) == 1);
 	peers_remove(p, peer);
 	CHECK(peers_count(p) == 1 && peers_count_active(p) == 0);
 	peers_free(p);

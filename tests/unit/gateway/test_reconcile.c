@@ -52,6 +52,7 @@ static struct store_peer stored(uint8_t n)
 		.status = STORE_PEER_ACTIVE,
 		.v4 = { ADDR_V4, { 10, 0, 1, n } },
 		.v6 = { ADDR_V6, { 0xfd, [15] = n } },
+		.keepalive_s = 25,
 	};
 }
 
@@ -285,7 +286,7 @@ static void a_group_is_one_request(void)
 
 	struct store_change add = change(STORE_ADD_PEER, 20),
 			    drop = change(STORE_REMOVE_PEER, 1);
-	struct store_change suspend = change(STORE_SET_STATUS, 2),
+	struct store_change suspend = change(STORE_CHANGE_PEER, 2),
 			    none = change(STORE_NO_CHANGE, 0);
 	struct store_change refused = change(STORE_ADD_PEER, 30);
 
@@ -310,7 +311,7 @@ static void a_group_is_one_request(void)
 
 static void a_peer_of_another_level_gets_its_keepalives(void)
 {
-	struct store_change level = change(STORE_SET_LEVEL, 2);
+	struct store_change level = change(STORE_CHANGE_PEER, 2);
 
 	start(4);
 	CHECK(now() == 0);

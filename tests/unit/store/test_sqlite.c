@@ -23,7 +23,14 @@ static char directory[] = "/dev/shm/culvert-store-XXXXXX"; /* else /tmp */
 static char path[64];
 static int files;
 
-static const uint8_t gateway_key[32] = { 7 };
+static const struct secret_key master = { { 9, 9, 9 } };
+
+static struct store_config config_of(uint8_t gateway)
+{
+	return (struct store_config){
+		.interface = "wg0", .public_key = { gateway }, .now_ns = 1000, .master = &master
+	};
+}
 
 static void fresh_path(void)
 {
@@ -33,9 +40,10 @@ static void fresh_path(void)
 static struct store *reopen(void)
 {
 	struct store *s = NULL;
+	struct store_config config = config_of(7);
 	struct diag d = { .line = 0 };
 
-	if (store_open_sqlite(path, "wg0", gateway_key, 1000, &s, &d) != 0) {
+	if (store_open_sqlite(path, &config, &s, &d) != 0) {
 		printf("# %s\n", d.text);
 		abort();
 	}
@@ -54,6 +62,7 @@ static struct store_change addition(uint8_t n)
 		.kind = STORE_ADD_PEER,
 		.now_ns = 5000,
 		.who = "test",
+		.action = "peer.create",
 		.peer = {
 			.public_key = { n, 1, 2, 3 },
 			.v4 = { ADDR_V4, { 10, 0, 1, n } },
@@ -62,11 +71,22 @@ static struct store_change addition(uint8_t n)
 			.families = STORE_IPV4 | STORE_IPV6,
 			.port = 40001,
 			.dns = "d2",
+			.keepalive_s = 25,
 		},
 	};
 
 	snprintf(c.peer.name, sizeof(c.peer.name), "peer%u", n);
 	return c;
+}
+
+/* All of the peer that @c has added, once more. */
+static struct store_change change_of(const struct store_change *c, uint64_t now_ns)
+{
+	return (struct store_change){ .kind = STORE_CHANGE_PEER,
+				      .now_ns = now_ns,
+				      .who = "test",
+				      .action = "peer.update",
+				      .peer = c->peer };
 }
 
 static struct store_change signed_with(uint8_t digest, uint64_t signed_s)
@@ -95,7 +115,8 @@ static struct store_change profiles(struct store_profile list[STORE_PROFILES_MAX
 	return (struct store_change){ .kind = STORE_SET_PROFILES,
 				      .now_ns = 7000,
 				      .who = "test",
-				      .peer = { .level = FRAME_HIGH },
+				      .action = "level.rotate",
+				      .subject = "level high",
 				      .profiles = list,
 				      .n_profiles = n + 1 };
 }
@@ -205,7 +226,7 @@ static void a_refused_change_does_not_spoil_its_group(void)
 	memcpy(same_key.peer.public_key, first.peer.public_key, 32);
 	memcpy(same_name.peer.name, first.peer.name, sizeof(first.peer.name));
 	same_ip.peer.v6 = first.peer.v6;
-	unknown.kind = STORE_SET_STATUS;
+	unknown.kind = STORE_CHANGE_PEER;
 	unknown.peer.id = 4711;
 	first.next = &same_key;
 	same_key.next = &same_name;
@@ -264,10 +285,10 @@ static void status_changes_and_removal_last(void)
 	a.next = &b;
 	CHECK(store_apply(s, &a) == 0);
 
-	struct store_change suspend = { .kind = STORE_SET_STATUS,
-					.now_ns = 6000,
-					.peer = { .id = a.peer.id,
-						  .status = STORE_PEER_SUSPENDED } };
+	struct store_change suspend = change_of(&a, 6000);
+
+	suspend.peer.status = STORE_PEER_SUSPENDED;
+
 	struct store_change drop = { .kind = STORE_REMOVE_PEER, .peer = { .id = b.peer.id } };
 
 	suspend.next = &drop;
@@ -456,8 +477,9 @@ static void the_file_is_the_owners_alone(void)
 
 static int open_error(struct diag *d)
 {
+	struct store_config config = config_of(7);
 	struct store *s = NULL;
-	int err = store_open_sqlite(path, "wg0", gateway_key, 1000, &s, d);
+	int err = store_open_sqlite(path, &config, &s, d);
 
 	store_free(s);
 	return err;
@@ -552,15 +574,14 @@ static void a_changed_level_lasts(void)
 
 	CHECK(store_apply(s, &a) == 0);
 
-	struct store_change level = { .kind = STORE_SET_LEVEL,
-				      .now_ns = 6000,
-				      .who = "test",
-				      .peer = { .id = a.peer.id, .level = FRAME_EXTREME } };
+	struct store_change level = change_of(&a, 6000);
+
+	level.peer.level = FRAME_EXTREME;
 
 	CHECK(store_apply(s, &level) == 0 && level.result == 0);
 	store_free(s);
-	CHECK(count_sql("SELECT count(*) FROM audit WHERE action = 'peer''s level changed' AND"
-			" subject = 'peer 1'") == 1);
+	CHECK(count_sql("SELECT count(*) FROM audit WHERE action = 'peer.update' AND"
+			" subject = 'peer 1 peer2'") == 1);
 	s = reopen();
 
 	struct seen *seen = look(s);
@@ -578,10 +599,11 @@ static void a_dropped_profile_leaves_a_row_for_the_audit(void)
 	struct store_profile list[STORE_PROFILES_MAX];
 	struct store_change c = profiles(list, 1);
 
-	snprintf(c.dropped, sizeof(c.dropped), "high.2");
+	snprintf(c.action, sizeof(c.action), "profile.drop");
+	snprintf(c.subject, sizeof(c.subject), "profile high.2");
 	CHECK(store_apply(s, &c) == 0 && c.result == 0);
 	store_free(s);
-	CHECK(count_sql("SELECT count(*) FROM audit WHERE action = 'profile dropped' AND"
+	CHECK(count_sql("SELECT count(*) FROM audit WHERE action = 'profile.drop' AND"
 			" subject = 'profile high.2'") == 1);
 }
 
@@ -597,7 +619,7 @@ static void a_rotated_level_leaves_a_row_for_the_audit(void)
 	store_free(s);
 	CHECK(count_sql("SELECT count(*) FROM audit") == 1);
 	CHECK(count_sql("SELECT count(*) FROM audit WHERE time_ns = 7000 AND who = 'test' AND"
-			" action = 'level rotated' AND subject = 'level high'") == 1);
+			" action = 'level.rotate' AND subject = 'level high'") == 1);
 }
 
 static void a_file_of_somebody_else_is_refused(void)
@@ -756,7 +778,7 @@ static void a_reader_that_stays_hinders_no_change(void)
 
 static void a_disk_that_is_full_at_the_start_is_read_and_recovers(void)
 {
-	static const uint8_t other_key[32] = { 8 };
+	struct store_config config = config_of(8);
 	struct store_change b = addition(3);
 	struct store *other = NULL;
 	struct diag d = { .line = 0 };
@@ -771,7 +793,7 @@ static void a_disk_that_is_full_at_the_start_is_read_and_recovers(void)
 	CHECK(look(s)->n_peers == 1);
 	CHECK(store_apply(s, &b) == -ENOSPC);
 	/* What opening itself would write does not go behind an unsure log either. */
-	CHECK(store_open_sqlite(path, "wg0", other_key, 1000, &other, &d) == -ENOSPC);
+	CHECK(store_open_sqlite(path, &config, &other, &d) == -ENOSPC);
 	CHECK(faults_log_written == 0);
 	faults_full = false;
 	CHECK(store_apply(s, &b) == 0 && b.result == 0);
@@ -917,6 +939,337 @@ static void an_ill_placed_bit_is_noticed(void)
 	CHECK(open_error(&d) == ERR_CORRUPT);
 }
 
+/* --- Runs, secrets, records, usage, the audit trail --- */
+
+static void joined_changes_stand_or_fall_together(void)
+{
+	struct store *s = fresh();
+	struct store_change before = addition(2), one = addition(3), two = addition(4),
+			    three = addition(5), after = addition(6);
+
+	memcpy(two.peer.name, before.peer.name, sizeof(two.peer.name)); /* taken */
+	two.is_joined = three.is_joined = true;
+	before.next = &one;
+	one.next = &two;
+	two.next = &three;
+	three.next = &after;
+	CHECK(store_apply(s, &before) == 0);
+	CHECK(before.result == 0 && after.result == 0);
+	CHECK(one.result == -ECANCELED && two.result == ERR_EXISTS &&
+	      three.result == -ECANCELED);
+	CHECK(look(s)->n_peers == 2);
+
+	struct store_change again = addition(3), more = addition(4);
+
+	more.is_joined = true;
+	again.next = &more;
+	CHECK(store_apply(s, &again) == 0 && again.result == 0 && more.result == 0);
+	CHECK(look(s)->n_peers == 4);
+	store_free(s);
+}
+
+static void a_moved_peer_leaves_its_address_to_rest(void)
+{
+	struct store *s = fresh();
+	struct store_change a = addition(2);
+
+	CHECK(store_apply(s, &a) == 0);
+
+	struct store_change move = change_of(&a, 6000);
+
+	move.is_moved = true;
+	move.rest_until_ns = 9000;
+	move.peer.v4.b[3] = 77; /* and its IPv6 address stays */
+	CHECK(store_apply(s, &move) == 0 && move.result == 0);
+
+	struct seen *seen = look(s);
+
+	CHECK(seen->n_peers == 1 && seen->peers[0].v4.b[3] == 77);
+	CHECK(seen->peers[0].v6.b[15] == 2);
+	CHECK(seen->n_resting == 1 && seen->resting[0].ip.b[3] == 2);
+	store_free(s);
+}
+
+static void a_peer_keeps_what_it_may(void)
+{
+	struct store *s = fresh();
+	struct store_change a = addition(2);
+	struct seen *seen;
+
+	a.peer.expires_ns = 11;
+	a.peer.quota_bytes = 12;
+	a.peer.quota_period = STORE_PERIOD_WEEK;
+	a.peer.rate_bps = 13;
+	a.peer.keepalive_s = 14;
+	a.peer.blocked = STORE_BLOCK_QUOTA;
+	a.peer.routes = "10.9.0.0/16";
+	a.peer.note = "the blue one";
+	CHECK(store_apply(s, &a) == 0);
+	store_free(s);
+	s = reopen();
+	seen = look(s);
+	CHECK(seen->peers[0].expires_ns == 11 && seen->peers[0].quota_bytes == 12);
+	CHECK(seen->peers[0].quota_period == STORE_PERIOD_WEEK &&
+	      seen->peers[0].rate_bps == 13);
+	CHECK(seen->peers[0].keepalive_s == 14 && seen->peers[0].blocked == STORE_BLOCK_QUOTA);
+	store_free(s);
+	CHECK(count_sql("SELECT count(*) FROM peer WHERE routes = '10.9.0.0/16' AND"
+			" note = 'the blue one' AND schedule IS NULL") == 1);
+}
+
+static void a_preshared_key_survives_changes_that_do_not_name_it(void)
+{
+	struct store *s = fresh();
+	struct store_change a = addition(2);
+
+	a.peer.preshared_key.b[0] = 0xab;
+	CHECK(store_apply(s, &a) == 0);
+
+	struct store_change other_key = change_of(&a, 6000);
+
+	other_key.peer.preshared_key = (struct secret_key){ .b = { 0 } };
+	other_key.peer.public_key[0] = 0x99; /* its place in the seal */
+	CHECK(store_apply(s, &other_key) == 0 && other_key.result == 0);
+	CHECK(other_key.peer.preshared_key.b[0] == 0xab); /* whoever carries it on needs it */
+	CHECK(look(s)->peers[0].preshared_key.b[0] == 0xab);
+
+	struct store_change none = change_of(&other_key, 7000);
+
+	none.sets_preshared_key = true;
+	none.peer.preshared_key = (struct secret_key){ .b = { 0 } };
+	CHECK(store_apply(s, &none) == 0);
+	CHECK(look(s)->peers[0].preshared_key.b[0] == 0);
+	store_free(s);
+}
+
+static struct store_change record(enum store_record_kind kind, const char *name,
+				  const char *body)
+{
+	struct store_change c = { .kind = STORE_PUT_RECORD,
+				  .now_ns = 5000,
+				  .who = "test",
+				  .action = "record.put",
+				  .record = { .kind = kind, .body = body } };
+
+	snprintf(c.record.name, sizeof(c.record.name), "%s", name);
+	return c;
+}
+
+struct seen_records {
+	unsigned int n;
+	struct store_record last;
+	char body[64];
+};
+
+static int see_record(void *context, const struct store_record *one)
+{
+	struct seen_records *seen = context;
+
+	seen->n++;
+	seen->last = *one;
+	snprintf(seen->body, sizeof(seen->body), "%s", one->body);
+	return 0;
+}
+
+static void records_are_made_changed_and_dropped(void)
+{
+	struct store *s = fresh();
+	struct seen_records seen = { .n = 0 };
+	struct store_change a = record(STORE_ACCOUNT, "acme", "{\"a\":1}");
+	struct store_change twice = record(STORE_ACCOUNT, "acme", "{}");
+	struct store_change hook = record(STORE_WEBHOOK, "acme", "{\"secret\":\"PLAIN\"}");
+
+	a.next = &twice;
+	twice.next = &hook;
+	CHECK(store_apply(s, &a) == 0);
+	CHECK(a.result == 0 && twice.result == ERR_EXISTS && hook.result == 0);
+	a.next = NULL;
+	a.record.body = "{\"a\":2}";
+	CHECK(store_apply(s, &a) == 0 && a.result == 0);
+	store_free(s);
+	s = reopen();
+	CHECK(store_load_records(s, see_record, &seen) == 0);
+	CHECK(seen.n == 2 && strcmp(seen.body, "{\"secret\":\"PLAIN\"}") == 0);
+
+	struct store_change drop = { .kind = STORE_DROP_RECORD,
+				     .record = { .id = hook.record.id,
+						 .kind = STORE_WEBHOOK } };
+
+	CHECK(store_apply(s, &drop) == 0 && drop.result == 0);
+	CHECK(store_apply(s, &drop) == 0 && drop.result == ERR_UNKNOWN);
+	seen.n = 0;
+	CHECK(store_load_records(s, see_record, &seen) == 0);
+	CHECK(seen.n == 1 && strcmp(seen.body, "{\"a\":2}") == 0);
+	store_free(s);
+}
+
+static void a_peer_cannot_name_an_account_that_is_not_there(void)
+{
+	struct store *s = fresh();
+	struct store_change peer = addition(2), account = record(STORE_ACCOUNT, "a", "{}");
+	struct store_change drop = { .kind = STORE_DROP_RECORD };
+
+	peer.peer.account_id = 4711;
+	CHECK(store_apply(s, &peer) == 0 && peer.result == ERR_UNKNOWN);
+	CHECK(store_apply(s, &account) == 0);
+	peer.peer.account_id = account.record.id;
+	CHECK(store_apply(s, &peer) == 0 && peer.result == 0);
+	CHECK(look(s)->peers[0].account_id == account.record.id);
+	drop.record = account.record;
+	CHECK(store_apply(s, &drop) == 0 && drop.result == ERR_UNKNOWN);
+	store_free(s);
+}
+
+static void no_secret_is_readable_in_the_file(void)
+{
+	struct store *s = fresh();
+	struct store_change peer = addition(2);
+	struct store_change hook =
+		record(STORE_WEBHOOK, "h", "{\"secret\":\"PLANTED-SECRET\"}");
+	char everything[1 << 18];
+	FILE *f;
+	size_t len = 0;
+
+	memcpy(peer.peer.preshared_key.b, "PLANTED-PRESHARED-KEY-PLANTED-PR", 32);
+	peer.next = &hook;
+	CHECK(store_apply(s, &peer) == 0 && hook.result == 0);
+	store_free(s); /* moves the log into the file */
+	f = fopen(path, "rb");
+	CHECK(f != NULL);
+	if (f) {
+		len = fread(everything, 1, sizeof(everything), f);
+		fclose(f);
+	}
+	CHECK(len > 4096 && len < sizeof(everything));
+	CHECK(!memmem(everything, len, "PLANTED", 7));
+	CHECK(memmem(everything, len, "peer2", 5)); /* it is the right file */
+}
+
+static void another_master_key_is_refused_at_once(void)
+{
+	static const struct secret_key wrong = { { 1 } };
+	struct store *s = fresh();
+	struct store_change peer = addition(2);
+	struct store_config config = config_of(7);
+	struct diag d = { .text = "" };
+
+	peer.peer.preshared_key.b[0] = 1;
+	CHECK(store_apply(s, &peer) == 0);
+	store_free(s);
+	s = NULL;
+	config.master = &wrong;
+	CHECK(store_open_sqlite(path, &config, &s, &d) == ERR_AUTH && !s);
+	CHECK(strstr(d.text, "master key"));
+}
+
+static int see_usage(void *context, const struct store_usage *u)
+{
+	memcpy(context, u->data, u->len);
+	return u->len == 3 ? 0 : ERR_CORRUPT;
+}
+
+static void usage_is_kept_for_peers_that_exist(void)
+{
+	struct store *s = fresh();
+	struct store_change a = addition(2), b = addition(3);
+	char data[4] = "";
+
+	a.next = &b;
+	CHECK(store_apply(s, &a) == 0);
+
+	const struct store_usage usage[] = { { a.peer.id, "one", 3 }, { 4711, "two", 3 } };
+	struct store_change set = { .kind = STORE_SET_USAGE, .usage = usage, .n_usage = 2 };
+
+	CHECK(store_apply(s, &set) == 0 && set.result == 0);
+	CHECK(store_load_usage(s, see_usage, data) == 0 && strcmp(data, "one") == 0);
+	struct store_change drop = { .kind = STORE_REMOVE_PEER, .peer = { .id = a.peer.id } };
+
+	CHECK(store_apply(s, &drop) == 0 && drop.result == 0);
+	store_free(s);
+	CHECK(count_sql("SELECT count(*) FROM usage") == 0);
+}
+
+static int see_answered(void *context, const struct store_answered *one)
+{
+	*(struct store_answered *)context = *one;
+	return 0;
+}
+
+static void an_idempotency_key_is_good_for_one_change(void)
+{
+	static const uint64_t day_ns = (uint64_t)STORE_ANSWERED_S * 1000000000;
+	struct store *s = fresh();
+	struct store_change a = addition(2), again = addition(3), late = addition(4);
+	struct store_answered one = { .subject = 0 };
+
+	a.has_answered = again.has_answered = late.has_answered = true;
+	a.now_ns = again.now_ns = day_ns;
+	a.answered_digest[0] = again.answered_digest[0] = late.answered_digest[0] = 5;
+	late.now_ns = 2 * day_ns + 1;
+	CHECK(store_apply(s, &a) == 0 && a.result == 0);
+	CHECK(store_apply(s, &again) == 0 && again.result == ERR_EXISTS);
+	CHECK(store_load_answered(s, see_answered, &one) == 0);
+	CHECK(one.subject == a.peer.id && one.digest[0] == 5 && look(s)->n_peers == 1);
+	CHECK(store_apply(s, &late) == 0 && late.result == 0); /* forgotten after a day */
+	store_free(s);
+}
+
+/* struct chain - Follows the trail as whoever verifies it would */
+struct chain {
+	struct seal *seal;
+	uint8_t prev[SEAL_CHAIN_LEN];
+	unsigned int n;
+	unsigned int broken;
+};
+
+static int see_audit(void *context, const struct store_audit *one)
+{
+	struct chain *chain = context;
+	uint8_t hash[SEAL_CHAIN_LEN];
+
+	seal_chain(chain->seal, one->prev, &one->row, hash);
+	if (!one->is_chained || memcmp(hash, one->hash, sizeof(hash)) != 0 ||
+	    (chain->n > 0 && memcmp(chain->prev, one->prev, sizeof(hash)) != 0))
+		chain->broken++;
+	memcpy(chain->prev, one->hash, sizeof(hash));
+	chain->n++;
+	return 0;
+}
+
+static struct chain follow_chain(struct store *s)
+{
+	struct chain chain = { .n = 0 };
+
+	if (seal_new(&master, &chain.seal) != 0)
+		abort();
+	CHECK(store_read_audit(s, 0, 1000, see_audit, &chain) == 0);
+	seal_free(chain.seal);
+	return chain;
+}
+
+static void rows_of_the_audit_trail_are_chained(void)
+{
+	struct store *s = fresh();
+	struct store_change a = addition(2), refused = addition(2), b = addition(3);
+	struct chain chain;
+
+	a.next = &refused;
+	refused.next = &b;
+	CHECK(store_apply(s, &a) == 0 && refused.result == ERR_EXISTS);
+	CHECK(a.ret_audit_id == 1 && refused.ret_audit_id == 0 && b.ret_audit_id == 2);
+	store_free(s);
+	s = reopen();
+	b = addition(4);
+	CHECK(store_apply(s, &b) == 0 && b.ret_audit_id == 3);
+	chain = follow_chain(s);
+	CHECK(chain.n == 3 && chain.broken == 0);
+	run_sql("UPDATE audit SET who = 'tesu' WHERE id = 2");
+	CHECK(follow_chain(s).broken == 1);
+	run_sql("UPDATE audit SET who = 'test' WHERE id = 2; DELETE FROM audit WHERE id = 2");
+	CHECK(follow_chain(s).broken == 1);
+	store_free(s);
+}
+
 int main(void)
 {
 	if (!mkdtemp(directory)) { /* memory is enough: the faults of a disk are made here */
@@ -942,6 +1295,17 @@ int main(void)
 	RUN(a_rotated_level_leaves_a_row_for_the_audit);
 	RUN(a_changed_level_lasts);
 	RUN(a_dropped_profile_leaves_a_row_for_the_audit);
+	RUN(joined_changes_stand_or_fall_together);
+	RUN(a_moved_peer_leaves_its_address_to_rest);
+	RUN(a_peer_keeps_what_it_may);
+	RUN(a_preshared_key_survives_changes_that_do_not_name_it);
+	RUN(records_are_made_changed_and_dropped);
+	RUN(a_peer_cannot_name_an_account_that_is_not_there);
+	RUN(no_secret_is_readable_in_the_file);
+	RUN(another_master_key_is_refused_at_once);
+	RUN(usage_is_kept_for_peers_that_exist);
+	RUN(an_idempotency_key_is_good_for_one_change);
+	RUN(rows_of_the_audit_trail_are_chained);
 	RUN(a_file_of_somebody_else_is_refused);
 	RUN(a_symbolic_link_is_not_followed);
 	RUN(a_full_disk_refuses_and_recovers_by_itself);

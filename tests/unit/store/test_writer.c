@@ -138,6 +138,29 @@ static void a_group_has_a_bound(void)
 	writer_free(w);
 }
 
+static void a_run_of_joined_changes_is_not_cut(void)
+{
+	static struct store_change changes[WRITER_GROUP_MAX + 50];
+	enum { N = WRITER_GROUP_MAX + 50, FIRST_JOINED = WRITER_GROUP_MAX - 10 };
+	struct writer *w = NULL;
+	struct fake f;
+
+	start(&f, &w);
+	pthread_mutex_lock(&f.gate);
+	CHECK(writer_submit(w, &changes[0]) == 0);
+	while (atomic_load(&f.groups) == 0)
+		;
+	for (int i = 1; i < N; i++) {
+		changes[i].is_joined = i > FIRST_JOINED;
+		changes[i].next = i + 1 < N ? &changes[i + 1] : NULL;
+	}
+	CHECK(writer_submit_run(w, &changes[1]) == 0);
+	pthread_mutex_unlock(&f.gate);
+	collect(w, changes, N);
+	CHECK(atomic_load(&f.groups) == 2 && atomic_load(&f.largest) == N - 1);
+	writer_free(w);
+}
+
 static void a_full_queue_refuses(void)
 {
 	static struct store_change changes[WRITER_QUEUE_MAX + 2];
@@ -159,7 +182,7 @@ static void a_full_queue_refuses(void)
 
 static void stopping_commits_what_is_queued(void)
 {
-	static struct store_change changes[WRITER_GROUP_MAX * 3];
+	static struct store_change changes[WRITER_GROUP_MAX * 3], late;
 	struct writer *w = NULL;
 	struct fake f;
 	int n = 0;
@@ -170,7 +193,7 @@ static void stopping_commits_what_is_queued(void)
 		CHECK(writer_submit(w, &changes[i]) == 0);
 	pthread_mutex_unlock(&f.gate);
 	writer_stop(w);
-	CHECK(writer_submit(w, &changes[0]) == ERR_LIMIT);
+	CHECK(writer_submit(w, &late) == ERR_LIMIT);
 	for (struct store_change *c = writer_collect(w); c; c = c->next)
 		n++;
 	CHECK(n == WRITER_GROUP_MAX * 3);
@@ -234,6 +257,7 @@ int main(void)
 {
 	RUN(what_waits_during_a_commit_becomes_one_group);
 	RUN(a_group_has_a_bound);
+	RUN(a_run_of_joined_changes_is_not_cut);
 	RUN(a_full_queue_refuses);
 	RUN(stopping_commits_what_is_queued);
 	RUN(failures_come_back_in_every_change);

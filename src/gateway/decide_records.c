@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/internal.h"
+
+static void end_put(struct gateway *g, struct pending *p)
+{
+	const struct store_record *one = &p->change.record;
+	struct record *made;
+	int err = p->record ? records_change(g->records, p->record, one)
+			    : records_add(g->records, one, &made);
+
+	/* What the store has committed and memory cannot follow is for the next start. */
+	if (err != 0)
+		p->change.result = err;
+}
+
+void records_ended(struct gateway *g, struct pending *p)
+{
+	if (p->change.result != 0)
+		return;
+	if (p->change.kind == STORE_PUT_RECORD) {
+		end_put(g, p);
+		return;
+	}
+	records_remove(g->records, p->record);
+	p->record = NULL;
+}
+
+static int submit(struct gateway *g, struct pending *p, int err)
+{
+	if (err == 0)
+		err = pending_submit(g, p);
+	if (err != 0)
+		pending_free(p);
+	return err;
+}
+
+static int check_name(const struct gateway *g, enum store_record_kind kind, const char *name,
+		      const struct record *self)
+{
+	const struct record *same = records_find_name(g->records, kind, name);
+
+	if (!same || same == self)
+		return 0;
+	return same->is_busy ? -EBUSY : ERR_EXISTS;
+}
+
+static int set_body(struct pending *p, const char *name, const char *body)
+{
+	struct store_record *one = &p->change.record;
+
+	if (strlen(body) > STORE_BODY_MAX || strlen(name) > STORE_NAME_MAX)
+		return ERR_LIMIT;
+	p->body = strdup(body);
+	if (!p->body)
+		return -ENOMEM;
+	one->body = p->body;
+	snprintf(one->name, sizeof(one->name), "%s", name);
+	return 0;
+}
+
+int gateway_put_record(struct gateway *g, enum store_record_kind kind, int64_t id,
+		       const char *name, const char *body, const char *action,
+		       const struct gateway_grant *grant, gateway_done done, void *context)
+{
+	struct record *record = records_find_id(g->records, kind, id);
+	struct pending *p;
+	int err;
+
+	if (id != 0 && (!record || record->is_busy))
+		return record ? -EBUSY : ERR_UNKNOWN;
+	err = check_name(g, kind, name, record);
+	if (err != 0)
+		return err;
+	p = pending_new(STORE_PUT_RECORD, action, grant, done, context);
+	if (!p)
+		return -ENOMEM;
+	p->record = record;
+	p->change.record.id = id;
+	p->change.record.kind = kind;
+	if (record) {
+		p->change.record.created_ns = record->created_ns;
+		if (p->change.now_ns <= record->changed_ns)
+			p->change.now_ns = record->changed_ns + 1;
+	}
+	return submit(g, p, set_body(p, name, body));
+}
+
+int gateway_drop_record(struct gateway *g, enum store_record_kind kind, int64_t id,
+			const char *action, const struct gateway_grant *grant,
+			gateway_done done, void *context)
+{
+	struct record *record = records_find_id(g->records, kind, id);
+	struct pending *p;
+
+	if (!record || record->is_busy)
+		return record ? -EBUSY : ERR_UNKNOWN;
+	if (record->n_peers > 0)
+		return ERR_EXISTS;
+	p = pending_new(STORE_DROP_RECORD, action, grant, done, context);
+	if (!p)
+		return -ENOMEM;
+	p->record = record;
+	p->change.record.id = id;
+	p->change.record.kind = kind;
+	memcpy(p->change.record.name, record->name, sizeof(record->name));
+	return submit(g, p, 0);
+}

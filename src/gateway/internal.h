@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * internal.h - Inside the gateway: its state, and a change on its way
+ *
+ * gateway.c loads and collects, decide.c decides about peers, rotation.c about profiles,
+ * decide_records.c about small objects.
+ *
+ * Threads: the main loop's.
+ */
+#pragma once
+
+#include "gateway/gateway.h"
+#include "gateway/records.h"
+
+/**
+ * struct gateway - @batch collects what is decided between gateway_batch_begin() and _end()
+ * @is_rotating: A change of the profiles is on the way to the disk
+ */
+struct gateway {
+	struct gateway_config config;
+	struct store *store;
+	struct writer *writer;
+	struct peers *peers;
+	struct records *records;
+	struct profiles profiles;
+	bool is_rotating;
+	struct pool *v4;
+	struct pool *v6;
+	bool is_batch;
+	struct store_change *batch_first;
+	struct store_change *batch_last;
+	gateway_listener listener;
+	void *listener_context;
+};
+
+/* struct rotation - The profiles as they are to be, and the same for the store */
+struct rotation {
+	struct profiles after;
+	struct profile_rows rows;
+};
+
+/**
+ * struct pending - A change on its way. @change is first: the writer gives that back
+ * @peer:	NULL when it is about none
+ * @wanted:	What the peer becomes when it is done; NULL unless it is changed. Owned, with its
+ *		texts
+ * @rotation:	NULL unless it is one
+ * @record:	The record as it was when it was decided; NULL: a new one, or none
+ * @body, @detail: Owned
+ */
+struct pending {
+	struct store_change change;
+	struct peer *peer;
+	struct peer *wanted;
+	struct rotation *rotation;
+	struct record *record;
+	char *body;
+	char *detail;
+	gateway_done done;
+	void *context;
+};
+
+struct pending *pending_new(enum store_change_kind kind, const char *action,
+			    const struct gateway_grant *grant, gateway_done done,
+			    void *context);
+void pending_free(struct pending *p); /* takes NULL */
+
+/** pending_submit() - On its way, or into the batch. Return: 0; else it is still the caller's */
+int pending_submit(struct gateway *g, struct pending *p);
+
+/* What became of it, per kind; then @done is called. @g's state is as the store's afterwards. */
+void decide_ended(struct gateway *g, struct pending *p);
+void rotation_ended(struct gateway *g, struct pending *p);
+void records_ended(struct gateway *g, struct pending *p);
+
+/* A peer names its records (@by 1), or no longer (-1): those that are named cannot be dropped. */
+void decide_refer(struct gateway *g, const struct peer *peer, int by);
+
+/* Give an address back to its pool; ADDR_NONE is none. */
+void gateway_give_back(struct gateway *g, const struct ip_addr *a, uint64_t until_ns);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * records.h - Small objects beside peers: accounts, keys, webhooks, links, access lists
+ *
+ * In memory, found by id, or by kind and name; a list goes by ascending id within a kind. What a
+ * body means is known to whoever made it.
+ *
+ * Bounds:  RECORDS_MAX of all kinds together.
+ * Threads: none here.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/store.h"
+
+enum { RECORDS_MAX = 1 << 17 };
+
+/**
+ * struct record - What is kept in memory of one
+ * @body:	JSON, owned; wiped when freed
+ * @is_busy:	A change of it is on the way to the disk
+ * @n_peers:	That refer to it
+ */
+struct record {
+	int64_t id;
+	enum store_record_kind kind;
+	char name[STORE_NAME_MAX + 1];
+	char *body;
+	uint64_t created_ns;
+	uint64_t changed_ns;
+	bool is_busy;
+	size_t n_peers;
+	/* links, of records.c */
+	struct record *by_id;
+	struct record *by_name;
+	struct record *next; /* of its kind */
+	struct record *prev;
+};
+
+struct records;
+
+int records_new(struct records **ret);
+struct records *records_free(struct records *r); /* takes NULL, returns NULL */
+
+/** records_add() - A copy. Return: 0; ERR_EXISTS; ERR_LIMIT; -ENOMEM */
+int records_add(struct records *r, const struct store_record *init, struct record **ret);
+
+/** records_change() - Another name and body. Return: as records_add(); then nothing changed */
+int records_change(struct records *r, struct record *record, const struct store_record *to);
+void records_remove(struct records *r, struct record *record); /* frees it */
+
+struct record *records_find_id(const struct records *r, enum store_record_kind kind,
+			       int64_t id);
+struct record *records_find_name(const struct records *r, enum store_record_kind kind,
+				 const char *name);
+
+/** records_after() - The one of @kind with the lowest id above @id; NULL at the end */
+struct record *records_after(const struct records *r, enum store_record_kind kind, int64_t id);
+size_t records_count(const struct records *r, enum store_record_kind kind);
