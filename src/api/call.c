@@ -8,8 +8,6 @@
 
 #include "sys/log.h"
 
-static const char *const our_prefixes[] = { "/api/v1/peers", "/api/v1/profiles" };
-
 static void call_free(struct call *call)
 {
 	secret_key_done(&call->private_key);
@@ -17,17 +15,17 @@ static void call_free(struct call *call)
 	free(call);
 }
 
-bool call_is_ours(const struct call *call)
-{
-	const char *target = http_exchange_request(call->x)->target;
-
-	for (size_t i = 0; i < sizeof(our_prefixes) / sizeof(our_prefixes[0]); i++)
-		if (strncmp(target, our_prefixes[i], strlen(our_prefixes[i])) == 0)
-			return true;
-	return false;
-}
-
 /* --- Sending --- */
+
+static void answer(struct call *call, struct http_reply *reply)
+{
+	if (reply->status == 405)
+		http_reply_add(reply, "Allow", call->match.allow);
+	else if (reply->status == 503)
+		http_reply_add(reply, "Retry-After", "1");
+	http_reply(call->x, reply);
+	call_free(call);
+}
 
 static void send_text(struct call *call, unsigned int status, const char *type,
 		      const char *text)
@@ -35,8 +33,7 @@ static void send_text(struct call *call, unsigned int status, const char *type,
 	struct http_reply reply = { .status = status, .content_type = type };
 
 	text_puts(&reply.body, text);
-	http_reply(call->x, &reply);
-	call_free(call);
+	answer(call, &reply);
 }
 
 static void send_json(struct call *call, unsigned int status, const char *type, json_t *value)
@@ -45,21 +42,12 @@ static void send_json(struct call *call, unsigned int status, const char *type, 
 	bool written = value && json_write(value, &reply.body) == 0 && reply.body.err == 0;
 
 	json_decref(value);
-	if (!written) {
-		text_done(&reply.body);
-		send_text(call, 500, "application/json",
-			  "{\"detail\":\"Internal Server Error\"}");
+	if (written) {
+		answer(call, &reply);
 		return;
 	}
-	if (status == 405) {
-		reply.header = "Allow";
-		reply.value = call->match.allow;
-	} else if (status == 503) {
-		reply.header = "Retry-After";
-		reply.value = "1";
-	}
-	http_reply(call->x, &reply);
-	call_free(call);
+	text_done(&reply.body);
+	send_text(call, 500, "application/json", "{\"detail\":\"Internal Server Error\"}");
 }
 
 static const char *title_of(unsigned int status)
@@ -81,8 +69,12 @@ static const char *title_of(unsigned int status)
 		return "Content Too Large";
 	case 414:
 		return "URI Too Long";
+	case 412:
+		return "Precondition Failed";
 	case 422:
 		return "Unprocessable Content";
+	case 429:
+		return "Too Many Requests";
 	case 431:
 		return "Request Header Fields Too Large";
 	case 501:
@@ -102,12 +94,37 @@ static json_t *problem(unsigned int status, const char *detail)
 			 title_of(status), "status", (int)status, "detail", detail);
 }
 
+/* An error in the words of @family. NULL for plain text. */
+static json_t *error_value(enum surface_family family, unsigned int status, const char *text)
+{
+	switch (family) {
+	case SURFACE_DETAIL:
+		return json_pack("{s:s}", "detail", text);
+	case SURFACE_PROBLEM:
+		return problem(status, text);
+	case SURFACE_ERROR:
+		return json_pack("{s:s}", "error", text);
+	case SURFACE_TEXT:
+		break;
+	}
+	return NULL;
+}
+
+static const char *error_type(enum surface_family family)
+{
+	if (family == SURFACE_PROBLEM)
+		return "application/problem+json";
+	return family == SURFACE_TEXT ? "text/plain; charset=utf-8" : "application/json";
+}
+
 static void send_error(struct call *call, unsigned int status, const char *text)
 {
-	if (call_is_ours(call))
-		send_json(call, status, "application/problem+json", problem(status, text));
+	enum surface_family family = call->surface->family;
+
+	if (family == SURFACE_TEXT)
+		send_text(call, status, error_type(family), text);
 	else
-		send_json(call, status, "application/json", json_pack("{s:s}", "detail", text));
+		send_json(call, status, error_type(family), error_value(family, status, text));
 }
 
 /* --- Answers --- */
@@ -122,11 +139,26 @@ void call_refuse(struct call *call, unsigned int status, const char *text)
 	send_error(call, status, text);
 }
 
+void call_refuse_for(struct call *call, unsigned int wait_s)
+{
+	enum surface_family family = call->surface->family;
+	json_t *value = error_value(family, 429, "Too many failures; wait");
+	struct http_reply reply = { .status = 429, .content_type = error_type(family) };
+	char seconds[12];
+
+	if (value)
+		json_write(value, &reply.body);
+	json_decref(value);
+	snprintf(seconds, sizeof(seconds), "%u", wait_s);
+	http_reply_add(&reply, "Retry-After", seconds);
+	answer(call, &reply);
+}
+
 void call_refuse_fields(struct call *call, json_t *errors)
 {
 	json_t *value;
 
-	if (!call_is_ours(call)) {
+	if (call->surface->family != SURFACE_PROBLEM) {
 		send_json(call, 422, "application/json", json_pack("{s:o}", "detail", errors));
 		return;
 	}
@@ -140,13 +172,10 @@ void call_refuse_fields(struct call *call, json_t *errors)
 
 void call_redirect(struct call *call, const char *location)
 {
-	struct http_reply reply = { .status = 307,
-				    .content_type = "application/json",
-				    .header = "Location",
-				    .value = location };
+	struct http_reply reply = { .status = 307, .content_type = "application/json" };
 
-	http_reply(call->x, &reply);
-	call_free(call);
+	http_reply_add(&reply, "Location", location);
+	answer(call, &reply);
 }
 
 static unsigned int status_of(int err)
@@ -161,6 +190,10 @@ static unsigned int status_of(int err)
 	case ERR_CORRUPT:
 	case ERR_LIMIT:
 		return 503;
+	case ERR_EXISTS: /* two took the same at once */
+		return 409;
+	case ERR_UNKNOWN:
+		return 404;
 	default:
 		return 500;
 	}
@@ -182,6 +215,10 @@ static const char *reason_of(int err)
 		return "The interface cannot be reached";
 	case ERR_LIMIT:
 		return "Too many changes at once";
+	case ERR_EXISTS:
+		return "Somebody else was faster: that is taken now";
+	case ERR_UNKNOWN:
+		return "That is gone by now";
 	default:
 		return err_text(err);
 	}
@@ -326,13 +363,22 @@ void call_again(struct call *call)
 		call_fail(call, err, NULL);
 }
 
-void call_refusal_body(struct http_reply *reply, unsigned int status, const char *why)
+void call_refusal_body(void *context, unsigned int listener, struct http_reply *reply,
+		       unsigned int status, const char *why)
 {
-	json_t *value = problem(status, why);
+	const struct api *api = context;
+	enum surface_family family = api->listeners[listener].surfaces[0]->family;
+	json_t *value;
 
+	/* By contract its errors of this kind are ours to shape: they say which rule it was. */
+	if (family == SURFACE_DETAIL)
+		family = SURFACE_PROBLEM;
+	value = error_value(family, status, why);
 	reply->status = status;
-	reply->content_type = "application/problem+json";
-	if (!value || json_write(value, &reply->body) != 0)
+	reply->content_type = error_type(family);
+	if (family == SURFACE_TEXT)
+		text_puts(&reply->body, why);
+	else if (!value || json_write(value, &reply->body) != 0)
 		text_clear(&reply->body);
 	json_decref(value);
 }

@@ -11,8 +11,7 @@
  * If it failed for want of something (disk, memory), call_fail() forgets the signature, so
  * that the same request may be sent again.
  *
- * Errors have the shape of the caller's dialect: {"detail": …} on the routes of the
- * gateway contract, problem+json (RFC 9457) on ours.
+ * Errors have the shape of the caller's dialect (api/surface.h).
  *
  * Threads: the main loop's.
  */
@@ -23,7 +22,9 @@
 
 #include <jansson.h>
 
+#include "api/surface.h"
 #include "auth/hmac.h"
+#include "auth/penalty.h"
 #include "auth/principal.h"
 #include "crypto/suite.h"
 #include "gateway/background.h"
@@ -40,6 +41,8 @@ enum {
 
 /**
  * struct api - What all handlers share; the objects are borrowed
+ * @listeners:	What each listener of the server serves
+ * @needs_version_2: Signatures of version 1 are switched off
  * @own_uid:	The user we run as
  * @window_s:	How far a timestamp may be off
  * @dns:	Resolver addresses behind the words d1, d2, d3; several with commas
@@ -55,8 +58,11 @@ struct api {
 	struct background *background;
 	struct reconcile *reconcile;
 	struct replay_cache *cache;
+	struct penalty *penalty;
 	struct suite *suite;
+	struct surface_listener listeners[HTTP_LISTENERS_MAX];
 	struct hmac_key key;
+	bool needs_version_2;
 	uid_t own_uid;
 	uint64_t window_s;
 	char dns[API_DNS_CHOICES][STORE_DNS_MAX + 1];
@@ -78,6 +84,7 @@ struct api {
 struct call {
 	struct api *api;
 	struct http_exchange *x;
+	const struct surface *surface;
 	struct route_match match;
 	struct principal who;
 	struct hmac_use use;
@@ -107,8 +114,8 @@ void call_fail(struct call *call, int err, const char *text);
 /** call_redirect() - 307 to @location */
 void call_redirect(struct call *call, const char *location);
 
-/* Is this one of our own routes, or of the gateway contract? */
-bool call_is_ours(const struct call *call);
+/** call_refuse_for() - 429: not before @wait_s seconds */
+void call_refuse_for(struct call *call, unsigned int wait_s);
 
 /* --- Reading --- */
 
@@ -129,5 +136,7 @@ struct gateway_grant call_grant(const struct call *call);
  */
 void call_again(struct call *call);
 
-/** call_refusal_body() - For the HTTP server: its own refusals in our shape */
-void call_refusal_body(struct http_reply *reply, unsigned int status, const char *why);
+/** call_refusal_body() - For the HTTP server: its own refusals in the shape of a listener's first
+ *  surface; @api is a struct api */
+void call_refusal_body(void *api, unsigned int listener, struct http_reply *reply,
+		       unsigned int status, const char *why);

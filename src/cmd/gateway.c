@@ -8,8 +8,8 @@
 
 #include "base/codec.h"
 #include "cmd/command.h"
-#include "cmd/listen.h"
 #include "cmd/options.h"
+#include "cmd/serving.h"
 #include "cmd/state_default.h"
 #include "frame/level.h"
 #include "host/host.h"
@@ -17,19 +17,23 @@
 
 /* One row per option: arguments, CULVERT_GATEWAY_*, the file's section [gateway], --help. */
 static const struct option_row rows[] = {
-	{ "state", "DIR", NULL, NULL, "state directory" }, /* state_default() */
-	{ "interface", "NAME", "wg0", "WG_INTERFACE", "the tunnel's interface" },
-	{ "listen", "URL", "http://127.0.0.1:8000", NULL, "where the REST API listens" },
-	{ "port", "N", "51820", "WG_DEFAULT_PORT", "UDP port of the tunnel" },
-	{ "subnet4", "PREFIX", "10.0.1.0/24", "WG_IPV4_SUBNET", "IPv4 addresses of the peers" },
+	{ "state", "DIR", NULL, NULL, "state directory", NULL }, /* state_default() */
+	{ "interface", "NAME", "wg0", "WG_INTERFACE", "the tunnel's interface", NULL },
+	{ "listen", "URL", "http://127.0.0.1:8000", NULL, "where the REST API listens", NULL },
+	{ "port", "N", "51820", "WG_DEFAULT_PORT", "UDP port of the tunnel", NULL },
+	{ "subnet4", "PREFIX", "10.0.1.0/24", "WG_IPV4_SUBNET", "IPv4 addresses of the peers",
+	  NULL },
 	{ "subnet6", "PREFIX", "fd42:4242:1::/64", "WG_IPV6_SUBNET",
-	  "IPv6 addresses of the peers" },
-	{ "endpoint", "HOST", NULL, NULL, "name or address peers connect to; else found out" },
+	  "IPv6 addresses of the peers", NULL },
+	{ "endpoint", "HOST", NULL, NULL, "name or address peers connect to; else found out",
+	  NULL },
 	{ "obfuscation", "LEVEL", "off", NULL,
-	  "of new peers: off, low, medium, high or extreme" },
-	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug" },
-	{ "log-json", NULL, NULL, NULL, "log lines as JSON" },
-	{ "gateway-program", "PATH", NULL, NULL, NULL }, /* tests: another gateway process */
+	  "of new peers: off, low, medium, high or extreme", NULL },
+	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug", NULL },
+	{ "log-json", NULL, NULL, NULL, "log lines as JSON", NULL },
+	SERVING_ROWS,
+	{ "gateway-program", "PATH", NULL, NULL, NULL,
+	  NULL }, /* tests: another gateway process */
 };
 
 static void print_help(const struct options *o)
@@ -45,8 +49,9 @@ static void print_help(const struct options *o)
 	      stdout);
 	options_print_help(o, stdout);
 	fputs("\n"
-	      "Each may also stand in the environment (CULVERT_GATEWAY_PORT=51821) or below\n"
-	      "[gateway] in /etc/culvert/culvert.conf and DIR/culvert.conf (port = 51821).\n",
+	      "Each may also stand in the environment (CULVERT_GATEWAY_PORT=51821,\n"
+	      "CULVERT_LISTEN_AGENT=…) or in /etc/culvert/culvert.conf and DIR/culvert.conf, below\n"
+	      "[gateway] (port = 51821), or [listen], [tls] and [api] where its name begins so.\n",
 	      stdout);
 }
 
@@ -101,17 +106,23 @@ static int read_log(const struct options *o, struct host_config *c)
 }
 
 /* The gateway process would find out too, but only after the host was changed for it. */
-static int read_listen(const struct options *o, struct host_config *c)
+static int read_serving(const struct options *o, struct host_config *c,
+			const char *arguments[2 * OPTIONS_MAX + 1])
 {
+	struct serving serving;
 	struct diag d = { 0 };
 
+	if (serving_read(o, &serving, &d) != 0)
+		return complain(options_is_argument(o, "listen") ? EXIT_USAGE : EXIT_REFUSED,
+				&d);
 	c->listen = options_get(o, "listen");
-	if (listen_check(c->listen, &d) == 0)
-		return EXIT_DONE;
-	return complain(options_is_argument(o, "listen") ? EXIT_USAGE : EXIT_REFUSED, &d);
+	serving_arguments(o, arguments);
+	c->gateway_arguments = arguments;
+	return EXIT_DONE;
 }
 
-static int read_config(const struct options *o, struct host_config *c)
+static int read_config(const struct options *o, struct host_config *c,
+		       const char *arguments[2 * OPTIONS_MAX + 1])
 {
 	const char *port = options_get(o, "port");
 	uint64_t number;
@@ -133,15 +144,16 @@ static int read_config(const struct options *o, struct host_config *c)
 	if (frame_level_find(c->obfuscation, strlen(c->obfuscation)) == FRAME_LEVELS)
 		return refuse_value(o, "obfuscation", "off, low, medium, high or extreme");
 	c->gateway_program = options_get(o, "gateway-program");
-	code = read_listen(o, c);
+	code = read_serving(o, c, arguments);
 	return code == EXIT_DONE ? read_log(o, c) : code;
 }
 
 static int run(const struct options *o)
 {
 	struct host_config config = { 0 };
+	const char *arguments[2 * OPTIONS_MAX + 1];
 	struct diag d = { 0 };
-	int code = read_config(o, &config);
+	int code = read_config(o, &config, arguments);
 
 	if (code != EXIT_DONE)
 		return code;

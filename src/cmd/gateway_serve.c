@@ -27,7 +27,9 @@
 #include "cmd/local_api.h"
 #include "cmd/options.h"
 #include "cmd/role.h"
+#include "cmd/serving.h"
 #include "gateway/uplink.h"
+#include "http/certificate.h"
 #include "store/master_key.h"
 #include "sys/clock.h"
 #include "sys/file.h"
@@ -39,27 +41,29 @@ enum {
 	DEFAULT_WINDOW_S = 60,
 	REPLAY_ENTRIES_MAX = 1 << 20,
 	PATH_MAX_LEN = 512,
-	POLLED_MAX = 8,
-	DRAIN_MS = 3000, /* at the end: for requests under way */
+	POLLED_OWN = 5,
+	DESCRIPTORS = 8192, /* for as many connections as the server takes */
+	DRAIN_MS = 3000,    /* at the end: for requests under way */
 };
 
 static const uint64_t SECOND_NS = 1000000000, MS_NS = 1000000;
 
 static const struct option_row rows[] = {
-	{ "state", "DIR", NULL, NULL, "state directory" },
-	{ "interface", "NAME", "wg0", NULL, "the tunnel's interface" },
-	{ "listen", "URL", "http://127.0.0.1:8000", NULL, "where the REST API listens" },
-	{ "uapi-fd", "N", NULL, NULL, "connected UAPI socket" },
-	{ "host-fd", "N", NULL, NULL, "conversation with the host process" },
-	{ "public-key", "BASE64", NULL, NULL, "the interface's public key" },
-	{ "subnet4", "PREFIX", "10.0.1.0/24", NULL, "IPv4 addresses of the peers" },
-	{ "subnet6", "PREFIX", "fd42:4242:1::/64", NULL, "IPv6 addresses of the peers" },
-	{ "port", "N", "51820", NULL, "UDP port of the tunnel" },
-	{ "endpoint", "HOST", NULL, NULL, "name or address peers connect to" },
-	{ "obfuscation", "LEVEL", "off", NULL, "of new peers" },
-	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug" },
-	{ "log-json", NULL, NULL, NULL, "log lines as JSON" },
-	{ "rest", "SECONDS", "120", NULL, "how long a freed address is not given again" },
+	{ "state", "DIR", NULL, NULL, "state directory", NULL },
+	{ "interface", "NAME", "wg0", NULL, "the tunnel's interface", NULL },
+	{ "listen", "URL", "http://127.0.0.1:8000", NULL, "where the REST API listens", NULL },
+	{ "uapi-fd", "N", NULL, NULL, "connected UAPI socket", NULL },
+	{ "host-fd", "N", NULL, NULL, "conversation with the host process", NULL },
+	{ "public-key", "BASE64", NULL, NULL, "the interface's public key", NULL },
+	{ "subnet4", "PREFIX", "10.0.1.0/24", NULL, "IPv4 addresses of the peers", NULL },
+	{ "subnet6", "PREFIX", "fd42:4242:1::/64", NULL, "IPv6 addresses of the peers", NULL },
+	{ "port", "N", "51820", NULL, "UDP port of the tunnel", NULL },
+	{ "endpoint", "HOST", NULL, NULL, "name or address peers connect to", NULL },
+	{ "obfuscation", "LEVEL", "off", NULL, "of new peers", NULL },
+	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug", NULL },
+	{ "log-json", NULL, NULL, NULL, "log lines as JSON", NULL },
+	{ "rest", "SECONDS", "120", NULL, "how long a freed address is not given again", NULL },
+	SERVING_ROWS,
 };
 
 /* Everything there is while it serves. All zeroes and -1 descriptors is nothing yet. */
@@ -77,9 +81,10 @@ struct serve {
 	struct http_server *server;
 	char socket_path[PATH_MAX_LEN];
 	char database_path[PATH_MAX_LEN];
-	char shown[80]; /* where it listens */
-	int tcp_fd;	/* until the HTTP server has them */
-	int local_fd;
+	struct serving serving;
+	char shown[LISTEN_SHOWN_MAX]; /* where the REST API is */
+	struct http_server_config http;
+	struct certificate certificate;
 	int signal_fd;
 	bool is_over;
 	bool host_is_gone;
@@ -380,27 +385,154 @@ static int open_gateway(struct serve *s, struct diag *d)
 	return err == 0 ? background_new(&s->api.background) : err;
 }
 
-static int open_sockets(struct serve *s, const char *url, struct diag *d)
+/* --- Listeners --- */
+
+/* What a place serves. */
+static const struct surface *const *surfaces_of(enum serving_surface which)
 {
-	s->tcp_fd = listen_url(url, s->shown, d);
-	if (s->tcp_fd < 0)
-		return s->tcp_fd;
-	s->local_fd = listen_local(s->socket_path, d);
-	return s->local_fd < 0 ? s->local_fd : 0;
+	static const struct surface *const served[SERVING_SURFACES][3] = {
+		[SERVING_GATEWAY] = { &surface_contract, &surface_own },
+	};
+
+	return served[which];
+}
+
+static void add_surfaces(struct surface_listener *l, enum serving_surface which)
+{
+	const struct surface *const *add = surfaces_of(which);
+	size_t n = 0;
+
+	while (l->surfaces[n])
+		n++;
+	for (; *add && n < SURFACES_PER_LISTENER_MAX; add++)
+		l->surfaces[n++] = *add;
+}
+
+/* The listener that is there already for this address; -1: none. */
+static int find_shared(const struct serve *s, const struct serving_place *wanted,
+		       const int number[SERVING_SURFACES])
+{
+	for (int i = 0; i < SERVING_SURFACES; i++) {
+		const struct serving_place *p = &s->serving.place[i];
+
+		if (number[i] >= 0 && p->is_shared && p->scheme == wanted->scheme &&
+		    p->at.port == wanted->at.port && p->at.port != 0 &&
+		    ip_addr_equal(&p->at.ip, &wanted->at.ip) &&
+		    strcmp(p->path, wanted->path) == 0)
+			return number[i];
+	}
+	return -1;
+}
+
+static int open_listener(struct serve *s, const struct serving_place *p, char *shown,
+			 struct diag *d)
+{
+	struct http_listener *l = &s->http.listeners[s->http.n_listeners];
+	int fd = listen_open(p, shown, d);
+
+	if (fd < 0)
+		return fd;
+	*l = (struct http_listener){ .fd = fd, .is_local = p->scheme == SERVING_UNIX };
+	if (p->scheme == SERVING_HTTPS) {
+		l->cert = s->certificate.cert;
+		l->key = s->certificate.key;
+	}
+	return (int)s->http.n_listeners++;
+}
+
+static int open_place(struct serve *s, enum serving_surface which, int number[SERVING_SURFACES],
+		      struct diag *d)
+{
+	const struct serving_place *p = &s->serving.place[which];
+	char shown[LISTEN_SHOWN_MAX];
+	struct surface_listener *l;
+	int at;
+
+	if (p->scheme == SERVING_OFF || !surfaces_of(which)[0])
+		return 0;
+	at = find_shared(s, p, number);
+	if (at < 0) {
+		at = open_listener(s, p, which == SERVING_GATEWAY ? s->shown : shown, d);
+		if (at < 0)
+			return at;
+		if (which != SERVING_GATEWAY)
+			log_info("%s: %s", serving_name(which), shown);
+	}
+	number[which] = at;
+	l = &s->api.listeners[at];
+	add_surfaces(l, which);
+	l->allowed = p->allowed;
+	l->n_allowed = p->n_allowed;
+	return 0;
+}
+
+static bool wants_tls(const struct serving *serving)
+{
+	for (int i = 0; i < SERVING_SURFACES; i++) {
+		if (serving->place[i].scheme == SERVING_HTTPS)
+			return true;
+	}
+	return false;
+}
+
+static int open_certificate(struct serve *s, const struct options *o, struct diag *d)
+{
+	const char *cert = options_get(o, "tls-cert"), *key = options_get(o, "tls-key");
+	char own_cert[PATH_MAX_LEN + 16], own_key[PATH_MAX_LEN + 16];
+	int err;
+
+	if (!wants_tls(&s->serving))
+		return 0;
+	if (!cert != !key)
+		return diag_set(d, ERR_FORMAT, 0, "tls cert and tls key belong together");
+	snprintf(own_cert, sizeof(own_cert), "%s/cert.pem", s->state);
+	snprintf(own_key, sizeof(own_key), "%s/key.pem", s->state);
+	err = certificate_read(cert ? cert : own_cert, key ? key : own_key, !cert,
+			       s->api.endpoint[0] ? s->api.endpoint : "localhost",
+			       &s->certificate, d);
+	if (err == 0)
+		log_info("https: certificate with SHA-256 fingerprint %s",
+			 s->certificate.fingerprint);
+	return err;
+}
+
+static int open_local(struct serve *s, struct diag *d)
+{
+	unsigned int at = s->http.n_listeners;
+	int fd = listen_local(s->socket_path, d);
+
+	if (fd < 0)
+		return fd;
+	s->http.listeners[at] = (struct http_listener){ .fd = fd, .is_local = true };
+	s->http.n_listeners++;
+	add_surfaces(&s->api.listeners[at], SERVING_GATEWAY);
+	return 0;
+}
+
+static int open_sockets(struct serve *s, const struct options *o, struct diag *d)
+{
+	int number[SERVING_SURFACES];
+	int err = serving_read(o, &s->serving, d);
+
+	memset(number, -1, sizeof(number));
+	s->api.needs_version_2 = strcmp(options_get(o, "api-version1"), "off") == 0;
+	if (err == 0)
+		err = open_certificate(s, o, d);
+	for (enum serving_surface which = 0; which < SERVING_SURFACES && err == 0; which++)
+		err = open_place(s, which, number, d);
+	return err == 0 ? open_local(s, d) : err;
 }
 
 static int open_server(struct serve *s, struct diag *d)
 {
-	const struct http_server_config config = { .tcp_fd = s->tcp_fd,
-						   .local_fd = s->local_fd,
-						   .handle = dispatch_request,
-						   .refuse = call_refusal_body,
-						   .context = &s->api };
-	int err = http_server_new(&config, &s->server);
+	int err;
 
+	s->http.handle = dispatch_request;
+	s->http.refuse = call_refusal_body;
+	s->http.context = &s->api;
+	err = http_server_new(&s->http, &s->server);
 	if (err != 0)
 		return diag_set(d, err, 0, "the HTTP server does not start");
-	s->tcp_fd = s->local_fd = -1;
 	return 0;
 }
 
@@ -432,12 +564,12 @@ static void raise_descriptor_limit(void)
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return;
-	limit.rlim_cur = limit.rlim_max < 4096 ? limit.rlim_max : 4096;
+	limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* What needs files and addresses that are out of reach later. */
-static int open_outside(struct serve *s, const char *url, int uapi_fd, int host_fd,
+static int open_outside(struct serve *s, const struct options *o, int uapi_fd, int host_fd,
 			struct diag *d)
 {
 	int err = open_signals(s);
@@ -450,7 +582,9 @@ static int open_outside(struct serve *s, const char *url, int uapi_fd, int host_
 	if (err == 0)
 		err = suite_new(SUITE_BEST, &s->api.suite);
 	if (err == 0)
-		err = open_sockets(s, url, d);
+		err = penalty_new(&s->api.penalty);
+	if (err == 0)
+		err = open_sockets(s, o, d);
 	if (err == 0)
 		err = open_interface(s, uapi_fd, host_fd, d);
 	if (err != 0)
@@ -515,15 +649,15 @@ static void read_uplink(struct serve *s)
 /* One turn: wait for whatever comes first, then look after everything. */
 static void turn(struct serve *s, int timeout_ms)
 {
-	struct pollfd p[POLLED_MAX] = {
+	struct pollfd p[POLLED_OWN + HTTP_LISTENERS_MAX] = {
 		{ .fd = gateway_fd(s->api.gateway), .events = POLLIN },
 		{ .fd = observer_fd(s->api.observer), .events = POLLIN },
 		{ .fd = s->signal_fd, .events = POLLIN },
 		{ .fd = s->host_is_gone ? -1 : uplink_fd(s->uplink), .events = POLLIN },
 		{ .fd = background_fd(s->api.background), .events = POLLIN },
 	};
-	nfds_t n = 5;
-	int fds[2];
+	nfds_t n = POLLED_OWN;
+	int fds[HTTP_LISTENERS_MAX];
 	unsigned int servers = http_server_fds(s->server, fds);
 
 	for (unsigned int i = 0; i < servers; i++)
@@ -598,7 +732,9 @@ static void close_all(struct serve *s)
 	store_free(s->store);
 	uplink_free(s->uplink);
 	replay_cache_free(s->cache);
+	penalty_free(s->api.penalty);
 	suite_free(s->api.suite);
+	certificate_done(&s->certificate);
 	hmac_key_done(&s->api.key);
 	generator_done(&s->generator);
 }
@@ -618,17 +754,14 @@ static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int
 
 static int run(const struct options *o)
 {
-	struct serve s = { .tcp_fd = -1,
-			   .local_fd = -1,
-			   .signal_fd = -1,
-			   .api = { .meminfo_fd = -1, .loadavg_fd = -1 } };
+	struct serve s = { .signal_fd = -1, .api = { .meminfo_fd = -1, .loadavg_fd = -1 } };
 	struct diag d = { .text = "" };
 	int uapi_fd = -1, host_fd = -1, err;
 	int code = read_all(o, &s, &uapi_fd, &host_fd);
 
 	if (code != EXIT_DONE)
 		return code;
-	err = open_outside(&s, options_get(o, "listen"), uapi_fd, host_fd, &d);
+	err = open_outside(&s, o, uapi_fd, host_fd, &d);
 	if (err == 0)
 		err = close_the_doors(&s, &d);
 	if (err == 0)

@@ -13,75 +13,9 @@
 #include <unistd.h>
 
 #include "base/addr.h"
-#include "base/codec.h"
 #include "sys/log.h"
 
-enum {
-	BACKLOG = 1024,
-	DEFAULT_PORT = 8000,
-	HOST_MAX = 64,
-};
-
-static int refuse_url(const char *url, struct diag *d)
-{
-	return diag_set(d, ERR_FORMAT, 0,
-			"--listen %.100s: expected http://ADDRESS:PORT, such as"
-			" http://127.0.0.1:8000",
-			url);
-}
-
-/* "[v6]:port", "v4:port", "localhost" to an endpoint. */
-static int parse_host(const char *url, const char *host, struct endpoint *ret, struct diag *d)
-{
-	size_t len = strcspn(host, "/");
-	bool is_v6 = host[0] == '[';
-	const char *close = is_v6 ? memchr(host, ']', len) : NULL;
-	const char *colon = close ? close + 1 : memchr(host, ':', len);
-	uint64_t port = DEFAULT_PORT;
-	char text[HOST_MAX];
-	size_t host_len;
-
-	if ((is_v6 && !close) || (host[len] == '/' && host[len + 1] != '\0'))
-		return refuse_url(url, d);
-	if (colon == host + len) /* nothing behind the bracket */
-		colon = NULL;
-	host_len = (size_t)((colon ? colon : host + len) - host);
-	if (is_v6) {
-		host++;
-		host_len = (size_t)(close - host);
-	}
-	if (host_len >= sizeof(text))
-		return refuse_url(url, d);
-	memcpy(text, host, host_len);
-	text[host_len] = '\0';
-	if (colon && (*colon != ':' ||
-		      decimal_parse(colon + 1, strcspn(colon + 1, "/"), UINT16_MAX, &port)))
-		return refuse_url(url, d);
-	if (ip_addr_parse(strcmp(text, "localhost") == 0 ? "127.0.0.1" : text, &ret->ip) != 0)
-		return refuse_url(url, d);
-	ret->port = (uint16_t)port;
-	return 0;
-}
-
-static int parse_url(const char *url, struct endpoint *ret, struct diag *d)
-{
-	if (strncmp(url, "https://", 8) == 0)
-		return diag_set(
-			d, ERR_FORMAT, 0,
-			"--listen %.100s: TLS is not served by this version; use http:// on a"
-			" loopback or management address, behind a TLS proxy if need be",
-			url);
-	if (strncmp(url, "http://", 7) != 0)
-		return refuse_url(url, d);
-	return parse_host(url, url + 7, ret, d);
-}
-
-int listen_check(const char *url, struct diag *d)
-{
-	struct endpoint where;
-
-	return parse_url(url, &where, d);
-}
+enum { BACKLOG = 1024 };
 
 static socklen_t fill(const struct endpoint *e, struct sockaddr_storage *to)
 {
@@ -99,19 +33,12 @@ static socklen_t fill(const struct endpoint *e, struct sockaddr_storage *to)
 	return sizeof(v6);
 }
 
-static bool is_loopback(const struct ip_addr *a)
-{
-	static const uint8_t v6[16] = { [15] = 1 };
-
-	return a->family == ADDR_V4 ? a->b[0] == 127 : memcmp(a->b, v6, 16) == 0;
-}
-
 static int explain(int err, const char *what, struct diag *d)
 {
 	const char *advice = "";
 
 	if (err == -EADDRINUSE)
-		advice = "; another program listens there, choose another with --listen";
+		advice = "; another program listens there, choose another below [listen]";
 	else if (err == -EACCES)
 		advice = "; ports below 1024 need a privilege the gateway does not keep";
 	else if (err == -EADDRNOTAVAIL)
@@ -140,23 +67,6 @@ static int open_listener(const struct endpoint *e, uint16_t *ret_port)
 	}
 	/* The port stands at the same place in both. */
 	*ret_port = ntohs(((const struct sockaddr_in *)(const void *)&to)->sin_port);
-	return fd;
-}
-
-int listen_url(const char *url, char ret_shown[80], struct diag *d)
-{
-	struct endpoint e = { .port = 0 };
-	char text[ADDR_TEXT_MAX];
-	int fd, err = parse_url(url, &e, d);
-
-	if (err != 0)
-		return err;
-	fd = open_listener(&e, &e.port);
-	if (fd < 0)
-		return explain(fd, url, d);
-	if (!is_loopback(&e.ip))
-		log_warning("%s is reachable from other machines and not encrypted", url);
-	snprintf(ret_shown, 80, "http://%s", endpoint_format(&e, text));
 	return fd;
 }
 
@@ -199,4 +109,25 @@ int listen_local(const char *path, struct diag *d)
 		return fd;
 	close(fd);
 	return explain(err, path, d);
+}
+
+int listen_open(const struct serving_place *place, char ret_shown[LISTEN_SHOWN_MAX],
+		struct diag *d)
+{
+	struct endpoint e = place->at;
+	char text[ADDR_TEXT_MAX];
+	int fd;
+
+	if (place->scheme == SERVING_UNIX) {
+		snprintf(ret_shown, LISTEN_SHOWN_MAX, "unix:%s", place->path);
+		return listen_local(place->path, d);
+	}
+	fd = open_listener(&e, &e.port);
+	snprintf(ret_shown, LISTEN_SHOWN_MAX, "%s://%s",
+		 place->scheme == SERVING_HTTPS ? "https" : "http", endpoint_format(&e, text));
+	if (fd < 0)
+		return explain(fd, ret_shown, d);
+	if (place->is_insecure)
+		log_warning("%s is reachable from other machines and not encrypted", ret_shown);
+	return fd;
 }

@@ -5,18 +5,18 @@
 #pragma once
 
 #include "base/err.h"
+#include "cmd/serving.h"
+
+enum { LISTEN_SHOWN_MAX = 128 };
 
 /**
- * listen_url() - Listen on "http://127.0.0.1:8000", "http://[::1]:0", "http://localhost"
- * @ret_shown:	Gets the address as it became, with the real port: for the ready line
+ * listen_open() - Listen where @place says
+ * @ret_shown:	Gets the URL as it became, with the real port: for the ready line
  *
- * Return: a socket; ERR_FORMAT (not such a URL), -EADDRINUSE and the like, with what to do
- *	   in @d.
+ * Return: a socket; -EADDRINUSE and the like, with what to do in @d.
  */
-int listen_url(const char *url, char ret_shown[80], struct diag *d);
-
-/** listen_check() - Is @url one for listen_url()? Return: 0; ERR_FORMAT with a sentence in @d */
-int listen_check(const char *url, struct diag *d);
+int listen_open(const struct serving_place *place, char ret_shown[LISTEN_SHOWN_MAX],
+		struct diag *d);
 
 /**
  * listen_local() - Listen on a local socket that only its owner may open

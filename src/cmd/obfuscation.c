@@ -21,11 +21,11 @@ enum {
 };
 
 static const struct option_row rows[] = {
-	{ "state", "DIR", NULL, NULL,
-	  "the gateway's; a user's own where one runs, else root's" }, /* state_default() */
-	{ "json", NULL, NULL, NULL, "write JSON" },
+	{ "state", "DIR", NULL, NULL, "the gateway's; a user's own where one runs, else root's",
+	  NULL }, /* state_default() */
+	{ "json", NULL, NULL, NULL, "write JSON", NULL },
 	{ "keep", "DAYS", "30", NULL,
-	  "rotate: how long clients of before are accepted, 0 to 3650" },
+	  "rotate: how long clients of before are accepted, 0 to 3650", NULL },
 };
 
 static int complain(int code, const char *what)

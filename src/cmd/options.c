@@ -135,19 +135,31 @@ int options_read_arguments(struct options *o, int argc, char **argv, struct diag
 
 /* --- environment --- */
 
-/* Length of "CULVERT_GATEWAY_" if @variable begins with it, else 0. */
-static size_t prefix_len(const struct options *o, const char *variable)
+/* Does @variable begin with "CULVERT_", @word in capitals, and "_"? */
+static bool has_prefix(const char *variable, const char *word)
 {
 	size_t len = strlen(PREFIX);
-	size_t command_len = strlen(o->command);
 
 	if (strncmp(variable, PREFIX, len) != 0)
-		return 0;
-	for (size_t i = 0; i < command_len; i++) {
-		if (variable[len + i] != toupper((unsigned char)o->command[i]))
-			return 0;
+		return false;
+	for (; *word; word++, len++) {
+		if (variable[len] != toupper((unsigned char)*word))
+			return false;
 	}
-	return variable[len + command_len] == '_' ? len + command_len + 1 : 0;
+	return variable[len] == '_';
+}
+
+/* How much of @variable is not the row's name: "CULVERT_GATEWAY_", or "CULVERT_" where the name
+ * begins with its section. 0: it is none of ours. */
+static size_t prefix_len(const struct options *o, const char *variable)
+{
+	if (has_prefix(variable, o->command))
+		return strlen(PREFIX) + strlen(o->command) + 1;
+	for (size_t i = 0; i < o->n; i++) {
+		if (o->rows[i].section && has_prefix(variable, o->rows[i].section))
+			return strlen(PREFIX);
+	}
+	return 0;
 }
 
 static int read_variable(struct options *o, const char *variable, struct diag *d)
@@ -219,6 +231,7 @@ static struct span without_comment(const char *at, size_t len)
 /**
  * struct file_reader - A file being read
  * @in_section:	Below a section line; before the first one there may be nothing
+ * @section:	Of rows that have one; NULL: that of the command
  */
 struct file_reader {
 	struct options *o;
@@ -226,6 +239,7 @@ struct file_reader {
 	enum option_source source;
 	unsigned int line;
 	bool in_section;
+	const char *section;
 };
 
 static int refuse_line(const struct file_reader *r, struct diag *d, const char *why,
@@ -233,6 +247,11 @@ static int refuse_line(const struct file_reader *r, struct diag *d, const char *
 {
 	return diag_set(d, ERR_FORMAT, r->line, "%s line %u: %s%s", r->path, r->line, why,
 			more);
+}
+
+static bool is_section(const char *section, struct span name)
+{
+	return name.len == strlen(section) && memcmp(name.at, section, name.len) == 0;
 }
 
 static int read_section(struct file_reader *r, struct span s, struct diag *d)
@@ -244,15 +263,42 @@ static int read_section(struct file_reader *r, struct span s, struct diag *d)
 	if (s.at[s.len - 1] != ']')
 		return refuse_line(r, d, "a section is written [name]", "");
 	name = trim(s.at + 1, s.len - 2);
-	if (name.len == strlen(r->o->command) &&
-	    memcmp(name.at, r->o->command, name.len) == 0) {
+	if (is_section(r->o->command, name)) {
 		r->in_section = true;
+		r->section = NULL;
 		return 0;
+	}
+	for (size_t i = 0; i < r->o->n; i++) {
+		const char *section = r->o->rows[i].section;
+
+		if (section && is_section(section, name)) {
+			r->in_section = true;
+			r->section = section;
+			return 0;
+		}
+		if (section)
+			nearest_offer(&best, name.at, name.len, section);
 	}
 	nearest_offer(&best, name.at, name.len, r->o->command);
 	if (best.name)
 		snprintf(hint, sizeof(hint), "; did you mean [%s]?", best.name);
 	return refuse_line(r, d, "no such section", hint);
+}
+
+/* The row that @key means below the current section; o->n: none. */
+static size_t find_key(const struct file_reader *r, struct span key)
+{
+	char name[64];
+	size_t row;
+	int len = r->section ? snprintf(name, sizeof(name), "%s_%.*s", r->section,
+					(int)(key.len % sizeof(name)), key.at)
+			     : snprintf(name, sizeof(name), "%.*s",
+					(int)(key.len % sizeof(name)), key.at);
+
+	if (len < 0 || (size_t)len >= sizeof(name) || key.len >= sizeof(name))
+		return r->o->n;
+	row = find(r->o, name, (size_t)len, true);
+	return row < r->o->n && r->o->rows[row].section == r->section ? row : r->o->n;
 }
 
 static int read_pair(struct file_reader *r, struct span s, struct diag *d)
@@ -269,7 +315,7 @@ static int read_pair(struct file_reader *r, struct span s, struct diag *d)
 		return refuse_line(r, d, "a key before the first [section]", "");
 	key = trim(s.at, (size_t)(equals - s.at));
 	value = trim(equals + 1, s.len - (size_t)(equals + 1 - s.at));
-	row = find(r->o, key.at, key.len, true);
+	row = find_key(r, key);
 	if (row == r->o->n || !r->o->rows[row].help)
 		return refuse_line(r, d, "no such key",
 				   suggest(r->o, key.at, key.len, "", hint));

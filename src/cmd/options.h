@@ -4,7 +4,8 @@
  *
  * A value comes from the first of: the command line (--name VALUE or --name=VALUE), the
  * environment (CULVERT_COMMAND_NAME), the variable other programs use for it, a file (its
- * section [command]), the default. A name nobody knows is an error that shows the nearest
+ * section [command]), the default. A row of another section, such as [listen], is called
+ * CULVERT_LISTEN_AGENT in the environment, --listen-agent on the command line. A name nobody knows is an error that shows the nearest
  * one. Values are texts here; the command gives them their meaning.
  *
  * Bounds: OPTIONS_MAX rows, files of 64 KiB.
@@ -18,7 +19,7 @@
 #include "base/err.h"
 
 enum {
-	OPTIONS_MAX = 32,
+	OPTIONS_MAX = 64,
 	OPTION_VALUE_MAX = 1024,
 	OPTION_ORIGIN_MAX = 160,
 };
@@ -30,6 +31,7 @@ enum {
  * @def:	Its value when nobody says anything; NULL: none
  * @variable:	Environment name of other programs; NULL: none
  * @help:	One line; NULL hides it, command line only
+ * @section:	Of the file, if not that of the command; @name begins with it and "-"
  */
 struct option_row {
 	const char *name;
@@ -37,6 +39,7 @@ struct option_row {
 	const char *def;
 	const char *variable;
 	const char *help;
+	const char *section;
 };
 
 /* Where a value comes from; a greater one wins. */

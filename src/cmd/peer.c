@@ -18,18 +18,19 @@
 #include "http/json.h"
 
 static const struct option_row rows[] = {
-	{ "state", "DIR", NULL, NULL,
-	  "the gateway's; a user's own where one runs, else root's" }, /* state_default() */
-	{ "json", NULL, NULL, NULL, "write JSON" },
-	{ "public-key", "KEY", NULL, NULL, "add: the client has its own key" },
-	{ "address", "LIST", NULL, NULL, "add: these addresses instead of the next free" },
-	{ "amnezia", NULL, NULL, NULL, "add: a link for AmneziaVPN instead of the file" },
-	{ "level", "LEVEL", NULL, NULL, "add, conf: off, low, medium, high or extreme" },
-	{ "dns", "LIST", NULL, NULL, "add, conf: resolvers for the client, or 'none'" },
-	{ "allowed-ips", "LIST", NULL, NULL,
-	  "add, conf: what the client sends here; else all" },
-	{ "private-key", "FILE", NULL, NULL,
-	  "conf: write this key, or that of an earlier file" },
+	{ "state", "DIR", NULL, NULL, "the gateway's; a user's own where one runs, else root's",
+	  NULL }, /* state_default() */
+	{ "json", NULL, NULL, NULL, "write JSON", NULL },
+	{ "public-key", "KEY", NULL, NULL, "add: the client has its own key", NULL },
+	{ "address", "LIST", NULL, NULL, "add: these addresses instead of the next free",
+	  NULL },
+	{ "amnezia", NULL, NULL, NULL, "add: a link for AmneziaVPN instead of the file", NULL },
+	{ "level", "LEVEL", NULL, NULL, "add, conf: off, low, medium, high or extreme", NULL },
+	{ "dns", "LIST", NULL, NULL, "add, conf: resolvers for the client, or 'none'", NULL },
+	{ "allowed-ips", "LIST", NULL, NULL, "add, conf: what the client sends here; else all",
+	  NULL },
+	{ "private-key", "FILE", NULL, NULL, "conf: write this key, or that of an earlier file",
+	  NULL },
 };
 
 enum { VERB_OPTIONS_MAX = 8 };

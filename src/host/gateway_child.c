@@ -16,7 +16,7 @@
 #include "sys/log.h"
 
 enum {
-	ARGUMENTS_MAX = 32,
+	ARGUMENTS_MAX = 96,
 	MESSAGES_PER_WAKE = 32,
 };
 
@@ -103,6 +103,10 @@ static void fill_arguments(const struct gateway_child *g, struct arguments *a)
 	}
 	if (c->log_json)
 		a->argv[n++] = "--log-json";
+	for (size_t i = 0; c->gateway_arguments && c->gateway_arguments[i]; i++) {
+		assert(n + 1 < ARGUMENTS_MAX);
+		a->argv[n++] = c->gateway_arguments[i];
+	}
 	a->argv[n] = NULL;
 }
 

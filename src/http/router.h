@@ -7,20 +7,31 @@
  * text, slashes too, because keys in base64 have them.
  *
  * Every route names who may call it. There is no default: an enum route_auth has no
- * zero, and ROUTE() does not compile without one.
+ * zero, and ROUTE() does not compile without one. What has no checker is refused.
  *
  * Threads: none here.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "http/server.h"
 
 enum route_auth {
-	ROUTE_OPEN = 1,	       /* anybody: it shows and changes nothing of ours */
-	ROUTE_SIGNED,	       /* signed, version 1 or 2 */
-	ROUTE_LOCAL_OR_SIGNED, /* a local caller, or signed with version 2 */
+	ROUTE_OPEN = 1, /* anybody: it shows and changes nothing of ours */
+	ROUTE_SIGNED,	/* signed with the API key, version 1 or 2 */
+	/* Of our own API: a local caller, signed with version 2, or a key of ours with that
+	 * role or a higher one. */
+	ROUTE_READ,
+	ROUTE_OPERATE,
+	ROUTE_ADMINISTER,
+	/* Of the node agent. */
+	ROUTE_AGENT,
+	ROUTE_AGENT_OPEN, /* open unless configured otherwise; a wrong signature is refused */
+	/* Of the users' API. */
+	ROUTE_MASTER,
+	ROUTE_USER, /* the master key, or a user's */
 };
 
 /* What version 1 of signing signs on a route. */
@@ -28,6 +39,9 @@ enum route_signed {
 	ROUTE_SIGNS_RAW_BODY = 1, /* the body as received */
 	ROUTE_SIGNS_STATUS,	  /* that, or the spaced JSON of its member "status" */
 	ROUTE_SIGNS_NOTHING,	  /* the empty text, whatever the body */
+	ROUTE_SIGNS_STOP,	  /* {"service": "…", "action": "stop"}, of the path */
+	ROUTE_SIGNS_START,
+	ROUTE_SIGNS_WIPE, /* {"action": "wipe", "confirm": true} */
 };
 
 struct call; /* one request on its way through whoever has the route table */
@@ -38,6 +52,7 @@ struct route {
 	const char *pattern;
 	enum route_auth auth;
 	enum route_signed signs;
+	bool reads_nonce; /* X-Nonce, in version 1 too */
 	void (*handle)(struct call *call);
 };
 
@@ -49,6 +64,10 @@ struct route {
 		.signs = (enum route_signed)((signs_) * sizeof(char[(signs_) ? 1 : -1])), \
 		.handle = (handle_)                                                       \
 	}
+
+/* Of our own routes: signatures of version 2 sign everything. */
+#define OWN_ROUTE(method_, pattern_, auth_, handle_) \
+	ROUTE(method_, pattern_, auth_, ROUTE_SIGNS_RAW_BODY, handle_)
 
 enum route_outcome {
 	ROUTE_FOUND,

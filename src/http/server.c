@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation. Two daemons of the library (TCP and the local socket), each with an
+ * Theory of operation. A daemon of the library per listener, each with an
  * epoll descriptor that the caller's loop watches; no threads of its own. The callback for
  * the request line makes the exchange and keeps the raw target. The access callback is then
  * called once with the headers, once per piece of body, and once at the end, where the
  * handler runs. If that does not answer, the connection is suspended, and http_reply()
- * resumes it: the library calls the access callback again and finds the answer.
+ * resumes it: the library calls the access callback again and finds the answer. A stream with
+ * nothing to send suspends its connection in the same way.
+ *
+ * Connections that send nothing whole are what an attacker has plenty of. When a listener is
+ * three quarters full, the oldest that owes us a request's end is cut off for each new one.
  */
 #include "http/server.h"
 
@@ -16,6 +20,7 @@
 #include <string.h>
 
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -26,17 +31,48 @@ enum {
 	MEMORY_PER_CONNECTION = 40960, /* headers, request line and the library's own */
 	MS_PER_S = 1000,
 	TICK_MS = 1000,
+	CROWDED = HTTP_CONNECTIONS_MAX / 4 * 3,
+	STREAM_BLOCK = 16384,
 };
+
+/* AEAD suites and forward secrecy only. */
+static const char tls_priorities[] =
+	"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-256-GCM:+AES-128-GCM:"
+	"+CHACHA20-POLY1305:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:-GROUP-ALL:+GROUP-X25519:"
+	"+GROUP-SECP256R1:-MAC-ALL:+AEAD:%SERVER_PRECEDENCE";
 
 static const uint64_t SECOND_NS = 1000000000;
 
-/* struct connection - In a list, for the deadlines */
-struct connection {
+/* struct listener - One daemon, and what its callbacks are given */
+struct listener {
 	struct http_server *server;
+	struct MHD_Daemon *daemon;
+	unsigned int number;
+	bool is_local;
+	unsigned int n_connections;
+	struct connection *first; /* oldest */
+	struct connection *last;
+};
+
+/* struct connection - In its listener's list, for the deadlines. @owes: a request was begun, or
+ * none has come yet: who is cut off first when it gets crowded */
+struct connection {
+	struct listener *listener;
 	struct connection *next;
 	struct connection *prev;
 	int fd;
+	bool owes;
 	uint64_t deadline_ns;
+};
+
+/* struct streaming - A reply that lasts. The library lets go of it before or after the exchange
+ * ends: whoever goes first tells the other */
+struct streaming {
+	struct http_server *server;
+	struct http_exchange *x; /* NULL: gone */
+	struct MHD_Connection *connection;
+	struct http_stream stream;
+	bool waits; /* suspended: there was nothing to send */
 };
 
 struct http_exchange {
@@ -46,7 +82,8 @@ struct http_exchange {
 	char *target;
 	struct text body;
 	struct http_reply reply;
-	char value[HTTP_VALUE_MAX + 1]; /* of the reply's header field */
+	char values[HTTP_REPLY_FIELDS_MAX][HTTP_VALUE_MAX + 1]; /* of the reply's fields */
+	struct streaming *streaming;				/* once its reply was queued */
 	bool has_reply;
 	bool is_seen;	      /* the headers have been judged */
 	bool is_suspended;    /* the reply is owed */
@@ -57,9 +94,11 @@ struct http_exchange {
 
 struct http_server {
 	struct http_server_config config;
-	struct MHD_Daemon *tcp;
-	struct MHD_Daemon *local;
-	struct connection *connections;
+	struct listener listeners[HTTP_LISTENERS_MAX];
+	unsigned int n_listeners;
+	struct streaming *streams[HTTP_STREAMS_MAX];
+	unsigned int n_streams;
+	bool is_ending;
 	uint64_t now_ns;
 	uint64_t checked_ns;
 	size_t body_octets;
@@ -75,7 +114,7 @@ static const struct {
 	{ "PUT", HTTP_PUT },
 	{ "PATCH", HTTP_PATCH },
 	{ "DELETE", HTTP_DELETE },
-	{ "HEAD", HTTP_METHOD_OTHER },
+	{ "HEAD", HTTP_GET },
 	{ "OPTIONS", HTTP_METHOD_OTHER },
 };
 
@@ -94,9 +133,17 @@ static void set_deadline(struct MHD_Connection *c, uint64_t seconds)
 	struct connection *own = connection_of(c);
 
 	if (own)
-		own->deadline_ns = seconds == UINT64_MAX
-					   ? UINT64_MAX
-					   : own->server->now_ns + seconds * SECOND_NS;
+		own->deadline_ns = seconds == UINT64_MAX ? UINT64_MAX
+							 : own->listener->server->now_ns +
+								   seconds * SECOND_NS;
+}
+
+static void set_owes(struct MHD_Connection *c, bool owes)
+{
+	struct connection *own = connection_of(c);
+
+	if (own)
+		own->owes = owes;
 }
 
 static int fd_of(struct MHD_Connection *c)
@@ -107,7 +154,28 @@ static int fd_of(struct MHD_Connection *c)
 	return info ? info->connect_fd : -1;
 }
 
-static void connection_began(struct http_server *s, struct MHD_Connection *c, void **context)
+/* The library closes what we shut down: closing here would leave it a dead descriptor. */
+static void cut_off(struct connection *c)
+{
+	shutdown(c->fd, SHUT_RDWR);
+	c->deadline_ns = UINT64_MAX;
+	c->owes = false;
+}
+
+/* Newer ones come behind, so the first that owes us is the one that has owed longest. */
+static void make_room(struct listener *l)
+{
+	struct connection *c = l->first;
+
+	if (l->n_connections < CROWDED)
+		return;
+	while (c && !c->owes)
+		c = c->next;
+	if (c)
+		cut_off(c);
+}
+
+static void connection_began(struct listener *l, struct MHD_Connection *c, void **context)
 {
 	struct connection *own = calloc(1, sizeof(*own));
 
@@ -115,24 +183,34 @@ static void connection_began(struct http_server *s, struct MHD_Connection *c, vo
 		shutdown(fd_of(c), SHUT_RDWR);
 		return;
 	}
-	own->server = s;
+	make_room(l);
+	own->listener = l;
 	own->fd = fd_of(c);
-	own->deadline_ns = s->now_ns + HTTP_HEADER_DEADLINE_S * SECOND_NS;
-	own->next = s->connections;
-	if (own->next)
-		own->next->prev = own;
-	s->connections = own;
+	own->owes = true;
+	own->deadline_ns = l->server->now_ns + HTTP_HEADER_DEADLINE_S * SECOND_NS;
+	own->prev = l->last;
+	if (l->last)
+		l->last->next = own;
+	else
+		l->first = own;
+	l->last = own;
+	l->n_connections++;
 	*context = own;
 }
 
 static void connection_ended(struct connection *own)
 {
+	struct listener *l = own->listener;
+
 	if (own->next)
 		own->next->prev = own->prev;
+	else
+		l->last = own->prev;
 	if (own->prev)
 		own->prev->next = own->next;
 	else
-		own->server->connections = own->next;
+		l->first = own->next;
+	l->n_connections--;
 	free(own);
 }
 
@@ -145,13 +223,12 @@ static void on_connection(void *context, struct MHD_Connection *c, void **socket
 		connection_ended(*socket_context);
 }
 
-/* The library closes what we shut down: closing here would leave it a dead descriptor. */
 static void cut_off_the_late(struct http_server *s)
 {
-	for (struct connection *c = s->connections; c; c = c->next) {
-		if (c->deadline_ns <= s->now_ns) {
-			shutdown(c->fd, SHUT_RDWR);
-			c->deadline_ns = UINT64_MAX;
+	for (unsigned int i = 0; i < s->n_listeners; i++) {
+		for (struct connection *c = s->listeners[i].first; c; c = c->next) {
+			if (c->deadline_ns <= s->now_ns)
+				cut_off(c);
 		}
 	}
 }
@@ -163,6 +240,11 @@ static struct http_exchange *exchange_free(struct http_exchange *x)
 	if (!x)
 		return NULL;
 	x->server->body_octets -= x->body.len;
+	if (x->streaming)
+		x->streaming->x = NULL;
+	/* A reply that was never queued still has its stream. */
+	else if (x->reply.stream.close)
+		x->reply.stream.close(x->reply.stream.context);
 	text_done(&x->body);
 	text_done(&x->reply.body);
 	free(x->target);
@@ -177,7 +259,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
 
 	if (!x)
 		return NULL;
-	x->server = context;
+	x->server = ((struct listener *)context)->server;
 	x->connection = c;
 	x->body.max = HTTP_BODY_MAX;
 	if (strlen(target) > HTTP_TARGET_MAX) {
@@ -200,6 +282,7 @@ static void on_completed(void *context, struct MHD_Connection *c, void **exchang
 		return;
 	*exchange = exchange_free(x);
 	set_deadline(c, HTTP_HEADER_DEADLINE_S);
+	set_owes(c, true);
 }
 
 static void refuse(struct http_exchange *x, unsigned int status, const char *why)
@@ -229,6 +312,22 @@ static void find_caller(struct http_exchange *x)
 		refuse(x, MHD_HTTP_FORBIDDEN, "the calling process is not known");
 }
 
+static void find_remote(struct http_exchange *x)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct sockaddr *from = info ? info->client_addr : NULL;
+
+	if (from && from->sa_family == AF_INET)
+		x->request.remote = ip_addr_v4(
+			(const uint8_t *)&((const struct sockaddr_in *)(const void *)from)
+				->sin_addr);
+	else if (from && from->sa_family == AF_INET6)
+		x->request.remote = ip_addr_v6(
+			(const uint8_t *)&((const struct sockaddr_in6 *)(const void *)from)
+				->sin6_addr);
+}
+
 static void judge_headers(struct http_exchange *x, const char *method)
 {
 	struct http_check check = { .n_fields = 0 };
@@ -253,6 +352,8 @@ static void judge_headers(struct http_exchange *x, const char *method)
 		       "RFC 9112 section 3.2: the request target is not plain visible ASCII");
 	if (x->request.is_local)
 		find_caller(x);
+	else
+		find_remote(x);
 }
 
 /* --- Answering --- */
@@ -265,7 +366,7 @@ static void wipe_body(void *body)
 	free(t);
 }
 
-static struct MHD_Response *make_response(struct http_reply *reply, const char *value)
+static struct MHD_Response *make_whole_response(struct http_reply *reply)
 {
 	static char nothing[1];
 	struct text *body = malloc(sizeof(*body));
@@ -277,21 +378,92 @@ static struct MHD_Response *make_response(struct http_reply *reply, const char *
 	reply->body = (struct text){ .data = NULL };
 	r = MHD_create_response_from_buffer_with_free_callback_cls(
 		body->len, body->data ? body->data : nothing, wipe_body, body);
-	if (!r) {
+	if (!r)
 		wipe_body(body);
+	return r;
+}
+
+static ssize_t read_stream(void *context, uint64_t at, char *out, size_t max)
+{
+	struct streaming *t = context;
+	ssize_t n = t->server->is_ending ? -1 : t->stream.read(t->stream.context, out, max);
+
+	(void)at;
+	if (n > 0) {
+		set_deadline(t->connection, HTTP_REPLY_DEADLINE_S);
+		return n;
+	}
+	if (n < 0)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	set_deadline(t->connection, UINT64_MAX); /* it is we who have nothing to say */
+	t->waits = true;
+	MHD_suspend_connection(t->connection);
+	return 0;
+}
+
+static void close_stream(void *context)
+{
+	struct streaming *t = context;
+	struct http_server *s = t->server;
+
+	for (unsigned int i = 0; i < s->n_streams; i++) {
+		if (s->streams[i] == t) {
+			s->streams[i] = s->streams[--s->n_streams];
+			break;
+		}
+	}
+	if (t->x)
+		t->x->streaming = NULL;
+	if (t->stream.close)
+		t->stream.close(t->stream.context);
+	free(t);
+}
+
+static struct MHD_Response *make_stream_response(struct http_exchange *x)
+{
+	struct streaming *t;
+	struct MHD_Response *r;
+
+	if (x->server->n_streams >= HTTP_STREAMS_MAX)
+		return NULL;
+	t = malloc(sizeof(*t));
+	if (!t)
+		return NULL;
+	*t = (struct streaming){ .server = x->server,
+				 .x = x,
+				 .connection = x->connection,
+				 .stream = x->reply.stream };
+	r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, t,
+					      close_stream);
+	if (!r) {
+		free(t);
 		return NULL;
 	}
+	x->streaming = t;
+	x->reply.stream = (struct http_stream){ .read = NULL };
+	x->server->streams[x->server->n_streams++] = t;
+	return r;
+}
+
+static struct MHD_Response *make_response(struct http_exchange *x)
+{
+	struct http_reply *reply = &x->reply;
+	struct MHD_Response *r =
+		reply->stream.read ? make_stream_response(x) : make_whole_response(reply);
+
+	if (!r)
+		return NULL;
 	MHD_add_response_header(r, "Content-Type", reply->content_type);
 	MHD_add_response_header(r, "Cache-Control", "no-store");
 	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
-	if (reply->header)
-		MHD_add_response_header(r, reply->header, value);
+	for (int i = 0; i < HTTP_REPLY_FIELDS_MAX && reply->fields[i].name; i++)
+		MHD_add_response_header(r, reply->fields[i].name, x->values[i]);
 	return r;
 }
 
 static enum MHD_Result send_reply(struct http_exchange *x)
 {
-	struct MHD_Response *r = make_response(&x->reply, x->value);
+	struct MHD_Response *r = make_response(x);
 	enum MHD_Result done;
 
 	if (!r)
@@ -299,30 +471,76 @@ static enum MHD_Result send_reply(struct http_exchange *x)
 	/* What is left of a refused body is not worth reading. */
 	if (x->refused)
 		MHD_add_response_header(r, "Connection", "close");
+	set_deadline(x->connection, HTTP_REPLY_DEADLINE_S);
 	done = MHD_queue_response(x->connection, x->reply.status, r);
 	MHD_destroy_response(r);
-	set_deadline(x->connection, HTTP_REPLY_DEADLINE_S);
 	return done;
 }
 
 static enum MHD_Result send_refusal(struct http_exchange *x)
 {
-	x->server->config.refuse(&x->reply, x->refused, x->why);
+	const struct http_server_config *c = &x->server->config;
+
+	c->refuse(c->context, x->request.listener, &x->reply, x->refused, x->why);
 	return send_reply(x);
+}
+
+void http_reply_add(struct http_reply *reply, const char *name, const char *value)
+{
+	int i = 0;
+
+	while (i < HTTP_REPLY_FIELDS_MAX && reply->fields[i].name)
+		i++;
+	assert(i < HTTP_REPLY_FIELDS_MAX);
+	reply->fields[i] = (struct http_field){ name, value };
+}
+
+/* Too many streams, or one for a HEAD, of which nothing would be read. */
+static void turn_stream_down(struct http_exchange *x)
+{
+	const struct http_server_config *c = &x->server->config;
+	struct http_stream stream = x->reply.stream;
+	bool is_head = strcmp(x->request.method_text, "HEAD") == 0;
+
+	if (!stream.read || (!is_head && x->server->n_streams < HTTP_STREAMS_MAX))
+		return;
+	x->reply.stream = (struct http_stream){ .read = NULL };
+	if (stream.close)
+		stream.close(stream.context);
+	if (!is_head)
+		c->refuse(c->context, x->request.listener, &x->reply,
+			  MHD_HTTP_SERVICE_UNAVAILABLE, "too many streams at once");
 }
 
 void http_reply(struct http_exchange *x, struct http_reply *reply)
 {
 	assert(!x->has_reply);
 	x->reply = *reply;
-	snprintf(x->value, sizeof(x->value), "%s", reply->value ? reply->value : "");
+	for (int i = 0; i < HTTP_REPLY_FIELDS_MAX && reply->fields[i].name; i++)
+		snprintf(x->values[i], sizeof(x->values[i]), "%s", reply->fields[i].value);
 	x->has_reply = true;
 	*reply = (struct http_reply){ .status = 0 };
+	turn_stream_down(x);
 	if (!x->is_suspended)
 		return;
 	x->is_suspended = false;
 	x->server->waiting--;
 	MHD_resume_connection(x->connection);
+}
+
+static void wake(struct streaming *t)
+{
+	if (!t->waits)
+		return;
+	t->waits = false;
+	set_deadline(t->connection, HTTP_REPLY_DEADLINE_S);
+	MHD_resume_connection(t->connection);
+}
+
+void http_stream_wake(struct http_exchange *x)
+{
+	if (x->streaming)
+		wake(x->streaming);
 }
 
 /* --- The access callback, in its four roles --- */
@@ -360,6 +578,7 @@ static enum MHD_Result finish(struct http_exchange *x)
 	if (x->refused)
 		return send_refusal(x);
 	set_deadline(x->connection, UINT64_MAX); /* from here on it is we who owe */
+	set_owes(x->connection, false);
 	x->request.body = x->body.data ? x->body.data : "";
 	x->request.body_len = x->body.len;
 	x->server->config.handle(x->server->config.context, x);
@@ -371,20 +590,23 @@ static enum MHD_Result finish(struct http_exchange *x)
 	return MHD_YES;
 }
 
-static enum MHD_Result on_access(struct http_server *s, bool is_local, struct MHD_Connection *c,
-				 const char *method, const char *data, size_t *data_len,
-				 void **exchange)
+static enum MHD_Result on_access(void *context, struct MHD_Connection *c, const char *url,
+				 const char *method, const char *version, const char *data,
+				 size_t *data_len, void **exchange)
 {
+	const struct listener *l = context;
 	struct http_exchange *x = *exchange;
 
+	(void)c;
+	(void)url; /* unescaped and cut: see on_target() */
+	(void)version;
 	if (!x) {
 		log_error("no memory for a request");
 		return MHD_NO;
 	}
-	(void)s;
-	(void)c;
 	if (!x->is_seen) {
-		x->request.is_local = is_local;
+		x->request.is_local = l->is_local;
+		x->request.listener = l->number;
 		return take_headers(x, method);
 	}
 	if (*data_len > 0) {
@@ -394,24 +616,6 @@ static enum MHD_Result on_access(struct http_server *s, bool is_local, struct MH
 		return take_body(x, data, len);
 	}
 	return x->has_reply ? send_reply(x) : finish(x);
-}
-
-static enum MHD_Result on_tcp_access(void *context, struct MHD_Connection *c, const char *url,
-				     const char *method, const char *version, const char *data,
-				     size_t *data_len, void **exchange)
-{
-	(void)url; /* unescaped and cut: see on_target() */
-	(void)version;
-	return on_access(context, false, c, method, data, data_len, exchange);
-}
-
-static enum MHD_Result on_local_access(void *context, struct MHD_Connection *c, const char *url,
-				       const char *method, const char *version,
-				       const char *data, size_t *data_len, void **exchange)
-{
-	(void)url;
-	(void)version;
-	return on_access(context, true, c, method, data, data_len, exchange);
 }
 
 /* --- The server --- */
@@ -434,18 +638,30 @@ static size_t keep_escapes(void *context, struct MHD_Connection *c, char *s)
 	return strlen(s);
 }
 
-static struct MHD_Daemon *start_daemon(struct http_server *s, int fd, unsigned int connections,
-				       unsigned int per_ip, MHD_AccessHandlerCallback access)
+static bool start_daemon(struct listener *l, const struct http_listener *c)
 {
-	return MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-		access, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, s, MHD_OPTION_LISTEN_SOCKET, fd,
-		MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-		per_ip, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_PER_CONNECTION,
+	unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+	const struct MHD_OptionItem tls[] = {
+		{ MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)c->cert },
+		{ MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)c->key },
+		{ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_priorities },
+		{ MHD_OPTION_END, 0, NULL },
+	};
+	const struct MHD_OptionItem none[] = { { MHD_OPTION_END, 0, NULL } };
+
+	l->daemon = MHD_start_daemon(
+		c->cert ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, on_access, l,
+		MHD_OPTION_EXTERNAL_LOGGER, on_log, l, MHD_OPTION_LISTEN_SOCKET, c->fd,
+		MHD_OPTION_CONNECTION_LIMIT,
+		(unsigned int)(c->is_local ? HTTP_LOCAL_CONNECTIONS_MAX : HTTP_CONNECTIONS_MAX),
+		MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+		(unsigned int)(c->is_local ? 0 : HTTP_CONNECTIONS_PER_IP_MAX),
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_PER_CONNECTION,
 		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes,
-		NULL, MHD_OPTION_URI_LOG_CALLBACK, on_target, s, MHD_OPTION_NOTIFY_COMPLETED,
-		on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
-		MHD_OPTION_END);
+		NULL, MHD_OPTION_URI_LOG_CALLBACK, on_target, l, MHD_OPTION_NOTIFY_COMPLETED,
+		on_completed, l, MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
+		MHD_OPTION_ARRAY, c->cert ? tls : none, MHD_OPTION_END);
+	return l->daemon != NULL;
 }
 
 int http_server_new(const struct http_server_config *config, struct http_server **ret)
@@ -455,15 +671,16 @@ int http_server_new(const struct http_server_config *config, struct http_server 
 	if (!s)
 		return -ENOMEM;
 	s->config = *config;
-	if (config->tcp_fd >= 0)
-		s->tcp = start_daemon(s, config->tcp_fd, HTTP_CONNECTIONS_MAX,
-				      HTTP_CONNECTIONS_PER_IP_MAX, on_tcp_access);
-	if (config->local_fd >= 0)
-		s->local = start_daemon(s, config->local_fd, HTTP_LOCAL_CONNECTIONS_MAX, 0,
-					on_local_access);
-	if ((config->tcp_fd >= 0 && !s->tcp) || (config->local_fd >= 0 && !s->local)) {
-		http_server_free(s);
-		return -EINVAL;
+	for (; s->n_listeners < config->n_listeners; s->n_listeners++) {
+		struct listener *l = &s->listeners[s->n_listeners];
+
+		l->server = s;
+		l->number = s->n_listeners;
+		l->is_local = config->listeners[l->number].is_local;
+		if (!start_daemon(l, &config->listeners[l->number])) {
+			http_server_free(s);
+			return -EINVAL;
+		}
 	}
 	*ret = s;
 	return 0;
@@ -474,23 +691,25 @@ struct http_server *http_server_free(struct http_server *s)
 	if (!s)
 		return NULL;
 	assert(s->waiting == 0);
-	if (s->tcp)
-		MHD_stop_daemon(s->tcp);
-	if (s->local)
-		MHD_stop_daemon(s->local);
+	/* The library does not stop while one of its connections is suspended. */
+	s->is_ending = true;
+	for (unsigned int i = 0; i < s->n_streams; i++)
+		wake(s->streams[i]);
+	for (unsigned int i = 0; i < s->n_listeners; i++)
+		MHD_run(s->listeners[i].daemon);
+	for (unsigned int i = 0; i < s->n_listeners; i++)
+		MHD_stop_daemon(s->listeners[i].daemon);
 	free(s);
 	return NULL;
 }
 
-unsigned int http_server_fds(const struct http_server *s, int ret[2])
+unsigned int http_server_fds(const struct http_server *s, int ret[HTTP_LISTENERS_MAX])
 {
-	struct MHD_Daemon *const daemons[] = { s->tcp, s->local };
 	unsigned int n = 0;
 
-	for (int i = 0; i < 2; i++) {
+	for (unsigned int i = 0; i < s->n_listeners; i++) {
 		const union MHD_DaemonInfo *info =
-			daemons[i] ? MHD_get_daemon_info(daemons[i], MHD_DAEMON_INFO_EPOLL_FD)
-				   : NULL;
+			MHD_get_daemon_info(s->listeners[i].daemon, MHD_DAEMON_INFO_EPOLL_FD);
 
 		if (info)
 			ret[n++] = info->epoll_fd;
@@ -502,8 +721,6 @@ static int run_daemon(struct MHD_Daemon *d, int timeout_ms)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
 
-	if (!d)
-		return timeout_ms;
 	MHD_run(d);
 	return MHD_get_timeout(d, &ms) == MHD_YES && ms < (unsigned int)timeout_ms ? (int)ms
 										   : timeout_ms;
@@ -518,22 +735,22 @@ int http_server_run(struct http_server *s, uint64_t now_ns)
 		s->checked_ns = now_ns;
 		cut_off_the_late(s);
 	}
-	timeout_ms = run_daemon(s->tcp, timeout_ms);
-	return run_daemon(s->local, timeout_ms);
-}
-
-static void quiesce(struct MHD_Daemon *d)
-{
-	MHD_socket fd = d ? MHD_quiesce_daemon(d) : MHD_INVALID_SOCKET;
-
-	if (fd != MHD_INVALID_SOCKET)
-		close(fd);
+	for (unsigned int i = 0; i < s->n_listeners; i++)
+		timeout_ms = run_daemon(s->listeners[i].daemon, timeout_ms);
+	return timeout_ms;
 }
 
 void http_server_quiesce(struct http_server *s)
 {
-	quiesce(s->tcp);
-	quiesce(s->local);
+	s->is_ending = true;
+	for (unsigned int i = 0; i < s->n_streams; i++)
+		wake(s->streams[i]);
+	for (unsigned int i = 0; i < s->n_listeners; i++) {
+		MHD_socket fd = MHD_quiesce_daemon(s->listeners[i].daemon);
+
+		if (fd != MHD_INVALID_SOCKET)
+			close(fd);
+	}
 }
 
 unsigned int http_server_waiting(const struct http_server *s)

@@ -174,8 +174,8 @@ class Ends(ApiTest):
         g.stop()
         with socket.create_server(("127.0.0.1", 0)) as taken:
             self.fails(1, "another program listens there", "--listen", f"http://127.0.0.1:{taken.getsockname()[1]}")
-        self.fails(1, "no interface has this address", "--listen", "http://203.0.113.9:8000")
-        self.fails(1, "TLS is not served", "--listen", "https://127.0.0.1:8000")
+        self.fails(1, "no interface has this address", "--listen", "http://203.0.113.9:8000 insecure")
+        self.fails(1, "not encrypted", "--listen", "http://203.0.113.9:8000")
         self.fails(1, "expected http://ADDRESS:PORT", "--listen", "127.0.0.1:8000")
         self.fails(1, "no room for a gateway and peers", "--subnet4", "10.0.0.0/31")
         self.fails(2, "--public-key is a key", "--public-key", "x")

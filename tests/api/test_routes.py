@@ -354,7 +354,7 @@ class Routing(ApiTest):
         answer = g.signed("POST", "/api/v1/ip-usage")
         self.is_(answer, 405, {"detail": "Method Not Allowed"})
         self.assertEqual(answer.headers["Allow"], "GET")
-        self.is_(g.raw("HEAD", "/api/v1/ip-usage"), 405)
+        self.is_(g.raw("HEAD", "/api/v1/ip-usage"), 422)
         self.is_(g.raw("BREW", "/api/v1/ip-usage"), 501)
 
     def test_no_route_answers_without_authentication(self):

@@ -67,8 +67,10 @@ static void handle(void *context, struct http_exchange *x)
 	http_reply(x, &reply);
 }
 
-static void refuse(struct http_reply *reply, unsigned int status, const char *why)
+static void refuse(void *context, unsigned int listener, struct http_reply *reply,
+		   unsigned int status, const char *why)
 {
+	(void)context, (void)listener;
 	HOLDS(status >= 400 && status < 600 && why[0]);
 	reply->status = status;
 	reply->content_type = "text/plain";
@@ -77,14 +79,16 @@ static void refuse(struct http_reply *reply, unsigned int status, const char *wh
 
 static void start(void)
 {
-	struct http_server_config config = { .tcp_fd = -1, .handle = handle, .refuse = refuse };
-
-	config.local_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct http_server_config config = { .n_listeners = 1,
+					     .handle = handle,
+					     .refuse = refuse };
+	int fd = config.listeners[0].fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	/* An abstract name: nothing to clean up, and several fuzzers at once. */
 	snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "culvert-fuzz-http-%d",
 		 (int)getpid());
-	HOLDS(bind(config.local_fd, (struct sockaddr *)&address, sizeof(address)) == 0);
-	HOLDS(listen(config.local_fd, 16) == 0);
+	HOLDS(bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+	HOLDS(listen(fd, 16) == 0);
+	config.listeners[0].is_local = true;
 	HOLDS(http_server_new(&config, &server) == 0);
 }
 

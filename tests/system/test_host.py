@@ -419,7 +419,7 @@ class Refusals(HostTest):
         self.refused(USAGE, "unexpected argument 'x'", options=("x",))
         self.refused(USAGE, '--port: "65536" is not a port', options=("--port", "65536"))
         self.refused(USAGE, '--subnet4: "fd00::/64" is not', options=("--subnet4", "fd00::/64"))
-        self.refused(USAGE, "--listen 8001: expected http://ADDRESS:PORT", options=("--listen", "8001"))
+        self.refused(USAGE, "--listen: \"8001\": expected http://ADDRESS:PORT", options=("--listen", "8001"))
         self.assertFalse(os.path.exists(self.state), "refused before anything was made")
 
     def test_a_gateway_process_that_does_not_get_ready(self):

@@ -46,15 +46,22 @@ static void start(void)
 			    .key = { .id = "gateway", .text = "key", .len = 3 },
 			    .meminfo_fd = -1,
 			    .loadavg_fd = -1 };
-	if (replay_cache_new(60, 64, &api.cache) != 0 || background_new(&api.background) != 0)
+	if (penalty_new(&api.penalty) != 0 || replay_cache_new(60, 64, &api.cache) != 0 ||
+	    background_new(&api.background) != 0)
 		abort();
 	tcp = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr = { htonl(0x7f000001) } };
 	local = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	snprintf(local.sun_path, sizeof(local.sun_path), "/tmp/culvert-dispatch-%d.sock",
 		 (int)getpid());
-	config.tcp_fd = listen_on(&tcp, sizeof(tcp));
-	config.local_fd = listen_on(&local, sizeof(local));
-	getsockname(config.tcp_fd, (struct sockaddr *)&tcp, &len);
+	config.n_listeners = 2;
+	config.listeners[0].fd = listen_on(&tcp, sizeof(tcp));
+	config.listeners[1].fd = listen_on(&local, sizeof(local));
+	config.listeners[1].is_local = true;
+	getsockname(config.listeners[0].fd, (struct sockaddr *)&tcp, &len);
+	for (int i = 0; i < 2; i++) {
+		api.listeners[i].surfaces[0] = &surface_contract;
+		api.listeners[i].surfaces[1] = &surface_own;
+	}
 	if (http_server_new(&config, &server) != 0)
 		abort();
 }
@@ -65,6 +72,7 @@ static void stop(void)
 	background_free(api.background);
 	gateway_free(api.gateway);
 	replay_cache_free(api.cache);
+	penalty_free(api.penalty);
 	unlink(local.sun_path);
 }
 

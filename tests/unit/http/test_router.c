@@ -13,8 +13,7 @@ static const struct route routes[] = {
 	ROUTE(HTTP_POST, "/api/v1/things/", ROUTE_SIGNED, ROUTE_SIGNS_RAW_BODY, nothing),
 	ROUTE(HTTP_POST, "/api/v1/things", ROUTE_OPEN, ROUTE_SIGNS_NOTHING, nothing),
 	ROUTE(HTTP_PUT, "/api/v1/things/{}/status", ROUTE_SIGNED, ROUTE_SIGNS_STATUS, nothing),
-	ROUTE(HTTP_GET, "/api/v1/things/{}", ROUTE_LOCAL_OR_SIGNED, ROUTE_SIGNS_NOTHING,
-	      nothing),
+	ROUTE(HTTP_GET, "/api/v1/things/{}", ROUTE_READ, ROUTE_SIGNS_NOTHING, nothing),
 	ROUTE(HTTP_DELETE, "/api/v1/things/{}", ROUTE_SIGNED, ROUTE_SIGNS_NOTHING, nothing),
 };
 

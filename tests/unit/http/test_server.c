@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -59,12 +60,16 @@ static void handle(void *context, struct http_exchange *x)
 		answer(x);
 }
 
-static void refuse(struct http_reply *reply, unsigned int status, const char *why)
+static void refuse(void *context, unsigned int listener, struct http_reply *reply,
+		   unsigned int status, const char *why)
 {
+	(void)context, (void)listener;
 	reply->status = status;
 	reply->content_type = "text/plain";
 	text_puts(&reply->body, why);
 }
+
+static void (*handler)(void *context, struct http_exchange *x) = handle;
 
 static int listen_on(int family, const void *to, socklen_t len)
 {
@@ -79,15 +84,17 @@ static void start(void)
 {
 	struct sockaddr_un local = { .sun_family = AF_UNIX };
 	socklen_t len = sizeof(address);
-	struct http_server_config config = { .handle = handle, .refuse = refuse };
+	struct http_server_config config = { .handle = handler, .refuse = refuse };
 
 	address = (struct sockaddr_in){ .sin_family = AF_INET,
 					.sin_addr = { htonl(INADDR_LOOPBACK) } };
 	snprintf(local_path, sizeof(local_path), "/tmp/culvert-http-%d.sock", (int)getpid());
 	snprintf(local.sun_path, sizeof(local.sun_path), "%s", local_path);
-	config.tcp_fd = listen_on(AF_INET, &address, sizeof(address));
-	config.local_fd = listen_on(AF_UNIX, &local, sizeof(local));
-	getsockname(config.tcp_fd, (struct sockaddr *)&address, &len);
+	config.n_listeners = 2;
+	config.listeners[0].fd = listen_on(AF_INET, &address, sizeof(address));
+	config.listeners[1].fd = listen_on(AF_UNIX, &local, sizeof(local));
+	config.listeners[1].is_local = true;
+	getsockname(config.listeners[0].fd, (struct sockaddr *)&address, &len);
 	if (http_server_new(&config, &server) != 0)
 		abort();
 }
@@ -387,6 +394,176 @@ static void nothing_is_stored_on_the_way(void)
 	run(5);
 }
 
+/* --- Streams --- */
+
+static void say(int fd, const char *text)
+{
+	put(fd, text, strlen(text));
+}
+
+static void stop(void)
+{
+	server = http_server_free(server);
+	unlink(local_path);
+}
+
+static struct {
+	int pieces; /* to come */
+	bool waits; /* behind the next one */
+	bool closed;
+	struct http_exchange *x;
+} stream;
+
+static ssize_t next_piece(void *context, char *out, size_t max)
+{
+	(void)context;
+	if (stream.waits)
+		return 0;
+	if (stream.pieces == 0)
+		return -1;
+	stream.pieces--;
+	stream.waits = true;
+	return snprintf(out, max, "piece %d\n", stream.pieces);
+}
+
+static void stream_closed(void *context)
+{
+	(void)context;
+	stream.closed = true;
+}
+
+static void handle_with_stream(void *context, struct http_exchange *x)
+{
+	struct http_reply reply = { .status = 200,
+				    .content_type = "text/event-stream",
+				    .stream = { .read = next_piece, .close = stream_closed } };
+
+	(void)context;
+	stream.x = x;
+	http_reply_add(&reply, "X-One", "1");
+	http_reply_add(&reply, "X-Two", "2");
+	http_reply(x, &reply);
+}
+
+static int start_stream(int pieces)
+{
+	int fd;
+
+	handler = handle_with_stream;
+	memset(&stream, 0, sizeof(stream));
+	stream.pieces = pieces;
+	start();
+	fd = dial(false);
+	say(fd, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+	return fd;
+}
+
+static void stop_stream(int fd)
+{
+	close(fd);
+	run(20);
+	handler = handle;
+	stop();
+}
+
+static void a_stream_sends_what_there_is_and_waits_for_more(void)
+{
+	int fd = start_stream(2);
+	bool closed = false;
+	const char *text = hear(fd, &closed);
+
+	CHECK(strstr(text, "X-One: 1\r\n") && strstr(text, "X-Two: 2\r\n"));
+	CHECK(strstr(text, "piece 1\n") && !strstr(text, "piece 0\n") && !closed);
+	stream.waits = false;
+	http_stream_wake(stream.x);
+	CHECK(strstr(hear(fd, &closed), "piece 0\n") && !closed);
+	stream.waits = false;
+	http_stream_wake(stream.x);
+	hear(fd, &closed);
+	CHECK(closed && stream.closed);
+	stop_stream(fd);
+}
+
+static void a_stream_whose_reader_left_is_closed(void)
+{
+	int fd = start_stream(5);
+
+	hear(fd, NULL);
+	close(fd);
+	run(20);
+	/* Nobody is told while there is nothing to send: the first piece goes into the void. */
+	for (int i = 0; i < 3 && !stream.closed; i++) {
+		stream.waits = false;
+		http_stream_wake(stream.x);
+		run(20);
+	}
+	CHECK(stream.closed);
+	stop_stream(-1);
+}
+
+static void streams_end_when_the_server_does(void)
+{
+	int fd = start_stream(5);
+	bool closed = false;
+
+	hear(fd, NULL);
+	http_server_quiesce(server);
+	hear(fd, &closed);
+	CHECK(closed && stream.closed);
+	stop_stream(fd);
+}
+
+static void head_is_a_get_without_its_body(void)
+{
+	int fd;
+	const char *text;
+
+	start();
+	fd = dial(false);
+	say(fd, "HEAD /x HTTP/1.1\r\nHost: x\r\n\r\n");
+	text = hear(fd, NULL);
+	CHECK(strstr(text, "200 OK") && strstr(text, "Content-Length: 14") &&
+	      !strstr(text, "hello"));
+	CHECK(strcmp(seen.method, "HEAD") == 0);
+	close(fd);
+	stop();
+}
+
+static void a_crowd_that_sends_nothing_does_not_keep_others_out(void)
+{
+	enum { CROWD = HTTP_CONNECTIONS_MAX / 4 * 3 };
+	static int idle[CROWD];
+	struct rlimit limit = { 0 };
+	bool closed = false;
+	int fd;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_max < 2 * CROWD + 100) {
+		printf("# too few descriptors allowed here: %ju\n", (uintmax_t)limit.rlim_max);
+		return;
+	}
+	start();
+	for (int i = 0; i < CROWD; i++) {
+		idle[i] = dial(false);
+		run(1);
+	}
+	run(10);
+	fd = dial(false);
+	say(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+	CHECK(strstr(hear(fd, &closed), "hello") && !closed);
+	hear(idle[0], &closed); /* the oldest made room */
+	CHECK(closed);
+	hear(idle[CROWD - 1], &closed);
+	CHECK(!closed);
+	close(fd);
+	for (int i = 0; i < CROWD; i++)
+		close(idle[i]);
+	run(50);
+	stop();
+}
+
 int main(void)
 {
 	start();
@@ -402,7 +579,12 @@ int main(void)
 	RUN(a_connection_without_a_request_ends);
 	RUN(the_local_socket_knows_its_caller);
 	RUN(nothing_is_stored_on_the_way);
-	http_server_free(server);
-	unlink(local_path);
+	stop();
+	/* Each of these has a server of its own. */
+	RUN(a_stream_sends_what_there_is_and_waits_for_more);
+	RUN(a_stream_whose_reader_left_is_closed);
+	RUN(streams_end_when_the_server_does);
+	RUN(head_is_a_get_without_its_body);
+	RUN(a_crowd_that_sends_nothing_does_not_keep_others_out);
 	return DONE();
 }

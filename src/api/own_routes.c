@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/obfuscation.h"
+#include "api/peers.h"
+#include "api/surface.h"
+
+static const struct route routes[] = {
+	OWN_ROUTE(HTTP_GET, "/api/v1/peers", ROUTE_READ, peers_list),
+	OWN_ROUTE(HTTP_POST, "/api/v1/peers", ROUTE_OPERATE, peers_create),
+	/* Before the next: a name has no slash, and a key none of these words behind one. */
+	OWN_ROUTE(HTTP_GET, "/api/v1/peers/{}/configuration", ROUTE_READ, peers_configuration),
+	OWN_ROUTE(HTTP_GET, "/api/v1/peers/{}", ROUTE_READ, peers_show),
+	OWN_ROUTE(HTTP_PATCH, "/api/v1/peers/{}", ROUTE_OPERATE, peers_change),
+	OWN_ROUTE(HTTP_DELETE, "/api/v1/peers/{}", ROUTE_OPERATE, peers_delete),
+	OWN_ROUTE(HTTP_GET, "/api/v1/profiles", ROUTE_READ, obfuscation_list),
+	OWN_ROUTE(HTTP_POST, "/api/v1/profiles/{}/rotate", ROUTE_ADMINISTER,
+		  obfuscation_rotate),
+	OWN_ROUTE(HTTP_DELETE, "/api/v1/profiles/{}", ROUTE_ADMINISTER, obfuscation_drop),
+};
+
+static const char *const prefixes[] = { "/api/v1/peers", "/api/v1/profiles", NULL };
+
+const struct surface surface_own = {
+	.name = "own",
+	.family = SURFACE_PROBLEM,
+	.routes = routes,
+	.n_routes = sizeof(routes) / sizeof(routes[0]),
+	.prefixes = prefixes,
+};
