@@ -82,7 +82,8 @@ static void start(void)
 	struct http_server_config config = { .n_listeners = 1,
 					     .handle = handle,
 					     .refuse = refuse };
-	int fd = config.listeners[0].fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = config.listeners[0].fd =
+		socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	/* An abstract name: nothing to clean up, and several fuzzers at once. */
 	snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "culvert-fuzz-http-%d",
 		 (int)getpid());
