@@ -8,9 +8,12 @@
 
 #include "sys/log.h"
 
+enum { IDEMPOTENCY_KEY_MAX = 255 };
+
 static void call_free(struct call *call)
 {
 	secret_key_done(&call->private_key);
+	secret_key_done(&call->preshared_key);
 	json_decref(call->body);
 	free(call);
 }
@@ -36,18 +39,26 @@ static void send_text(struct call *call, unsigned int status, const char *type,
 	answer(call, &reply);
 }
 
-static void send_json(struct call *call, unsigned int status, const char *type, json_t *value)
+static void send_json_with(struct call *call, unsigned int status, const char *type,
+			   json_t *value, const char *name, const char *field)
 {
 	struct http_reply reply = { .status = status, .content_type = type };
 	bool written = value && json_write(value, &reply.body) == 0 && reply.body.err == 0;
 
 	json_decref(value);
 	if (written) {
+		if (name)
+			http_reply_add(&reply, name, field);
 		answer(call, &reply);
 		return;
 	}
 	text_done(&reply.body);
 	send_text(call, 500, "application/json", "{\"detail\":\"Internal Server Error\"}");
+}
+
+static void send_json(struct call *call, unsigned int status, const char *type, json_t *value)
+{
+	send_json_with(call, status, type, value, NULL, NULL);
 }
 
 static const char *title_of(unsigned int status)
@@ -132,6 +143,23 @@ static void send_error(struct call *call, unsigned int status, const char *text)
 void call_reply(struct call *call, unsigned int status, json_t *value)
 {
 	send_json(call, status, "application/json", value);
+}
+
+void call_reply_with(struct call *call, unsigned int status, json_t *value, const char *name,
+		     const char *field)
+{
+	send_json_with(call, status, "application/json", value, name, field);
+}
+
+void call_stream(struct call *call, const char *type,
+		 ssize_t (*read)(void *context, char *out, size_t max),
+		 void (*close)(void *context), void *context)
+{
+	struct http_reply reply = { .status = 200,
+				    .content_type = type,
+				    .stream = { read, close, context } };
+
+	answer(call, &reply);
 }
 
 void call_refuse(struct call *call, unsigned int status, const char *text)
@@ -330,6 +358,32 @@ bool call_read_object(struct call *call)
 	return true;
 }
 
+bool call_read_idempotency_key(struct call *call)
+{
+	const char *key = http_exchange_header(call->x, "Idempotency-Key");
+	const struct http_request *r = http_exchange_request(call->x);
+	size_t len = key ? strlen(key) : 0;
+
+	if (!key)
+		return true;
+	if (len == 0 || len > IDEMPOTENCY_KEY_MAX) {
+		call_refuse(call, 400, "An Idempotency-Key has 1 to 255 characters");
+		return false;
+	}
+	/* Texts with their NUL: where one ends is part of it. */
+	hash_parts(call->api->suite, call->answered_digest,
+		   (const struct hash_part[]){ { call->who.name, strlen(call->who.name) + 1 },
+					       { key, len + 1 } },
+		   2);
+	hash_parts(call->api->suite, call->answered_fingerprint,
+		   (const struct hash_part[]){ { r->method_text, strlen(r->method_text) + 1 },
+					       { r->target, strlen(r->target) + 1 },
+					       { r->body, r->body_len } },
+		   3);
+	call->has_answered = true;
+	return true;
+}
+
 struct gateway_grant call_grant(const struct call *call)
 {
 	struct gateway_grant g = { .now_ns = call->now_ns };
@@ -340,6 +394,9 @@ struct gateway_grant call_grant(const struct call *call)
 	g.signed_s = call->use.signed_s;
 	g.forget_before_s = now_s > call->api->window_s ? now_s - call->api->window_s : 0;
 	memcpy(g.digest, call->use.digest, sizeof(g.digest));
+	g.has_answered = call->has_answered;
+	memcpy(g.answered_digest, call->answered_digest, STORE_DIGEST_LEN);
+	memcpy(g.answered_fingerprint, call->answered_fingerprint, STORE_DIGEST_LEN);
 	return g;
 }
 

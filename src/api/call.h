@@ -59,6 +59,7 @@ struct api {
 	struct reconcile *reconcile;
 	struct replay_cache *cache;
 	struct penalty *penalty;
+	struct events *events;
 	struct suite *suite;
 	struct surface_listener listeners[HTTP_LISTENERS_MAX];
 	struct hmac_key key;
@@ -78,7 +79,8 @@ struct api {
  * @use:	What is remembered of its signature
  * @key:	For handlers: the peer it is about
  * @id:		For handlers: likewise
- * @private_key: For handlers: made for this call; wiped at the end
+ * @private_key, @preshared_key: For handlers: made for this call; wiped at the end
+ * @answered_digest, @answered_fingerprint: Of the request's Idempotency-Key, if @has_answered
  * @body:	Owned JSON body once read, or NULL
  */
 struct call {
@@ -93,6 +95,11 @@ struct call {
 	int64_t id;
 	struct secret_key private_key;
 	bool has_private_key;
+	struct secret_key preshared_key;
+	bool has_preshared_key;
+	bool has_answered;
+	uint8_t answered_digest[STORE_DIGEST_LEN];
+	uint8_t answered_fingerprint[STORE_DIGEST_LEN];
 	const char *word; /* for handlers: points to static text or into @body */
 	json_t *body;
 };
@@ -100,6 +107,13 @@ struct call {
 /* --- Answers. @value is taken over; NULL means out of memory and answers 500. --- */
 
 void call_reply(struct call *call, unsigned int status, json_t *value);
+/* The same with one more header field. */
+void call_reply_with(struct call *call, unsigned int status, json_t *value, const char *name,
+		     const char *field);
+/* 200 with a body that is made piece by piece, as in http/server.h. */
+void call_stream(struct call *call, const char *type,
+		 ssize_t (*read)(void *context, char *out, size_t max),
+		 void (*close)(void *context), void *context);
 void call_conclude(struct call *call, unsigned int status, json_t *value);
 
 /** call_refuse() - The caller is wrong. @text: "Configuration not found" */
@@ -125,6 +139,13 @@ void call_refuse_for(struct call *call, unsigned int wait_s);
  * Return: false when it is none; the call has been answered then.
  */
 bool call_read_object(struct call *call);
+
+/**
+ * call_read_idempotency_key() - Read that header field, if there is one, into @call
+ *
+ * Return: false when it is none (1 to 255 visible characters); the call has been answered then.
+ */
+bool call_read_idempotency_key(struct call *call);
 
 /** call_grant() - What the gateway should remember with the change */
 struct gateway_grant call_grant(const struct call *call);

@@ -178,7 +178,7 @@ json_t *client_conf_values(const struct api *api, const struct peer *peer,
 
 int client_conf_text(const struct api *api, const struct peer *peer,
 		     const struct client_conf *conf, const struct secret_key *private_key,
-		     struct text *out)
+		     const struct secret_key *preshared_key, struct text *out)
 {
 	struct wgconf_address addresses[2];
 	struct ip_prefix prefixes[2];
@@ -187,6 +187,7 @@ int client_conf_text(const struct api *api, const struct peer *peer,
 	struct wgconf_client c = {
 		.name = peer->name[0] ? peer->name : NULL,
 		.private_key = private_key,
+		.preshared_key = preshared_key,
 		.addresses = addresses,
 		.allowed_ips = prefixes,
 		.endpoint = endpoint,

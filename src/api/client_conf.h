@@ -54,10 +54,11 @@ json_t *client_conf_values(const struct api *api, const struct peer *peer,
 
 /**
  * client_conf_text() - The file, for wg-quick, awg-quick and for apps
+ * @preshared_key: NULL: none, or not known here any more
  * @private_key: NULL: the client has its own
  *
  * Return: 0, or what is in @out->err.
  */
 int client_conf_text(const struct api *api, const struct peer *peer,
 		     const struct client_conf *conf, const struct secret_key *private_key,
-		     struct text *out);
+		     const struct secret_key *preshared_key, struct text *out);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "api/audit.h"
+#include "api/batch.h"
 #include "api/obfuscation.h"
+#include "api/objects.h"
 #include "api/peers.h"
 #include "api/surface.h"
 
@@ -11,13 +14,26 @@ static const struct route routes[] = {
 	OWN_ROUTE(HTTP_GET, "/api/v1/peers/{}", ROUTE_READ, peers_show),
 	OWN_ROUTE(HTTP_PATCH, "/api/v1/peers/{}", ROUTE_OPERATE, peers_change),
 	OWN_ROUTE(HTTP_DELETE, "/api/v1/peers/{}", ROUTE_OPERATE, peers_delete),
+	OWN_ROUTE(HTTP_POST, "/api/v1/batch", ROUTE_OPERATE, batch_run),
+	OWN_ROUTE(HTTP_GET, "/api/v1/accounts", ROUTE_ADMINISTER, accounts_list),
+	OWN_ROUTE(HTTP_POST, "/api/v1/accounts", ROUTE_ADMINISTER, accounts_create),
+	OWN_ROUTE(HTTP_GET, "/api/v1/accounts/{}", ROUTE_ADMINISTER, accounts_show),
+	OWN_ROUTE(HTTP_PATCH, "/api/v1/accounts/{}", ROUTE_ADMINISTER, accounts_change),
+	OWN_ROUTE(HTTP_DELETE, "/api/v1/accounts/{}", ROUTE_ADMINISTER, accounts_delete),
+	OWN_ROUTE(HTTP_GET, "/api/v1/keys", ROUTE_ADMINISTER, keys_list),
+	OWN_ROUTE(HTTP_POST, "/api/v1/keys", ROUTE_ADMINISTER, keys_create),
+	OWN_ROUTE(HTTP_GET, "/api/v1/keys/{}", ROUTE_ADMINISTER, keys_show),
+	OWN_ROUTE(HTTP_DELETE, "/api/v1/keys/{}", ROUTE_ADMINISTER, keys_delete),
+	OWN_ROUTE(HTTP_GET, "/api/v1/audit", ROUTE_ADMINISTER, audit_list),
+	OWN_ROUTE(HTTP_GET, "/api/v1/events", ROUTE_READ, events_follow),
 	OWN_ROUTE(HTTP_GET, "/api/v1/profiles", ROUTE_READ, obfuscation_list),
 	OWN_ROUTE(HTTP_POST, "/api/v1/profiles/{}/rotate", ROUTE_ADMINISTER,
 		  obfuscation_rotate),
 	OWN_ROUTE(HTTP_DELETE, "/api/v1/profiles/{}", ROUTE_ADMINISTER, obfuscation_drop),
 };
 
-static const char *const prefixes[] = { "/api/v1/peers", "/api/v1/profiles", NULL };
+static const char *const prefixes[] = { "/api/v1/peers", "/api/v1/batch", "/api/v1/profiles",
+					NULL };
 
 const struct surface surface_own = {
 	.name = "own",

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/peer_json.h"
 
+#include <string.h>
+
 #include "api/key_text.h"
+#include "api/peer_fields.h"
 #include "api/time_text.h"
 
 enum { NAME_PATH_MAX = 3 * STORE_NAME_MAX };
@@ -19,17 +22,89 @@ static json_t *addresses_of(const struct peer *peer)
 	return list;
 }
 
+static json_t *routes_of(const struct peer *peer)
+{
+	json_t *list = json_array();
+
+	for (const char *at = peer->routes; at && *at;) {
+		size_t len = strcspn(at, ",");
+
+		json_array_append_new(list, json_stringn(at, len));
+		at += len + (at[len] == ',');
+	}
+	return list;
+}
+
+static json_t *blocked_of(const struct peer *peer)
+{
+	static const struct {
+		enum store_block bit;
+		const char *word;
+	} words[] = { { STORE_BLOCK_EXPIRED, "expired" },
+		      { STORE_BLOCK_QUOTA, "quota" },
+		      { STORE_BLOCK_SCHEDULE, "schedule" },
+		      { STORE_BLOCK_ACCOUNT, "account" } };
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (peer->blocked & words[i].bit)
+			json_array_append_new(list, json_string(words[i].word));
+	}
+	return list;
+}
+
+static json_t *text_or_null(const char *text)
+{
+	return text && text[0] ? json_string(text) : json_null();
+}
+
+static json_t *id_or_null(int64_t id)
+{
+	return id ? json_integer(id) : json_null();
+}
+
+static json_t *quota_of(const struct peer *peer)
+{
+	if (peer->quota_bytes == 0)
+		return json_null();
+	return json_pack("{s:I, s:s}", "bytes", (json_int_t)peer->quota_bytes, "period",
+			 peer_fields_period_word((enum store_period)peer->quota_period));
+}
+
+static json_t *limits_of(const struct peer *peer)
+{
+	char time[TIME_TEXT_MAX];
+
+	return json_pack(
+		"{s:o, s:o, s:o, s:o, s:I, s:i, s:o, s:o, s:o, s:b, s:o}", "account",
+		id_or_null(peer->account_id), "access", id_or_null(peer->access_id), "expires",
+		peer->expires_ns ? json_string(time_text_utc(peer->expires_ns, time))
+				 : json_null(),
+		"quota", quota_of(peer), "rate_bps", (json_int_t)peer->rate_bps, "keepalive",
+		(int)peer->keepalive_s, "routes", routes_of(peer), "schedule",
+		text_or_null(peer->schedule), "note", text_or_null(peer->note),
+		"has_preshared_key", (int)peer->has_preshared_key, "blocked", blocked_of(peer));
+}
+
 json_t *peer_json(const struct peer *peer)
 {
-	char key[KEY_BASE64_LEN + 1], time[TIME_TEXT_MAX];
-	json_t *name = peer->name[0] ? json_string(peer->name) : json_null();
+	char key[KEY_BASE64_LEN + 1], created[TIME_TEXT_MAX], changed[TIME_TEXT_MAX];
+	json_t *limits = limits_of(peer), *json;
 
 	key_to_base64(peer->public_key, key);
-	return json_pack("{s:I, s:o, s:s, s:o, s:b, s:s, s:s}", "id", (json_int_t)peer->id,
-			 "name", name, "public_key", key, "addresses", addresses_of(peer),
-			 "enabled", peer->status == STORE_PEER_ACTIVE, "obfuscation_level",
-			 frame_level_name(peer->level), "created",
-			 time_text_utc(peer->created_ns, time));
+	json = json_pack("{s:I, s:o, s:s, s:o, s:b, s:s, s:s, s:s, s:s}", "id",
+			 (json_int_t)peer->id, "name", text_or_null(peer->name), "public_key",
+			 key, "addresses", addresses_of(peer), "enabled",
+			 (int)(peer->status == STORE_PEER_ACTIVE), "obfuscation_level",
+			 frame_level_name(peer->level), "dns", peer->dns, "created",
+			 time_text_utc(peer->created_ns, created), "changed",
+			 time_text_utc(peer->changed_ns, changed));
+	if (json && (!limits || json_object_update(json, limits) != 0)) {
+		json_decref(json);
+		json = NULL;
+	}
+	json_decref(limits);
+	return json;
 }
 
 /* Of whoever was never heard nothing is known, and that would read as level off; nor of who was
@@ -85,9 +160,16 @@ const struct peer *peer_json_find(const struct call *call)
 	char name[NAME_PATH_MAX + 1];
 	uint8_t key[32];
 
+	const struct peer *peer = NULL;
+
 	if (key_text_from_path(part, len, key) == 0)
-		return peers_find_key(peers, key);
-	if (key_text_unescape(part, len, name, sizeof(name)) < 0)
-		return NULL;
-	return peers_find_name(peers, name);
+		peer = peers_find_key(peers, key);
+	else if (key_text_unescape(part, len, name, sizeof(name)) >= 0)
+		peer = peers_find_name(peers, name);
+	return peer && peer_json_may_see(call, peer) ? peer : NULL;
+}
+
+bool peer_json_may_see(const struct call *call, const struct peer *peer)
+{
+	return call->who.account_id == 0 || call->who.account_id == peer->account_id;
 }

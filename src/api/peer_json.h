@@ -10,7 +10,11 @@
 
 #include "api/call.h"
 
-/** peer_json_find() - By name or key, as the path has it; NULL: there is none */
+/** peer_json_may_see() - A key of an account sees that account's peers only */
+bool peer_json_may_see(const struct call *call, const struct peer *peer);
+
+/** peer_json_find() - By name or key, as the path has it; NULL: there is none that the caller may
+ *  see */
 const struct peer *peer_json_find(const struct call *call);
 
 /** peer_json() - What is stored. NULL: out of memory */

@@ -2,51 +2,118 @@
 #include "api/peers.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "api/call.h"
 #include "api/client_conf.h"
 #include "api/key_text.h"
-#include "api/level_word.h"
+#include "api/peer_fields.h"
 #include "api/peer_json.h"
 #include "crypto/suite.h"
 #include "sys/clock.h"
 #include "sys/random.h"
 
-enum {
-	PAGE_MAX = 1000,
-	KEY_TEXT_MAX = 64,
-	ADDRESSES_MAX = 2,
-};
+enum { PAGE_MAX = 1000 };
 
 static const char unknown_peer[] = "There is no such peer";
 static const char no_parameters[] = "This gateway has no parameters for that level yet";
 
 /* --- List --- */
 
-/* One decimal number out of a query; the rest of it must be known too. */
-static bool read_query(const char *query, uint64_t *ret_limit, uint64_t *ret_after)
-{
-	while (*query) {
-		size_t len = strcspn(query, "&");
-		uint64_t *to = NULL;
-		uint64_t max = INT64_MAX;
-		size_t skip = 0;
+/* struct query - Which peers, and how many */
+struct query {
+	uint64_t limit;
+	uint64_t after; /* an id */
+	bool is_descending;
+	int64_t account_id;	       /* 0: any */
+	int status;		       /* enum store_status; 0: any */
+	enum frame_level level;	       /* FRAME_LEVELS: any */
+	char part[STORE_NAME_MAX + 1]; /* of the name; "": any */
+};
 
-		if (strncmp(query, "limit=", 6) == 0) {
-			to = ret_limit;
-			max = PAGE_MAX;
-			skip = 6;
-		} else if (strncmp(query, "after=", 6) == 0) {
-			to = ret_after;
-			skip = 6;
-		}
-		if (!to || decimal_parse(query + skip, len - skip, max, to) != 0)
-			return false;
-		query += len + (query[len] == '&');
+static bool read_number(const char *text, size_t len, uint64_t max, uint64_t *ret)
+{
+	return decimal_parse(text, len, max, ret) == 0;
+}
+
+static bool read_status_word(const char *text, size_t len, struct query *q)
+{
+	if (len == 6 && memcmp(text, "active", 6) == 0)
+		q->status = STORE_PEER_ACTIVE;
+	else if (len == 9 && memcmp(text, "suspended", 9) == 0)
+		q->status = STORE_PEER_SUSPENDED;
+	return q->status != 0;
+}
+
+static bool read_sort(const char *text, size_t len, struct query *q)
+{
+	q->is_descending = len == 3 && memcmp(text, "-id", 3) == 0;
+	return q->is_descending || (len == 2 && memcmp(text, "id", 2) == 0);
+}
+
+static bool read_pair(const char *name, size_t name_len, const char *value, size_t len,
+		      struct query *q)
+{
+	uint64_t account = 0;
+
+	if (name_len == 5 && memcmp(name, "limit", 5) == 0)
+		return read_number(value, len, PAGE_MAX, &q->limit) && q->limit > 0;
+	if (name_len == 5 && memcmp(name, "after", 5) == 0)
+		return read_number(value, len, INT64_MAX, &q->after);
+	if (name_len == 4 && memcmp(name, "sort", 4) == 0)
+		return read_sort(value, len, q);
+	if (name_len == 6 && memcmp(name, "status", 6) == 0)
+		return read_status_word(value, len, q);
+	if (name_len == 17 && memcmp(name, "obfuscation_level", 17) == 0) {
+		q->level = frame_level_find(value, len);
+		return q->level < FRAME_LEVELS;
 	}
-	return *ret_limit > 0;
+	if (name_len == 7 && memcmp(name, "account", 7) == 0) {
+		bool good = read_number(value, len, INT64_MAX, &account) && account > 0;
+
+		q->account_id = (int64_t)account;
+		return good;
+	}
+	if (name_len == 4 && memcmp(name, "name", 4) == 0)
+		return key_text_unescape(value, len, q->part, sizeof(q->part)) >= 0;
+	return false;
+}
+
+/* Every part of it must be known. */
+static bool read_query(const char *text, struct query *ret)
+{
+	struct query q = { .limit = PAGE_MAX, .level = FRAME_LEVELS };
+
+	while (*text) {
+		size_t len = strcspn(text, "&"), name_len = strcspn(text, "=&");
+
+		if (name_len == len ||
+		    !read_pair(text, name_len, text + name_len + 1, len - name_len - 1, &q))
+			return false;
+		text += len + (text[len] == '&');
+	}
+	*ret = q;
+	return true;
+}
+
+static bool is_wanted(const struct call *call, const struct query *q, const struct peer *peer)
+{
+	return peer_json_may_see(call, peer) &&
+	       (q->account_id == 0 || peer->account_id == q->account_id) &&
+	       (q->status == 0 || (int)peer->status == q->status) &&
+	       (q->level == FRAME_LEVELS || peer->level == q->level) &&
+	       (!q->part[0] || strstr(peer->name, q->part));
+}
+
+/* The next one that is wanted, from @peer on. */
+static const struct peer *skip(const struct call *call, const struct query *q,
+			       const struct peer *peer)
+{
+	while (peer && !is_wanted(call, q, peer))
+		peer = q->is_descending ? peer->prev : peer->next;
+	return peer;
 }
 
 static void list(void *context, int err, const struct observation *seen)
@@ -54,16 +121,21 @@ static void list(void *context, int err, const struct observation *seen)
 	struct call *call = context;
 	const struct peers *peers = gateway_peers(call->api->gateway);
 	json_t *page = json_array(), *next = json_null();
-	uint64_t limit = PAGE_MAX, after = 0;
 	const struct peer *peer;
+	struct query q;
 
 	(void)err; /* then @seen is NULL, and the peers are listed without their traffic */
-	read_query(call->match.query, &limit, &after);
-	peer = peers_after(peers, (int64_t)after);
-	for (; peer && limit > 0; limit--, peer = peer->next) {
+	read_query(call->match.query, &q);
+	peer = q.is_descending ? peers_before(peers, (int64_t)q.after)
+			       : peers_after(peers, (int64_t)q.after);
+	peer = skip(call, &q, peer);
+	while (peer && q.limit > 0) {
+		int64_t last = peer->id;
+
 		json_array_append_new(page, peer_json_observed(call, peer, seen));
-		if (limit == 1 && peer->next)
-			next = json_integer((json_int_t)peer->id);
+		peer = skip(call, &q, q.is_descending ? peer->prev : peer->next);
+		if (--q.limit == 0 && peer)
+			next = json_integer((json_int_t)last);
 	}
 	call_reply(call, 200,
 		   json_pack("{s:o, s:o, s:I}", "peers", page, "next", next, "total",
@@ -72,10 +144,14 @@ static void list(void *context, int err, const struct observation *seen)
 
 void peers_list(struct call *call)
 {
-	uint64_t limit = PAGE_MAX, after = 0;
+	struct query q;
 
-	if (!read_query(call->match.query, &limit, &after)) {
-		call_refuse(call, 400, "The query takes limit (1 to 1000) and after (an id)");
+	if (!read_query(call->match.query, &q)) {
+		call_refuse(
+			call, 400,
+			"The query takes limit (1 to 1000), after (an id), sort (id or -id),"
+			" status (active or suspended), account (an id), obfuscation_level,"
+			" name (a part of it)");
 		return;
 	}
 	if (observer_look(call->api->observer, clock_boot_ns(), list, call) != 0)
@@ -83,6 +159,16 @@ void peers_list(struct call *call)
 }
 
 /* --- Show --- */
+
+/* With its version, for If-Match. */
+static void reply_peer(struct call *call, unsigned int status, const struct peer *peer,
+		       json_t *value)
+{
+	char tag[24];
+
+	snprintf(tag, sizeof(tag), "\"%" PRIx64 "\"", peer->changed_ns);
+	call_reply_with(call, status, value, "ETag", tag);
+}
 
 static void show(void *context, int err, const struct observation *seen)
 {
@@ -93,7 +179,7 @@ static void show(void *context, int err, const struct observation *seen)
 	if (!peer) /* removed while we asked */
 		call_refuse(call, 404, unknown_peer);
 	else
-		call_reply(call, 200, peer_json_observed(call, peer, seen));
+		reply_peer(call, 200, peer, peer_json_observed(call, peer, seen));
 }
 
 void peers_show(struct call *call)
@@ -111,76 +197,33 @@ void peers_show(struct call *call)
 
 /* --- Create --- */
 
-static void read_name(struct json_reader *r, struct gateway_add *add)
-{
-	const char *name = NULL, *why;
-
-	json_take_text(r, "name", true, STORE_NAME_MAX, &name);
-	if (name && !key_text_is_name(name, &why))
-		json_refuse(r, "name", "value_error", why);
-	else if (name)
-		add->name = name;
-}
-
-static void make_key(struct call *call, struct gateway_add *add)
+static void make_key(struct call *call, uint8_t public_key[32])
 {
 	if (!call->has_private_key) {
 		random_fill(call->private_key.b, sizeof(call->private_key.b));
 		dh_clamp(&call->private_key);
 		call->has_private_key = true;
 	}
-	dh_public(call->api->suite, add->public_key, &call->private_key);
+	dh_public(call->api->suite, public_key, &call->private_key);
 }
 
 /* A key of the client's, or one made here: not both. */
-static void read_key(struct call *call, struct json_reader *r, struct gateway_add *add)
+static void choose_key(struct call *call, struct json_reader *r, struct peer_fields *f)
 {
-	const char *text = NULL;
 	bool generate = false;
 
-	json_take_text(r, "public_key", false, KEY_TEXT_MAX, &text);
 	json_take_bool(r, "generate", false, &generate);
-	if (text && generate)
+	if (f->edit.fields & GATEWAY_KEY && generate)
 		json_refuse(r, "generate", "value_error",
 			    "Either a public_key is given or one is generated");
-	else if (text && key_text_read(text, strlen(text), add->public_key) != 0)
-		json_refuse(r, "public_key", "value_error",
-			    "A WireGuard public key is 44 characters of base64");
-	else if (!text)
-		make_key(call, add);
+	else if (!(f->edit.fields & GATEWAY_KEY))
+		make_key(call, f->edit.public_key);
 }
 
-static bool is_one_host(const struct ip_prefix *p)
+/* One that was made or sent just now; nobody is told a stored one. */
+static const struct secret_key *preshared_key_of(const struct call *call)
 {
-	return p->bits == ip_addr_bits(&p->ip);
-}
-
-static void read_addresses(struct json_reader *r, struct gateway_add *add)
-{
-	const json_t *list = NULL;
-	const char *why = NULL;
-
-	json_take_list(r, "addresses", &list);
-	add->wants_v4 = add->wants_v6 = json_array_size(list) == 0;
-	if (json_array_size(list) > ADDRESSES_MAX)
-		why = "At most one IPv4 and one IPv6 address";
-	for (size_t i = 0; !why && i < json_array_size(list); i++) {
-		const char *text = json_string_value(json_array_get(list, i));
-		struct ip_prefix p;
-
-		if (!text || ip_prefix_parse(text, false, &p) != 0 || !is_one_host(&p)) {
-			why = "An address is one host, like 10.0.1.2 or 10.0.1.2/32";
-			break;
-		}
-
-		struct ip_addr *slot = p.ip.family == ADDR_V4 ? &add->v4 : &add->v6;
-
-		if (slot->family != ADDR_NONE)
-			why = "At most one IPv4 and one IPv6 address";
-		*slot = p.ip;
-	}
-	if (why)
-		json_refuse(r, "addresses", "value_error", why);
+	return call->has_preshared_key ? &call->preshared_key : NULL;
 }
 
 /* Members "client" and "configuration". Return: NULL when they cannot be made; @body is gone. */
@@ -192,7 +235,8 @@ static json_t *add_client(struct call *call, json_t *body, const struct peer *pe
 	bool is_made = client_conf_init(call->api, peer->level, &c) == 0 &&
 		       json_object_set_new(body, "client",
 					   client_conf_values(call->api, peer, &c)) == 0 &&
-		       client_conf_text(call->api, peer, &c, key, &text) == 0 &&
+		       client_conf_text(call->api, peer, &c, key, preshared_key_of(call),
+					&text) == 0 &&
 		       json_object_set_new(body, "configuration", json_string(text.data)) == 0;
 
 	text_done(&text);
@@ -201,6 +245,14 @@ static json_t *add_client(struct call *call, json_t *body, const struct peer *pe
 		return body;
 	json_decref(body);
 	return NULL;
+}
+
+/* For the client's file. */
+static void keep_preshared_key(struct call *call, const struct peer_fields *f)
+{
+	call->preshared_key = f->edit.preshared_key;
+	call->has_preshared_key =
+		!secret_is_zero(f->edit.preshared_key.b, sizeof(f->edit.preshared_key.b));
 }
 
 static json_t *created_body(struct call *call, const struct peer *peer)
@@ -214,6 +266,11 @@ static json_t *created_body(struct call *call, const struct peer *peer)
 		json_object_set_new(body, "private_key", json_string(text));
 		secret_wipe(text, sizeof(text));
 	}
+	if (call->has_preshared_key) {
+		key_to_base64(call->preshared_key.b, text);
+		json_object_set_new(body, "preshared_key", json_string(text));
+		secret_wipe(text, sizeof(text));
+	}
 	return add_client(call, body, peer, key);
 }
 
@@ -225,7 +282,7 @@ static void created(void *context, int err, int carried, const struct peer *peer
 	if (err != 0)
 		call_fail(call, err, NULL);
 	else
-		call_reply(call, 201, created_body(call, peer));
+		reply_peer(call, 201, peer, created_body(call, peer));
 }
 
 static void refuse_existing(struct call *call, const struct gateway_add *add)
@@ -266,6 +323,9 @@ static void create(struct call *call, const struct gateway_add *add)
 		call_conclude_refusal(call, 409,
 				      "The address was given back a moment ago and rests");
 		return;
+	case ERR_UNKNOWN:
+		call_refuse(call, 422, "There is no such account, or access list");
+		return;
 	case ERR_EXHAUSTED:
 		call_fail(call, ERR_LIMIT, "The address pool is full");
 		return;
@@ -275,38 +335,78 @@ static void create(struct call *call, const struct gateway_add *add)
 	}
 }
 
-void peers_create(struct call *call)
+/* The same request once more gets what it made, as it is now; a key that was made for it is not
+ * shown twice. Return: false when it was answered. */
+static bool is_first_time(struct call *call)
 {
-	struct gateway_add add = {
-		.name = "",
-		.dns = "d1",
-		.obfuscation = "",
-		.families = STORE_IPV4 | STORE_IPV6,
-		.limits.keepalive_s = GATEWAY_KEEPALIVE_S,
-	};
+	const struct store_answered *before;
+	const struct peer *peer;
+
+	if (!call_read_idempotency_key(call))
+		return false;
+	before = call->has_answered ? answered_find(gateway_answered(call->api->gateway),
+						    call->answered_digest, call->now_ns)
+				    : NULL;
+	if (!before)
+		return true;
+	peer = peers_find_id(gateway_peers(call->api->gateway), before->subject);
+	if (memcmp(before->fingerprint, call->answered_fingerprint, STORE_DIGEST_LEN) != 0)
+		call_refuse(call, 422, "This Idempotency-Key was used for another request");
+	else if (!peer || !peer_json_may_see(call, peer))
+		call_refuse(call, 409, "What this request made is gone by now");
+	else
+		reply_peer(call, 201, peer, add_client(call, peer_json(peer), peer, NULL));
+	return false;
+}
+
+static bool read_create(struct call *call, struct peer_fields *f)
+{
 	struct json_reader r;
 
 	if (!call_read_object(call))
-		return;
+		return false;
 	if (json_reader_init(&r, call->body) != 0) {
 		call_fail(call, -ENOMEM, NULL);
-		return;
+		return false;
 	}
-	add.port = gateway_config(call->api->gateway)->port;
-	add.level = call->api->level;
-	read_name(&r, &add);
-	read_key(call, &r, &add);
-	read_addresses(&r, &add);
-	level_word_take(&r, &add.level, NULL);
+	peer_fields_read(&r, call->now_ns, f);
+	if (!json_object_get(call->body, "name") ||
+	    json_is_null(json_object_get(call->body, "name")))
+		json_refuse(&r, "name", "missing", "Field required");
+	choose_key(call, &r, f);
 	if (!json_reader_is_well(&r)) {
 		call_refuse_fields(call, json_reader_take_errors(&r));
-		return;
+		return false;
 	}
 	json_reader_done(&r);
+	return true;
+}
+
+void peers_prepare_add(const struct call *call, const struct peer_fields *f,
+		       struct gateway_add *ret)
+{
+	peer_fields_init_add(f, ret);
+	ret->port = gateway_config(call->api->gateway)->port;
+	ret->level = f->edit.fields & GATEWAY_LEVEL ? f->edit.level : call->api->level;
+	if (call->who.account_id != 0)
+		ret->limits.account_id = call->who.account_id;
+}
+
+void peers_create(struct call *call)
+{
+	struct peer_fields f;
+	struct gateway_add add;
+
+	if (!is_first_time(call) || !read_create(call, &f))
+		return;
+	peers_prepare_add(call, &f, &add);
+	keep_preshared_key(call, &f);
 	if (!client_conf_has(call->api, add.level))
 		call_fail(call, -ENOTCONN, no_parameters);
 	else
 		create(call, &add);
+	secret_key_done(&add.preshared_key);
+	secret_key_done(&f.edit.preshared_key);
 }
 
 /* --- A client's file once more --- */
@@ -350,7 +450,7 @@ void peers_configuration(struct call *call)
 		call_reply(call, 200, add_client(call, peer_json(&peer), &peer, NULL));
 }
 
-/* --- Enable, disable, another level --- */
+/* --- Changes --- */
 
 static void changed(void *context, int err, int carried, const struct peer *peer)
 {
@@ -361,18 +461,47 @@ static void changed(void *context, int err, int carried, const struct peer *peer
 	else if (carried != 0)
 		call_refuse(call, 503, "Stored, but the interface does not act on it yet");
 	else
-		call_reply(call, 200, peer_json(peer));
+		reply_peer(call, 200, peer,
+			   call->has_private_key || call->has_preshared_key
+				   ? created_body(call, peer)
+				   : peer_json(peer));
 }
 
-static bool is_there(const struct call *call, const char *name)
+/* "generate": true gives the peer a new key. */
+static void rotate_key(struct call *call, struct json_reader *r, struct peer_fields *f)
 {
-	const json_t *member = json_object_get(call->body, name);
+	bool generate = false;
 
-	return member && !json_is_null(member);
+	json_take_bool(r, "generate", false, &generate);
+	if (!generate)
+		return;
+	choose_key(call, r, f);
+	f->edit.fields |= GATEWAY_KEY;
 }
 
-/* One of both. @ret_level: FRAME_LEVELS where it is not the level. */
-static bool read_change(struct call *call, bool *ret_enabled, enum frame_level *ret_level)
+static const char *action_of(unsigned int fields, const struct gateway_edit *e)
+{
+	if (fields == GATEWAY_STATUS)
+		return e->status == STORE_PEER_ACTIVE ? "peer.resume" : "peer.suspend";
+	if (fields == GATEWAY_LEVEL)
+		return "peer.level";
+	return fields & GATEWAY_KEY ? "peer.rotate" : "peer.update";
+}
+
+bool peers_read_change(struct call *call, struct json_reader *r, struct peer_fields *f)
+{
+	peer_fields_read(r, call->now_ns, f);
+	rotate_key(call, r, f);
+	if (f->edit.fields == 0 && json_reader_is_well(r))
+		json_refuse(r, "enabled", "missing", "Nothing to change was said");
+	if (f->edit.fields & GATEWAY_ACCOUNT && call->who.account_id != 0)
+		json_refuse(r, "account", "value_error",
+			    "A key of an account cannot change it");
+	f->edit.action = action_of(f->edit.fields, &f->edit);
+	return json_reader_is_well(r);
+}
+
+static bool read_change(struct call *call, struct peer_fields *f)
 {
 	struct json_reader r;
 
@@ -382,52 +511,79 @@ static bool read_change(struct call *call, bool *ret_enabled, enum frame_level *
 		call_fail(call, -ENOMEM, NULL);
 		return false;
 	}
-	json_take_bool(&r, "enabled", !is_there(call, "obfuscation_level"), ret_enabled);
-	level_word_take(&r, ret_level, NULL);
-	if (is_there(call, "enabled") && is_there(call, "obfuscation_level"))
-		json_refuse(&r, "obfuscation_level", "value_error",
-			    "One change at a time: enabled or obfuscation_level");
-	if (!json_reader_is_well(&r)) {
+	if (!peers_read_change(call, &r, f)) {
 		call_refuse_fields(call, json_reader_take_errors(&r));
 		return false;
 	}
 	json_reader_done(&r);
+	keep_preshared_key(call, f);
 	return true;
 }
+
+/* If-Match: the version that the caller has seen is the one there is. */
+static bool is_current(const struct call *call, const struct peer *peer)
+{
+	const char *wanted = http_exchange_header(call->x, "If-Match");
+	char tag[24];
+
+	snprintf(tag, sizeof(tag), "\"%" PRIx64 "\"", peer->changed_ns);
+	return !wanted || strcmp(wanted, "*") == 0 || strcmp(wanted, tag) == 0;
+}
+
+static const char stale[] = "The peer is another by now than If-Match says";
 
 /* What became of handing a change of an existing peer to the gateway. */
 static void follow(struct call *call, int err)
 {
-	if (err == -EBUSY)
+	switch (err) {
+	case 0:
+		return;
+	case -EBUSY:
 		call_again(call);
-	else if (err != 0)
+		return;
+	case ERR_EXISTS:
+		call_conclude_refusal(call, 409, "Name, key or address are another peer's");
+		return;
+	case ERR_KEY:
+		call_refuse(call, 422, "This key cannot be a client's");
+		return;
+	case ERR_RANGE:
+		call_refuse(call, 422, "The address is not a client's address of this gateway");
+		return;
+	case ERR_EXPIRED:
+		call_conclude_refusal(call, 409,
+				      "The address was given back a moment ago and rests");
+		return;
+	case ERR_UNKNOWN:
+		call_refuse(call, 422, "There is no such account, or access list");
+		return;
+	default:
 		call_fail(call, err, NULL);
+		return;
+	}
 }
 
 void peers_change(struct call *call)
 {
 	struct gateway_grant grant = call_grant(call);
-	enum frame_level level = FRAME_LEVELS;
 	const struct peer *peer;
-	bool enabled = false;
+	struct peer_fields f;
 
-	if (!read_change(call, &enabled, &level))
+	if (!read_change(call, &f))
 		return;
 	peer = peer_json_find(call);
 	if (!peer)
 		call_conclude_refusal(call, 404, unknown_peer);
 	else if (peer->is_busy)
-		follow(call, -EBUSY);
-	else if (level < FRAME_LEVELS && !client_conf_has(call->api, level))
+		call_again(call);
+	else if (!is_current(call, peer))
+		call_conclude_refusal(call, 412, stale);
+	else if (f.edit.fields & GATEWAY_LEVEL && !client_conf_has(call->api, f.edit.level))
 		call_fail(call, -ENOTCONN, no_parameters);
-	else if (level < FRAME_LEVELS)
-		follow(call, gateway_set_level(call->api->gateway, peer->id, level, &grant,
-					       changed, call));
 	else
-		follow(call,
-		       gateway_set_status(call->api->gateway, peer->id,
-					  enabled ? STORE_PEER_ACTIVE : STORE_PEER_SUSPENDED,
-					  &grant, changed, call));
+		follow(call, gateway_change_peer(call->api->gateway, peer->id, &f.edit, &grant,
+						 changed, call));
+	secret_key_done(&f.edit.preshared_key);
 }
 
 /* --- Delete --- */
@@ -453,7 +609,9 @@ void peers_delete(struct call *call)
 	if (!peer)
 		call_conclude_refusal(call, 404, unknown_peer);
 	else if (peer->is_busy)
-		follow(call, -EBUSY);
+		call_again(call);
+	else if (!is_current(call, peer))
+		call_conclude_refusal(call, 412, stale);
 	else
 		follow(call, gateway_remove_peer(call->api->gateway, peer->id, &grant, deleted,
 						 call));

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-struct call;
+#include "api/peer_fields.h"
 
 void peers_list(struct call *call);
 void peers_create(struct call *call);
@@ -17,3 +17,12 @@ void peers_show(struct call *call);
 void peers_configuration(struct call *call);
 void peers_change(struct call *call);
 void peers_delete(struct call *call);
+
+/* --- For batches (api/batch.c) --- */
+
+/** peers_prepare_add() - A new peer out of what was read, with this gateway's defaults */
+void peers_prepare_add(const struct call *call, const struct peer_fields *f,
+		       struct gateway_add *ret);
+
+/** peers_read_change() - What becomes of a peer. Return: false: it is wrong, see @r's errors */
+bool peers_read_change(struct call *call, struct json_reader *r, struct peer_fields *f);

@@ -15,3 +15,10 @@ char *time_text_local(uint64_t wall_ns, char out[TIME_TEXT_MAX]);
 
 /* RFC 3339 in UTC, whole seconds: 2026-01-14T10:30:00Z. Return: @out */
 char *time_text_utc(uint64_t wall_ns, char out[TIME_TEXT_MAX]);
+
+/**
+ * time_text_parse() - RFC 3339 with a zone: "Z", "+00:00", up to nine digits of a fraction
+ *
+ * Return: 0; ERR_FORMAT: anything else, or a year before 1970 or after 2200.
+ */
+int time_text_parse(const char *text, uint64_t *ret_wall_ns);

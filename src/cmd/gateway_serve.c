@@ -18,6 +18,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "api/audit.h"
 #include "api/call.h"
 #include "api/dispatch.h"
 #include "api/own_address.h"
@@ -584,6 +585,8 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (err == 0)
 		err = penalty_new(&s->api.penalty);
 	if (err == 0)
+		err = events_new(&s->api.events);
+	if (err == 0)
 		err = open_sockets(s, o, d);
 	if (err == 0)
 		err = open_interface(s, uapi_fd, host_fd, d);
@@ -620,6 +623,8 @@ static int open_inside(struct serve *s, struct diag *d)
 {
 	int err = open_gateway(s, d);
 
+	if (err == 0)
+		gateway_listen(s->api.gateway, events_note, s->api.events);
 	s->api.cache = s->cache;
 	s->api.reconcile = &s->reconcile;
 	s->api.own_uid = geteuid();
@@ -674,6 +679,7 @@ static void turn(struct serve *s, int timeout_ms)
 		read_uplink(s);
 	if (p[4].revents)
 		background_collect(s->api.background);
+	events_tick(s->api.events, clock_boot_ns());
 }
 
 static void drain(struct serve *s)
@@ -732,6 +738,7 @@ static void close_all(struct serve *s)
 	store_free(s->store);
 	uplink_free(s->uplink);
 	replay_cache_free(s->cache);
+	events_free(s->api.events);
 	penalty_free(s->api.penalty);
 	suite_free(s->api.suite);
 	certificate_done(&s->certificate);

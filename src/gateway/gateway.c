@@ -206,6 +206,11 @@ static int load_resting(void *context, const struct store_resting *r)
 	return 0;
 }
 
+static int load_answered(void *context, const struct store_answered *one)
+{
+	return answered_add(((struct loading *)context)->g->answered, one);
+}
+
 static int load(struct gateway *g, uint64_t now_ns, struct diag *d)
 {
 	struct loading l = { .g = g, .now_ns = now_ns };
@@ -215,6 +220,8 @@ static int load(struct gateway *g, uint64_t now_ns, struct diag *d)
 		err = store_load_peers(g->store, load_peer, &l);
 	if (err == 0)
 		err = store_load_resting(g->store, load_resting, &l);
+	if (err == 0)
+		err = store_load_answered(g->store, load_answered, &l);
 	if (err == 0)
 		err = profiles_load(g->store, &g->profiles, d);
 	if (err != 0)
@@ -256,6 +263,8 @@ int gateway_new(const struct gateway_config *config, struct store *store,
 	if (err == 0)
 		err = records_new(&g->records);
 	if (err == 0)
+		err = answered_new(&g->answered);
+	if (err == 0)
 		err = make_pool(&config->subnet4, &g->v4, d);
 	if (err == 0)
 		err = make_pool(&config->subnet6, &g->v6, d);
@@ -289,6 +298,7 @@ struct gateway *gateway_free(struct gateway *g)
 	pool_free(g->v6);
 	peers_free(g->peers);
 	records_free(g->records);
+	answered_free(g->answered);
 	profiles_done(&g->profiles);
 	free(g);
 	return NULL;
@@ -312,6 +322,11 @@ const struct profiles *gateway_profiles(const struct gateway *g)
 const struct records *gateway_records(const struct gateway *g)
 {
 	return g->records;
+}
+
+const struct answered *gateway_answered(const struct gateway *g)
+{
+	return g->answered;
 }
 
 struct store *gateway_store(const struct gateway *g)
@@ -364,11 +379,25 @@ static void settle(struct gateway *g, struct pending *p)
 	}
 }
 
+/* Out of memory, the store remembers: a second try is refused there. */
+static void note_answered(struct gateway *g, const struct store_change *c)
+{
+	struct store_answered one = { .time_ns = c->now_ns };
+
+	if (!c->has_answered || c->result != 0)
+		return;
+	one.subject = c->kind == STORE_PUT_RECORD ? c->record.id : c->peer.id;
+	memcpy(one.digest, c->answered_digest, sizeof(one.digest));
+	memcpy(one.fingerprint, c->answered_fingerprint, sizeof(one.fingerprint));
+	(void)answered_add(g->answered, &one);
+}
+
 static void end(struct gateway *g, struct pending *p)
 {
 	struct store_change *c = &p->change;
 
 	settle(g, p);
+	note_answered(g, c);
 	p->done(p->context, c->result, c->carried, p->peer);
 	if (c->result == 0 && g->listener)
 		g->listener(g->listener_context, c, p->peer);

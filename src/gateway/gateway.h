@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gateway/answered.h"
 #include "gateway/peers.h"
 #include "gateway/profiles.h"
 #include "gateway/records.h"
@@ -180,6 +181,7 @@ const struct gateway_config *gateway_config(const struct gateway *g);
 const struct peers *gateway_peers(const struct gateway *g);
 const struct profiles *gateway_profiles(const struct gateway *g);
 const struct records *gateway_records(const struct gateway *g);
+const struct answered *gateway_answered(const struct gateway *g);
 struct store *gateway_store(const struct gateway *g); /* for store_read_audit() */
 void gateway_listen(struct gateway *g, gateway_listener listener, void *context);
 const struct pool *gateway_pool(const struct gateway *g, enum addr_family family);

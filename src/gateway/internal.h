@@ -22,6 +22,7 @@ struct gateway {
 	struct writer *writer;
 	struct peers *peers;
 	struct records *records;
+	struct answered *answered;
 	struct profiles profiles;
 	bool is_rotating;
 	struct pool *v4;

@@ -401,6 +401,17 @@ struct peer *peers_after(const struct peers *p, int64_t id)
 	return peer;
 }
 
+struct peer *peers_before(const struct peers *p, int64_t id)
+{
+	struct peer *peer = peers_find_id(p, id);
+
+	if (peer)
+		return peer->prev;
+	for (peer = p->last; id != 0 && peer && peer->id >= id; peer = peer->prev)
+		;
+	return peer;
+}
+
 size_t peers_count(const struct peers *p)
 {
 	return p->n;

@@ -98,6 +98,9 @@ struct peer *peers_find_address(const struct peers *p, const struct ip_addr *a);
  *  while the peer @id exists */
 struct peer *peers_after(const struct peers *p, int64_t id);
 
+/** peers_before() - The peer with the highest id below @id; that of all for 0 */
+struct peer *peers_before(const struct peers *p, int64_t id);
+
 size_t peers_count(const struct peers *p);
 size_t peers_count_active(const struct peers *p);
 size_t peers_count_level(const struct peers *p, enum frame_level level); /* disabled ones too */

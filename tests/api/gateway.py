@@ -279,10 +279,10 @@ class Gateway:
         members.setdefault("request_id", os.urandom(6).hex())  # equal requests of one second would be replays
         return self.signed("POST", "/api/v1/configurations/", {"public_key": key, **members})
 
-    def local(self, method, target, body=None):
+    def local(self, method, target, body=None, headers=None):
         c = LocalConnection(f"{self.state}/gateway.sock")
         try:
-            return self.raw(method, target, b"" if body is None else json.dumps(body).encode(), {}, c)
+            return self.raw(method, target, b"" if body is None else json.dumps(body).encode(), headers, c)
         finally:
             c.close()
 

@@ -55,6 +55,12 @@ static int empty_records(struct store *s, store_record_visitor visit, void *cont
 	return 0;
 }
 
+static int empty_answered(struct store *s, store_answered_visitor visit, void *context)
+{
+	(void)s, (void)visit, (void)context;
+	return 0;
+}
+
 static int empty_maintain(struct store *s)
 {
 	(void)s;
@@ -80,6 +86,7 @@ static struct gateway *empty_gateway(void)
 					      .load_resting = empty_resting,
 					      .load_profiles = empty_profiles,
 					      .load_records = empty_records,
+					      .load_answered = empty_answered,
 					      .maintain = empty_maintain };
 	static struct store store = { &ops };
 	struct writer_callbacks callbacks = { .committed = empty_committed,

@@ -144,7 +144,7 @@ static void the_file_has_everything_a_client_needs(void)
 
 	start();
 	CHECK(client_conf_init(&api, FRAME_OFF, &conf) == 0);
-	CHECK(client_conf_text(&api, &peer, &conf, &private_key, &file) == 0);
+	CHECK(client_conf_text(&api, &peer, &conf, &private_key, NULL, &file) == 0);
 	CHECK(has_line(&file, "[Interface]") && has_line(&file, "[Peer]"));
 	CHECK(has_line(&file, "PrivateKey = AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="));
 	CHECK(has_line(&file, "Address = 10.0.1.2/32, fd00::2/128"));
@@ -154,7 +154,7 @@ static void the_file_has_everything_a_client_needs(void)
 	CHECK(has_line(&file, "AllowedIPs = 0.0.0.0/0, ::/0"));
 	CHECK(has_line(&file, "Endpoint = vpn.example.org:51820"));
 	CHECK(has_line(&file, "PersistentKeepalive = 25"));
-	CHECK(client_conf_text(&api, &peer, &conf, NULL, &without) == 0);
+	CHECK(client_conf_text(&api, &peer, &conf, NULL, NULL, &without) == 0);
 	CHECK(!strstr(without.data, "\nPrivateKey = A"));
 	text_done(&file);
 	text_done(&without);
@@ -244,7 +244,7 @@ static void the_values_hold_every_parameter_of_the_file(void)
 	start_with_levels(&all);
 	CHECK(client_conf_init(&api, FRAME_EXTREME, &c) == 0);
 	values = client_conf_values(&api, &peer, &c);
-	CHECK(client_conf_text(&api, &peer, &c, NULL, &file) == 0);
+	CHECK(client_conf_text(&api, &peer, &c, NULL, NULL, &file) == 0);
 	frame_parameters_init(&read);
 	json_object_foreach(json_object_get(values, "amneziawg"), name, value)
 	{

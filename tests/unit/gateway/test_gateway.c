@@ -94,6 +94,12 @@ static int fake_load_records(struct store *s, store_record_visitor visit, void *
 	return err;
 }
 
+static int fake_load_answered(struct store *s, store_answered_visitor visit, void *context)
+{
+	(void)s, (void)visit, (void)context;
+	return 0;
+}
+
 static int fake_maintain(struct store *s)
 {
 	(void)s;
@@ -106,6 +112,7 @@ static const struct store_ops fake_ops = {
 	.load_resting = fake_load_resting,
 	.load_profiles = fake_load_profiles,
 	.load_records = fake_load_records,
+	.load_answered = fake_load_answered,
 	.maintain = fake_maintain,
 };
 

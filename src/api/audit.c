@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/audit.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/time_text.h"
+#include "base/codec.h"
+
+enum { PAGE_MAX = 1000 };
+
+static const uint64_t SECOND_NS = 1000000000;
+
+/* --- Pages --- */
+
+/* struct reading - In the background: the store's third thread */
+struct reading {
+	struct background_job job;
+	struct call *call;
+	struct store *store;
+	int64_t after;
+	uint64_t limit;
+	json_t *rows;
+	int64_t last;
+	int err;
+};
+
+static json_t *row_json(const struct seal_row *row)
+{
+	char time[TIME_TEXT_MAX];
+
+	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s?}", "id", (json_int_t)row->id, "time",
+			 time_text_utc(row->time_ns, time), "who", row->who, "action",
+			 row->action, "subject", row->subject, "detail",
+			 row->detail[0] ? row->detail : NULL);
+}
+
+static int take_row(void *context, const struct store_audit *one)
+{
+	struct reading *r = context;
+
+	r->last = one->row.id;
+	return json_array_append_new(r->rows, row_json(&one->row)) == 0 ? 0 : -ENOMEM;
+}
+
+static void read_rows(struct background_job *job)
+{
+	struct reading *r = (struct reading *)job;
+
+	r->err = store_read_audit(r->store, r->after, r->limit, take_row, r);
+}
+
+static void answer_rows(struct background_job *job)
+{
+	struct reading *r = (struct reading *)job;
+	bool is_full = json_array_size(r->rows) == r->limit;
+
+	if (r->err != 0) {
+		json_decref(r->rows);
+		call_fail(r->call, r->err, NULL);
+	} else {
+		call_reply(r->call, 200,
+			   json_pack("{s:o, s:o}", "audit", r->rows, "next",
+				     is_full ? json_integer(r->last) : json_null()));
+	}
+	free(r);
+}
+
+static bool read_query(const char *query, struct reading *r)
+{
+	while (*query) {
+		size_t len = strcspn(query, "&");
+		uint64_t number;
+
+		if (len < 6 || decimal_parse(query + 6, len - 6, INT64_MAX, &number) != 0)
+			return false;
+		if (strncmp(query, "after=", 6) == 0)
+			r->after = (int64_t)number;
+		else if (strncmp(query, "limit=", 6) == 0 && number > 0 && number <= PAGE_MAX)
+			r->limit = number;
+		else
+			return false;
+		query += len + (query[len] == '&');
+	}
+	return true;
+}
+
+void audit_list(struct call *call)
+{
+	struct reading *r = calloc(1, sizeof(*r));
+
+	if (r)
+		r->rows = json_array();
+	if (!r || !r->rows) {
+		free(r);
+		call_fail(call, -ENOMEM, NULL);
+		return;
+	}
+	r->job = (struct background_job){ .run = read_rows, .done = answer_rows };
+	r->call = call;
+	r->store = gateway_store(call->api->gateway);
+	r->limit = PAGE_MAX;
+	if (!read_query(call->match.query, r)) {
+		json_decref(r->rows);
+		free(r);
+		call_refuse(call, 400, "The query takes after (an id) and limit (1 to 1000)");
+		return;
+	}
+	if (background_submit(call->api->background, &r->job) != 0) {
+		json_decref(r->rows);
+		free(r);
+		call_fail(call, ERR_LIMIT, NULL);
+	}
+}
+
+/* --- Events --- */
+
+/* struct event - @text: as it is sent; owned. @account_id: whose keys see it too; 0: no account's */
+struct event {
+	int64_t id;
+	int64_t account_id;
+	char *text;
+};
+
+/* struct reader - One stream */
+struct reader {
+	struct events *events;
+	struct http_exchange *x;
+	struct reader *next;
+	int64_t after;	    /* the last one it has */
+	int64_t account_id; /* 0: it sees everything */
+	const char *rest;   /* of the text being sent; borrowed from the ring or static */
+	int64_t rest_id;
+	bool owes_beat;
+};
+
+struct events {
+	struct event ring[EVENTS_KEPT];
+	size_t n; /* ever noted */
+	struct reader *readers;
+	uint64_t beat_ns;
+};
+
+int events_new(struct events **ret)
+{
+	*ret = calloc(1, sizeof(**ret));
+	return *ret ? 0 : -ENOMEM;
+}
+
+struct events *events_free(struct events *e)
+{
+	for (size_t i = 0; e && i < EVENTS_KEPT; i++)
+		free(e->ring[i].text);
+	free(e);
+	return NULL;
+}
+
+static char *event_text(const struct store_change *c)
+{
+	char subject[STORE_SUBJECT_MAX + 1];
+	const struct seal_row row = {
+		.id = c->ret_audit_id,
+		.time_ns = c->now_ns,
+		.who = c->who,
+		.action = c->action,
+		.subject = store_subject(c, subject),
+		.detail = c->detail ? c->detail : "",
+	};
+	json_t *json = row_json(&row);
+	char *data = json ? json_dumps(json, JSON_COMPACT) : NULL, *text = NULL;
+
+	if (data && asprintf(&text, "id: %" PRId64 "\nevent: %s\ndata: %s\n\n", row.id,
+			     row.action, data) < 0)
+		text = NULL;
+	free(data);
+	json_decref(json);
+	return text;
+}
+
+static void wake_all(struct events *e)
+{
+	for (struct reader *r = e->readers; r; r = r->next)
+		http_stream_wake(r->x);
+}
+
+void events_note(void *context, const struct store_change *c, const struct peer *peer)
+{
+	struct events *e = context;
+	struct event *slot = &e->ring[e->n % EVENTS_KEPT];
+	char *text;
+
+	if (c->ret_audit_id == 0)
+		return;
+	text = event_text(c);
+	if (!text)
+		return;
+	/* Whoever is in the middle of the text that goes has to start over. */
+	for (struct reader *r = e->readers; r; r = r->next) {
+		if (r->rest && r->rest_id == slot->id)
+			r->rest = NULL;
+	}
+	free(slot->text);
+	slot->text = text;
+	slot->id = c->ret_audit_id;
+	slot->account_id = peer ? peer->account_id : c->peer.account_id;
+	e->n++;
+	wake_all(e);
+}
+
+void events_tick(struct events *e, uint64_t now_ns)
+{
+	if (now_ns < e->beat_ns)
+		return;
+	e->beat_ns = now_ns + EVENTS_BEAT_S * SECOND_NS;
+	for (struct reader *r = e->readers; r; r = r->next)
+		r->owes_beat = true;
+	wake_all(e);
+}
+
+/* The first event behind what the reader has that it may see; NULL: none yet. */
+static const struct event *next_event(struct reader *r, bool *ret_missed)
+{
+	const struct events *e = r->events;
+	size_t first = e->n > EVENTS_KEPT ? e->n - EVENTS_KEPT : 0;
+
+	*ret_missed = first > 0 && e->ring[first % EVENTS_KEPT].id > r->after + 1 &&
+		      r->account_id == 0;
+	for (size_t i = first; i < e->n; i++) {
+		const struct event *one = &e->ring[i % EVENTS_KEPT];
+
+		if (one->id > r->after &&
+		    (r->account_id == 0 || r->account_id == one->account_id))
+			return one;
+	}
+	return NULL;
+}
+
+/* What to send next, into @rest. */
+static void choose(struct reader *r)
+{
+	static const char beat[] = ": still here\n\n", missed[] = "event: missed\ndata: {}\n\n";
+	const struct event *one;
+	bool has_missed;
+
+	one = next_event(r, &has_missed);
+	if (has_missed && one) {
+		r->rest = missed;
+		r->rest_id = 0;
+		r->after = one->id - 1;
+	} else if (one) {
+		r->rest = one->text;
+		r->rest_id = one->id;
+		r->after = one->id;
+	} else if (r->owes_beat) {
+		r->rest = beat;
+		r->rest_id = 0;
+	}
+	r->owes_beat = false;
+}
+
+static ssize_t read_events(void *context, char *out, size_t max)
+{
+	struct reader *r = context;
+	size_t len;
+
+	if (!r->rest || !*r->rest)
+		r->rest = NULL;
+	if (!r->rest)
+		choose(r);
+	if (!r->rest)
+		return 0;
+	len = strnlen(r->rest, max);
+	memcpy(out, r->rest, len);
+	r->rest += len;
+	return (ssize_t)len;
+}
+
+static void close_events(void *context)
+{
+	struct reader *r = context;
+	struct reader **at = &r->events->readers;
+
+	while (*at != r)
+		at = &(*at)->next;
+	*at = r->next;
+	free(r);
+}
+
+static int64_t newest(const struct events *e)
+{
+	return e->n > 0 ? e->ring[(e->n - 1) % EVENTS_KEPT].id : 0;
+}
+
+void events_follow(struct call *call)
+{
+	const char *last = http_exchange_header(call->x, "Last-Event-ID");
+	struct events *e = call->api->events;
+	uint64_t id = (uint64_t)newest(e);
+	struct reader *r;
+
+	if (last && decimal_parse(last, strlen(last), INT64_MAX, &id) != 0) {
+		call_refuse(call, 400, "Last-Event-ID is the number of an event");
+		return;
+	}
+	r = calloc(1, sizeof(*r));
+	if (!r) {
+		call_fail(call, -ENOMEM, NULL);
+		return;
+	}
+	*r = (struct reader){ .events = e,
+			      .x = call->x,
+			      .next = e->readers,
+			      .after = (int64_t)id,
+			      .account_id = call->who.account_id,
+			      .owes_beat = true };
+	e->readers = r;
+	call_stream(call, "text/event-stream", read_events, close_events, r);
+}

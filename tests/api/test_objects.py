@@ -1,0 +1,303 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Our own API in full: every member of a peer, batches, accounts, keys, the audit trail, events."""
+
+import http.client
+import json
+import time
+import urllib.parse
+
+from gateway import ApiTest, new_key, suite
+
+PEERS, BATCH, ACCOUNTS, KEYS, AUDIT = (f"/api/v1/{name}" for name in ("peers", "batch", "accounts", "keys", "audit"))
+
+EVERYTHING = {
+    "name": "all",
+    "dns": "d3",
+    "preshared_key": new_key(90),
+    "addresses": ["10.0.1.77", "fd42:4242:1::77"],
+    "expires": "2099-12-31T23:59:59Z",
+    "quota": {"bytes": 10**12, "period": "month"},
+    "rate_bps": 10_000_000,
+    "keepalive": 15,
+    "routes": ["192.168.7.0/24", "fd77::/64"],
+    "schedule": "mon-sun 00:00-24:00",
+    "note": "the blue one",
+}
+
+
+class OwnTest(ApiTest):
+    def create(self, name, **members):
+        answer = self.gateway.local("POST", PEERS, {"name": name, **members})
+        self.is_(answer, 201)
+        return answer.json
+
+    def patch(self, which, **members):
+        return self.gateway.local("PATCH", f"{PEERS}/{urllib.parse.quote(which)}", members)
+
+    def show(self, name):
+        return self.gateway.local("GET", f"{PEERS}/{name}").json
+
+    def bearer(self, key, method, target, body=None):
+        data = b"" if body is None else json.dumps(body).encode()
+        return self.gateway.raw(method, target, data, {"Authorization": f"Bearer {key}"})
+
+    def new_key(self, name, **members):
+        answer = self.gateway.local("POST", KEYS, {"name": name, **members})
+        self.is_(answer, 201)
+        return answer.json
+
+
+class Members(OwnTest):
+    def test_every_member_is_kept_across_a_restart_and_on_the_interface(self):
+        g, key = self.gateway, new_key(91)
+        self.create(**EVERYTHING, public_key=key)
+        g.kill()
+        g.start()
+        shown = self.show("all")
+        for name, value in EVERYTHING.items():
+            if name == "preshared_key":
+                self.assertTrue(shown["has_preshared_key"])
+            elif name == "addresses":
+                self.assertEqual(shown["addresses"], ["10.0.1.77/32", "fd42:4242:1::77/128"])
+            else:
+                self.assertEqual(shown[name], value, name)
+        on = g.on_device()
+        self.assertEqual(on[key], {"10.0.1.77/32", "fd42:4242:1::77/128", "192.168.7.0/24", "fd77::/64"})
+        self.assertNotIn(EVERYTHING["preshared_key"], g.local("GET", PEERS).text)
+        dump = g.device.wg("show", g.interface, "dump").stdout
+        self.assertIn(EVERYTHING["preshared_key"], dump)
+        self.assertIn("\t15\n", dump + "\n")
+
+    def test_null_takes_a_member_away_and_absence_leaves_it(self):
+        self.create(**EVERYTHING, public_key=new_key(91))
+        self.is_(self.patch("all", note=None, quota=None, routes=None, preshared_key=None, expires=None), 200)
+        shown = self.show("all")
+        self.assertEqual([shown[n] for n in ("note", "quota", "routes", "has_preshared_key", "expires")],
+                         [None, None, [], False, None])
+        self.assertEqual((shown["rate_bps"], shown["dns"], shown["keepalive"]), (10_000_000, "d3", 15))
+
+    def test_what_is_wrong_is_said_with_its_place(self):
+        wrong = {"expires": "2001-01-01T00:00:00Z", "quota": {"period": "month"}, "rate_bps": -1, "keepalive": 70000,
+                 "routes": ["0.0.0.0/0"], "schedule": "never", "preshared_key": "x", "dns": "d9", "addresses": ["10.0.1.0/24"],
+                 "note": "x" * 600}
+        for name, value in wrong.items():
+            answer = self.gateway.local("POST", PEERS, {"name": "w", name: value})
+            self.is_(answer, 422)
+            self.assertEqual([e["loc"][1] for e in answer.json["errors"]][:1], [name if name != "quota" else "quota"], name)
+
+    def test_a_peer_moves_and_gets_another_name_and_key(self):
+        g = self.gateway
+        self.create("old", public_key=new_key(1))
+        self.is_(self.patch("old", name="new", addresses=["10.0.1.99"]), 200)
+        self.assertEqual(self.show("new")["addresses"], ["10.0.1.99/32"])
+        self.is_(g.local("GET", f"{PEERS}/old"), 404)
+        answer = self.patch("new", generate=True)
+        self.is_(answer, 200)
+        self.assertIn("PrivateKey = " + answer.json["private_key"], answer.json["configuration"])
+        self.assertEqual(g.on_device(), {answer.json["public_key"]: {"10.0.1.99/32"}})
+        self.create("other", public_key=new_key(2))
+        self.is_(self.patch("other", name="new"), 409)
+        self.is_(self.patch("other", addresses=["10.0.1.99"]), 409)
+
+    def test_a_made_preshared_key_is_shown_once(self):
+        made = self.create("psk", preshared_key=True)
+        self.assertIn(made["preshared_key"], made["configuration"])
+        self.assertNotIn(made["preshared_key"], json.dumps(self.show("psk")))
+
+    def test_if_match_refuses_what_is_no_longer_so(self):
+        g = self.gateway
+        self.create("a", public_key=new_key(1))
+        before = g.local("GET", f"{PEERS}/a").headers["ETag"]
+        self.is_(self.patch("a", note="1"), 200)
+        for method, body in (("PATCH", {"note": "2"}), ("DELETE", None)):
+            answer = g.local(method, f"{PEERS}/a", body, {"If-Match": before})
+            self.is_(answer, 412)
+        now = g.local("GET", f"{PEERS}/a").headers["ETag"]
+        self.is_(g.local("PATCH", f"{PEERS}/a", {"note": "2"}, {"If-Match": now}), 200)
+
+    def test_a_repeated_idempotency_key_makes_nothing_new(self):
+        g, body = self.gateway, {"name": "once", "public_key": new_key(1)}
+        first = g.local("POST", PEERS, body, {"Idempotency-Key": "k1"})
+        self.is_(first, 201)
+        again = g.local("POST", PEERS, body, {"Idempotency-Key": "k1"})
+        self.is_(again, 201)
+        self.assertEqual((again.json["id"], again.headers["ETag"]), (first.json["id"], first.headers["ETag"]))
+        self.is_(g.local("POST", PEERS, {**body, "name": "two"}, {"Idempotency-Key": "k1"}), 422)
+        g.kill()
+        g.start()
+        self.is_(g.local("POST", PEERS, body, {"Idempotency-Key": "k1"}), 201)
+        self.is_(g.local("POST", PEERS, body, {"Idempotency-Key": "k2"}), 409)
+        self.assertEqual(g.local("GET", PEERS).json["total"], 1)
+
+    def test_lists_are_filtered_and_sorted(self):
+        g = self.gateway
+        for n in range(6):
+            self.create(f"p{n}", public_key=new_key(n + 1), enabled=n % 2 == 0, obfuscation_level="high" if n > 3 else "off")
+        def names(query):
+            answer = g.local("GET", f"{PEERS}?{query}")
+            self.is_(answer, 200)
+            return [p["name"] for p in answer.json["peers"]]
+        self.assertEqual(names("status=suspended"), ["p1", "p3", "p5"])
+        self.assertEqual(names("status=active&sort=-id"), ["p4", "p2", "p0"])
+        self.assertEqual(names("obfuscation_level=high"), ["p4", "p5"])
+        self.assertEqual(names("name=p3"), ["p3"])
+        self.assertEqual(names("sort=-id&limit=2"), ["p5", "p4"])
+        after = g.local("GET", f"{PEERS}?sort=-id&limit=2").json["next"]
+        self.assertEqual(names(f"sort=-id&limit=2&after={after}"), ["p3", "p2"])
+        for wrong in ("status=x", "sort=name", "limit=0", "limit=1001", "x=1", "limit", "name=%zz"):
+            self.is_(g.local("GET", f"{PEERS}?{wrong}"), 400)
+
+
+class Batches(OwnTest):
+    def run_batch(self, **lists):
+        return self.gateway.local("POST", BATCH, lists)
+
+    def test_all_of_it_happens_in_one_answer(self):
+        for n in range(3):
+            self.create(f"p{n}", public_key=new_key(n + 1))
+        answer = self.run_batch(create=[{"name": f"n{n}", "public_key": new_key(n + 10)} for n in range(50)],
+                                update=[{"peer": "p0", "note": "x"}, {"peer": new_key(2), "enabled": False}], delete=["p2"])
+        self.is_(answer, 200)
+        self.assertEqual((len(answer.json["created"]), len(answer.json["updated"]), answer.json["deleted"]), (50, 2, 1))
+        self.assertEqual(self.gateway.local("GET", PEERS).json["total"], 52)
+        self.assertEqual(len(self.gateway.on_device()), 51)
+
+    def test_nothing_of_it_happens_when_one_is_refused(self):
+        self.create("p0", public_key=new_key(1))
+        before, on = self.gateway.local("GET", PEERS).text, self.gateway.on_device()
+        for lists, code, text in (
+                ({"create": [{"name": "a", "public_key": new_key(2)}, {"name": "p0", "public_key": new_key(3)}]}, 409, "create 1"),
+                ({"create": [{"name": "a", "public_key": new_key(2)}], "delete": ["nobody"]}, 422, "delete"),
+                ({"create": [{"name": "a"}]}, 422, "public_key"),
+                ({"create": [{"name": "a", "generate": True}]}, 422, "generate"),
+                ({"update": [{"peer": "p0", "note": "x"}], "delete": ["p0"]}, 422, "once"),
+                ({"update": [{"peer": "p0", "note": "x"}], "create": [{"name": "b", "public_key": new_key(1)}]}, 409, "create 0"),
+                ({"create": []}, 422, "1 to 1000"),
+                ({"create": [{}] * 1001}, 422, "1 to 1000")):
+            answer = self.run_batch(**lists)
+            self.is_(answer, code)
+            self.assertIn(text, answer.text)
+        self.assertEqual((self.gateway.local("GET", PEERS).text, self.gateway.on_device()), (before, on))
+        self.is_(self.run_batch(create=[{"name": "a", "public_key": new_key(2)}]), 200)  # no address was lost
+        self.assertEqual(self.show("a")["addresses"][0], "10.0.1.3/32")
+
+
+class Accounts(OwnTest):
+    def test_accounts_hold_their_peers(self):
+        g = self.gateway
+        account = g.local("POST", ACCOUNTS, {"name": "acme", "note": "n"}).json
+        self.assertEqual((account["name"], account["enabled"], account["peers"]), ("acme", True, 0))
+        self.create("a", public_key=new_key(1), account=account["id"])
+        self.is_(g.local("POST", PEERS, {"name": "b", "public_key": new_key(2), "account": 4711}), 422)
+        self.assertEqual(g.local("GET", f"{ACCOUNTS}/{account['id']}").json["peers"], 1)
+        self.is_(g.local("DELETE", f"{ACCOUNTS}/{account['id']}"), 409)
+        self.is_(g.local("POST", ACCOUNTS, {"name": "acme"}), 409)
+        g.kill()
+        g.start()
+        self.is_(self.patch("a", account=None), 200)
+        self.is_(g.local("DELETE", f"{ACCOUNTS}/{account['id']}"), 200)
+        self.is_(g.local("GET", f"{ACCOUNTS}/{account['id']}"), 404)
+
+    def test_a_key_of_an_account_sees_and_changes_its_own_peers_only(self):
+        g = self.gateway
+        ids = [g.local("POST", ACCOUNTS, {"name": name}).json["id"] for name in ("one", "two")]
+        self.create("mine", public_key=new_key(1), account=ids[0])
+        self.create("theirs", public_key=new_key(2), account=ids[1])
+        key = self.new_key("k", role="operator", account=ids[0])["key"]
+        self.assertEqual([p["name"] for p in self.bearer(key, "GET", PEERS).json["peers"]], ["mine"])
+        self.is_(self.bearer(key, "GET", f"{PEERS}/theirs"), 404)
+        self.is_(self.bearer(key, "DELETE", f"{PEERS}/theirs"), 404)
+        self.is_(self.bearer(key, "PATCH", f"{PEERS}/{new_key(2).replace('/', '%2F')}", {"note": "x"}), 404)
+        self.is_(self.bearer(key, "PATCH", f"{PEERS}/mine", {"account": ids[1]}), 422)
+        self.is_(self.bearer(key, "POST", BATCH, {"delete": ["theirs"]}), 422)
+        made = self.bearer(key, "POST", PEERS, {"name": "new", "public_key": new_key(3), "account": ids[1]})
+        self.is_(made, 201)
+        self.assertEqual(made.json["account"], ids[0])
+        self.is_(self.bearer(key, "GET", ACCOUNTS), 403)
+
+
+class Keys(OwnTest):
+    def test_the_matrix_of_roles(self):
+        g = self.gateway
+        self.create("p", public_key=new_key(1))
+        keys = {role: self.new_key(role, role=role)["key"] for role in ("reader", "operator", "admin")}
+        rows = [("GET", PEERS, None, "reader"), ("GET", f"{PEERS}/p", None, "reader"), ("GET", "/api/v1/profiles", None, "reader"),
+                ("PATCH", f"{PEERS}/p", {"note": "x"}, "operator"), ("POST", BATCH, {"update": [{"peer": "p", "note": "y"}]}, "operator"),
+                ("GET", KEYS, None, "admin"), ("GET", AUDIT, None, "admin"), ("GET", ACCOUNTS, None, "admin")]
+        order = ["reader", "operator", "admin"]
+        for method, target, body, needed in rows:
+            for role in order:
+                expected = 200 if order.index(role) >= order.index(needed) else 403
+                self.assertEqual(self.bearer(keys[role], method, target, body).status, expected, (method, target, role))
+            for nobody in ("", "cvk_1_" + "0" * 64, keys["admin"][:-1] + ("0" if keys["admin"][-1] != "0" else "1"), "x"):
+                self.assertEqual(self.bearer(nobody, method, target, body).status, 401, (method, target, nobody))
+
+    def test_a_key_is_shown_once_and_ends(self):
+        g = self.gateway
+        made = self.new_key("k", role="reader")
+        self.assertNotIn(made["key"], g.local("GET", KEYS).text + g.local("GET", f"{KEYS}/{made['id']}").text + self.logged())
+        secret = made["key"].split("_")[2]
+        for name in ("culvert.db", "culvert.db-wal"):
+            with open(f"{g.state}/{name}", "rb") as f:
+                self.assertNotIn(secret.encode(), f.read())
+        g.kill()
+        g.start()
+        self.is_(self.bearer(made["key"], "GET", PEERS), 200)
+        self.is_(g.local("DELETE", f"{KEYS}/{made['id']}"), 200)
+        self.is_(self.bearer(made["key"], "GET", PEERS), 401)
+        later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
+        brief = self.new_key("brief", role="reader", expires=later)["key"]
+        self.is_(self.bearer(brief, "GET", PEERS), 200)
+        self.soon(lambda: self.bearer(brief, "GET", PEERS).status == 401, "the key to expire")
+        self.is_(g.local("POST", KEYS, {"name": "x", "role": "admin", "account": 1}), 422)
+
+
+class Trail(OwnTest):
+    def test_every_change_has_a_row_with_who_and_what(self):
+        g = self.gateway
+        self.create("a", public_key=new_key(1))
+        key = self.new_key("ops", role="operator")["key"]
+        self.is_(self.bearer(key, "PATCH", f"{PEERS}/a", {"note": "x"}), 200)
+        self.is_(self.bearer(key, "DELETE", f"{PEERS}/a"), 200)
+        rows = g.local("GET", AUDIT).json["audit"]
+        self.assertEqual([(r["action"], r["who"]) for r in rows],
+                         [("peer.create", "uid 0"), ("key.create", "uid 0"), ("peer.update", "key ops"), ("peer.delete", "key ops")])
+        self.assertEqual([r["subject"] for r in rows], ["peer 1 a", "key 1 ops", "peer 1 a", "peer 1 a"])
+        page = g.local("GET", f"{AUDIT}?after=1&limit=2").json
+        self.assertEqual(([r["id"] for r in page["audit"]], page["next"]), ([2, 3], 3))
+
+    def events(self, headers=None):
+        c = http.client.HTTPConnection("127.0.0.1", self.gateway.port, timeout=10)
+        c.request("GET", "/api/v1/events", headers={"Authorization": f"Bearer {self.key}", **(headers or {})})
+        answer = c.getresponse()
+        self.assertEqual((answer.status, answer.headers["Content-Type"]), (200, "text/event-stream"))
+        self.addCleanup(c.close)
+        return answer
+
+    def next_event(self, stream):
+        event = {}
+        while True:
+            line = stream.readline().decode().rstrip("\n")
+            if line.startswith(":"):
+                continue
+            if not line and event:
+                return event
+            if line:
+                name, value = line.split(": ", 1)
+                event[name] = value
+
+    def test_events_come_as_they_happen_and_go_on_where_a_reader_stopped(self):
+        self.key = self.new_key("r", role="reader")["key"]
+        stream = self.events()
+        for n in range(3):
+            self.create(f"p{n}", public_key=new_key(n + 1))
+        seen = [self.next_event(stream) for _ in range(3)]
+        self.assertEqual([e["event"] for e in seen], ["peer.create"] * 3)
+        self.assertEqual(json.loads(seen[1]["data"])["subject"], "peer 2 p1")
+        again = self.events({"Last-Event-ID": seen[0]["id"]})
+        self.assertEqual([self.next_event(again)["id"] for _ in range(2)], [e["id"] for e in seen[1:]])
+
+
+if __name__ == "__main__":
+    suite.main()
