@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,7 +119,8 @@ void audit_list(struct call *call)
 
 /* --- Events --- */
 
-/* struct event - @text: as it is sent; owned. @account_id: whose keys see it too; 0: no account's */
+/* struct event - @text: as it is sent; owned. @id 0: it is in no audit trail. @account_id: whose keys
+ * see it too; 0: no account's */
 struct event {
 	int64_t id;
 	int64_t account_id;
@@ -130,10 +132,11 @@ struct reader {
 	struct events *events;
 	struct http_exchange *x;
 	struct reader *next;
-	int64_t after;	    /* the last one it has */
+	size_t at;	    /* the next it wants, counted like @n of struct events */
 	int64_t account_id; /* 0: it sees everything */
 	const char *rest;   /* of the text being sent; borrowed from the ring or static */
-	int64_t rest_id;
+	size_t rest_at;	    /* which one that is; SIZE_MAX: a static one */
+	bool has_missed;
 	bool owes_beat;
 };
 
@@ -186,28 +189,59 @@ static void wake_all(struct events *e)
 		http_stream_wake(r->x);
 }
 
-void events_note(void *context, const struct store_change *c, const struct peer *peer)
+/* @text is taken over; NULL: there was no memory for it. */
+static void add(struct events *e, int64_t id, int64_t account_id, char *text)
 {
-	struct events *e = context;
 	struct event *slot = &e->ring[e->n % EVENTS_KEPT];
-	char *text;
 
-	if (c->ret_audit_id == 0)
-		return;
-	text = event_text(c);
 	if (!text)
 		return;
-	/* Whoever is in the middle of the text that goes has to start over. */
+	/* Whoever is in the middle of the text that goes is cut off: half an event is none. */
 	for (struct reader *r = e->readers; r; r = r->next) {
-		if (r->rest && r->rest_id == slot->id)
-			r->rest = NULL;
+		if (r->rest && r->rest_at + EVENTS_KEPT == e->n) {
+			r->rest = "\n\n";
+			r->rest_at = SIZE_MAX;
+			r->has_missed = true;
+		}
 	}
 	free(slot->text);
-	slot->text = text;
-	slot->id = c->ret_audit_id;
-	slot->account_id = peer ? peer->account_id : c->peer.account_id;
+	*slot = (struct event){ .id = id, .account_id = account_id, .text = text };
 	e->n++;
 	wake_all(e);
+}
+
+void events_note(void *context, const struct store_change *c, const struct peer *peer)
+{
+	if (c->ret_audit_id != 0)
+		add(context, c->ret_audit_id, peer ? peer->account_id : c->peer.account_id,
+		    event_text(c));
+}
+
+void events_note_life(void *context, enum lives_event event, const struct peer *peer,
+		      const struct observed *seen)
+{
+	static const char *const words[] = {
+		[LIVES_CONNECTED] = "peer.connected",
+		[LIVES_SILENT] = "peer.silent",
+		[LIVES_MOVED] = "peer.moved",
+	};
+	char key[KEY_BASE64_LEN + 1], endpoint[ADDR_TEXT_MAX] = "";
+	char *data = NULL, *text = NULL;
+	json_t *json;
+
+	key_to_base64(peer->public_key, key);
+	if (seen->endpoint.ip.family != ADDR_NONE)
+		endpoint_format(&seen->endpoint, endpoint);
+	json = json_pack("{s:I, s:s, s:s, s:s?}", "peer", (json_int_t)peer->id, "name",
+			 peer->name, "public_key", key, "endpoint",
+			 endpoint[0] ? endpoint : NULL);
+	if (json)
+		data = json_dumps(json, JSON_COMPACT);
+	if (data && asprintf(&text, "event: %s\ndata: %s\n\n", words[event], data) < 0)
+		text = NULL;
+	free(data);
+	json_decref(json);
+	add(context, 0, peer->account_id, text);
 }
 
 void events_tick(struct events *e, uint64_t now_ns)
@@ -220,19 +254,19 @@ void events_tick(struct events *e, uint64_t now_ns)
 	wake_all(e);
 }
 
-/* The first event behind what the reader has that it may see; NULL: none yet. */
-static const struct event *next_event(struct reader *r, bool *ret_missed)
+/* The next event that the reader may see; NULL: none yet. */
+static const struct event *next_event(struct reader *r)
 {
 	const struct events *e = r->events;
-	size_t first = e->n > EVENTS_KEPT ? e->n - EVENTS_KEPT : 0;
 
-	*ret_missed = first > 0 && e->ring[first % EVENTS_KEPT].id > r->after + 1 &&
-		      r->account_id == 0;
-	for (size_t i = first; i < e->n; i++) {
-		const struct event *one = &e->ring[i % EVENTS_KEPT];
+	if (r->at + EVENTS_KEPT < e->n) {
+		r->has_missed = true;
+		r->at = e->n - EVENTS_KEPT;
+	}
+	for (; r->at < e->n; r->at++) {
+		const struct event *one = &e->ring[r->at % EVENTS_KEPT];
 
-		if (one->id > r->after &&
-		    (r->account_id == 0 || r->account_id == one->account_id))
+		if (r->account_id == 0 || r->account_id == one->account_id)
 			return one;
 	}
 	return NULL;
@@ -242,21 +276,18 @@ static const struct event *next_event(struct reader *r, bool *ret_missed)
 static void choose(struct reader *r)
 {
 	static const char beat[] = ": still here\n\n", missed[] = "event: missed\ndata: {}\n\n";
-	const struct event *one;
-	bool has_missed;
+	const struct event *one = next_event(r);
 
-	one = next_event(r, &has_missed);
-	if (has_missed && one) {
+	if (r->has_missed) {
 		r->rest = missed;
-		r->rest_id = 0;
-		r->after = one->id - 1;
+		r->rest_at = SIZE_MAX;
+		r->has_missed = false;
 	} else if (one) {
 		r->rest = one->text;
-		r->rest_id = one->id;
-		r->after = one->id;
+		r->rest_at = r->at++;
 	} else if (r->owes_beat) {
 		r->rest = beat;
-		r->rest_id = 0;
+		r->rest_at = SIZE_MAX;
 	}
 	r->owes_beat = false;
 }
@@ -289,16 +320,24 @@ static void close_events(void *context)
 	free(r);
 }
 
-static int64_t newest(const struct events *e)
+/* The place behind event @id; the oldest kept where it is gone, and *@ret_missed. */
+static size_t behind(const struct events *e, int64_t id, bool *ret_missed)
 {
-	return e->n > 0 ? e->ring[(e->n - 1) % EVENTS_KEPT].id : 0;
+	size_t first = e->n > EVENTS_KEPT ? e->n - EVENTS_KEPT : 0;
+	size_t at = e->n;
+
+	while (at > first && (e->ring[(at - 1) % EVENTS_KEPT].id == 0 ||
+			      e->ring[(at - 1) % EVENTS_KEPT].id > id))
+		at--;
+	*ret_missed = at == first && first > 0;
+	return at;
 }
 
 void events_follow(struct call *call)
 {
 	const char *last = http_exchange_header(call->x, "Last-Event-ID");
 	struct events *e = call->api->events;
-	uint64_t id = (uint64_t)newest(e);
+	uint64_t id = 0;
 	struct reader *r;
 
 	if (last && decimal_parse(last, strlen(last), INT64_MAX, &id) != 0) {
@@ -313,9 +352,11 @@ void events_follow(struct call *call)
 	*r = (struct reader){ .events = e,
 			      .x = call->x,
 			      .next = e->readers,
-			      .after = (int64_t)id,
+			      .at = e->n,
 			      .account_id = call->who.account_id,
 			      .owes_beat = true };
 	e->readers = r;
+	if (last)
+		r->at = behind(e, (int64_t)id, &r->has_missed);
 	call_stream(call, "text/event-stream", read_events, close_events, r);
 }

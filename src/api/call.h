@@ -29,6 +29,7 @@
 #include "crypto/suite.h"
 #include "gateway/background.h"
 #include "gateway/gateway.h"
+#include "gateway/lives.h"
 #include "gateway/observer.h"
 #include "gateway/reconcile.h"
 #include "http/json.h"
@@ -60,6 +61,7 @@ struct api {
 	struct replay_cache *cache;
 	struct penalty *penalty;
 	struct events *events;
+	struct lives *lives;
 	struct suite *suite;
 	struct surface_listener listeners[HTTP_LISTENERS_MAX];
 	struct hmac_key key;

@@ -6,6 +6,7 @@
 #include "api/key_text.h"
 #include "api/peer_fields.h"
 #include "api/time_text.h"
+#include "sys/clock.h"
 
 enum { NAME_PATH_MAX = 3 * STORE_NAME_MAX };
 
@@ -137,8 +138,21 @@ static void add_observed(json_t *json, const struct profiles *all, const struct 
 				    ? json_string(time_text_utc(o->last_handshake_ns, time))
 				    : json_null());
 	json_object_set_new(json, "profile", profile_of(all, o));
-	json_object_set_new(json, "rx_bytes", json_integer(o ? (json_int_t)o->rx_bytes : 0));
-	json_object_set_new(json, "tx_bytes", json_integer(o ? (json_int_t)o->tx_bytes : 0));
+}
+
+/* Altogether: what was added up before, and what the interface has counted since. */
+static void add_traffic(json_t *json, const struct usage *used, const struct peer *peer,
+			const struct observed *o)
+{
+	struct usage u = used ? *used : (struct usage){ .rx = 0 };
+
+	if (o)
+		usage_count(&u, (enum store_period)peer->quota_period, clock_wall_ns(),
+			    o->rx_bytes, o->tx_bytes);
+	json_object_set_new(json, "rx_bytes", json_integer((json_int_t)u.rx));
+	json_object_set_new(json, "tx_bytes", json_integer((json_int_t)u.tx));
+	json_object_set_new(json, "used_bytes",
+			    peer->quota_bytes ? json_integer((json_int_t)u.used) : json_null());
 }
 
 json_t *peer_json_observed(const struct call *call, const struct peer *peer,
@@ -146,9 +160,12 @@ json_t *peer_json_observed(const struct call *call, const struct peer *peer,
 {
 	json_t *json = peer_json(peer);
 
-	if (json)
-		add_observed(json, gateway_profiles(call->api->gateway),
-			     seen ? observation_find(seen, peer->public_key) : NULL);
+	const struct observed *o = seen ? observation_find(seen, peer->public_key) : NULL;
+
+	if (!json)
+		return NULL;
+	add_observed(json, gateway_profiles(call->api->gateway), o);
+	add_traffic(json, lives_usage(call->api->lives, peer->id), peer, o);
 	return json;
 }
 

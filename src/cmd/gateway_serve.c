@@ -21,6 +21,7 @@
 #include "api/audit.h"
 #include "api/call.h"
 #include "api/dispatch.h"
+#include "api/objects.h"
 #include "api/own_address.h"
 #include "base/codec.h"
 #include "cmd/command.h"
@@ -619,12 +620,35 @@ static int close_the_doors(const struct serve *s, struct diag *d)
 		       : diag_set(d, err, 0, "the sandbox cannot be closed: %s", err_text(err));
 }
 
+static uint64_t budget_of(void *context, const struct peer *peer)
+{
+	const struct usage *known = lives_usage(context, peer->id);
+	struct usage u = known ? *known : (struct usage){ .rx = 0 };
+
+	return usage_left(&u, (enum store_period)peer->quota_period, peer->quota_bytes,
+			  clock_wall_ns());
+}
+
+static int open_lives(struct serve *s)
+{
+	struct gateway *g = s->api.gateway;
+	int err = lives_new(g, s->api.observer, account_is_enabled, &s->api.lives);
+
+	if (err != 0)
+		return err;
+	gateway_set_budget(g, budget_of, s->api.lives);
+	gateway_listen(g, lives_note, s->api.lives);
+	gateway_listen(g, events_note, s->api.events);
+	lives_listen(s->api.lives, events_note_life, s->api.events);
+	return 0;
+}
+
 static int open_inside(struct serve *s, struct diag *d)
 {
 	int err = open_gateway(s, d);
 
 	if (err == 0)
-		gateway_listen(s->api.gateway, events_note, s->api.events);
+		err = open_lives(s);
 	s->api.cache = s->cache;
 	s->api.reconcile = &s->reconcile;
 	s->api.own_uid = geteuid();
@@ -699,7 +723,9 @@ static int serve(struct serve *s)
 	int timeout_ms = http_server_run(s->server, clock_boot_ns());
 
 	while (!s->is_over && !atomic_load(&s->is_outdated)) {
-		turn(s, timeout_ms);
+		int lives_ms = lives_tick(s->api.lives, clock_boot_ns(), clock_wall_ns());
+
+		turn(s, lives_ms < timeout_ms ? lives_ms : timeout_ms);
 		timeout_ms = http_server_run(s->server, clock_boot_ns());
 	}
 	drain(s);
@@ -731,6 +757,7 @@ static void close_all(struct serve *s)
 			http_server_free(s->server);
 	}
 	background_free(s->api.background);
+	lives_free(s->api.lives);
 	observer_free(s->api.observer);
 	gateway_free(s->api.gateway);
 	endpoints_free(s->reconcile.endpoints);

@@ -146,9 +146,17 @@ void decide_ended(struct gateway *g, struct pending *p)
 
 /* --- Describing --- */
 
-/* The store and the interface need all of a peer; its preshared key is not known here. */
-static void describe(struct store_peer *s, const struct peer *peer)
+static uint64_t budget_of(const struct gateway *g, const struct peer *peer)
 {
+	if (peer->quota_bytes == 0)
+		return UINT64_MAX;
+	return g->budget ? g->budget(g->budget_context, peer) : peer->quota_bytes;
+}
+
+/* The store and the interface need all of a peer; its preshared key is not known here. */
+static void describe(const struct gateway *g, struct store_peer *s, const struct peer *peer)
+{
+	s->budget_bytes = budget_of(g, peer);
 	s->id = peer->id;
 	s->v4 = peer->v4;
 	s->v6 = peer->v6;
@@ -308,7 +316,7 @@ int gateway_add_peer(struct gateway *g, const struct gateway_add *add,
 	if (err != 0)
 		return submit_or_free(g, p, err);
 	s = &p->change.peer;
-	describe(s, p->peer);
+	describe(g, s, p->peer);
 	s->preshared_key = add->preshared_key;
 	snprintf(s->obfuscation, sizeof(s->obfuscation), "%s", add->obfuscation);
 	err = pending_submit(g, p);
@@ -434,9 +442,10 @@ static int plan(struct gateway *g, const struct gateway_edit *e, struct pending 
 	}
 	if (err != 0)
 		return err;
-	describe(&c->peer, to);
+	describe(g, &c->peer, to);
 	c->has_former_key = memcmp(to->public_key, p->peer->public_key, 32) != 0;
 	memcpy(c->former_key, p->peer->public_key, 32);
+	c->sets_limits = e->fields & (GATEWAY_RATE | GATEWAY_QUOTA);
 	c->sets_preshared_key = e->fields & GATEWAY_PRESHARED_KEY;
 	if (c->sets_preshared_key)
 		c->peer.preshared_key = e->preshared_key;
@@ -517,7 +526,7 @@ int gateway_remove_peer(struct gateway *g, int64_t id, const struct gateway_gran
 	if (!p)
 		return -ENOMEM;
 	p->peer = peer;
-	describe(&p->change.peer, peer);
+	describe(g, &p->change.peer, peer);
 	if (g->config.rest_ns)
 		p->change.rest_until_ns = grant->now_ns + g->config.rest_ns;
 	return submit_or_free(g, p, 0);

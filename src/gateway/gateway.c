@@ -336,8 +336,15 @@ struct store *gateway_store(const struct gateway *g)
 
 void gateway_listen(struct gateway *g, gateway_listener listener, void *context)
 {
-	g->listener = listener;
-	g->listener_context = context;
+	assert(g->n_listeners < GATEWAY_LISTENERS_MAX);
+	g->listeners[g->n_listeners].call = listener;
+	g->listeners[g->n_listeners++].context = context;
+}
+
+void gateway_set_budget(struct gateway *g, gateway_budget budget, void *context)
+{
+	g->budget = budget;
+	g->budget_context = context;
 }
 
 const struct pool *gateway_pool(const struct gateway *g, enum addr_family family)
@@ -399,8 +406,8 @@ static void end(struct gateway *g, struct pending *p)
 	settle(g, p);
 	note_answered(g, c);
 	p->done(p->context, c->result, c->carried, p->peer);
-	if (c->result == 0 && g->listener)
-		g->listener(g->listener_context, c, p->peer);
+	for (size_t i = 0; c->result == 0 && i < g->n_listeners; i++)
+		g->listeners[i].call(g->listeners[i].context, c, p->peer);
 	pending_free(p);
 }
 

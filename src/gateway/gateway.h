@@ -162,6 +162,8 @@ typedef void (*gateway_listener)(void *context, const struct store_change *chang
 
 struct gateway;
 
+enum { GATEWAY_LISTENERS_MAX = 4 };
+
 /**
  * gateway_new() - Load what is stored and start the writer
  * @store:	Borrowed until gateway_free()
@@ -183,7 +185,13 @@ const struct profiles *gateway_profiles(const struct gateway *g);
 const struct records *gateway_records(const struct gateway *g);
 const struct answered *gateway_answered(const struct gateway *g);
 struct store *gateway_store(const struct gateway *g); /* for store_read_audit() */
+/* Up to GATEWAY_LISTENERS_MAX, called in this order. */
 void gateway_listen(struct gateway *g, gateway_listener listener, void *context);
+
+/* What is left of a peer's quota: asked for each change of one that has a quota. Until it is set,
+ * all of it is. */
+typedef uint64_t (*gateway_budget)(void *context, const struct peer *peer);
+void gateway_set_budget(struct gateway *g, gateway_budget budget, void *context);
 const struct pool *gateway_pool(const struct gateway *g, enum addr_family family);
 
 int gateway_fd(const struct gateway *g); /* readable: call gateway_collect() */

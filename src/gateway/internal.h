@@ -30,8 +30,13 @@ struct gateway {
 	bool is_batch;
 	struct store_change *batch_first;
 	struct store_change *batch_last;
-	gateway_listener listener;
-	void *listener_context;
+	struct {
+		gateway_listener call;
+		void *context;
+	} listeners[GATEWAY_LISTENERS_MAX];
+	size_t n_listeners;
+	gateway_budget budget;
+	void *budget_context;
 };
 
 /* struct rotation - The profiles as they are to be, and the same for the store */

@@ -10,6 +10,7 @@
 #include "crypto/short_hash.h"
 #include "gateway/gateway.h"
 #include "gateway/profiles.h"
+#include "gateway/usage.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 #include "sys/random.h"
@@ -99,7 +100,9 @@ static struct frame_range keepalive_of(const struct store_peer *p)
 	return (struct frame_range){ .lo = lo, .hi = hi };
 }
 
-static int add_block(struct uapi_set *set, const struct store_peer *p)
+/* @sets_limits: rate and budget are said even if there are none; an interface of another make does
+ * not know them and is not asked for nothing. */
+static int add_block(struct uapi_set *set, const struct store_peer *p, bool sets_limits)
 {
 	struct uapi_set_peer *block;
 	int err = new_block(set, p->public_key, &block);
@@ -111,6 +114,10 @@ static int add_block(struct uapi_set *set, const struct store_peer *p)
 	block->preshared_key = p->preshared_key;
 	block->has_keepalive = true;
 	block->keepalive = keepalive_of(p);
+	block->has_rate = sets_limits || p->rate_bps != 0;
+	block->rate_bps = p->rate_bps;
+	block->has_budget = sets_limits || p->budget_bytes != UINT64_MAX;
+	block->budget_bytes = p->budget_bytes;
 	return each_prefix(p, add_prefix, set);
 }
 
@@ -194,12 +201,22 @@ struct present {
 	bool is_wanted;
 };
 
+/* What a peer has used, for what is left of its quota. */
+struct used {
+	int64_t peer_id;
+	struct usage usage;
+};
+
 struct comparison {
 	struct present *present; /* sorted by key once complete */
 	size_t n;
 	size_t capacity;
 	struct uapi_set set;
 	struct endpoints *endpoints;
+	struct used *used; /* by ascending id */
+	size_t n_used;
+	size_t used_capacity;
+	uint64_t wall_ns;
 	uint8_t hash_key[SHORT_HASH_KEY_LEN]; /* secret: nobody can make two prints equal */
 	uint64_t now_ns;
 	int err;
@@ -226,6 +243,12 @@ static void print_key(struct printing *printing, const struct secret_key *key)
 	printing->print += short_hash(printing->hash_key, key->b, sizeof(key->b));
 }
 
+static void print_rate(struct printing *printing, uint64_t rate_bps)
+{
+	if (rate_bps != 0)
+		printing->print += short_hash(printing->hash_key, &rate_bps, sizeof(rate_bps));
+}
+
 static void note_present(void *context, const struct uapi_get_peer *peer)
 {
 	struct comparison *c = context;
@@ -240,6 +263,7 @@ static void note_present(void *context, const struct uapi_get_peer *peer)
 	for (size_t i = 0; i < peer->n_allowed_ips; i++)
 		print_prefix(&printing, &peer->allowed_ips[i]);
 	print_key(&printing, &peer->preshared_key);
+	print_rate(&printing, peer->rate_bps);
 	one.print = printing.print;
 	c->present[c->n++] = one;
 }
@@ -255,7 +279,7 @@ static int add_absent(struct comparison *c, const struct store_peer *p)
 {
 	struct endpoints_entry known;
 	struct uapi_set_peer *block;
-	int err = add_block(&c->set, p);
+	int err = add_block(&c->set, p, false);
 
 	if (err != 0 || !c->endpoints ||
 	    !endpoints_find(c->endpoints, p->public_key, c->now_ns, &known))
@@ -278,23 +302,65 @@ static bool is_right(const struct comparison *c, const struct present *is,
 
 	each_prefix(p, print_prefix, &printing);
 	print_key(&printing, &p->preshared_key);
+	print_rate(&printing, p->rate_bps);
 	return is->print == printing.print && is->keepalive.lo == keepalive.lo &&
 	       is->keepalive.hi == keepalive.hi;
+}
+
+static int note_used(void *context, const struct store_usage *row)
+{
+	struct comparison *c = context;
+	struct used one = { .peer_id = row->peer_id };
+	int err = array_room(&c->used, c->n_used, sizeof(one), &c->used_capacity);
+
+	if (err == 0)
+		err = usage_read(row->data, row->len, &one.usage);
+	if (err == 0)
+		c->used[c->n_used++] = one;
+	return err;
+}
+
+static int by_peer(const void *a, const void *b)
+{
+	int64_t x = ((const struct used *)a)->peer_id, y = ((const struct used *)b)->peer_id;
+
+	return x < y ? -1 : x > y;
+}
+
+static uint64_t budget_of(const struct comparison *c, const struct store_peer *p)
+{
+	struct used wanted = { .peer_id = p->id };
+	struct used *found =
+		p->quota_bytes == 0 || c->n_used == 0
+			? NULL
+			: bsearch(&wanted, c->used, c->n_used, sizeof(wanted), by_peer);
+
+	if (p->quota_bytes == 0)
+		return UINT64_MAX;
+	return found ? usage_left(&found->usage, p->quota_period, p->quota_bytes, c->wall_ns)
+		     : p->quota_bytes;
 }
 
 static int note_wanted(void *context, const struct store_peer *p)
 {
 	struct comparison *c = context;
+	struct store_peer with_budget = *p;
 	struct present wanted = { 0 }, *found;
+	int err;
 
-	if (!is_served(p))
+	if (!is_served(p) || (p->expires_ns != 0 && p->expires_ns <= c->wall_ns))
 		return 0;
+	with_budget.budget_bytes = budget_of(c, p);
 	memcpy(wanted.public_key, p->public_key, 32);
 	found = c->n == 0 ? NULL : bsearch(&wanted, c->present, c->n, sizeof(wanted), by_key);
-	if (!found)
-		return add_absent(c, p);
-	found->is_wanted = true;
-	return is_right(c, found, p) ? 0 : add_block(&c->set, p);
+	if (!found) {
+		err = add_absent(c, &with_budget);
+	} else {
+		found->is_wanted = true;
+		err = is_right(c, found, p) ? 0 : add_block(&c->set, &with_budget, true);
+	}
+	secret_key_done(&with_budget.preshared_key);
+	return err;
 }
 
 /* In any order with the rest: an address that was given to a peer has left all others. */
@@ -318,7 +384,9 @@ static int compare(struct reconcile *r, struct comparison *c, struct diag *d)
 		return err;
 	if (c->n > 0)
 		qsort(c->present, c->n, sizeof(*c->present), by_key);
-	err = store_load_peers(r->store, note_wanted, c);
+	err = store_load_usage(r->store, note_used, c);
+	if (err == 0)
+		err = store_load_peers(r->store, note_wanted, c);
 	if (err == 0)
 		err = add_removals(c);
 	return err == 0
@@ -364,7 +432,9 @@ static int set_all(struct reconcile *r, const struct uapi_set *all, struct diag 
 
 int reconcile_now(struct reconcile *r, struct diag *d)
 {
-	struct comparison c = { .endpoints = r->endpoints, .now_ns = clock_boot_ns() };
+	struct comparison c = { .endpoints = r->endpoints,
+				.now_ns = clock_boot_ns(),
+				.wall_ns = clock_wall_ns() };
 	int err;
 
 	random_fill(c.hash_key, sizeof(c.hash_key));
@@ -382,6 +452,7 @@ int reconcile_now(struct reconcile *r, struct diag *d)
 	r->next_try_ns = err == 0 ? 0 : clock_boot_ns() + SECOND_NS;
 	uapi_set_done(&c.set);
 	free(c.present);
+	free(c.used);
 	return err;
 }
 
@@ -404,7 +475,7 @@ static int add_peer(struct uapi_set *set, const struct store_change *c)
 
 	if (err != 0)
 		return err;
-	return is_served(&c->peer) ? add_block(set, &c->peer)
+	return is_served(&c->peer) ? add_block(set, &c->peer, c->sets_limits)
 				   : add_removal(set, c->peer.public_key);
 }
 

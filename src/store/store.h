@@ -95,6 +95,8 @@ enum store_period {
  * @preshared_key: All zeroes: none. Of a changed peer see @sets_preshared_key
  * @blocked:	enum store_block, or'ed
  * @expires_ns, @quota_bytes, @rate_bps: 0: no limit
+ * @budget_bytes: Not stored: what is left of its quota, for whoever carries a change on;
+ *		UINT64_MAX: no bound
  * @routes, @schedule, @note: Texts, borrowed; NULL: none
  */
 struct store_peer {
@@ -116,6 +118,7 @@ struct store_peer {
 	uint64_t quota_bytes;
 	enum store_period quota_period;
 	uint64_t rate_bps;
+	uint64_t budget_bytes;
 	uint16_t keepalive_s;
 	unsigned int blocked;
 	const char *routes;
@@ -221,6 +224,7 @@ enum store_change_kind {
  *		@has_former_key
  * @sets_preshared_key: STORE_CHANGE_PEER: it becomes that in @peer; otherwise it stays, and
  *		store_apply() writes it there
+ * @sets_limits: STORE_CHANGE_PEER, for whoever carries it on: rate or quota are others now
  * @is_moved:	STORE_CHANGE_PEER: the addresses in @peer replace those that it has
  * @rest_until_ns: The removed or moved peer's addresses are not given again before; 0: free at once
  * @profiles, @n_profiles, @usage, @n_usage: Borrowed until the change is finished
@@ -249,6 +253,7 @@ struct store_change {
 	bool has_former_key;
 	uint8_t former_key[32];
 	bool sets_preshared_key;
+	bool sets_limits;
 	bool is_moved;
 	uint64_t rest_until_ns;
 	const struct store_profile *profiles;

@@ -64,7 +64,7 @@ class Routes(ApiTest):
                                                 "obfuscation_level", "last_handshake", "profile", "rx_bytes",
                                                 "tx_bytes", "dns", "changed", "account", "access", "expires", "quota",
                                                 "rate_bps", "keepalive", "routes", "schedule", "note",
-                                                "has_preshared_key", "blocked"})
+                                                "has_preshared_key", "blocked", "used_bytes"})
             self.assertEqual((answer.json["obfuscation_level"], answer.json["profile"]), ("off", None))
         for part in ("nobody", new_key(3).replace("/", "_"), "%FF", "B%C3"):
             self.is_(g.local("GET", f"{PEERS}/{part}"), 404)

@@ -37,7 +37,14 @@ static int load_profiles(struct store *s, store_profile_visitor visit, void *con
 	return err;
 }
 
+static int load_usage(struct store *s, store_usage_visitor visit, void *context)
+{
+	(void)s, (void)visit, (void)context;
+	return 0;
+}
+
 static const struct store_ops fake_store_ops = { .load_peers = load,
+						 .load_usage = load_usage,
 						 .load_profiles = load_profiles };
 
 static struct fake_store store;

@@ -1,0 +1,589 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. A heap has the moments at which something about a peer may change: the end of
+ * its time, an edge of its hours, the end of its quota's period. What is popped is judged afresh, so
+ * entries that are no longer true do no harm. Looks at the interface come as sorted lists; what is new
+ * in one is found by walking it beside the one before.
+ */
+#include "gateway/lives.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "gateway/hours.h"
+#include "sys/log.h"
+
+enum {
+	FIRST_BUCKETS = 1024,
+	DUE_PER_TICK = 2000, /* judged in one go, so that requests do not wait */
+	TICK_MS = 1000,
+};
+
+static const uint64_t SECOND_NS = 1000000000;
+
+/* struct entry - What one peer has used */
+struct entry {
+	int64_t peer_id;
+	struct usage usage;
+	bool is_dirty;
+	struct entry *next;
+	struct entry *dirty_next;
+};
+
+struct due {
+	uint64_t wall_ns;
+	int64_t peer_id;
+};
+
+/* struct known - Of one peer, what the last look said */
+struct known {
+	uint8_t public_key[32];
+	uint64_t rx;
+	uint64_t tx;
+	uint64_t handshake_ns;
+	struct ip_addr ip;
+	bool is_connected;
+};
+
+struct lives {
+	struct gateway *gateway;
+	struct observer *observer;
+	bool (*is_enabled)(const struct record *account);
+	lives_listener listener;
+	void *listener_context;
+	struct entry **buckets;
+	size_t n_buckets;
+	size_t n;
+	struct entry *dirty_first;
+	struct entry *dirty_last;
+	struct due *heap;
+	size_t n_due;
+	size_t due_capacity;
+	struct known *known;
+	size_t n_known;
+	bool has_looked; /* the first look tells nothing of who came */
+	bool is_looking;
+	bool is_storing;
+	uint64_t next_look_ns;
+	uint64_t next_store_ns;
+	uint64_t wall_ns; /* of this tick */
+	unsigned int n_events;
+	uint8_t blobs[LIVES_STORED_MAX][USAGE_BLOB_MAX];
+	struct store_usage rows[LIVES_STORED_MAX];
+};
+
+/* --- What peers have used --- */
+
+static struct entry *find(const struct lives *l, int64_t id)
+{
+	struct entry *e = l->buckets[(size_t)id & (l->n_buckets - 1)];
+
+	while (e && e->peer_id != id)
+		e = e->next;
+	return e;
+}
+
+/* Twice the buckets; without memory for them chains grow instead. */
+static void grow(struct lives *l)
+{
+	size_t n = 2 * l->n_buckets;
+	struct entry **fresh = calloc(n, sizeof(*fresh));
+
+	if (!fresh)
+		return;
+	for (size_t i = 0; i < l->n_buckets; i++) {
+		for (struct entry *next, *e = l->buckets[i]; e; e = next) {
+			next = e->next;
+			e->next = fresh[(size_t)e->peer_id & (n - 1)];
+			fresh[(size_t)e->peer_id & (n - 1)] = e;
+		}
+	}
+	free(l->buckets);
+	l->buckets = fresh;
+	l->n_buckets = n;
+}
+
+static struct entry *find_or_make(struct lives *l, int64_t id)
+{
+	struct entry *e = find(l, id);
+
+	if (e)
+		return e;
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return NULL;
+	if (l->n++ >= l->n_buckets)
+		grow(l);
+	e->peer_id = id;
+	e->next = l->buckets[(size_t)id & (l->n_buckets - 1)];
+	l->buckets[(size_t)id & (l->n_buckets - 1)] = e;
+	return e;
+}
+
+static void mark_dirty(struct lives *l, struct entry *e)
+{
+	if (e->is_dirty)
+		return;
+	e->is_dirty = true;
+	e->dirty_next = NULL;
+	if (l->dirty_last)
+		l->dirty_last->dirty_next = e;
+	else
+		l->dirty_first = e;
+	l->dirty_last = e;
+}
+
+/* Of a peer that is gone. One that waits to be stored goes when its turn comes. */
+static void forget(struct lives *l, int64_t id)
+{
+	struct entry **at = &l->buckets[(size_t)id & (l->n_buckets - 1)];
+	struct entry *e;
+
+	while (*at && (*at)->peer_id != id)
+		at = &(*at)->next;
+	e = *at;
+	if (!e)
+		return;
+	*at = e->next;
+	l->n--;
+	if (e->is_dirty)
+		e->peer_id = 0;
+	else
+		free(e);
+}
+
+const struct usage *lives_usage(const struct lives *l, int64_t peer_id)
+{
+	const struct entry *e = find(l, peer_id);
+
+	return e ? &e->usage : NULL;
+}
+
+/* --- The heap of what is due --- */
+
+static void push_due(struct lives *l, int64_t peer_id, uint64_t wall_ns)
+{
+	size_t at = l->n_due;
+
+	if (wall_ns == UINT64_MAX ||
+	    array_room(&l->heap, l->n_due, sizeof(*l->heap), &l->due_capacity) != 0)
+		return; /* without memory it is found at the next look */
+	l->n_due++;
+	for (; at > 0 && l->heap[(at - 1) / 2].wall_ns > wall_ns; at = (at - 1) / 2)
+		l->heap[at] = l->heap[(at - 1) / 2];
+	l->heap[at] = (struct due){ wall_ns, peer_id };
+}
+
+static int64_t pop_due(struct lives *l)
+{
+	int64_t id = l->heap[0].peer_id;
+	struct due last = l->heap[--l->n_due];
+	size_t at = 0;
+
+	for (size_t child = 1; child < l->n_due; child = 2 * at + 1) {
+		if (child + 1 < l->n_due && l->heap[child + 1].wall_ns < l->heap[child].wall_ns)
+			child++;
+		if (l->heap[child].wall_ns >= last.wall_ns)
+			break;
+		l->heap[at] = l->heap[child];
+		at = child;
+	}
+	l->heap[at] = last;
+	return id;
+}
+
+/* --- Judging a peer --- */
+
+static bool is_over_quota(struct lives *l, const struct peer *peer)
+{
+	struct entry *e = peer->quota_bytes ? find(l, peer->id) : NULL;
+
+	return e && usage_left(&e->usage, (enum store_period)peer->quota_period,
+			       peer->quota_bytes, l->wall_ns) == 0;
+}
+
+static bool is_account_off(const struct lives *l, const struct peer *peer)
+{
+	const struct record *account =
+		records_find_id(gateway_records(l->gateway), STORE_ACCOUNT, peer->account_id);
+
+	return account && !l->is_enabled(account);
+}
+
+/* Why it is not to be served now, and when that may change by itself. */
+static unsigned int judge(struct lives *l, const struct peer *peer, uint64_t *ret_next_ns)
+{
+	unsigned int blocked = 0;
+	uint64_t next_ns = UINT64_MAX, change_ns;
+
+	if (peer->expires_ns && peer->expires_ns <= l->wall_ns)
+		blocked |= STORE_BLOCK_EXPIRED;
+	else if (peer->expires_ns)
+		next_ns = peer->expires_ns;
+	if (peer->schedule) {
+		if (!hours_allow(peer->schedule, l->wall_ns, &change_ns))
+			blocked |= STORE_BLOCK_SCHEDULE;
+		next_ns = change_ns < next_ns ? change_ns : next_ns;
+	}
+	if (is_over_quota(l, peer))
+		blocked |= STORE_BLOCK_QUOTA;
+	if (peer->quota_bytes) {
+		change_ns = usage_next_ns((enum store_period)peer->quota_period, l->wall_ns);
+		next_ns = change_ns < next_ns ? change_ns : next_ns;
+	}
+	if (is_account_off(l, peer))
+		blocked |= STORE_BLOCK_ACCOUNT;
+	*ret_next_ns = next_ns;
+	return blocked;
+}
+
+static void ignore(void *context, int err, int carried, const struct peer *peer)
+{
+	(void)context, (void)carried, (void)peer;
+	if (err != 0 && err != ERR_UNKNOWN)
+		log_warning("a peer cannot be blocked or let in: %s", err_text(err));
+}
+
+static const char *action_of(unsigned int was, unsigned int is)
+{
+	unsigned int more = is & ~was;
+
+	if (more & STORE_BLOCK_EXPIRED)
+		return "peer.expire";
+	if (more & STORE_BLOCK_QUOTA)
+		return "peer.quota";
+	return more ? "peer.block" : "peer.unblock";
+}
+
+/* Also a new budget, where a period has begun: the change carries it. */
+static void look_after(struct lives *l, const struct peer *peer, bool has_new_period)
+{
+	uint64_t next_ns;
+	unsigned int blocked = judge(l, peer, &next_ns);
+	const struct gateway_edit edit = {
+		.fields = GATEWAY_BLOCKED,
+		.action = action_of(peer->blocked, blocked),
+		.blocked = blocked,
+	};
+	const struct gateway_grant grant = { .now_ns = l->wall_ns, .who = "gateway" };
+	int err = 0;
+
+	if (blocked != peer->blocked || (has_new_period && peer->quota_bytes))
+		err = gateway_change_peer(l->gateway, peer->id, &edit, &grant, ignore, NULL);
+	/* Somebody is changing it, or too many are: soon again. */
+	if (err != 0 && err != ERR_UNKNOWN)
+		next_ns = l->wall_ns + SECOND_NS / 4;
+	push_due(l, peer->id, next_ns);
+}
+
+static bool is_limited(const struct peer *peer)
+{
+	return peer->expires_ns || peer->schedule || peer->quota_bytes || peer->account_id ||
+	       peer->blocked;
+}
+
+static void do_what_is_due(struct lives *l)
+{
+	const struct peers *peers = gateway_peers(l->gateway);
+
+	for (int i = 0; i < DUE_PER_TICK && l->n_due > 0 && l->heap[0].wall_ns <= l->wall_ns;
+	     i++) {
+		const struct peer *peer = peers_find_id(peers, pop_due(l));
+		const struct entry *e = peer ? find(l, peer->id) : NULL;
+
+		if (peer)
+			look_after(l, peer, e && usage_is_over(&e->usage, l->wall_ns));
+	}
+}
+
+/* --- Looking --- */
+
+static void tell(struct lives *l, enum lives_event event, const struct peer *peer,
+		 const struct observed *seen)
+{
+	if (l->listener && l->has_looked && l->n_events++ < LIVES_EVENTS_MAX)
+		l->listener(l->listener_context, event, peer, seen);
+}
+
+static bool is_connected(const struct lives *l, const struct observed *seen)
+{
+	return seen->last_handshake_ns != 0 &&
+	       seen->last_handshake_ns + (uint64_t)LIVES_SILENT_S * SECOND_NS > l->wall_ns;
+}
+
+static void tell_difference(struct lives *l, const struct known *was, const struct known *is,
+			    const struct peer *peer, const struct observed *seen)
+{
+	if (is->is_connected && !(was && was->is_connected))
+		tell(l, LIVES_CONNECTED, peer, seen);
+	else if (was && was->is_connected && !is->is_connected)
+		tell(l, LIVES_SILENT, peer, seen);
+	else if (was && is->is_connected && was->ip.family != ADDR_NONE &&
+		 !ip_addr_equal(&was->ip, &is->ip))
+		tell(l, LIVES_MOVED, peer, seen);
+}
+
+static void count(struct lives *l, const struct peer *peer, const struct observed *seen)
+{
+	struct entry *e;
+
+	if (seen->rx_bytes == 0 && seen->tx_bytes == 0 && !find(l, peer->id))
+		return;
+	e = find_or_make(l, peer->id);
+	if (!e)
+		return;
+	usage_count(&e->usage, (enum store_period)peer->quota_period, l->wall_ns,
+		    seen->rx_bytes, seen->tx_bytes);
+	mark_dirty(l, e);
+	if (peer->quota_bytes && !(peer->blocked & STORE_BLOCK_QUOTA) && is_over_quota(l, peer))
+		look_after(l, peer, false);
+}
+
+static struct known reduce(const struct lives *l, const struct observed *seen)
+{
+	struct known k = { .rx = seen->rx_bytes,
+			   .tx = seen->tx_bytes,
+			   .handshake_ns = seen->last_handshake_ns,
+			   .ip = seen->endpoint.ip,
+			   .is_connected = is_connected(l, seen) };
+
+	memcpy(k.public_key, seen->public_key, 32);
+	return k;
+}
+
+static bool is_same(const struct known *a, const struct known *b)
+{
+	return a->rx == b->rx && a->tx == b->tx && a->is_connected == b->is_connected &&
+	       ip_addr_equal(&a->ip, &b->ip);
+}
+
+static void compare(struct lives *l, const struct observation *seen, struct known *fresh)
+{
+	const struct peers *peers = gateway_peers(l->gateway);
+	size_t at = 0;
+
+	for (size_t i = 0; i < seen->n; i++) {
+		const struct known *was = NULL;
+		const struct peer *peer;
+
+		fresh[i] = reduce(l, &seen->peers[i]);
+		while (at < l->n_known &&
+		       memcmp(l->known[at].public_key, fresh[i].public_key, 32) < 0)
+			at++;
+		if (at < l->n_known &&
+		    memcmp(l->known[at].public_key, fresh[i].public_key, 32) == 0)
+			was = &l->known[at];
+		if (was && is_same(was, &fresh[i]))
+			continue;
+		peer = peers_find_key(peers, fresh[i].public_key);
+		if (!peer || peer->id == 0)
+			continue;
+		count(l, peer, &seen->peers[i]);
+		tell_difference(l, was, &fresh[i], peer, &seen->peers[i]);
+	}
+}
+
+static void looked(void *context, int err, const struct observation *seen)
+{
+	struct lives *l = context;
+	struct known *fresh;
+
+	l->is_looking = false;
+	if (err != 0)
+		return;
+	fresh = malloc((seen->n + 1) * sizeof(*fresh));
+	if (!fresh)
+		return;
+	l->n_events = 0;
+	compare(l, seen, fresh);
+	free(l->known);
+	l->known = fresh;
+	l->n_known = seen->n;
+	l->has_looked = true;
+}
+
+/* --- Storing --- */
+
+static void stored(void *context, int err, int carried, const struct peer *peer)
+{
+	struct lives *l = context;
+
+	(void)carried, (void)peer;
+	l->is_storing = false;
+	if (err == 0)
+		return;
+	/* A full disk: what they have used is still known here, and grows. */
+	for (size_t i = 0; i < LIVES_STORED_MAX && l->rows[i].peer_id != 0; i++) {
+		struct entry *e = find(l, l->rows[i].peer_id);
+
+		if (e)
+			mark_dirty(l, e);
+	}
+}
+
+static void store_some(struct lives *l)
+{
+	size_t n = 0;
+
+	while (l->dirty_first && n < LIVES_STORED_MAX) {
+		struct entry *e = l->dirty_first;
+
+		l->dirty_first = e->dirty_next;
+		if (!l->dirty_first)
+			l->dirty_last = NULL;
+		e->is_dirty = false;
+		if (e->peer_id == 0) {
+			free(e);
+			continue;
+		}
+		l->rows[n] = (struct store_usage){ e->peer_id, l->blobs[n],
+						   usage_write(&e->usage, l->blobs[n]) };
+		n++;
+	}
+	if (n < LIVES_STORED_MAX)
+		l->rows[n].peer_id = 0;
+	if (n == 0)
+		return;
+	l->is_storing = true;
+	if (gateway_set_usage(l->gateway, l->rows, n, stored, l) != 0)
+		stored(l, -ENOMEM, 0, NULL);
+}
+
+/* --- Life --- */
+
+static int load_one(void *context, const struct store_usage *row)
+{
+	struct lives *l = context;
+	struct entry *e = find_or_make(l, row->peer_id);
+
+	return e ? usage_read(row->data, row->len, &e->usage) : -ENOMEM;
+}
+
+/* Everybody, once: who has been over time while nobody looked. */
+static void judge_all(struct lives *l)
+{
+	const struct peer *peer = peers_after(gateway_peers(l->gateway), 0);
+
+	for (; peer; peer = peer->next) {
+		if (is_limited(peer))
+			push_due(l, peer->id, 0);
+	}
+}
+
+int lives_new(struct gateway *g, struct observer *o,
+	      bool (*is_enabled)(const struct record *account), struct lives **ret)
+{
+	struct lives *l = calloc(1, sizeof(*l));
+	int err;
+
+	if (!l)
+		return -ENOMEM;
+	l->gateway = g;
+	l->observer = o;
+	l->is_enabled = is_enabled;
+	l->n_buckets = FIRST_BUCKETS;
+	l->buckets = calloc(l->n_buckets, sizeof(*l->buckets));
+	err = l->buckets ? store_load_usage(gateway_store(g), load_one, l) : -ENOMEM;
+	if (err != 0) {
+		lives_free(l);
+		return err;
+	}
+	judge_all(l);
+	*ret = l;
+	return 0;
+}
+
+struct lives *lives_free(struct lives *l)
+{
+	if (!l)
+		return NULL;
+	for (struct entry *next, *e = l->dirty_first; e; e = next) {
+		next = e->dirty_next;
+		if (e->peer_id == 0)
+			free(e);
+	}
+	for (size_t i = 0; l->buckets && i < l->n_buckets; i++) {
+		for (struct entry *next, *e = l->buckets[i]; e; e = next) {
+			next = e->next;
+			free(e);
+		}
+	}
+	free(l->buckets);
+	free(l->heap);
+	free(l->known);
+	free(l);
+	return NULL;
+}
+
+void lives_listen(struct lives *l, lives_listener listener, void *context)
+{
+	l->listener = listener;
+	l->listener_context = context;
+}
+
+/* All peers of an account that was switched. */
+static void judge_account(struct lives *l, int64_t account_id)
+{
+	const struct peer *peer = peers_after(gateway_peers(l->gateway), 0);
+
+	for (; peer; peer = peer->next) {
+		if (peer->account_id == account_id)
+			push_due(l, peer->id, 0);
+	}
+}
+
+void lives_note(void *context, const struct store_change *c, const struct peer *peer)
+{
+	struct lives *l = context;
+
+	switch (c->kind) {
+	case STORE_ADD_PEER:
+	case STORE_CHANGE_PEER:
+		/* What we have just decided is not decided again. */
+		if (peer && is_limited(peer) && strcmp(c->who, "gateway") != 0)
+			push_due(l, peer->id, 0);
+		break;
+	case STORE_REMOVE_PEER:
+		forget(l, c->peer.id);
+		break;
+	case STORE_PUT_RECORD:
+		if (c->record.kind == STORE_ACCOUNT)
+			judge_account(l, c->record.id);
+		break;
+	case STORE_SET_PROFILES:
+	case STORE_DROP_RECORD:
+	case STORE_SET_USAGE:
+	case STORE_NO_CHANGE:
+		break;
+	}
+}
+
+static int until_ms(const struct lives *l, uint64_t now_ns)
+{
+	uint64_t wait_ns = l->next_look_ns > now_ns ? l->next_look_ns - now_ns : 0;
+
+	if (l->n_due > 0 && l->heap[0].wall_ns <= l->wall_ns + wait_ns)
+		wait_ns = l->heap[0].wall_ns > l->wall_ns ? l->heap[0].wall_ns - l->wall_ns : 0;
+	return wait_ns >= (uint64_t)TICK_MS * 1000000 ? TICK_MS : (int)(wait_ns / 1000000) + 1;
+}
+
+int lives_tick(struct lives *l, uint64_t now_ns, uint64_t wall_ns)
+{
+	l->wall_ns = wall_ns;
+	do_what_is_due(l);
+	if (!l->is_looking && now_ns >= l->next_look_ns) {
+		l->next_look_ns = now_ns + LIVES_LOOK_S * SECOND_NS;
+		l->is_looking = true;
+		if (observer_look(l->observer, now_ns, looked, l) != 0)
+			l->is_looking = false;
+	}
+	if (!l->is_storing && now_ns >= l->next_store_ns) {
+		l->next_store_ns = now_ns + SECOND_NS;
+		store_some(l);
+	}
+	return until_ms(l, now_ns);
+}
