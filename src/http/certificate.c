@@ -96,7 +96,11 @@ static char *text_of(BIO *bio)
 
 	if (len <= 0)
 		return NULL;
-	copy = strndup(data, (size_t)len);
+	copy = malloc((size_t)len + 1); /* there is no NUL behind it */
+	if (copy) {
+		memcpy(copy, data, (size_t)len);
+		copy[len] = '\0';
+	}
 	secret_wipe(data, (size_t)len);
 	return copy;
 }
