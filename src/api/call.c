@@ -15,6 +15,8 @@ static void call_free(struct call *call)
 	secret_key_done(&call->private_key);
 	secret_key_done(&call->preshared_key);
 	json_decref(call->body);
+	json_decref(call->value);
+	e2e_done(&call->e2e);
 	free(call);
 }
 

@@ -23,6 +23,7 @@
 #include <jansson.h>
 
 #include "api/surface.h"
+#include "auth/e2e.h"
 #include "auth/hmac.h"
 #include "auth/penalty.h"
 #include "auth/principal.h"
@@ -34,6 +35,7 @@
 #include "gateway/reconcile.h"
 #include "http/json.h"
 #include "http/router.h"
+#include "sys/machine.h"
 
 enum {
 	API_DNS_CHOICES = 3,
@@ -51,7 +53,8 @@ enum {
  *		find out per request
  * @level:	Of a peer for whom nobody says one
  * @fallback:	Our address when the way to the Internet does not tell; may be none
- * @meminfo_fd, @loadavg_fd: Files of /proc, opened before the sandbox; or -1
+ * @name:	Of this gateway, for statistics; ""
+ * @ecdh_key:	For payloads that the backend cannot read, if @has_ecdh_key
  */
 struct api {
 	struct gateway *gateway;
@@ -72,8 +75,11 @@ struct api {
 	char endpoint[API_HOST_MAX + 1];
 	enum frame_level level;
 	struct ip_addr fallback;
-	int meminfo_fd;
-	int loadavg_fd;
+	struct machine *machine;
+	struct dns_laps *laps;
+	char name[STORE_NAME_MAX + 1];
+	struct secret_key ecdh_key;
+	bool has_ecdh_key;
 };
 
 /**
@@ -84,6 +90,8 @@ struct api {
  * @private_key, @preshared_key: For handlers: made for this call; wiped at the end
  * @answered_digest, @answered_fingerprint: Of the request's Idempotency-Key, if @has_answered
  * @body:	Owned JSON body once read, or NULL
+ * @value:	For handlers: kept between two steps; owned, or NULL
+ * @e2e:	Keys of a payload that came encrypted, if @has_e2e
  */
 struct call {
 	struct api *api;
@@ -104,6 +112,9 @@ struct call {
 	uint8_t answered_fingerprint[STORE_DIGEST_LEN];
 	const char *word; /* for handlers: points to static text or into @body */
 	json_t *body;
+	json_t *value;
+	struct e2e e2e;
+	bool has_e2e;
 };
 
 /* --- Answers. @value is taken over; NULL means out of memory and answers 500. --- */

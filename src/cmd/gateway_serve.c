@@ -21,6 +21,7 @@
 #include "api/audit.h"
 #include "api/call.h"
 #include "api/dispatch.h"
+#include "api/dns_stats.h"
 #include "api/objects.h"
 #include "api/own_address.h"
 #include "base/codec.h"
@@ -87,6 +88,7 @@ struct serve {
 	char shown[LISTEN_SHOWN_MAX]; /* where the REST API is */
 	struct http_server_config http;
 	struct certificate certificate;
+	struct machine machine;
 	int signal_fd;
 	bool is_over;
 	bool host_is_gone;
@@ -207,6 +209,21 @@ static bool read_resolvers(struct api *api)
 	return good;
 }
 
+/* Removed from the environment once read. */
+static bool read_ecdh_key(struct api *api)
+{
+	char *text = getenv("ECDH_PRIVATE_KEY");
+	bool is_good;
+
+	if (!text || !*text)
+		return true;
+	is_good = key_from_base64(text, strlen(text), api->ecdh_key.b) == 0;
+	api->has_ecdh_key = is_good;
+	secret_wipe(text, strlen(text));
+	unsetenv("ECDH_PRIVATE_KEY");
+	return is_good;
+}
+
 static int read_environment(struct serve *s)
 {
 	const char *diff = getenv("MAX_TIMESTAMP_DIFF");
@@ -221,6 +238,10 @@ static int read_environment(struct serve *s)
 		return complain(EXIT_REFUSED,
 				"DNS_SERVERS is JSON with the members d1, d2, d3, and"
 				" DNS_D1 to DNS_D3 are resolver addresses");
+	snprintf(s->api.name, sizeof(s->api.name), "%s",
+		 getenv("GATEWAY_NAME") ? getenv("GATEWAY_NAME") : "");
+	if (!read_ecdh_key(&s->api))
+		return complain(EXIT_REFUSED, "ECDH_PRIVATE_KEY is a key in base64");
 	snprintf(s->socket_path, sizeof(s->socket_path), "%s/gateway.sock", s->state);
 	snprintf(s->database_path, sizeof(s->database_path), "%s/culvert.db", s->state);
 	s->database = getenv("DB_PATH") ? getenv("DB_PATH") : s->database_path;
@@ -552,10 +573,10 @@ static int open_signals(struct serve *s)
 	return s->signal_fd < 0 ? -errno : 0;
 }
 
-static void open_descriptors_of_proc(struct serve *s)
+static void open_machine(struct serve *s)
 {
-	s->api.meminfo_fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
-	s->api.loadavg_fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+	machine_open(&s->machine, s->state);
+	s->api.machine = &s->machine;
 	tzset(); /* reads a file too */
 }
 
@@ -588,12 +609,14 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (err == 0)
 		err = events_new(&s->api.events);
 	if (err == 0)
+		err = dns_laps_new(&s->api.laps);
+	if (err == 0)
 		err = open_sockets(s, o, d);
 	if (err == 0)
 		err = open_interface(s, uapi_fd, host_fd, d);
 	if (err != 0)
 		return err;
-	open_descriptors_of_proc(s);
+	open_machine(s);
 	if (own_address_any(s->config.interface, &s->api.fallback) != 0)
 		s->api.fallback.family = ADDR_NONE;
 	return 0;
@@ -766,6 +789,9 @@ static void close_all(struct serve *s)
 	uplink_free(s->uplink);
 	replay_cache_free(s->cache);
 	events_free(s->api.events);
+	dns_laps_free(s->api.laps);
+	machine_close(&s->machine);
+	secret_key_done(&s->api.ecdh_key);
 	penalty_free(s->api.penalty);
 	suite_free(s->api.suite);
 	certificate_done(&s->certificate);
@@ -788,11 +814,12 @@ static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int
 
 static int run(const struct options *o)
 {
-	struct serve s = { .signal_fd = -1, .api = { .meminfo_fd = -1, .loadavg_fd = -1 } };
+	struct serve s = { .signal_fd = -1 };
 	struct diag d = { .text = "" };
 	int uapi_fd = -1, host_fd = -1, err;
 	int code = read_all(o, &s, &uapi_fd, &host_fd);
 
+	machine_init(&s.machine);
 	if (code != EXIT_DONE)
 		return code;
 	err = open_outside(&s, o, uapi_fd, host_fd, &d);
