@@ -46,6 +46,9 @@ enum {
  * struct api - What all handlers share; the objects are borrowed
  * @listeners:	What each listener of the server serves
  * @needs_version_2: Signatures of version 1 are switched off
+ * @agent_key:	The node agent's shared secret; its @agent_cache remembers @agent_window_s
+ * @agent_health_is_open, @agent_metrics_are_open: Without a signature, too
+ * @started_ns:	Boot clock
  * @own_uid:	The user we run as
  * @window_s:	How far a timestamp may be off
  * @dns:	Resolver addresses behind the words d1, d2, d3; several with commas
@@ -54,6 +57,7 @@ enum {
  * @level:	Of a peer for whom nobody says one
  * @fallback:	Our address when the way to the Internet does not tell; may be none
  * @name:	Of this gateway, for statistics; ""
+ * @node:	Of this machine, for its status page
  * @ecdh_key:	For payloads that the backend cannot read, if @has_ecdh_key
  */
 struct api {
@@ -69,6 +73,12 @@ struct api {
 	struct surface_listener listeners[HTTP_LISTENERS_MAX];
 	struct hmac_key key;
 	bool needs_version_2;
+	struct hmac_key agent_key;
+	struct replay_cache *agent_cache;
+	uint64_t agent_window_s;
+	bool agent_health_is_open;
+	bool agent_metrics_are_open;
+	uint64_t started_ns;
 	uid_t own_uid;
 	uint64_t window_s;
 	char dns[API_DNS_CHOICES][STORE_DNS_MAX + 1];
@@ -78,6 +88,7 @@ struct api {
 	struct machine *machine;
 	struct dns_laps *laps;
 	char name[STORE_NAME_MAX + 1];
+	char node[API_HOST_MAX + 1];
 	struct secret_key ecdh_key;
 	bool has_ecdh_key;
 };
@@ -87,6 +98,7 @@ struct api {
  * @use:	What is remembered of its signature
  * @key:	For handlers: the peer it is about
  * @id:		For handlers: likewise
+ * @is_repeated: A signature that was used before, on a surface that repeats its answers
  * @private_key, @preshared_key: For handlers: made for this call; wiped at the end
  * @answered_digest, @answered_fingerprint: Of the request's Idempotency-Key, if @has_answered
  * @body:	Owned JSON body once read, or NULL
@@ -103,6 +115,7 @@ struct call {
 	uint64_t now_ns; /* wall clock */
 	uint8_t key[32];
 	int64_t id;
+	bool is_repeated;
 	struct secret_key private_key;
 	bool has_private_key;
 	struct secret_key preshared_key;
@@ -123,6 +136,11 @@ void call_reply(struct call *call, unsigned int status, json_t *value);
 /* The same with one more header field. */
 void call_reply_with(struct call *call, unsigned int status, json_t *value, const char *name,
 		     const char *field);
+/* Compact JSON with a newline behind; plain text. */
+void call_reply_line(struct call *call, unsigned int status, json_t *value);
+void call_reply_text(struct call *call, unsigned int status, const char *text);
+/* 200 with a body of that type, which is taken over. */
+void call_reply_body(struct call *call, const char *type, struct text *body);
 /* 200 with a body that is made piece by piece, as in http/server.h. */
 void call_stream(struct call *call, const char *type,
 		 ssize_t (*read)(void *context, char *out, size_t max),

@@ -143,6 +143,11 @@ static int spawn(struct gateway_child *g, int uapi_fd, int their_end)
 						 "DNS_D3",
 						 "ECDH_PRIVATE_KEY",
 						 "GATEWAY_NAME",
+						 "NODE_ID",
+						 "WG_AGENT_SECRET",
+						 "MAX_TIMESTAMP_AGE",
+						 "WG_AGENT_OPEN_HEALTH",
+						 "WG_AGENT_OPEN_METRICS",
 						 "CULVERT_MASTER_KEY",
 						 "CREDENTIALS_DIRECTORY",
 						 NULL };
