@@ -52,7 +52,7 @@ static int show(void)
 {
 	char out[NFT_LIST_MAX];
 	struct diag d = { 0 };
-	int err = nft_list_table(HUB_TABLE, out, &d);
+	int err = nft_list_table(HUB_TABLE, false, out, &d);
 
 	if (err == ERR_UNKNOWN) {
 		puts("no rules");

@@ -72,11 +72,12 @@ int nft_run_text(const char *text, size_t len, struct diag *d)
 
 static_assert((int)NFT_LIST_MAX == (int)PROGRAM_TEXT_MAX, "a list is what a program said");
 
-int nft_list_table(const char *name, char out[NFT_LIST_MAX], struct diag *d)
+int nft_list_table(const char *name, bool rules_only, char out[NFT_LIST_MAX], struct diag *d)
 {
-	const char *const argv[] = { "nft", "list", "table", "inet", name, NULL };
+	const char *const whole[] = { "nft", "list", "table", "inet", name, NULL };
+	const char *const rules[] = { "nft", "-s", "-t", "list", "table", "inet", name, NULL };
 	struct program_result result;
-	int err = run_nft(argv, "", 0, &result, d);
+	int err = run_nft(rules_only ? rules : whole, "", 0, &result, d);
 
 	if (!err)
 		memcpy(out, result.out, sizeof(result.out));

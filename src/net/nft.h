@@ -49,7 +49,8 @@ enum { NFT_LIST_MAX = 4096 };
 
 /**
  * nft_list_table() - What a table of ours, "inet NAME", holds; cut at the bound
+ * @rules_only:	Without counters and what sets learned: text that makes the table anew
  *
  * Return: 0; ERR_UNKNOWN when there is none; -ENOENT when nft is not installed; -errno.
  */
-int nft_list_table(const char *name, char out[NFT_LIST_MAX], struct diag *d);
+int nft_list_table(const char *name, bool rules_only, char out[NFT_LIST_MAX], struct diag *d);
