@@ -75,6 +75,9 @@ int observer_look(struct observer *o, uint64_t now_ns, observer_done done, void 
 int observer_evict(struct observer *o, const uint8_t public_key[32], observer_done done,
 		   void *context);
 
+/** observer_tick() - Now and then: forget an answer that is not fresh any more */
+void observer_tick(struct observer *o, uint64_t now_ns);
+
 int observer_fd(const struct observer *o); /* readable: call observer_collect() */
 void observer_collect(struct observer *o, uint64_t now_ns);
 
