@@ -26,6 +26,8 @@ static void answer(struct call *call, struct http_reply *reply)
 		http_reply_add(reply, "Allow", call->match.allow);
 	else if (reply->status == 503)
 		http_reply_add(reply, "Retry-After", "1");
+	else if (reply->status == 401 && call->surface->family == SURFACE_PROBLEM)
+		http_reply_add(reply, "WWW-Authenticate", "Bearer");
 	http_reply(call->x, reply);
 	call_free(call);
 }
@@ -149,6 +151,22 @@ void call_reply_with(struct call *call, unsigned int status, json_t *value, cons
 		     const char *field)
 {
 	send_json_with(call, status, "application/json", value, name, field);
+}
+
+void call_reply_static(struct call *call, const char *type, const void *data, size_t len,
+		       const char *name, const char *field)
+{
+	struct http_reply reply = { .status = 200, .content_type = type };
+
+	text_add(&reply.body, data, len);
+	if (reply.body.err != 0) {
+		text_done(&reply.body);
+		call_fail(call, -ENOMEM, NULL);
+		return;
+	}
+	if (name)
+		http_reply_add(&reply, name, field);
+	answer(call, &reply);
 }
 
 void call_stream(struct call *call, const char *type,

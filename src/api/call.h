@@ -112,6 +112,9 @@ void call_reply(struct call *call, unsigned int status, json_t *value);
 /* The same with one more header field. */
 void call_reply_with(struct call *call, unsigned int status, json_t *value, const char *name,
 		     const char *field);
+/* 200 with @len octets of another type, and perhaps (@name) one more header field. */
+void call_reply_static(struct call *call, const char *type, const void *data, size_t len,
+		       const char *name, const char *field);
 /* 200 with a body that is made piece by piece, as in http/server.h. */
 void call_stream(struct call *call, const char *type,
 		 ssize_t (*read)(void *context, char *out, size_t max),
