@@ -9,6 +9,7 @@
 
 #include "api/key_record.h"
 #include "api/key_text.h"
+#include "auth/agent_hmac.h"
 #include "auth/bearer.h"
 #include "auth/peercred.h"
 #include "sys/clock.h"
@@ -218,6 +219,77 @@ static bool authenticate_key(struct call *call, const char *value)
 	return true;
 }
 
+/* --- The node agent --- */
+
+static bool refuse_agent(struct call *call, const char *why)
+{
+	note_failure(call);
+	call_refuse(call, 401, why);
+	return false;
+}
+
+static bool judge_agent(struct call *call, const struct agent_request *r)
+{
+	struct api *api = call->api;
+
+	call->who.kind = PRINCIPAL_AGENT;
+	snprintf(call->who.name, sizeof(call->who.name), "agent");
+	switch (agent_hmac_judge(&api->agent_key, api->agent_cache, call->now_ns / 1000000000,
+				 r, &call->use)) {
+	case HMAC_ACCEPTED:
+		return true;
+	case HMAC_REPLAY_DETECTED:
+		if (call->use.has_nonce)
+			return refuse_agent(call, "Invalid signature");
+		/* Not done again, and not spent again. */
+		call->is_repeated = true;
+		call->use.has_digest = false;
+		return true;
+	case HMAC_TIMESTAMP_EXPIRED:
+		call_refuse(call, 401, "Request timestamp too old");
+		return false;
+	case HMAC_INVALID_TIMESTAMP:
+		call_refuse(call, 401, "Invalid timestamp");
+		return false;
+	case HMAC_INVALID_SIGNATURE:
+		return refuse_agent(call, "Invalid signature");
+	case HMAC_CACHE_FULL:
+		break;
+	}
+	call_refuse(call, 503, hmac_verdict_text(HMAC_CACHE_FULL));
+	return false;
+}
+
+static bool is_open_for_all(const struct call *call)
+{
+	bool is_metrics = strcmp(call->match.route->pattern, "/v1/metrics") == 0;
+
+	return is_metrics ? call->api->agent_metrics_are_open : call->api->agent_health_is_open;
+}
+
+static bool authenticate_agent(struct call *call, bool may_be_open)
+{
+	const struct http_request *r = http_exchange_request(call->x);
+	const struct agent_request a = {
+		.method = r->method_text,
+		.target = r->target,
+		.body = r->body,
+		.body_len = r->body_len,
+		.timestamp = http_exchange_header(call->x, "X-Timestamp"),
+		.nonce = http_exchange_header(call->x, "X-Nonce"),
+		.signature = http_exchange_header(call->x, "X-Signature"),
+		.changes = r->method != HTTP_GET,
+	};
+
+	if (may_be_open && !a.signature && is_open_for_all(call))
+		return true;
+	if (!a.signature || !a.timestamp) {
+		call_refuse(call, 401, "Missing X-Signature or X-Timestamp header");
+		return false;
+	}
+	return judge_agent(call, &a);
+}
+
 /* --- By route --- */
 
 static bool authenticate_local(struct call *call)
@@ -264,7 +336,9 @@ static bool by_route(struct call *call)
 	case ROUTE_ADMINISTER:
 		return authenticate_own(call, ROLE_ADMIN);
 	case ROUTE_AGENT:
+		return authenticate_agent(call, false);
 	case ROUTE_AGENT_OPEN:
+		return authenticate_agent(call, true);
 	case ROUTE_MASTER:
 	case ROUTE_USER:
 		break;

@@ -15,6 +15,8 @@ static void call_free(struct call *call)
 	secret_key_done(&call->private_key);
 	secret_key_done(&call->preshared_key);
 	json_decref(call->body);
+	json_decref(call->value);
+	e2e_done(&call->e2e);
 	free(call);
 }
 
@@ -140,6 +142,8 @@ static void send_error(struct call *call, unsigned int status, const char *text)
 		send_json(call, status, error_type(family), error_value(family, status, text));
 }
 
+static const char *reason_of(int err);
+
 /* --- Answers --- */
 
 void call_reply(struct call *call, unsigned int status, json_t *value)
@@ -167,6 +171,40 @@ void call_reply_static(struct call *call, const char *type, const void *data, si
 	if (name)
 		http_reply_add(&reply, name, field);
 	answer(call, &reply);
+}
+
+void call_reply_text(struct call *call, unsigned int status, const char *text)
+{
+	send_text(call, status, "text/plain; charset=utf-8", text);
+}
+
+void call_reply_body(struct call *call, const char *type, struct text *body)
+{
+	struct http_reply reply = { .status = 200, .content_type = type };
+
+	if (body->err != 0) {
+		text_done(body);
+		send_error(call, 503, reason_of(-ENOMEM));
+		return;
+	}
+	reply.body = *body;
+	*body = (struct text){ .data = NULL };
+	answer(call, &reply);
+}
+
+void call_reply_line(struct call *call, unsigned int status, json_t *value)
+{
+	struct http_reply reply = { .status = status, .content_type = "application/json" };
+	bool written = value && json_write(value, &reply.body) == 0;
+
+	json_decref(value);
+	text_puts(&reply.body, "\n");
+	if (written && reply.body.err == 0) {
+		answer(call, &reply);
+		return;
+	}
+	text_done(&reply.body);
+	send_text(call, 500, "application/json", "{\"error\":\"Internal Server Error\"}");
 }
 
 void call_stream(struct call *call, const char *type,
@@ -274,7 +312,9 @@ void call_fail(struct call *call, int err, const char *text)
 {
 	unsigned int status = status_of(err);
 
-	hmac_forget(call->api->cache, &call->use);
+	hmac_forget(call->who.kind == PRINCIPAL_AGENT ? call->api->agent_cache
+						      : call->api->cache,
+		    &call->use);
 	log_warning("%s failed: %s", call->match.route->pattern, err_text(err));
 	send_error(call, status, text ? text : reason_of(err));
 }
@@ -406,11 +446,15 @@ struct gateway_grant call_grant(const struct call *call)
 {
 	struct gateway_grant g = { .now_ns = call->now_ns };
 	uint64_t now_s = call->now_ns / 1000000000;
+	uint64_t window_s = call->api->window_s;
 
+	if (call->api->agent_cache && call->api->agent_window_s > window_s)
+		window_s = call->api->agent_window_s;
 	snprintf(g.who, sizeof(g.who), "%s", call->who.name);
+	g.frees_at_once = call->who.kind == PRINCIPAL_AGENT;
 	g.has_signature = call->use.has_digest;
 	g.signed_s = call->use.signed_s;
-	g.forget_before_s = now_s > call->api->window_s ? now_s - call->api->window_s : 0;
+	g.forget_before_s = now_s > window_s ? now_s - window_s : 0;
 	memcpy(g.digest, call->use.digest, sizeof(g.digest));
 	g.has_answered = call->has_answered;
 	memcpy(g.answered_digest, call->answered_digest, STORE_DIGEST_LEN);

@@ -23,6 +23,7 @@
 #include <jansson.h>
 
 #include "api/surface.h"
+#include "auth/e2e.h"
 #include "auth/hmac.h"
 #include "auth/penalty.h"
 #include "auth/principal.h"
@@ -34,6 +35,7 @@
 #include "gateway/reconcile.h"
 #include "http/json.h"
 #include "http/router.h"
+#include "sys/machine.h"
 
 enum {
 	API_DNS_CHOICES = 3,
@@ -44,6 +46,9 @@ enum {
  * struct api - What all handlers share; the objects are borrowed
  * @listeners:	What each listener of the server serves
  * @needs_version_2: Signatures of version 1 are switched off
+ * @agent_key:	The node agent's shared secret; its @agent_cache remembers @agent_window_s
+ * @agent_health_is_open, @agent_metrics_are_open: Without a signature, too
+ * @started_ns:	Boot clock
  * @own_uid:	The user we run as
  * @window_s:	How far a timestamp may be off
  * @dns:	Resolver addresses behind the words d1, d2, d3; several with commas
@@ -51,7 +56,9 @@ enum {
  *		find out per request
  * @level:	Of a peer for whom nobody says one
  * @fallback:	Our address when the way to the Internet does not tell; may be none
- * @meminfo_fd, @loadavg_fd: Files of /proc, opened before the sandbox; or -1
+ * @name:	Of this gateway, for statistics; ""
+ * @node:	Of this machine, for its status page
+ * @ecdh_key:	For payloads that the backend cannot read, if @has_ecdh_key
  */
 struct api {
 	struct gateway *gateway;
@@ -66,14 +73,24 @@ struct api {
 	struct surface_listener listeners[HTTP_LISTENERS_MAX];
 	struct hmac_key key;
 	bool needs_version_2;
+	struct hmac_key agent_key;
+	struct replay_cache *agent_cache;
+	uint64_t agent_window_s;
+	bool agent_health_is_open;
+	bool agent_metrics_are_open;
+	uint64_t started_ns;
 	uid_t own_uid;
 	uint64_t window_s;
 	char dns[API_DNS_CHOICES][STORE_DNS_MAX + 1];
 	char endpoint[API_HOST_MAX + 1];
 	enum frame_level level;
 	struct ip_addr fallback;
-	int meminfo_fd;
-	int loadavg_fd;
+	struct machine *machine;
+	struct dns_laps *laps;
+	char name[STORE_NAME_MAX + 1];
+	char node[API_HOST_MAX + 1];
+	struct secret_key ecdh_key;
+	bool has_ecdh_key;
 };
 
 /**
@@ -81,9 +98,12 @@ struct api {
  * @use:	What is remembered of its signature
  * @key:	For handlers: the peer it is about
  * @id:		For handlers: likewise
+ * @is_repeated: A signature that was used before, on a surface that repeats its answers
  * @private_key, @preshared_key: For handlers: made for this call; wiped at the end
  * @answered_digest, @answered_fingerprint: Of the request's Idempotency-Key, if @has_answered
  * @body:	Owned JSON body once read, or NULL
+ * @value:	For handlers: kept between two steps; owned, or NULL
+ * @e2e:	Keys of a payload that came encrypted, if @has_e2e
  */
 struct call {
 	struct api *api;
@@ -95,6 +115,7 @@ struct call {
 	uint64_t now_ns; /* wall clock */
 	uint8_t key[32];
 	int64_t id;
+	bool is_repeated;
 	struct secret_key private_key;
 	bool has_private_key;
 	struct secret_key preshared_key;
@@ -104,6 +125,9 @@ struct call {
 	uint8_t answered_fingerprint[STORE_DIGEST_LEN];
 	const char *word; /* for handlers: points to static text or into @body */
 	json_t *body;
+	json_t *value;
+	struct e2e e2e;
+	bool has_e2e;
 };
 
 /* --- Answers. @value is taken over; NULL means out of memory and answers 500. --- */
@@ -115,6 +139,11 @@ void call_reply_with(struct call *call, unsigned int status, json_t *value, cons
 /* 200 with @len octets of another type, and perhaps (@name) one more header field. */
 void call_reply_static(struct call *call, const char *type, const void *data, size_t len,
 		       const char *name, const char *field);
+/* Compact JSON with a newline behind; plain text. */
+void call_reply_line(struct call *call, unsigned int status, json_t *value);
+void call_reply_text(struct call *call, unsigned int status, const char *text);
+/* 200 with a body of that type, which is taken over. */
+void call_reply_body(struct call *call, const char *type, struct text *body);
 /* 200 with a body that is made piece by piece, as in http/server.h. */
 void call_stream(struct call *call, const char *type,
 		 ssize_t (*read)(void *context, char *out, size_t max),

@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/call.h"
 #include "api/client_conf.h"
 #include "api/key_text.h"
 #include "api/level_word.h"
+#include "sys/random.h"
 
 enum {
 	DEFAULT_PORT = 51820,
@@ -212,6 +214,8 @@ static json_t *created_body(const struct call *call, const struct peer *peer)
 	return body;
 }
 
+static json_t *encrypted(const struct call *call, json_t *value);
+
 /* A peer that was committed counts as created even if the interface gets it a moment later:
  * what is stored is what will be. */
 static void created(void *context, int err, int carried, const struct peer *peer)
@@ -221,6 +225,8 @@ static void created(void *context, int err, int carried, const struct peer *peer
 	(void)carried;
 	if (err != 0)
 		call_fail(call, err, NULL);
+	else if (call->has_e2e)
+		call_reply(call, 200, encrypted(call, created_body(call, peer)));
 	else
 		call_reply(call, 200, created_body(call, peer));
 }
@@ -265,13 +271,101 @@ static void create(struct call *call, const struct gateway_add *add)
 	}
 }
 
-/* End-to-end encryption needs a key of the gateway that is not configured. */
-static bool wants_encryption(const struct call *call)
-{
-	const json_t *key = json_object_get(call->body, "eph_pub");
-	const json_t *blob = json_object_get(call->body, "encrypted_blob");
+/* --- Payloads that the backend in between cannot read --- */
 
-	return (key && !json_is_null(key)) || (blob && !json_is_null(blob));
+static bool is_said(const struct call *call, const char *name)
+{
+	const json_t *member = json_object_get(call->body, name);
+
+	return member && !json_is_null(member);
+}
+
+/* Owned plaintext with a NUL behind it. */
+static int open_blob(const struct e2e *e, const char *text, char **ret, size_t *ret_len)
+{
+	size_t max = strlen(text);
+	uint8_t *blob = malloc(max + 1);
+	char *plain = calloc(1, max + 1);
+	long len = blob && plain ? base64_decode(text, max, blob, max + 1) : -1;
+	int err = len < 0 ? ERR_FORMAT
+			  : e2e_open(&e->request, blob, (size_t)len, (uint8_t *)plain);
+
+	free(blob);
+	if (err != 0) {
+		free(plain);
+		return err;
+	}
+	*ret = plain;
+	*ret_len = (size_t)len - E2E_OVERHEAD;
+	return 0;
+}
+
+/* What was inside takes the place of what stands outside; the key outside always wins. */
+static int merge_inner(struct call *call, const char *plain, size_t len)
+{
+	static const char *const names[] = {
+		"protocol",    "tunnel_traffic",   "dns", "port", "request_id",
+		"obfuscation", "obfuscation_level"
+	};
+	json_t *inner = NULL;
+	int err = json_parse(plain, len, &inner, NULL);
+
+	if (err == 0 && !json_is_object(inner))
+		err = ERR_FORMAT;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && err == 0; i++) {
+		json_t *member = json_object_get(inner, names[i]);
+
+		if (member && json_object_set(call->body, names[i], member) != 0)
+			err = -ENOMEM;
+	}
+	json_decref(inner);
+	return err;
+}
+
+static int decrypt(struct call *call)
+{
+	const char *pub = json_string_value(json_object_get(call->body, "eph_pub"));
+	const char *blob = json_string_value(json_object_get(call->body, "encrypted_blob"));
+	uint8_t eph_pub[32];
+	char *plain = NULL;
+	size_t len = 0;
+	int err = ERR_FORMAT;
+
+	if (!call->api->has_ecdh_key || !pub || !blob ||
+	    key_text_read(pub, strlen(pub), eph_pub) != 0)
+		return ERR_FORMAT;
+	err = e2e_init(call->api->suite, &call->api->ecdh_key, eph_pub, &call->e2e);
+	if (err == 0)
+		err = open_blob(&call->e2e, blob, &plain, &len);
+	if (err == 0) {
+		err = merge_inner(call, plain, len);
+		secret_wipe(plain, len);
+	}
+	free(plain);
+	call->has_e2e = err == 0;
+	return err;
+}
+
+/* {"encrypted_response": …} of @value, which is gone. NULL: no memory. */
+static json_t *encrypted(const struct call *call, json_t *value)
+{
+	char *plain = value ? json_dumps(value, 0) : NULL; /* spaced, as Python's */
+	size_t len = plain ? strlen(plain) : 0;
+	uint8_t nonce[E2E_NONCE_LEN], *sealed = malloc(len + E2E_OVERHEAD);
+	char *text = malloc(2 * (len + E2E_OVERHEAD) + 8);
+	json_t *reply = NULL;
+
+	json_decref(value);
+	if (plain && sealed && text) {
+		random_fill(nonce, sizeof(nonce));
+		e2e_close(&call->e2e.reply, nonce, (const uint8_t *)plain, len, sealed);
+		base64_encode(sealed, len + E2E_OVERHEAD, text);
+		reply = json_pack("{s:s}", "encrypted_response", text);
+	}
+	free(text);
+	free(sealed);
+	free(plain);
+	return reply;
 }
 
 void configurations_create(struct call *call)
@@ -283,7 +377,8 @@ void configurations_create(struct call *call)
 
 	if (!call_read_object(call))
 		return;
-	if (wants_encryption(call)) {
+	if ((is_said(call, "eph_pub") || is_said(call, "encrypted_blob")) &&
+	    decrypt(call) != 0) {
 		call_refuse(call, 400, "E2E decryption failed");
 		return;
 	}

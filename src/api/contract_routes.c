@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "api/admin.h"
 #include "api/configurations.h"
+#include "api/dns_stats.h"
 #include "api/status.h"
 #include "api/surface.h"
 
@@ -15,6 +17,42 @@ static const struct route routes[] = {
 	ROUTE(HTTP_GET, "/api/v1/ip-usage", ROUTE_SIGNED, ROUTE_SIGNS_NOTHING, status_ip_usage),
 	ROUTE(HTTP_GET, "/api/v1/server/status", ROUTE_SIGNED, ROUTE_SIGNS_NOTHING,
 	      status_server),
+#define SIGNED(method_, pattern_, handle_) \
+	ROUTE(method_, pattern_, ROUTE_SIGNED, ROUTE_SIGNS_NOTHING, handle_)
+	SIGNED(HTTP_GET, "/api/v1/server/metrics", admin_metrics),
+	SIGNED(HTTP_POST, "/api/v1/sync-ips", admin_sync_ips),
+	SIGNED(HTTP_GET, "/api/v1/admin/interface-stats", admin_interface_stats),
+	SIGNED(HTTP_GET, "/api/v1/admin/health", admin_health),
+	SIGNED(HTTP_GET, "/api/v1/admin/health/dns", admin_health_dns),
+	SIGNED(HTTP_GET, "/api/v1/admin/health/dns/all", admin_health_dns_all),
+	SIGNED(HTTP_GET, "/api/v1/admin/health/dns/{}", admin_health_dns_level),
+	SIGNED(HTTP_GET, "/api/v1/admin/summary", admin_summary),
+	SIGNED(HTTP_GET, "/api/v1/admin/crl-status", admin_crl_status),
+	SIGNED(HTTP_POST, "/api/v1/admin/crl-check", admin_crl_check),
+	SIGNED(HTTP_POST, "/api/v1/admin/recover-peers", admin_recover_peers),
+	SIGNED(HTTP_POST, "/api/v1/admin/reconcile-peers", admin_reconcile_peers),
+	SIGNED(HTTP_POST, "/api/v1/admin/restart-wireguard", admin_restart_wireguard),
+	SIGNED(HTTP_POST, "/api/v1/admin/reboot", admin_switched_off),
+#undef SIGNED
+/* These read a nonce in version 1 too. */
+#define WITH_NONCE(pattern_, signs_, handle_)                                     \
+	{                                                                         \
+		.method = HTTP_POST, .pattern = (pattern_), .auth = ROUTE_SIGNED, \
+		.signs = (signs_), .reads_nonce = true, .handle = (handle_)       \
+	}
+	WITH_NONCE("/admin/service/{}/stop", ROUTE_SIGNS_STOP, admin_service),
+	WITH_NONCE("/admin/service/{}/start", ROUTE_SIGNS_START, admin_service),
+	WITH_NONCE("/admin/wipe", ROUTE_SIGNS_WIPE, admin_switched_off),
+#undef WITH_NONCE
+#define FREE(method_, pattern_, handle_) \
+	ROUTE(method_, pattern_, ROUTE_OPEN, ROUTE_SIGNS_NOTHING, handle_)
+	FREE(HTTP_GET, "/api/v1/dns/stats", dns_stats_show),
+	FREE(HTTP_GET, "/api/v1/dns/stats/summary", dns_stats_summary),
+	FREE(HTTP_POST, "/api/v1/dns/stats/lap", dns_stats_lap),
+	FREE(HTTP_GET, "/api/v1/dns/stats/laps", dns_stats_laps),
+	FREE(HTTP_DELETE, "/api/v1/dns/stats/laps", dns_stats_clear),
+	FREE(HTTP_GET, "/api/v1/dns/stats/since/{}", dns_stats_since),
+#undef FREE
 };
 
 const struct surface surface_contract = {

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <unistd.h>
-
 #include "api/call.h"
 #include "api/time_text.h"
 #include "sys/clock.h"
@@ -15,13 +13,14 @@
 /* --- Addresses in use --- */
 
 /**
- * struct usage_job - The addresses in use, on their way to a sorted list
+ * struct address_job - The addresses in use, on their way to a sorted list
  * @assigned:	A copy, both families, @n of them
  * @reply:	Made in the background
  */
-struct usage_job {
+struct address_job {
 	struct background_job job; /* first: the background gives that back */
 	struct call *call;
+	void (*done)(struct call *call, json_t *usage);
 	struct ip_addr gateway_ip[2];
 	uint64_t total[2];
 	struct ip_addr *assigned;
@@ -36,7 +35,7 @@ static int by_text(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
-static json_t *sorted_texts(const struct usage_job *u, enum addr_family family)
+static json_t *sorted_texts(const struct address_job *u, enum addr_family family)
 {
 	char(*texts)[ADDR_TEXT_MAX] = calloc(u->n ? u->n : 1, sizeof(*texts));
 	json_t *list = json_array();
@@ -53,7 +52,7 @@ static json_t *sorted_texts(const struct usage_job *u, enum addr_family family)
 	return list;
 }
 
-static json_t *usage_of(const struct usage_job *u, int which)
+static json_t *usage_of(const struct address_job *u, int which)
 {
 	json_t *list = sorted_texts(u, families[which]);
 	uint64_t used = json_array_size(list), total = u->total[which];
@@ -67,25 +66,25 @@ static json_t *usage_of(const struct usage_job *u, int which)
 
 static void make_usage(struct background_job *job)
 {
-	struct usage_job *u = (struct usage_job *)job;
+	struct address_job *u = (struct address_job *)job;
 
 	u->reply = json_pack("{s:o, s:o}", "ipv4", usage_of(u, 0), "ipv6", usage_of(u, 1));
 }
 
 static void reply_usage(struct background_job *job)
 {
-	struct usage_job *u = (struct usage_job *)job;
+	struct address_job *u = (struct address_job *)job;
 
-	call_reply(u->call, 200, u->reply);
+	u->done(u->call, u->reply);
 	free(u->assigned);
 	free(u);
 }
 
-static struct usage_job *copy_usage(struct call *call)
+static struct address_job *copy_usage(struct call *call)
 {
 	const struct gateway *g = call->api->gateway;
 	const struct peers *peers = gateway_peers(g);
-	struct usage_job *u = calloc(1, sizeof(*u));
+	struct address_job *u = calloc(1, sizeof(*u));
 
 	if (!u)
 		return NULL;
@@ -108,11 +107,15 @@ static struct usage_job *copy_usage(struct call *call)
 	return u;
 }
 
-void status_ip_usage(struct call *call)
+void status_usage(struct call *call, void (*done)(struct call *call, json_t *usage))
 {
-	struct usage_job *u = copy_usage(call);
-	int err = u ? background_submit(call->api->background, &u->job) : -ENOMEM;
+	struct address_job *u = copy_usage(call);
+	int err = u ? 0 : -ENOMEM;
 
+	if (err == 0) {
+		u->done = done;
+		err = background_submit(call->api->background, &u->job);
+	}
 	if (err == 0)
 		return;
 	if (u)
@@ -121,33 +124,17 @@ void status_ip_usage(struct call *call)
 	call_fail(call, err, NULL);
 }
 
+static void reply_with_usage(struct call *call, json_t *usage)
+{
+	call_reply(call, 200, usage);
+}
+
+void status_ip_usage(struct call *call)
+{
+	status_usage(call, reply_with_usage);
+}
+
 /* --- The machine --- */
-
-/* Of a file of /proc that was opened before the sandbox closed. Return: its text or "". */
-static const char *proc_text(int fd, char *out, size_t size)
-{
-	ssize_t n = fd < 0 ? -1 : pread(fd, out, size - 1, 0);
-
-	out[n > 0 ? n : 0] = '\0';
-	return out;
-}
-
-static double kib_of(const char *meminfo, const char *name)
-{
-	const char *line = strstr(meminfo, name);
-
-	return line ? strtod(line + strlen(name), NULL) : 0;
-}
-
-static double memory_usage(int fd)
-{
-	char text[2048];
-	const char *meminfo = proc_text(fd, text, sizeof(text));
-	double total = kib_of(meminfo, "MemTotal:"),
-	       available = kib_of(meminfo, "MemAvailable:");
-
-	return total > 0 ? (total - available) * 100 / total : 0;
-}
 
 static double tenths(double x)
 {
@@ -158,20 +145,20 @@ static void answer(void *context, int err, const struct observation *seen)
 {
 	struct call *call = context;
 	char text[128], now[TIME_TEXT_MAX];
-	double load;
+	struct machine_look m;
 
 	if (err != 0) {
 		snprintf(text, sizeof(text), "Failed to get server status: %s", err_text(err));
 		call_refuse(call, 500, text);
 		return;
 	}
-	load = strtod(proc_text(call->api->loadavg_fd, text, sizeof(text)), NULL);
+	machine_look(call->api->machine, &m);
 	call_reply(call, 200,
 		   json_pack("{s:I, s:I, s:f, s:f, s:s, s:s}", "wireguard_peers",
 			     (json_int_t)seen->n_connected, "total_peers", (json_int_t)seen->n,
-			     "memory_usage", tenths(memory_usage(call->api->meminfo_fd)),
-			     "load_average", load, "timestamp",
-			     time_text_local(call->now_ns, now), "status", "healthy"));
+			     "memory_usage", tenths(m.memory_percent), "load_average",
+			     m.load[0], "timestamp", time_text_local(call->now_ns, now),
+			     "status", "healthy"));
 }
 
 void status_server(struct call *call)

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <strings.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #include "api/audit.h"
 #include "api/call.h"
 #include "api/dispatch.h"
+#include "api/dns_stats.h"
 #include "api/objects.h"
 #include "api/own_address.h"
 #include "base/codec.h"
@@ -87,6 +89,7 @@ struct serve {
 	char shown[LISTEN_SHOWN_MAX]; /* where the REST API is */
 	struct http_server_config http;
 	struct certificate certificate;
+	struct machine machine;
 	int signal_fd;
 	bool is_over;
 	bool host_is_gone;
@@ -207,6 +210,32 @@ static bool read_resolvers(struct api *api)
 	return good;
 }
 
+static void read_node_name(struct api *api)
+{
+	const char *id = getenv("NODE_ID");
+
+	if (id && *id)
+		snprintf(api->node, sizeof(api->node), "%s", id);
+	else if (gethostname(api->node, sizeof(api->node)) != 0)
+		snprintf(api->node, sizeof(api->node), "unknown");
+	api->node[sizeof(api->node) - 1] = '\0';
+}
+
+/* Removed from the environment once read. */
+static bool read_ecdh_key(struct api *api)
+{
+	char *text = getenv("ECDH_PRIVATE_KEY");
+	bool is_good;
+
+	if (!text || !*text)
+		return true;
+	is_good = key_from_base64(text, strlen(text), api->ecdh_key.b) == 0;
+	api->has_ecdh_key = is_good;
+	secret_wipe(text, strlen(text));
+	unsetenv("ECDH_PRIVATE_KEY");
+	return is_good;
+}
+
 static int read_environment(struct serve *s)
 {
 	const char *diff = getenv("MAX_TIMESTAMP_DIFF");
@@ -221,9 +250,51 @@ static int read_environment(struct serve *s)
 		return complain(EXIT_REFUSED,
 				"DNS_SERVERS is JSON with the members d1, d2, d3, and"
 				" DNS_D1 to DNS_D3 are resolver addresses");
+	snprintf(s->api.name, sizeof(s->api.name), "%s",
+		 getenv("GATEWAY_NAME") ? getenv("GATEWAY_NAME") : "");
+	read_node_name(&s->api);
+	if (!read_ecdh_key(&s->api))
+		return complain(EXIT_REFUSED, "ECDH_PRIVATE_KEY is a key in base64");
 	snprintf(s->socket_path, sizeof(s->socket_path), "%s/gateway.sock", s->state);
 	snprintf(s->database_path, sizeof(s->database_path), "%s/culvert.db", s->state);
 	s->database = getenv("DB_PATH") ? getenv("DB_PATH") : s->database_path;
+	return EXIT_DONE;
+}
+
+/* Words of the environment that mean no. */
+static bool is_off(const char *name)
+{
+	static const char *const words[] = { "0", "false", "no", "off" };
+	const char *text = getenv(name);
+
+	for (size_t i = 0; text && i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcasecmp(text, words[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Only where the agent is served: its secret is needed then, and no default one is taken. */
+static int read_agent(struct serve *s)
+{
+	const char *secret = getenv("WG_AGENT_SECRET"), *age = getenv("MAX_TIMESTAMP_AGE");
+	struct hmac_key *k = &s->api.agent_key;
+
+	s->api.agent_health_is_open = !is_off("WG_AGENT_OPEN_HEALTH");
+	s->api.agent_metrics_are_open = !is_off("WG_AGENT_OPEN_METRICS");
+	s->api.agent_window_s = REPLAY_CACHE_WINDOW_MAX_S;
+	if (age && (decimal_parse(age, strlen(age), REPLAY_CACHE_WINDOW_MAX_S,
+				  &s->api.agent_window_s) != 0 ||
+		    s->api.agent_window_s == 0))
+		return complain(EXIT_REFUSED,
+				"MAX_TIMESTAMP_AGE is a number of seconds from 1 to 300");
+	if (!secret || !*secret || strcmp(secret, "change-me-in-production") == 0 ||
+	    strlen(secret) > HMAC_KEY_MAX)
+		return complain(EXIT_REFUSED,
+				"the node agent needs a secret of its own in WG_AGENT_SECRET");
+	snprintf(k->id, sizeof(k->id), "agent");
+	k->len = strlen(secret);
+	memcpy(k->text, secret, k->len);
 	return EXIT_DONE;
 }
 
@@ -260,13 +331,20 @@ static int fail(const struct diag *d, int err)
 	return EXIT_FAILED;
 }
 
+/* Whose it was is not stored: either cache may be asked for it. */
 static int load_signature(void *context, const struct store_signature *one)
 {
 	struct serve *s = context;
-	int err = replay_cache_add(s->cache, clock_wall_ns() / SECOND_NS, one->digest,
-				   one->signed_s);
+	struct replay_cache *const caches[] = { s->cache, s->api.agent_cache };
 
-	return err == ERR_EXPIRED || err == ERR_REPLAY ? 0 : err;
+	for (int i = 0; i < 2 && caches[i]; i++) {
+		int err = replay_cache_add(caches[i], clock_wall_ns() / SECOND_NS, one->digest,
+					   one->signed_s);
+
+		if (err != 0 && err != ERR_EXPIRED && err != ERR_REPLAY)
+			return err;
+	}
+	return 0;
 }
 
 static int open_store(struct serve *s, struct diag *d)
@@ -284,10 +362,15 @@ static int open_store(struct serve *s, struct diag *d)
 	secret_key_done(&master);
 	if (err == 0)
 		err = replay_cache_new(s->api.window_s, REPLAY_ENTRIES_MAX, &s->cache);
+	if (err == 0 && s->api.agent_key.len > 0)
+		err = replay_cache_new(s->api.agent_window_s, REPLAY_ENTRIES_MAX,
+				       &s->api.agent_cache);
 	if (err == 0)
 		err = store_load_signatures(s->store, load_signature, s, &floor_s);
 	if (err == 0)
 		replay_cache_raise_floor(s->cache, floor_s);
+	if (err == 0 && s->api.agent_cache)
+		replay_cache_raise_floor(s->api.agent_cache, floor_s);
 	return err;
 }
 
@@ -394,6 +477,8 @@ static const struct surface *const *surfaces_of(enum serving_surface which)
 {
 	static const struct surface *const served[SERVING_SURFACES][3] = {
 		[SERVING_GATEWAY] = { &surface_contract, &surface_own },
+		[SERVING_AGENT] = { &surface_agent },
+		[SERVING_STATUS] = { &surface_status },
 	};
 
 	return served[which];
@@ -552,10 +637,10 @@ static int open_signals(struct serve *s)
 	return s->signal_fd < 0 ? -errno : 0;
 }
 
-static void open_descriptors_of_proc(struct serve *s)
+static void open_machine(struct serve *s)
 {
-	s->api.meminfo_fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
-	s->api.loadavg_fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+	machine_open(&s->machine, s->state);
+	s->api.machine = &s->machine;
 	tzset(); /* reads a file too */
 }
 
@@ -588,12 +673,14 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (err == 0)
 		err = events_new(&s->api.events);
 	if (err == 0)
+		err = dns_laps_new(&s->api.laps);
+	if (err == 0)
 		err = open_sockets(s, o, d);
 	if (err == 0)
 		err = open_interface(s, uapi_fd, host_fd, d);
 	if (err != 0)
 		return err;
-	open_descriptors_of_proc(s);
+	open_machine(s);
 	if (own_address_any(s->config.interface, &s->api.fallback) != 0)
 		s->api.fallback.family = ADDR_NONE;
 	return 0;
@@ -765,7 +852,12 @@ static void close_all(struct serve *s)
 	store_free(s->store);
 	uplink_free(s->uplink);
 	replay_cache_free(s->cache);
+	replay_cache_free(s->api.agent_cache);
+	hmac_key_done(&s->api.agent_key);
 	events_free(s->api.events);
+	dns_laps_free(s->api.laps);
+	machine_close(&s->machine);
+	secret_key_done(&s->api.ecdh_key);
 	penalty_free(s->api.penalty);
 	suite_free(s->api.suite);
 	certificate_done(&s->certificate);
@@ -783,16 +875,20 @@ static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int
 		code = read_fd(o, "host-fd", ret_host);
 	if (code == EXIT_DONE)
 		code = read_environment(s);
+	if (code == EXIT_DONE && strcmp(options_get(o, "listen-agent"), "off") != 0)
+		code = read_agent(s);
+	s->api.started_ns = clock_boot_ns();
 	return code == EXIT_DONE ? read_api_key(s) : code;
 }
 
 static int run(const struct options *o)
 {
-	struct serve s = { .signal_fd = -1, .api = { .meminfo_fd = -1, .loadavg_fd = -1 } };
+	struct serve s = { .signal_fd = -1 };
 	struct diag d = { .text = "" };
 	int uapi_fd = -1, host_fd = -1, err;
 	int code = read_all(o, &s, &uapi_fd, &host_fd);
 
+	machine_init(&s.machine);
 	if (code != EXIT_DONE)
 		return code;
 	err = open_outside(&s, o, uapi_fd, host_fd, &d);

@@ -52,6 +52,13 @@ static void give_back_difference(struct gateway *g, const struct peer *a, const 
 		gateway_give_back(g, &b->v6, until_ns);
 }
 
+/* 0: they are free at once. */
+static uint64_t rest_until(const struct gateway *g, const struct gateway_grant *grant)
+{
+	return g->config.rest_ns && !grant->frees_at_once ? grant->now_ns + g->config.rest_ns
+							  : 0;
+}
+
 /* --- What it refers to --- */
 
 static void refer(struct gateway *g, enum store_record_kind kind, int64_t id, int by)
@@ -437,8 +444,7 @@ static int plan(struct gateway *g, const struct gateway_edit *e, struct pending 
 	if (e->fields & GATEWAY_ADDRESSES) {
 		err = move(g, e, c->now_ns, p->peer, to);
 		c->is_moved = true;
-		if (g->config.rest_ns)
-			c->rest_until_ns = c->now_ns + g->config.rest_ns;
+		c->rest_until_ns = p->rest_until_ns;
 	}
 	if (err != 0)
 		return err;
@@ -476,6 +482,7 @@ int gateway_change_peer(struct gateway *g, int64_t id, const struct gateway_edit
 	if (!p)
 		return -ENOMEM;
 	p->peer = peer;
+	p->rest_until_ns = rest_until(g, grant);
 	advance(&p->change, peer);
 	err = plan(g, e, p);
 	if (err != 0)
@@ -527,7 +534,6 @@ int gateway_remove_peer(struct gateway *g, int64_t id, const struct gateway_gran
 		return -ENOMEM;
 	p->peer = peer;
 	describe(g, &p->change.peer, peer);
-	if (g->config.rest_ns)
-		p->change.rest_until_ns = grant->now_ns + g->config.rest_ns;
+	p->change.rest_until_ns = rest_until(g, grant);
 	return submit_or_free(g, p, 0);
 }

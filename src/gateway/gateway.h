@@ -41,6 +41,7 @@ struct gateway_config {
  * struct gateway_grant - What allowed a change
  * @now_ns:	Wall clock
  * @detail:	For the row of the audit trail; borrowed for the call; NULL: none
+ * @frees_at_once: Addresses that a peer leaves do not rest: whoever asks gives them out itself
  * @has_answered: The request had an Idempotency-Key: @answered_digest, of caller and key, is
  *		remembered with the id of what is made. ERR_EXISTS where it is known
  */
@@ -48,6 +49,7 @@ struct gateway_grant {
 	uint64_t now_ns;
 	char who[STORE_WHO_MAX + 1];
 	const char *detail;
+	bool frees_at_once;
 	bool has_signature;
 	uint8_t digest[STORE_DIGEST_LEN];
 	uint64_t signed_s;

@@ -50,6 +50,7 @@ struct rotation {
  * @peer:	NULL when it is about none
  * @wanted:	What the peer becomes when it is done; NULL unless it is changed. Owned, with its
  *		texts
+ * @rest_until_ns: For addresses that it leaves, if it moves
  * @rotation:	NULL unless it is one
  * @record:	The record as it was when it was decided; NULL: a new one, or none
  * @body, @detail: Owned
@@ -58,6 +59,7 @@ struct pending {
 	struct store_change change;
 	struct peer *peer;
 	struct peer *wanted;
+	uint64_t rest_until_ns;
 	struct rotation *rotation;
 	struct record *record;
 	char *body;

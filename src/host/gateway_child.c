@@ -134,10 +134,23 @@ void gateway_child_program(const struct gateway_child *g, char out[PATH_MAX])
 static int spawn(struct gateway_child *g, int uapi_fd, int their_end)
 {
 	/* What the contract of the REST API names, and nobody but this process reads. */
-	static const char *const variables[] = { "GATEWAY_API_KEY", "MAX_TIMESTAMP_DIFF",
-						 "DB_PATH",	    "DNS_SERVERS",
-						 "DNS_D1",	    "DNS_D2",
-						 "DNS_D3",	    NULL };
+	static const char *const variables[] = { "GATEWAY_API_KEY",
+						 "MAX_TIMESTAMP_DIFF",
+						 "DB_PATH",
+						 "DNS_SERVERS",
+						 "DNS_D1",
+						 "DNS_D2",
+						 "DNS_D3",
+						 "ECDH_PRIVATE_KEY",
+						 "GATEWAY_NAME",
+						 "NODE_ID",
+						 "WG_AGENT_SECRET",
+						 "MAX_TIMESTAMP_AGE",
+						 "WG_AGENT_OPEN_HEALTH",
+						 "WG_AGENT_OPEN_METRICS",
+						 "CULVERT_MASTER_KEY",
+						 "CREDENTIALS_DIRECTORY",
+						 NULL };
 	struct arguments arguments;
 	struct child_plan plan = {
 		.argv = arguments.argv,

@@ -43,9 +43,7 @@ static void start(void)
 	api = (struct api){ .gateway = empty_gateway(),
 			    .window_s = 60,
 			    .own_uid = geteuid(),
-			    .key = { .id = "gateway", .text = "key", .len = 3 },
-			    .meminfo_fd = -1,
-			    .loadavg_fd = -1 };
+			    .key = { .id = "gateway", .text = "key", .len = 3 } };
 	if (penalty_new(&api.penalty) != 0 || replay_cache_new(60, 64, &api.cache) != 0 ||
 	    background_new(&api.background) != 0)
 		abort();
