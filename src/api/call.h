@@ -40,6 +40,7 @@
 enum {
 	API_DNS_CHOICES = 3,
 	API_HOST_MAX = 255,
+	API_STATUS_CLASSES = 6, /* from 1xx on, by their first digit */
 };
 
 /**
@@ -48,6 +49,8 @@ enum {
  * @needs_version_2: Signatures of version 1 are switched off
  * @agent_key:	The node agent's shared secret; its @agent_cache remembers @agent_window_s
  * @agent_health_is_open, @agent_metrics_are_open: Without a signature, too
+ * @metrics_without_peers: /metrics has no line for each peer, unless asked to
+ * @answers:	How many of each class of statuses were given
  * @started_ns:	Boot clock
  * @own_uid:	The user we run as
  * @window_s:	How far a timestamp may be off
@@ -78,6 +81,8 @@ struct api {
 	uint64_t agent_window_s;
 	bool agent_health_is_open;
 	bool agent_metrics_are_open;
+	bool metrics_without_peers;
+	uint64_t answers[API_STATUS_CLASSES];
 	uint64_t started_ns;
 	uid_t own_uid;
 	uint64_t window_s;

@@ -306,6 +306,13 @@ int observer_look(struct observer *o, uint64_t now_ns, observer_done done, void 
 	return ask(o, &(struct question){ .done = done, .context = context });
 }
 
+const struct observation *observer_last(const struct observer *o, uint64_t *ret_at_ns)
+{
+	if (ret_at_ns)
+		*ret_at_ns = o->last_ns;
+	return o->last_ns != 0 ? &o->last : NULL;
+}
+
 int observer_evict(struct observer *o, const uint8_t public_key[32], observer_done done,
 		   void *context)
 {
