@@ -417,6 +417,13 @@ bool call_read_object(struct call *call)
 	return true;
 }
 
+static bool is_visible(const char *text)
+{
+	while (*text > ' ' && *text <= '~')
+		text++;
+	return !*text;
+}
+
 bool call_read_idempotency_key(struct call *call)
 {
 	const char *key = http_exchange_header(call->x, "Idempotency-Key");
@@ -425,8 +432,8 @@ bool call_read_idempotency_key(struct call *call)
 
 	if (!key)
 		return true;
-	if (len == 0 || len > IDEMPOTENCY_KEY_MAX) {
-		call_refuse(call, 400, "An Idempotency-Key has 1 to 255 characters");
+	if (len == 0 || len > IDEMPOTENCY_KEY_MAX || !is_visible(key)) {
+		call_refuse(call, 400, "An Idempotency-Key has 1 to 255 visible characters");
 		return false;
 	}
 	/* Texts with their NUL: where one ends is part of it. */

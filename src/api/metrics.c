@@ -108,12 +108,15 @@ struct scrape {
 
 /* --- Text --- */
 
+static char *put_octets(char *to, const char *data, size_t len)
+{
+	memcpy(to, data, len);
+	return to + len;
+}
+
 static char *put(char *to, const char *text)
 {
-	size_t len = strlen(text);
-
-	memcpy(to, text, len);
-	return to + len;
+	return put_octets(to, text, strlen(text));
 }
 
 static char *put_number(char *to, uint64_t v)

@@ -240,6 +240,22 @@ class Access(DocumentTest):
                 self.assertEqual(set(answer.headers["Allow"].split(", ")), have, (method, path))
                 self.assertEqual(answer.headers["Content-Type"], "application/problem+json", (method, path))
 
+    def test_a_head_is_what_a_get_would_say_without_its_body(self):
+        for o in self.operations:
+            if o.method == "GET":
+                target = self.target(o)
+                expected = 404 if "{" in o.path else 200
+                answer = self.gateway.local("HEAD", target)
+                self.assertEqual((answer.status, answer.text), (expected, ""), o)
+                self.assertEqual(answer.headers["Content-Type"].split(";")[0], "application/problem+json" if expected == 404 else
+                                 next(iter(o.answers[200]["content"])), o)
+
+    def test_a_body_of_more_than_a_mebibyte_is_refused_wherever_one_is_taken(self):
+        for o in self.operations:
+            if o.body:
+                answer = self.send(o, self.target(o), b'{"note":"' + b"x" * (1 << 20) + b'"}')
+                self.assertEqual(answer.status, 413, o)
+
     def test_paths_that_are_none_are_404_in_the_same_shape(self):
         for path in self.document["paths"]:
             if "{" in path:
@@ -636,6 +652,13 @@ class Generated(DocumentTest):
             right = right and not any(p["in"] == "query" for p in operation.parameters)
         return "&".join(pairs), right
 
+    def headers(self, operation):
+        """Those that the operation has, right or wrong."""
+        values = {"Idempotency-Key": ("", "k", "x" * 255, "x" * 256, "a b", os.urandom(6).hex()),
+                  "If-Match": ("", "*", '"0"', "x", 'W/"1"', '"' + "f" * 300 + '"')}
+        return {p["name"]: self.rng.choice(values[p["name"]]) for p in operation.parameters
+                if p["in"] == "header" and self.rng.random() < 0.2}
+
     def sound_body(self, operation):
         b = self.bodies
         return {"createPeer": b.create_peer, "changePeer": b.change_peer, "createAccount": b.account, "createKey": b.key,
@@ -662,8 +685,12 @@ class Generated(DocumentTest):
         if re.search("%00|%(?![0-9A-Fa-f]{2})", target):  # refused before a body is read
             self.assertEqual(self.send(operation, target, b"", how=how).status, 400)
             return
-        answer = self.send(operation, target, body, how=how)
-        if is_wrong:
+        headers = self.headers(operation)
+        answer = self.send(operation, target, body, headers, how)
+        for p in operation.parameters:
+            if p["in"] == "header" and p["name"] in headers and not operation.validator(p["schema"]).is_valid(headers[p["name"]]):
+                self.assertEqual(answer.status, 400, (operation, headers, answer))
+        if is_wrong and answer.status not in (400, 412):  # of a header
             self.assertIn(answer.status, (404, 422), (operation, body, answer))
             if answer.status == 422:
                 self.assertTrue(answer.json.get("errors") or operation.node["operationId"] in ("runBatch", "rotateProfile"), answer)
