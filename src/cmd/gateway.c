@@ -45,6 +45,8 @@ static void print_help(const struct options *o)
 	      "\n"
 	      "culvert gateway peer --help: peers of a running gateway.\n"
 	      "culvert gateway obfuscation --help: the parameters of its levels.\n"
+	      "culvert gateway key --help: keys for callers of its API.\n"
+	      "culvert gateway api --help: any request to its API, from here.\n"
 	      "\n",
 	      stdout);
 	options_print_help(o, stdout);
@@ -175,6 +177,10 @@ int cmd_gateway(int argc, char **argv)
 		return cmd_gateway_peer(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "obfuscation") == 0)
 		return cmd_gateway_obfuscation(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "key") == 0)
+		return cmd_gateway_key(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "api") == 0)
+		return cmd_gateway_api(argc - 1, argv + 1);
 	options_set_default(&o, "state", state_default(geteuid(), state));
 	code = collect(&o, argc, argv);
 	if (code == EXIT_DONE && o.wants_help)

@@ -83,3 +83,18 @@ int cmd_gateway_peer(int argc, char **argv)
 {
 	return module_run("gateway-peer", argc, argv);
 }
+
+int cmd_gateway_api(int argc, char **argv)
+{
+	return module_run("gateway-api", argc, argv);
+}
+
+int cmd_gateway_key(int argc, char **argv)
+{
+	return module_run("gateway-key", argc, argv);
+}
+
+int cmd_audit(int argc, char **argv)
+{
+	return module_run("audit", argc, argv);
+}

@@ -10,6 +10,9 @@ static const struct module_command commands[] = {
 	{ "gateway-serve", role_gateway_serve },
 	{ "gateway-peer", role_gateway_peer },
 	{ "gateway-obfuscation", role_gateway_obfuscation },
+	{ "gateway-api", role_gateway_api },
+	{ "gateway-key", role_gateway_key },
+	{ "audit", role_audit },
 	{ NULL, NULL },
 };
 

@@ -4,10 +4,12 @@
 
 import http.client
 import json
+import sqlite3
+import subprocess
 import time
 import urllib.parse
 
-from gateway import ApiTest, new_key, suite
+from gateway import CULVERT, ApiTest, new_key, suite
 
 PEERS, BATCH, ACCOUNTS, KEYS, AUDIT = (f"/api/v1/{name}" for name in ("peers", "batch", "accounts", "keys", "audit"))
 
@@ -251,6 +253,46 @@ class Keys(OwnTest):
         self.is_(self.bearer(brief, "GET", PEERS), 200)
         self.soon(lambda: self.bearer(brief, "GET", PEERS).status == 401, "the key to expire")
         self.is_(g.local("POST", KEYS, {"name": "x", "role": "admin", "account": 1}), 422)
+
+
+class Commands(OwnTest):
+    def culvert(self, *arguments, code=0):
+        done = subprocess.run([CULVERT, *arguments, "--state", self.gateway.state], text=True, capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, code, done)
+        return done
+
+    def test_keys_and_requests_from_the_command_line(self):
+        made = self.culvert("gateway", "key", "add", "ci", "--role", "reader")
+        key = made.stdout.strip()
+        self.is_(self.bearer(key, "GET", PEERS), 200)
+        self.assertEqual(self.culvert("gateway", "key", "list").stdout.splitlines()[1].split()[:2], ["ci", "reader"])
+        self.culvert("gateway", "api", "POST", PEERS, json.dumps({"name": "a", "public_key": new_key(1)}))
+        shown = json.loads(self.culvert("gateway", "api", "PATCH", f"{PEERS}/a", '{"note": "mine"}').stdout)
+        self.assertEqual(shown["note"], "mine")
+        self.culvert("gateway", "api", "PATCH", f"{PEERS}/a", "{", code=3)
+        self.culvert("gateway", "api", "GET", "peers", code=2)
+        self.culvert("gateway", "key", "remove", "ci")
+        self.is_(self.bearer(key, "GET", PEERS), 401)
+        self.culvert("gateway", "key", "remove", "ci", code=3)
+
+    def test_the_trail_is_verified_beside_a_running_gateway(self):
+        g = self.gateway
+        for n in range(5):
+            self.create(f"p{n}", public_key=new_key(n + 1))
+        whole = json.loads(self.culvert("audit", "verify", "--json").stdout)
+        self.assertEqual((whole["whole"], whole["rows"], whole["last"]), (True, 5, 5))
+        g.stop()
+        with sqlite3.connect(f"{g.state}/culvert.db") as db:
+            db.execute("UPDATE audit SET who = 'uid 1' WHERE id = 3")
+        db.close()
+        touched = self.culvert("audit", "verify", code=1)
+        self.assertIn("the first is row 3", touched.stdout)
+        with sqlite3.connect(f"{g.state}/culvert.db") as db:
+            db.execute("UPDATE audit SET who = 'uid 0' WHERE id = 3")
+            db.execute("DELETE FROM audit WHERE id = 5")
+        db.close()
+        self.culvert("audit", "verify")
+        self.culvert("audit", "verify", "--head", whole["head"], code=1)
 
 
 class Trail(OwnTest):
