@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <strings.h>
@@ -165,10 +166,10 @@ static int read_config(const struct options *o, struct serve *s)
 
 static bool is_resolver_list(const char *text)
 {
-	char copy[STORE_DNS_MAX + 1], *save = NULL;
+	char copy[API_RESOLVERS_MAX + 1], *save = NULL;
 	struct ip_addr a;
 
-	if (strlen(text) > STORE_DNS_MAX)
+	if (strlen(text) > API_RESOLVERS_MAX)
 		return false;
 	memcpy(copy, text, strlen(text) + 1);
 	for (char *one = strtok_r(copy, ", ", &save); one; one = strtok_r(NULL, ", ", &save))
@@ -479,6 +480,7 @@ static const struct surface *const *surfaces_of(enum serving_surface which)
 		[SERVING_GATEWAY] = { &surface_contract, &surface_own },
 		[SERVING_AGENT] = { &surface_agent },
 		[SERVING_STATUS] = { &surface_status },
+		[SERVING_METRICS] = { &surface_metrics },
 	};
 
 	return served[which];
@@ -603,6 +605,7 @@ static int open_sockets(struct serve *s, const struct options *o, struct diag *d
 
 	memset(number, -1, sizeof(number));
 	s->api.needs_version_2 = strcmp(options_get(o, "api-version1"), "off") == 0;
+	s->api.metrics_without_peers = strcmp(options_get(o, "metrics-peers"), "off") == 0;
 	if (err == 0)
 		err = open_certificate(s, o, d);
 	for (enum serving_surface which = 0; which < SERVING_SURFACES && err == 0; which++)
@@ -739,7 +742,12 @@ static int open_inside(struct serve *s, struct diag *d)
 	s->api.cache = s->cache;
 	s->api.reconcile = &s->reconcile;
 	s->api.own_uid = geteuid();
-	return err == 0 ? open_server(s, d) : err;
+	if (err == 0)
+		err = open_server(s, d);
+	/* Reading everything took memory that serving does not need. */
+	store_relax(s->store);
+	malloc_trim(0);
+	return err;
 }
 
 /* --- Serving --- */
