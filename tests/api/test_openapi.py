@@ -657,7 +657,7 @@ class Generated(DocumentTest):
         values = {"Idempotency-Key": ("", "k", "x" * 255, "x" * 256, "a b", os.urandom(6).hex()),
                   "If-Match": ("", "*", '"0"', "x", 'W/"1"', '"' + "f" * 300 + '"')}
         return {p["name"]: self.rng.choice(values[p["name"]]) for p in operation.parameters
-                if p["in"] == "header" and self.rng.random() < 0.2}
+                if p["in"] == "header" and self.rng.random() < 0.5}
 
     def sound_body(self, operation):
         b = self.bodies
