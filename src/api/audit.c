@@ -218,7 +218,7 @@ void events_note(void *context, const struct store_change *c, const struct peer 
 }
 
 void events_note_life(void *context, enum lives_event event, const struct peer *peer,
-		      const struct observed *seen)
+		      const struct endpoint *at)
 {
 	static const char *const words[] = {
 		[LIVES_CONNECTED] = "peer.connected",
@@ -230,8 +230,8 @@ void events_note_life(void *context, enum lives_event event, const struct peer *
 	json_t *json;
 
 	key_to_base64(peer->public_key, key);
-	if (seen->endpoint.ip.family != ADDR_NONE)
-		endpoint_format(&seen->endpoint, endpoint);
+	if (at->ip.family != ADDR_NONE)
+		endpoint_format(at, endpoint);
 	json = json_pack("{s:I, s:s, s:s, s:s?}", "peer", (json_int_t)peer->id, "name",
 			 peer->name, "public_key", key, "endpoint",
 			 endpoint[0] ? endpoint : NULL);

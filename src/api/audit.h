@@ -31,7 +31,7 @@ void events_note(void *events, const struct store_change *change, const struct p
 /** events_note_life() - Who connected, went silent or moved (a lives_listener). Without a number: not
  *  in the audit trail */
 void events_note_life(void *events, enum lives_event event, const struct peer *peer,
-		      const struct observed *seen);
+		      const struct endpoint *endpoint);
 
 /** events_tick() - About once a second */
 void events_tick(struct events *e, uint64_t now_ns);

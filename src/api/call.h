@@ -40,6 +40,7 @@
 enum {
 	API_DNS_CHOICES = 3,
 	API_HOST_MAX = 255,
+	API_RESOLVERS_MAX = 64, /* octets of a list of addresses */
 	API_STATUS_CLASSES = 6, /* from 1xx on, by their first digit */
 };
 
@@ -86,7 +87,7 @@ struct api {
 	uint64_t started_ns;
 	uid_t own_uid;
 	uint64_t window_s;
-	char dns[API_DNS_CHOICES][STORE_DNS_MAX + 1];
+	char dns[API_DNS_CHOICES][API_RESOLVERS_MAX + 1];
 	char endpoint[API_HOST_MAX + 1];
 	enum frame_level level;
 	struct ip_addr fallback;

@@ -79,7 +79,7 @@ void client_conf_endpoint(const struct api *api, char out[ENDPOINT_MAX])
 /* --- The resolvers behind a choice --- */
 
 struct resolvers {
-	char text[STORE_DNS_MAX + 1];
+	char text[API_RESOLVERS_MAX + 1];
 	const char *each[DNS_MAX];
 	size_t n;
 };

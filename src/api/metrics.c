@@ -555,6 +555,7 @@ static void close_scrape(void *context)
 {
 	struct scrape *s = context;
 
+	observer_release(s->api->observer);
 	s->is_closed = true;
 	if (!s->is_waiting)
 		free(s);
@@ -618,6 +619,7 @@ void metrics_show(struct call *call)
 			    " peers (on or off)");
 		return;
 	}
+	observer_hold(call->api->observer);
 	ask_again(s);
 	call_stream(call, content_type, read_scrape, close_scrape, s);
 }

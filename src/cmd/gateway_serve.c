@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <strings.h>
@@ -165,10 +166,10 @@ static int read_config(const struct options *o, struct serve *s)
 
 static bool is_resolver_list(const char *text)
 {
-	char copy[STORE_DNS_MAX + 1], *save = NULL;
+	char copy[API_RESOLVERS_MAX + 1], *save = NULL;
 	struct ip_addr a;
 
-	if (strlen(text) > STORE_DNS_MAX)
+	if (strlen(text) > API_RESOLVERS_MAX)
 		return false;
 	memcpy(copy, text, strlen(text) + 1);
 	for (char *one = strtok_r(copy, ", ", &save); one; one = strtok_r(NULL, ", ", &save))
@@ -741,7 +742,12 @@ static int open_inside(struct serve *s, struct diag *d)
 	s->api.cache = s->cache;
 	s->api.reconcile = &s->reconcile;
 	s->api.own_uid = geteuid();
-	return err == 0 ? open_server(s, d) : err;
+	if (err == 0)
+		err = open_server(s, d);
+	/* Reading everything took memory that serving does not need. */
+	store_relax(s->store);
+	malloc_trim(0);
+	return err;
 }
 
 /* --- Serving --- */

@@ -3,7 +3,8 @@
  * Theory of operation. A heap has the moments at which something about a peer may change: the end of
  * its time, an edge of its hours, the end of its quota's period. What is popped is judged afresh, so
  * entries that are no longer true do no harm. Looks at the interface come as sorted lists; what is new
- * in one is found by walking it beside the one before.
+ * in one is found by walking it beside the one before, a part at a time: with 100 000 peers a whole one
+ * would hold up requests for 50 ms.
  */
 #include "gateway/lives.h"
 
@@ -15,11 +16,14 @@
 
 #include "base/array.h"
 #include "gateway/hours.h"
+#include "sys/clock.h"
 #include "sys/log.h"
 
 enum {
 	FIRST_BUCKETS = 1024,
-	DUE_PER_TICK = 2000, /* judged in one go, so that requests do not wait */
+	/* Done in one go, so that requests do not wait. */
+	DUE_PER_TICK = 500,
+	COMPARED_PER_TICK = 4000,
 	TICK_MS = 1000,
 };
 
@@ -44,8 +48,7 @@ struct known {
 	uint8_t public_key[32];
 	uint64_t rx;
 	uint64_t tx;
-	uint64_t handshake_ns;
-	struct ip_addr ip;
+	struct endpoint endpoint;
 	bool is_connected;
 };
 
@@ -65,10 +68,15 @@ struct lives {
 	size_t due_capacity;
 	struct known *known;
 	size_t n_known;
+	struct known *fresh; /* of the newest look; compared with @known a part at a time */
+	size_t n_fresh;
+	size_t at_fresh;
+	size_t at_known;
 	bool has_looked; /* the first look tells nothing of who came */
 	bool is_looking;
 	bool is_storing;
 	uint64_t next_look_ns;
+	uint64_t look_began_ns;
 	uint64_t next_store_ns;
 	uint64_t wall_ns; /* of this tick */
 	unsigned int n_events;
@@ -303,10 +311,10 @@ static void do_what_is_due(struct lives *l)
 /* --- Looking --- */
 
 static void tell(struct lives *l, enum lives_event event, const struct peer *peer,
-		 const struct observed *seen)
+		 const struct known *is)
 {
 	if (l->listener && l->has_looked && l->n_events++ < LIVES_EVENTS_MAX)
-		l->listener(l->listener_context, event, peer, seen);
+		l->listener(l->listener_context, event, peer, &is->endpoint);
 }
 
 static bool is_connected(const struct lives *l, const struct observed *seen)
@@ -315,29 +323,34 @@ static bool is_connected(const struct lives *l, const struct observed *seen)
 	       seen->last_handshake_ns + (uint64_t)LIVES_SILENT_S * SECOND_NS > l->wall_ns;
 }
 
-static void tell_difference(struct lives *l, const struct known *was, const struct known *is,
-			    const struct peer *peer, const struct observed *seen)
+static bool has_moved(const struct known *was, const struct known *is)
 {
-	if (is->is_connected && !(was && was->is_connected))
-		tell(l, LIVES_CONNECTED, peer, seen);
-	else if (was && was->is_connected && !is->is_connected)
-		tell(l, LIVES_SILENT, peer, seen);
-	else if (was && is->is_connected && was->ip.family != ADDR_NONE &&
-		 !ip_addr_equal(&was->ip, &is->ip))
-		tell(l, LIVES_MOVED, peer, seen);
+	return was->endpoint.ip.family != ADDR_NONE &&
+	       !ip_addr_equal(&was->endpoint.ip, &is->endpoint.ip);
 }
 
-static void count(struct lives *l, const struct peer *peer, const struct observed *seen)
+static void tell_difference(struct lives *l, const struct known *was, const struct known *is,
+			    const struct peer *peer)
+{
+	if (is->is_connected && !(was && was->is_connected))
+		tell(l, LIVES_CONNECTED, peer, is);
+	else if (was && was->is_connected && !is->is_connected)
+		tell(l, LIVES_SILENT, peer, is);
+	else if (was && is->is_connected && has_moved(was, is))
+		tell(l, LIVES_MOVED, peer, is);
+}
+
+static void count(struct lives *l, const struct peer *peer, const struct known *is)
 {
 	struct entry *e;
 
-	if (seen->rx_bytes == 0 && seen->tx_bytes == 0 && !find(l, peer->id))
+	if (is->rx == 0 && is->tx == 0 && !find(l, peer->id))
 		return;
 	e = find_or_make(l, peer->id);
 	if (!e)
 		return;
-	usage_count(&e->usage, (enum store_period)peer->quota_period, l->wall_ns,
-		    seen->rx_bytes, seen->tx_bytes);
+	usage_count(&e->usage, (enum store_period)peer->quota_period, l->wall_ns, is->rx,
+		    is->tx);
 	mark_dirty(l, e);
 	if (peer->quota_bytes && !(peer->blocked & STORE_BLOCK_QUOTA) && is_over_quota(l, peer))
 		look_after(l, peer, false);
@@ -347,63 +360,103 @@ static struct known reduce(const struct lives *l, const struct observed *seen)
 {
 	struct known k = { .rx = seen->rx_bytes,
 			   .tx = seen->tx_bytes,
-			   .handshake_ns = seen->last_handshake_ns,
-			   .ip = seen->endpoint.ip,
+			   .endpoint = seen->endpoint,
 			   .is_connected = is_connected(l, seen) };
 
 	memcpy(k.public_key, seen->public_key, 32);
 	return k;
 }
 
-static bool is_same(const struct known *a, const struct known *b)
+static bool is_news(const struct known *was, const struct known *is)
 {
-	return a->rx == b->rx && a->tx == b->tx && a->is_connected == b->is_connected &&
-	       ip_addr_equal(&a->ip, &b->ip);
+	if (!was) /* of who was never heard there is nothing to say */
+		return is->rx != 0 || is->tx != 0 || is->is_connected;
+	return was->rx != is->rx || was->tx != is->tx ||
+	       was->is_connected != is->is_connected || has_moved(was, is);
 }
 
-static void compare(struct lives *l, const struct observation *seen, struct known *fresh)
+/* The same peer in the look before, or NULL. Both lists go by key. */
+static const struct known *before(struct lives *l, const struct known *is)
 {
-	const struct peers *peers = gateway_peers(l->gateway);
-	size_t at = 0;
+	int order = -1;
 
-	for (size_t i = 0; i < seen->n; i++) {
-		const struct known *was = NULL;
-		const struct peer *peer;
-
-		fresh[i] = reduce(l, &seen->peers[i]);
-		while (at < l->n_known &&
-		       memcmp(l->known[at].public_key, fresh[i].public_key, 32) < 0)
-			at++;
-		if (at < l->n_known &&
-		    memcmp(l->known[at].public_key, fresh[i].public_key, 32) == 0)
-			was = &l->known[at];
-		if (was && is_same(was, &fresh[i]))
-			continue;
-		peer = peers_find_key(peers, fresh[i].public_key);
-		if (!peer || peer->id == 0)
-			continue;
-		count(l, peer, &seen->peers[i]);
-		tell_difference(l, was, &fresh[i], peer, &seen->peers[i]);
+	while (l->at_known < l->n_known) {
+		order = memcmp(l->known[l->at_known].public_key, is->public_key, 32);
+		if (order >= 0)
+			break;
+		l->at_known++;
 	}
+	return l->at_known < l->n_known && order == 0 ? &l->known[l->at_known] : NULL;
+}
+
+static void compare_one(struct lives *l, const struct known *is)
+{
+	const struct known *was = before(l, is);
+	const struct peer *peer;
+
+	if (!is_news(was, is))
+		return;
+	peer = peers_find_key(gateway_peers(l->gateway), is->public_key);
+	if (!peer || peer->id == 0)
+		return;
+	count(l, peer, is);
+	tell_difference(l, was, is, peer);
+}
+
+static void compare_some(struct lives *l)
+{
+	for (int i = 0; i < COMPARED_PER_TICK && l->at_fresh < l->n_fresh; i++)
+		compare_one(l, &l->fresh[l->at_fresh++]);
+	if (!l->fresh || l->at_fresh < l->n_fresh)
+		return;
+	free(l->known);
+	l->known = l->fresh;
+	l->n_known = l->n_fresh;
+	l->fresh = NULL;
+	l->has_looked = true;
+	l->is_looking = false;
+}
+
+/* Whoever never was is not remembered: most of 100 000 peers are asleep. */
+static bool was_heard(const struct observed *seen)
+{
+	return seen->rx_bytes != 0 || seen->tx_bytes != 0 || seen->last_handshake_ns != 0;
+}
+
+static size_t count_heard(const struct observation *seen)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < seen->n; i++)
+		n += was_heard(&seen->peers[i]);
+	return n;
+}
+
+/* The more a look costs, the longer until the next. */
+static void pause_looking(struct lives *l)
+{
+	uint64_t now_ns = clock_boot_ns();
+	uint64_t next_ns = now_ns + LIVES_LOOK_TIMES * (now_ns - l->look_began_ns);
+
+	if (next_ns > l->next_look_ns)
+		l->next_look_ns = next_ns;
 }
 
 static void looked(void *context, int err, const struct observation *seen)
 {
 	struct lives *l = context;
-	struct known *fresh;
 
-	l->is_looking = false;
-	if (err != 0)
+	pause_looking(l);
+	l->fresh = err == 0 ? malloc((count_heard(seen) + 1) * sizeof(*l->fresh)) : NULL;
+	l->is_looking = l->fresh != NULL;
+	if (!l->fresh)
 		return;
-	fresh = malloc((seen->n + 1) * sizeof(*fresh));
-	if (!fresh)
-		return;
+	l->n_fresh = l->at_fresh = l->at_known = 0;
+	for (size_t i = 0; i < seen->n; i++) {
+		if (was_heard(&seen->peers[i]))
+			l->fresh[l->n_fresh++] = reduce(l, &seen->peers[i]);
+	}
 	l->n_events = 0;
-	compare(l, seen, fresh);
-	free(l->known);
-	l->known = fresh;
-	l->n_known = seen->n;
-	l->has_looked = true;
 }
 
 /* --- Storing --- */
@@ -515,6 +568,7 @@ struct lives *lives_free(struct lives *l)
 	free(l->buckets);
 	free(l->heap);
 	free(l->known);
+	free(l->fresh);
 	free(l);
 	return NULL;
 }
@@ -566,6 +620,8 @@ static int until_ms(const struct lives *l, uint64_t now_ns)
 {
 	uint64_t wait_ns = l->next_look_ns > now_ns ? l->next_look_ns - now_ns : 0;
 
+	if (l->fresh)
+		return 0; /* the rest of it, after whoever waits now */
 	if (l->n_due > 0 && l->heap[0].wall_ns <= l->wall_ns + wait_ns)
 		wait_ns = l->heap[0].wall_ns > l->wall_ns ? l->heap[0].wall_ns - l->wall_ns : 0;
 	return wait_ns >= (uint64_t)TICK_MS * 1000000 ? TICK_MS : (int)(wait_ns / 1000000) + 1;
@@ -575,12 +631,17 @@ int lives_tick(struct lives *l, uint64_t now_ns, uint64_t wall_ns)
 {
 	l->wall_ns = wall_ns;
 	do_what_is_due(l);
-	if (!l->is_looking && now_ns >= l->next_look_ns) {
+	compare_some(l);
+	if (l->next_look_ns != 0 && !l->is_looking && now_ns >= l->next_look_ns) {
 		l->next_look_ns = now_ns + LIVES_LOOK_S * SECOND_NS;
+		l->look_began_ns = now_ns;
 		l->is_looking = true;
 		if (observer_look(l->observer, now_ns, looked, l) != 0)
 			l->is_looking = false;
 	}
+	if (l->next_look_ns == 0) /* a moment to get ready, or to be stopped again */
+		l->next_look_ns = now_ns + SECOND_NS;
+	observer_tick(l->observer, now_ns);
 	if (!l->is_storing && now_ns >= l->next_store_ns) {
 		l->next_store_ns = now_ns + SECOND_NS;
 		store_some(l);

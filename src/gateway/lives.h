@@ -23,6 +23,7 @@
 
 enum {
 	LIVES_LOOK_S = 5,
+	LIVES_LOOK_TIMES = 50, /* or this many times what a look cost, if that is longer */
 	LIVES_STORED_MAX = 1000,
 	LIVES_SILENT_S = 185,	/* without a handshake: no session lives that long */
 	LIVES_EVENTS_MAX = 500, /* of one look */
@@ -34,9 +35,9 @@ enum lives_event {
 	LIVES_MOVED, /* to another address */
 };
 
-/* @seen has the endpoint; @peer is stored. */
+/* @endpoint: where it is, or was; family ADDR_NONE: nobody knows. @peer is stored. */
 typedef void (*lives_listener)(void *context, enum lives_event event, const struct peer *peer,
-			       const struct observed *seen);
+			       const struct endpoint *endpoint);
 
 struct lives;
 

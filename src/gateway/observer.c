@@ -8,13 +8,17 @@
 
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/array.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 
-enum { NS_PER_MS = 1000000 };
+enum {
+	NS_PER_MS = 1000000,
+	NICE = 10,
+};
 
 #define SECOND_NS UINT64_C(1000000000)
 
@@ -47,6 +51,7 @@ struct observer {
 	struct observation last;
 	uint64_t last_ns; /* when it was collected; 0: never */
 	uint64_t life_ns; /* and how long it is good from then */
+	unsigned int n_holding;
 };
 
 /* --- The thread --- */
@@ -199,6 +204,8 @@ static void *observe(void *argument)
 	struct observer *o = argument;
 	bool stop = false;
 
+	/* Requests and commits go first: what is seen may be seen a moment later. */
+	(void)setpriority(PRIO_PROCESS, 0, NICE);
 	plan_look(o, clock_boot_ns());
 	while (!stop) {
 		struct question *asked = wait_for_work(o, &stop);
@@ -355,6 +362,25 @@ void observer_collect(struct observer *o, uint64_t now_ns)
 			       answered->err == 0 ? &o->last : NULL);
 		free(answered);
 	}
+}
+
+void observer_hold(struct observer *o)
+{
+	o->n_holding++;
+}
+
+void observer_release(struct observer *o)
+{
+	o->n_holding--;
+}
+
+void observer_tick(struct observer *o, uint64_t now_ns)
+{
+	if (!o->last.peers || o->n_holding > 0 || now_ns - o->last_ns <= o->life_ns)
+		return;
+	free(o->last.peers);
+	o->last = (struct observation){ .n = 0 };
+	o->last_ns = 0;
 }
 
 const struct observed *observation_find(const struct observation *seen,

@@ -83,6 +83,13 @@ const struct observation *observer_last(const struct observer *o, uint64_t *ret_
 int observer_evict(struct observer *o, const uint8_t public_key[32], observer_done done,
 		   void *context);
 
+/** observer_tick() - Now and then: forget an answer that is not fresh any more, unless it is held */
+void observer_tick(struct observer *o, uint64_t now_ns);
+
+/* The last answer is read piece by piece: between them it may be replaced, but not forgotten. */
+void observer_hold(struct observer *o);
+void observer_release(struct observer *o);
+
 int observer_fd(const struct observer *o); /* readable: call observer_collect() */
 void observer_collect(struct observer *o, uint64_t now_ns);
 

@@ -112,7 +112,7 @@ int database_connect(struct wal *w, const char *path, sqlite3 **ret)
 	rc = sqlite3_exec(*ret,
 			  "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;"
 			  "PRAGMA trusted_schema = OFF; PRAGMA wal_autocheckpoint = 0;"
-			  "PRAGMA synchronous = FULL; PRAGMA cache_size = -32768",
+			  "PRAGMA synchronous = FULL; PRAGMA cache_size = -16384",
 			  NULL, NULL, NULL);
 	return wal_code(w, *ret, rc);
 }

@@ -373,6 +373,11 @@ static int sqlite_snapshot(struct store *store, bool begin)
 		       sqlite3_exec(s->wal.db, begin ? "BEGIN" : "COMMIT", NULL, NULL, NULL));
 }
 
+static void sqlite_relax(struct store *store)
+{
+	sqlite3_db_release_memory(of(store)->wal.db);
+}
+
 static int sqlite_maintain(struct store *store)
 {
 	return wal_maintain(&of(store)->wal);
@@ -401,6 +406,7 @@ static const struct store_ops sqlite_ops = {
 	.load_answered = sqlite_load_answered,
 	.read_audit = sqlite_read_audit,
 	.snapshot = sqlite_snapshot,
+	.relax = sqlite_relax,
 	.maintain = sqlite_maintain,
 	.free = sqlite_free,
 };

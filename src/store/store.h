@@ -37,7 +37,7 @@
 
 enum {
 	STORE_NAME_MAX = 64, /* octets */
-	STORE_DNS_MAX = 64,
+	STORE_DNS_MAX = 7,   /* a word for a choice of resolvers */
 	STORE_OBFUSCATION_MAX = 256,
 	STORE_WHO_MAX = 64,
 	STORE_DIGEST_LEN = 32,
@@ -315,6 +315,7 @@ struct store_ops {
 	int (*read_audit)(struct store *s, int64_t after, size_t limit,
 			  store_audit_visitor visit, void *context);
 	int (*snapshot)(struct store *s, bool begin);
+	void (*relax)(struct store *s);
 	int (*maintain)(struct store *s);
 	void (*free)(struct store *s);
 };
@@ -423,6 +424,13 @@ static inline int store_read_audit(struct store *s, int64_t after, size_t limit,
 static inline int store_snapshot(struct store *s, bool begin)
 {
 	return s->ops->snapshot(s, begin);
+}
+
+/** store_relax() - Everything was loaded: give back memory that only loading needed */
+static inline void store_relax(struct store *s)
+{
+	if (s->ops->relax)
+		s->ops->relax(s);
 }
 
 /**

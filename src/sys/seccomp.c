@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "sys/privileges.h"
@@ -328,6 +329,7 @@ static const struct condition when_device[] = {
 };
 
 static const struct condition when_gateway[] = {
+	WHEN1(setpriority, LOW32(0, PRIO_PROCESS)), /* of its own threads, and only down */
 	WHEN1(socket, LOW32(0, AF_INET)),
 	WHEN1(socket, LOW32(0, AF_INET6)),
 	WHEN1(socket, LOW32(0, AF_UNIX)),
