@@ -112,7 +112,7 @@ int pg_status_new(const char *where, struct pg_status_source **ret, struct diag 
 	else
 		diag_set(d, err, 0, "out of memory");
 	if (err)
-		s = pg_status_free(s);
+		pg_status_free(s);
 	else
 		*ret = s;
 	return err;
