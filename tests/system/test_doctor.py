@@ -10,8 +10,8 @@ import json
 import os
 import pathlib
 import socket
+import subprocess
 import sys
-import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "net"))
 import netns
@@ -21,23 +21,21 @@ CULVERT = os.path.abspath(os.environ.get("CULVERT", "build/culvert"))
 TIME_ERROR = 5
 
 
-def resolver(namespace, address="127.0.0.1", lie=False):
-    """Answers whatever it is asked; with lie, to a question that nobody asked."""
-    with namespace:
-        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    s.bind((address, 53))
+RESOLVER = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind((sys.argv[1], 53))
+print("ready", flush=True)
+while True:
+    query, source = s.recvfrom(512)
+    s.sendto(bytes([query[0] ^ (sys.argv[2] == "lies"), query[1]]) + b"\\x81\\x80" + query[4:], source)
+"""
 
-    def serve():
-        try:
-            while True:
-                query, source = s.recvfrom(512)
-                number = bytes([query[0] ^ 1, query[1]]) if lie else query[:2]
-                s.sendto(number + b"\x81\x80" + query[4:], source)
-        except OSError:
-            pass
 
-    threading.Thread(target=serve, daemon=True).start()
-    return s
+def resolver(namespace, address="127.0.0.1", manner="answers"):
+    """Answers whatever it is asked; one that lies, to a question that nobody asked."""
+    process = namespace.start(sys.executable, "-c", RESOLVER, address, manner, stdout=subprocess.PIPE)
+    process.stdout.readline()
 
 
 class Doctor(suite.NetTest):
@@ -49,7 +47,7 @@ class Doctor(suite.NetTest):
         self.host.sysctl("net.ipv4.conf.all.rp_filter", 0)
         self.host.sysctl("net.ipv4.conf.default.rp_filter", 0)
         self.cover("/etc/resolv.conf", "# the only one\nnameserver 127.0.0.1\n")
-        self.addCleanup(resolver(self.host).close)
+        resolver(self.host)
 
     def cover(self, path, text):
         """Put another file over a file, in the mounts of this test."""
@@ -118,8 +116,7 @@ class Doctor(suite.NetTest):
             with open("/run/resolv.conf", "w") as f:
                 f.write(text)
             self.one("dns", part)
-        liar = resolver(self.host, "127.0.0.2", lie=True)
-        self.addCleanup(liar.close)
+        resolver(self.host, "127.0.0.2", "lies")
         with open("/run/resolv.conf", "w") as f:
             f.write("nameserver 127.0.0.1\nnameserver 127.0.0.2\n")
         self.one("dns", "127.0.0.2")
