@@ -155,6 +155,20 @@ class Traffic(LifeTest):
         self.assertGreaterEqual(self.show("a")["rx_bytes"], before)
         self.soon(lambda: self.send(20) or self.show("a")["rx_bytes"] > before + 50_000, "more of it", 40)
 
+    def test_what_was_used_last_is_kept_by_a_gateway_that_is_told_to_stop(self):
+        made = self.create("a", generate=True)
+        self.connect(made)
+        self.send(100)
+        self.soon(lambda: self.show("a")["rx_bytes"] > 100_000, "the traffic to be counted", 8)
+        time.sleep(2)  # what was seen then is not fresh any more
+        self.send(100)
+        self.soon(lambda: self.gateway.transfer() > 205_000, "more of it to arrive", 8)
+        used = self.gateway.transfer()
+        self.assertEqual(self.gateway.stop(), 0)
+        self.gateway.restart_device()
+        self.gateway.start()
+        self.assertGreaterEqual(self.show("a")["rx_bytes"], used)
+
     def test_who_connects_is_told(self):
         key = self.gateway.local("POST", "/api/v1/keys", {"name": "r", "role": "reader"}).json["key"]
         made = self.create("a", generate=True)
