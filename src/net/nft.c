@@ -58,8 +58,7 @@ int nft_run(const char *json, size_t len, struct diag *d)
 	return result.status == 0 ? 0 : refuse(d, &result);
 }
 
-/* A JSON string. Interface names may hold almost anything but '/' and white space. */
-static void put_string(struct text *t, const char *s)
+void nft_put_string(struct text *t, const char *s)
 {
 	text_puts(t, "\"");
 	for (; *s; s++) {
@@ -102,7 +101,7 @@ static void put_interface_match(struct text *t, const char *key, const char *op,
 	text_printf(t,
 		    "{\"match\":{\"op\":\"%s\",\"left\":{\"meta\":{\"key\":\"%s\"}},\"right\":",
 		    op, key);
-	put_string(t, interface);
+	nft_put_string(t, interface);
 	text_puts(t, "}}");
 }
 
