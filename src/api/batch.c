@@ -169,6 +169,26 @@ static size_t count(const struct call *call)
 	return n;
 }
 
+/* What is no list would else count as an empty one, and be left out in silence. */
+static bool has_lists(struct call *call)
+{
+	struct json_reader r;
+	const json_t *list;
+
+	if (json_reader_init(&r, call->body) != 0) {
+		call_fail(call, -ENOMEM, NULL);
+		return false;
+	}
+	for (int kind = 0; kind < 3; kind++)
+		json_take_list(&r, list_names[kind], &list);
+	if (!json_reader_is_well(&r)) {
+		call_refuse_fields(call, json_reader_take_errors(&r));
+		return false;
+	}
+	json_reader_done(&r);
+	return true;
+}
+
 /* Return: NULL when the call was answered. */
 static struct batch *read_batch(struct call *call)
 {
@@ -384,7 +404,7 @@ void batch_run(struct call *call)
 	struct batch *b;
 	size_t n;
 
-	if (!call_read_object(call))
+	if (!call_read_object(call) || !has_lists(call))
 		return;
 	n = count(call);
 	if (n == 0 || n > BATCH_MAX) {

@@ -28,6 +28,9 @@ static void answer(struct call *call, struct http_reply *reply)
 		http_reply_add(reply, "Allow", call->match.allow);
 	else if (reply->status == 503)
 		http_reply_add(reply, "Retry-After", "1");
+	else if (reply->status == 401 && call->surface->family == SURFACE_PROBLEM)
+		http_reply_add(reply, "WWW-Authenticate", "Bearer");
+	call->api->answers[reply->status / 100]++;
 	http_reply(call->x, reply);
 	call_free(call);
 }
@@ -153,6 +156,22 @@ void call_reply_with(struct call *call, unsigned int status, json_t *value, cons
 		     const char *field)
 {
 	send_json_with(call, status, "application/json", value, name, field);
+}
+
+void call_reply_static(struct call *call, const char *type, const void *data, size_t len,
+		       const char *name, const char *field)
+{
+	struct http_reply reply = { .status = 200, .content_type = type };
+
+	text_add(&reply.body, data, len);
+	if (reply.body.err != 0) {
+		text_done(&reply.body);
+		call_fail(call, -ENOMEM, NULL);
+		return;
+	}
+	if (name)
+		http_reply_add(&reply, name, field);
+	answer(call, &reply);
 }
 
 void call_reply_text(struct call *call, unsigned int status, const char *text)
@@ -398,6 +417,13 @@ bool call_read_object(struct call *call)
 	return true;
 }
 
+static bool is_visible(const char *text)
+{
+	while (*text > ' ' && *text <= '~')
+		text++;
+	return !*text;
+}
+
 bool call_read_idempotency_key(struct call *call)
 {
 	const char *key = http_exchange_header(call->x, "Idempotency-Key");
@@ -406,8 +432,8 @@ bool call_read_idempotency_key(struct call *call)
 
 	if (!key)
 		return true;
-	if (len == 0 || len > IDEMPOTENCY_KEY_MAX) {
-		call_refuse(call, 400, "An Idempotency-Key has 1 to 255 characters");
+	if (len == 0 || len > IDEMPOTENCY_KEY_MAX || !is_visible(key)) {
+		call_refuse(call, 400, "An Idempotency-Key has 1 to 255 visible characters");
 		return false;
 	}
 	/* Texts with their NUL: where one ends is part of it. */

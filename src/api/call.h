@@ -41,6 +41,7 @@ enum {
 	API_DNS_CHOICES = 3,
 	API_HOST_MAX = 255,
 	API_RESOLVERS_MAX = 64, /* octets of a list of addresses */
+	API_STATUS_CLASSES = 6, /* from 1xx on, by their first digit */
 };
 
 /**
@@ -49,6 +50,8 @@ enum {
  * @needs_version_2: Signatures of version 1 are switched off
  * @agent_key:	The node agent's shared secret; its @agent_cache remembers @agent_window_s
  * @agent_health_is_open, @agent_metrics_are_open: Without a signature, too
+ * @metrics_without_peers: /metrics has no line for each peer, unless asked to
+ * @answers:	How many of each class of statuses were given
  * @started_ns:	Boot clock
  * @own_uid:	The user we run as
  * @window_s:	How far a timestamp may be off
@@ -79,6 +82,8 @@ struct api {
 	uint64_t agent_window_s;
 	bool agent_health_is_open;
 	bool agent_metrics_are_open;
+	bool metrics_without_peers;
+	uint64_t answers[API_STATUS_CLASSES];
 	uint64_t started_ns;
 	uid_t own_uid;
 	uint64_t window_s;
@@ -137,6 +142,9 @@ void call_reply(struct call *call, unsigned int status, json_t *value);
 /* The same with one more header field. */
 void call_reply_with(struct call *call, unsigned int status, json_t *value, const char *name,
 		     const char *field);
+/* 200 with @len octets of another type, and perhaps (@name) one more header field. */
+void call_reply_static(struct call *call, const char *type, const void *data, size_t len,
+		       const char *name, const char *field);
 /* Compact JSON with a newline behind; plain text. */
 void call_reply_line(struct call *call, unsigned int status, json_t *value);
 void call_reply_text(struct call *call, unsigned int status, const char *text);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/audit.h"
 #include "api/batch.h"
+#include "api/documents.h"
+#include "api/metrics.h"
 #include "api/obfuscation.h"
 #include "api/objects.h"
 #include "api/peers.h"
@@ -30,9 +32,21 @@ static const struct route routes[] = {
 	OWN_ROUTE(HTTP_POST, "/api/v1/profiles/{}/rotate", ROUTE_ADMINISTER,
 		  obfuscation_rotate),
 	OWN_ROUTE(HTTP_DELETE, "/api/v1/profiles/{}", ROUTE_ADMINISTER, obfuscation_drop),
+	OWN_ROUTE(HTTP_GET, "/metrics", ROUTE_READ, metrics_show),
+	OWN_ROUTE(HTTP_GET, "/openapi.json", ROUTE_OPEN, documents_show_openapi),
+	OWN_ROUTE(HTTP_GET, "/docs", ROUTE_OPEN, documents_show_page),
 };
 
-static const char *const prefixes[] = { "/api/v1/peers", "/api/v1/batch", "/api/v1/profiles",
+static const char *const prefixes[] = { "/api/v1/peers",
+					"/api/v1/batch",
+					"/api/v1/accounts",
+					"/api/v1/keys",
+					"/api/v1/audit",
+					"/api/v1/events",
+					"/api/v1/profiles",
+					"/metrics",
+					"/openapi.json",
+					"/docs",
 					NULL };
 
 const struct surface surface_own = {

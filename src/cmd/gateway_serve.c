@@ -480,6 +480,7 @@ static const struct surface *const *surfaces_of(enum serving_surface which)
 		[SERVING_GATEWAY] = { &surface_contract, &surface_own },
 		[SERVING_AGENT] = { &surface_agent },
 		[SERVING_STATUS] = { &surface_status },
+		[SERVING_METRICS] = { &surface_metrics },
 	};
 
 	return served[which];
@@ -604,6 +605,7 @@ static int open_sockets(struct serve *s, const struct options *o, struct diag *d
 
 	memset(number, -1, sizeof(number));
 	s->api.needs_version_2 = strcmp(options_get(o, "api-version1"), "off") == 0;
+	s->api.metrics_without_peers = strcmp(options_get(o, "metrics-peers"), "off") == 0;
 	if (err == 0)
 		err = open_certificate(s, o, d);
 	for (enum serving_surface which = 0; which < SERVING_SURFACES && err == 0; which++)

@@ -16,6 +16,8 @@ static const struct command commands[] = {
 	{ "conf", "check, change or apply a wg-quick file, with AmneziaWG's keys", cmd_conf },
 	{ "qr", "turn a configuration into a QR code or a link of AmneziaVPN", cmd_qr },
 	{ "doctor", "find what is wrong with an interface or a file", cmd_doctor },
+	{ "hub", "a hub with spokes: keys, files, rules of each node", cmd_hub },
+	{ "host", "a firewall for this host that takes itself back", cmd_host },
 	{ NULL, NULL, NULL }, /* the end */
 };
 

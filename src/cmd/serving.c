@@ -207,14 +207,17 @@ static bool is_same(const struct serving_place *a, const struct serving_place *b
 	       ip_addr_equal(&a->at.ip, &b->at.ip);
 }
 
-/* Which surfaces have a route in common: /health is the agent's, the users' and the page's. */
-static bool collide(enum serving_surface a, enum serving_surface b)
+/* A route that both have: /health is the agent's, the users' and the page's, /metrics also the REST
+ * API's, for whoever may. NULL: none. */
+static const char *collision(enum serving_surface a, enum serving_surface b)
 {
 	bool has_health[SERVING_SURFACES] = {
 		[SERVING_AGENT] = true, [SERVING_USERS] = true, [SERVING_STATUS] = true
 	};
 
-	return has_health[a] && has_health[b];
+	if (has_health[a] && has_health[b])
+		return "/health";
+	return a == SERVING_GATEWAY && b == SERVING_METRICS ? "/metrics" : NULL;
 }
 
 static int check_pair(const struct serving *s, enum serving_surface a, enum serving_surface b,
@@ -225,11 +228,11 @@ static int check_pair(const struct serving *s, enum serving_surface a, enum serv
 
 	if (!is_same(x, y))
 		return 0;
-	if (collide(a, b))
+	if (collision(a, b))
 		return diag_set(d, ERR_EXISTS, 0,
 				"listen %s and listen %s cannot share one address: both have"
-				" /health",
-				x_name, y_name);
+				" %s",
+				x_name, y_name, collision(a, b));
 	if (!x->is_shared || !y->is_shared)
 		return diag_set(d, ERR_EXISTS, 0,
 				"listen %s and listen %s are one address; choose another, or"

@@ -89,6 +89,12 @@ struct serving {
 		  "certificates in PEM for https; else STATE/cert.pem",                            \
 		  "tls" },                                                                         \
 		{ "tls-key", "FILE", NULL, NULL, "their private key; else STATE/key.pem", "tls" }, \
+		{ "metrics-peers",                                                                 \
+		  "on|off",                                                                        \
+		  "on",                                                                            \
+		  NULL,                                                                            \
+		  "whether /metrics has lines for each peer",                                      \
+		  "metrics" },                                                                     \
 	{                                                                                          \
 		"api-version1", "on|off", "on", NULL,                                              \
 			"whether signatures of version 1 are accepted", "api"                      \

@@ -657,13 +657,15 @@ int lives_tick(struct lives *l, uint64_t now_ns, uint64_t wall_ns)
 	l->wall_ns = wall_ns;
 	do_what_is_due(l);
 	compare_some(l);
-	if (!l->is_looking && now_ns >= l->next_look_ns) {
+	if (l->next_look_ns != 0 && !l->is_looking && now_ns >= l->next_look_ns) {
 		l->next_look_ns = now_ns + LIVES_LOOK_S * SECOND_NS;
 		l->look_began_ns = now_ns;
 		l->is_looking = true;
 		if (observer_look(l->observer, now_ns, looked, l) != 0)
 			l->is_looking = false;
 	}
+	if (l->next_look_ns == 0) /* a moment to get ready, or to be stopped again */
+		l->next_look_ns = now_ns + SECOND_NS;
 	observer_tick(l->observer, now_ns);
 	if (!l->is_storing && now_ns >= l->next_store_ns) {
 		l->next_store_ns = now_ns + SECOND_NS;

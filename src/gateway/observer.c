@@ -51,6 +51,7 @@ struct observer {
 	struct observation last;
 	uint64_t last_ns; /* when it was collected; 0: never */
 	uint64_t life_ns; /* and how long it is good from then */
+	unsigned int n_holding;
 };
 
 /* --- The thread --- */
@@ -312,6 +313,13 @@ int observer_look(struct observer *o, uint64_t now_ns, observer_done done, void 
 	return ask(o, &(struct question){ .done = done, .context = context });
 }
 
+const struct observation *observer_last(const struct observer *o, uint64_t *ret_at_ns)
+{
+	if (ret_at_ns)
+		*ret_at_ns = o->last_ns;
+	return o->last_ns != 0 ? &o->last : NULL;
+}
+
 int observer_evict(struct observer *o, const uint8_t public_key[32], observer_done done,
 		   void *context)
 {
@@ -356,9 +364,19 @@ void observer_collect(struct observer *o, uint64_t now_ns)
 	}
 }
 
+void observer_hold(struct observer *o)
+{
+	o->n_holding++;
+}
+
+void observer_release(struct observer *o)
+{
+	o->n_holding--;
+}
+
 void observer_tick(struct observer *o, uint64_t now_ns)
 {
-	if (!o->last.peers || now_ns - o->last_ns <= o->life_ns)
+	if (!o->last.peers || o->n_holding > 0 || now_ns - o->last_ns <= o->life_ns)
 		return;
 	free(o->last.peers);
 	o->last = (struct observation){ .n = 0 };

@@ -68,6 +68,14 @@ struct observer *observer_free(struct observer *o);
 int observer_look(struct observer *o, uint64_t now_ns, observer_done done, void *context);
 
 /**
+ * observer_last() - The last answer, however old, without asking
+ * @ret_at_ns:	When it was collected; may be NULL
+ *
+ * Return: good until the next call of observer_collect(); NULL: there is none yet.
+ */
+const struct observation *observer_last(const struct observer *o, uint64_t *ret_at_ns);
+
+/**
  * observer_evict() - Remove a peer that nobody has stored from the interface
  *
  * @done gets 0 when it was there, ERR_UNKNOWN when it was not. Return: as observer_look().
@@ -75,8 +83,12 @@ int observer_look(struct observer *o, uint64_t now_ns, observer_done done, void 
 int observer_evict(struct observer *o, const uint8_t public_key[32], observer_done done,
 		   void *context);
 
-/** observer_tick() - Now and then: forget an answer that is not fresh any more */
+/** observer_tick() - Now and then: forget an answer that is not fresh any more, unless it is held */
 void observer_tick(struct observer *o, uint64_t now_ns);
+
+/* The last answer is read piece by piece: between them it may be replaced, but not forgotten. */
+void observer_hold(struct observer *o);
+void observer_release(struct observer *o);
 
 int observer_fd(const struct observer *o); /* readable: call observer_collect() */
 void observer_collect(struct observer *o, uint64_t now_ns);

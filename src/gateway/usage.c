@@ -132,10 +132,14 @@ static void move_on(struct usage *u, enum store_period period, uint64_t now_ns)
 	u->step = step;
 }
 
-/* What has come since; less than before means that it counts from zero again. */
+uint64_t usage_more(uint64_t now, uint64_t seen)
+{
+	return now >= seen ? now - seen : now;
+}
+
 static uint64_t difference(uint64_t now, uint64_t *seen)
 {
-	uint64_t more = now >= *seen ? now - *seen : now;
+	uint64_t more = usage_more(now, *seen);
 
 	*seen = now;
 	return more;

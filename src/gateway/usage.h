@@ -47,6 +47,9 @@ struct usage {
 void usage_count(struct usage *u, enum store_period period, uint64_t now_ns, uint64_t rx,
 		 uint64_t tx);
 
+/** usage_more() - What has come since; less than before means that it counts from zero again */
+uint64_t usage_more(uint64_t now, uint64_t seen);
+
 /** usage_forget_interface() - The interface counts from zero again */
 void usage_forget_interface(struct usage *u);
 

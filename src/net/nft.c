@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/nft.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdint.h>
@@ -42,20 +43,49 @@ static int refuse(struct diag *d, const struct program_result *result)
 	return diag_set(d, ERR_UNKNOWN, 0, "nft: %.*s", (int)strcspn(said, "\n"), said);
 }
 
-int nft_run(const char *json, size_t len, struct diag *d)
+static int run_nft(const char *const argv[], const char *input, size_t len,
+		   struct program_result *result, struct diag *d)
 {
-	static const char *const argv[] = { "nft", "-j", "-f", "-", NULL };
-	struct program_result result;
 	int err = -ENOENT;
 
 	for (size_t i = 0; i < sizeof(nft_paths) / sizeof(nft_paths[0]) && err == -ENOENT; i++)
-		err = program_run(nft_paths[i], argv, json, len, NFT_TIMEOUT_NS, &result);
+		err = program_run(nft_paths[i], argv, input, len, NFT_TIMEOUT_NS, result);
 	if (err == -ENOENT)
 		return diag_set(d, err, 0,
 				"the program nft is missing; install the package nftables");
 	if (err < 0)
 		return diag_set(d, err, 0, "nft: %s", err_text(err));
-	return result.status == 0 ? 0 : refuse(d, &result);
+	return result->status == 0 ? 0 : refuse(d, result);
+}
+
+int nft_run(const char *json, size_t len, struct diag *d)
+{
+	static const char *const argv[] = { "nft", "-j", "-f", "-", NULL };
+	struct program_result result;
+
+	return run_nft(argv, json, len, &result, d);
+}
+
+int nft_run_text(const char *text, size_t len, struct diag *d)
+{
+	static const char *const argv[] = { "nft", "-f", "-", NULL };
+	struct program_result result;
+
+	return run_nft(argv, text, len, &result, d);
+}
+
+static_assert((int)NFT_LIST_MAX == (int)PROGRAM_TEXT_MAX, "a list is what a program said");
+
+int nft_list_table(const char *name, bool rules_only, char out[NFT_LIST_MAX], struct diag *d)
+{
+	const char *const whole[] = { "nft", "list", "table", "inet", name, NULL };
+	const char *const rules[] = { "nft", "-s", "-t", "list", "table", "inet", name, NULL };
+	struct program_result result;
+	int err = run_nft(rules_only ? rules : whole, "", 0, &result, d);
+
+	if (!err)
+		memcpy(out, result.out, sizeof(result.out));
+	return err;
 }
 
 void nft_put_string(struct text *t, const char *s)

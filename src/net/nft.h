@@ -60,3 +60,16 @@ void nft_put_string(struct text *t, const char *s);
  * @json:	A whole object {"nftables": […]}
  */
 int nft_run(const char *json, size_t len, struct diag *d);
+
+/** nft_run_text() - The same for commands in the language of nft(8) */
+int nft_run_text(const char *text, size_t len, struct diag *d);
+
+enum { NFT_LIST_MAX = 4096 };
+
+/**
+ * nft_list_table() - What a table of ours, "inet NAME", holds; cut at the bound
+ * @rules_only:	Without counters and what sets learned: text that makes the table anew
+ *
+ * Return: 0; ERR_UNKNOWN when there is none; -ENOENT when nft is not installed; -errno.
+ */
+int nft_list_table(const char *name, bool rules_only, char out[NFT_LIST_MAX], struct diag *d);

@@ -144,7 +144,7 @@ def fails_when_its_output_cannot_be_written():
 
 
 def every_command_answers_help():
-    for command in ("keys", "conf", "qr", "doctor", "conf obfuscate", "conf apply", "conf export"):
+    for command in ("keys", "conf", "qr", "doctor", "hub", "host", "conf obfuscate", "conf apply", "conf export"):
         result = run(*command.split(), "--help")
         assert result.returncode == 0 and result.stdout.startswith(b"Usage: culvert " + command.encode()), command
 
