@@ -16,6 +16,7 @@
 
 #include "base/array.h"
 #include "gateway/hours.h"
+#include "gateway/leak.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 
@@ -29,11 +30,12 @@ enum {
 
 static const uint64_t SECOND_NS = 1000000000;
 
-/* struct entry - What one peer has used */
+/* struct entry - What one peer has used, and where it has been */
 struct entry {
 	int64_t peer_id;
 	struct usage usage;
 	bool is_dirty;
+	struct leak *leak; /* NULL: it never moved */
 	struct entry *next;
 	struct entry *dirty_next;
 };
@@ -146,6 +148,12 @@ static void mark_dirty(struct lives *l, struct entry *e)
 	l->dirty_last = e;
 }
 
+static void free_entry(struct entry *e)
+{
+	free(e->leak);
+	free(e);
+}
+
 /* Of a peer that is gone. One that waits to be stored goes when its turn comes. */
 static void forget(struct lives *l, int64_t id)
 {
@@ -162,7 +170,7 @@ static void forget(struct lives *l, int64_t id)
 	if (e->is_dirty)
 		e->peer_id = 0;
 	else
-		free(e);
+		free_entry(e);
 }
 
 const struct usage *lives_usage(const struct lives *l, int64_t peer_id)
@@ -330,6 +338,20 @@ static bool has_moved(const struct known *was, const struct known *is)
 	       !ip_addr_equal(&was->endpoint.ip, &is->endpoint.ip);
 }
 
+/* Without memory nothing is noticed; the next move tries again. */
+static bool is_shared(struct lives *l, const struct known *was, const struct known *is,
+		      const struct peer *peer)
+{
+	struct entry *e = find(l, peer->id);
+
+	if (!e)
+		return false;
+	if (!e->leak)
+		e->leak = calloc(1, sizeof(*e->leak));
+	return e->leak &&
+	       leak_moved(e->leak, &was->endpoint.ip, &is->endpoint.ip, clock_boot_ns());
+}
+
 static void tell_difference(struct lives *l, const struct known *was, const struct known *is,
 			    const struct peer *peer)
 {
@@ -337,8 +359,11 @@ static void tell_difference(struct lives *l, const struct known *was, const stru
 		tell(l, LIVES_CONNECTED, peer, is);
 	else if (was && was->is_connected && !is->is_connected)
 		tell(l, LIVES_SILENT, peer, is);
-	else if (was && is->is_connected && has_moved(was, is))
+	else if (was && is->is_connected && has_moved(was, is)) {
 		tell(l, LIVES_MOVED, peer, is);
+		if (is_shared(l, was, is, peer))
+			tell(l, LIVES_SHARED, peer, is);
+	}
 }
 
 static void count(struct lives *l, const struct peer *peer, const struct known *is)
@@ -491,7 +516,7 @@ static void store_some(struct lives *l)
 			l->dirty_last = NULL;
 		e->is_dirty = false;
 		if (e->peer_id == 0) {
-			free(e);
+			free_entry(e);
 			continue;
 		}
 		l->rows[n] = (struct store_usage){ e->peer_id, l->blobs[n],
@@ -558,12 +583,12 @@ struct lives *lives_free(struct lives *l)
 	for (struct entry *next, *e = l->dirty_first; e; e = next) {
 		next = e->dirty_next;
 		if (e->peer_id == 0)
-			free(e);
+			free_entry(e);
 	}
 	for (size_t i = 0; l->buckets && i < l->n_buckets; i++) {
 		for (struct entry *next, *e = l->buckets[i]; e; e = next) {
 			next = e->next;
-			free(e);
+			free_entry(e);
 		}
 	}
 	free(l->buckets);

@@ -7,7 +7,7 @@
  * off is blocked: a change like any other, made by "gateway". The tunnel itself stops a peer whose
  * quota is used up, within its next packet; blocking follows when that is seen.
  *
- * It also says who connected, who went silent, and who moved.
+ * It also says who connected, who went silent, who moved, and who seems to be in two places.
  *
  * Bounds:  one entry per peer that ever had traffic; LIVES_STORED_MAX rows in one change.
  * Threads: the main loop's.
@@ -33,6 +33,7 @@ enum lives_event {
 	LIVES_CONNECTED,
 	LIVES_SILENT,
 	LIVES_MOVED, /* to another address */
+	LIVES_SHARED, /* its configuration seems to be used in two places at once (gateway/leak.h) */
 };
 
 /* @endpoint: where it is, or was; family ADDR_NONE: nobody knows. @peer is stored. */

@@ -88,8 +88,7 @@ int nft_list_table(const char *name, bool rules_only, char out[NFT_LIST_MAX], st
 	return err;
 }
 
-/* A JSON string. Interface names may hold almost anything but '/' and white space. */
-static void put_string(struct text *t, const char *s)
+void nft_put_string(struct text *t, const char *s)
 {
 	text_puts(t, "\"");
 	for (; *s; s++) {
@@ -132,7 +131,7 @@ static void put_interface_match(struct text *t, const char *key, const char *op,
 	text_printf(t,
 		    "{\"match\":{\"op\":\"%s\",\"left\":{\"meta\":{\"key\":\"%s\"}},\"right\":",
 		    op, key);
-	put_string(t, interface);
+	nft_put_string(t, interface);
 	text_puts(t, "}}");
 }
 

@@ -16,6 +16,7 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "base/text.h"
 
 enum { NFT_TABLE_NAME_MAX = 32 };
 
@@ -50,6 +51,9 @@ int nft_gateway(const struct nft_gateway *g, struct diag *d);
 
 /** nft_remove() - Remove the table of @interface; 0 also when there was none */
 int nft_remove(const char *interface, struct diag *d);
+
+/** nft_put_string() - A JSON string: names of interfaces hold almost anything but '/' and blanks */
+void nft_put_string(struct text *t, const char *s);
 
 /**
  * nft_run() - Apply commands, all or none
