@@ -120,6 +120,44 @@ class Told(test_host.HostTest):
         gateway.end()
 
 
+class Credentials(test_host.HostTest):
+    def test_keys_kept_by_the_service_manager_reach_the_gateway_process_alone(self):
+        directory = pathlib.Path(self.base) / "credentials"
+        directory.mkdir(0o700)
+        for name, text in {"api.key": "k" * 40 + "\n", "master.key": "m" * 43 + "=\n"}.items():
+            (directory / name).write_text(text)
+            (directory / name).chmod(0o400)
+        directory.chmod(0o500)
+        gateway = self.start(env={"CREDENTIALS_DIRECTORY": str(directory)}).ready()
+        served = gateway.said("started")[0]["environment"]
+        self.assertEqual((served["GATEWAY_API_KEY"], served["CULVERT_MASTER_KEY"]), ("k" * 40, "m" * 43 + "="))
+        tunnel = pathlib.Path(f"/proc/{self.child(gateway, 'culvert-device')}/environ").read_text()
+        self.assertNotIn("k" * 40, tunnel)
+        self.assertEqual(gateway.end(), 0, gateway.errors())
+        self.assertNotIn("k" * 40, gateway.errors())
+
+    def test_a_gateway_with_its_master_key_among_the_credentials_makes_none(self):
+        directory = pathlib.Path(self.base) / "credentials"
+        directory.mkdir(0o700)
+        key = self.edge.output("wg", "genkey").strip()
+        for use, makes in ((False, True), (True, False)):
+            with self.subTest(use=use):
+                if use:
+                    (directory / "master.key").write_text(key)
+                    (directory / "master.key").chmod(0o400)
+                state = pathlib.Path(f"{self.base}/state-{use}")
+                gateway = self.start(program=None, state=str(state), env={"CREDENTIALS_DIRECTORY": str(directory)}).ready()
+                self.assertEqual(gateway.end(), 0, gateway.errors())
+                self.assertEqual((state / "master.key").exists(), makes)
+
+    def test_a_credential_that_cannot_be_used_is_named(self):
+        directory = pathlib.Path(self.base) / "credentials"
+        directory.mkdir(0o700)
+        (directory / "api.key").write_text("\n")
+        self.refused(test_host.FAILED, "the credential .*/api.key cannot be used",
+                     env={"CREDENTIALS_DIRECTORY": str(directory)})
+
+
 class Fences(test_host.HostTest):
     def test_a_gateway_lives_and_ends_behind_the_fences_of_its_unit(self):
         manager = Manager(f"{self.base}/notify")
