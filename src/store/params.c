@@ -82,3 +82,12 @@ struct params *params_free(struct params *p)
 		p->ops->free(p);
 	return NULL;
 }
+
+int params_open(const char *store, struct params **ret, struct diag *d)
+{
+	if (strncmp(store, "dir:", 4) == 0 && store[4] != '\0')
+		return params_open_dir(store + 4, ret, d);
+	if (strncmp(store, "ssm:", 4) == 0)
+		return params_open_ssm(store + 4, ret, d);
+	return diag_set(d, ERR_FORMAT, 0, "a store is dir:PATH or ssm:PREFIX");
+}

@@ -21,6 +21,7 @@ enum {
 	PARAMS_VALUE_MAX = 4096,
 	PARAMS_DEPTH_MAX = 6,
 	PARAMS_LIST_MAX = 1000000, /* names one list may visit */
+	PARAMS_TRIES = 4,
 };
 
 enum params_type {
@@ -56,6 +57,24 @@ struct params {
  * Return: 0; -EPERM when others may write into @path; -errno.
  */
 int params_open_dir(const char *path, struct params **ret, struct diag *d);
+
+/**
+ * params_open_ssm() - The Parameter Store of AWS, below @prefix, which begins with '/'
+ *
+ * The region is AWS_REGION, AWS_DEFAULT_REGION or us-east-1; another endpoint is named by
+ * AWS_ENDPOINT_URL_SSM or AWS_ENDPOINT_URL (https; http on the loopback only), another set of
+ * authorities by AWS_CA_BUNDLE. Credentials: see aws_credentials.h. Nothing is asked here yet.
+ *
+ * Later calls also return ERR_AUTH (credentials are missing or were not accepted) and -EAGAIN (throttled,
+ * or not reached, PARAMS_TRIES times). After an uncertain end the service may have done what was
+ * asked, so a repeated params_put() without overwriting may say ERR_EXISTS.
+ *
+ * Return: 0; ERR_RANGE (prefix, region, endpoint); -ENOMEM.
+ */
+int params_open_ssm(const char *prefix, struct params **ret, struct diag *d);
+
+/** params_open() - "dir:PATH" or "ssm:PREFIX". Return: as the two above; ERR_FORMAT */
+int params_open(const char *store, struct params **ret, struct diag *d);
 
 /** params_name_ok() - Is @name one of the grammar above? */
 bool params_name_ok(const char *name);

@@ -212,7 +212,7 @@ static int walk(struct walk *w, int dir)
 		w->name[len] = '\0';
 		if (entry->d_name[0] == '.' || len + strlen(entry->d_name) > PARAMS_NAME_MAX)
 			continue;
-		strcpy(w->name + len, entry->d_name);
+		memcpy(w->name + len, entry->d_name, strlen(entry->d_name) + 1);
 		if (params_name_ok(w->name))
 			err = visit_entry(w, dir, entry->d_name);
 	}
