@@ -4,7 +4,7 @@
 
     test_params.py PARAMS_DRIVER CULVERT
 """
-import json, os, pathlib, random, shutil, subprocess, sys, tempfile, time
+import calendar, json, os, pathlib, random, shutil, subprocess, sys, tempfile, time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import parameter_store
@@ -148,6 +148,111 @@ def secrets_go_to_no_stranger_in_clear_text():
     assert code == 1 and "https" in err, err
 
 
+# --- culvert keys server ---
+
+CONFIG = json.dumps(
+    {
+        "ssm_prefix": "/ephem-vpn",
+        "key_algorithm": "curve25519",
+        "key_purpose": "wireguard-server",
+        "regenerate_keys": True,
+    },
+    indent=2,
+)
+FIVE = ["private-key", "private-key-b64", "public-key", "public-key-b64", "key-metadata"]
+
+
+def keys(*args, env=KEYS):
+    p = subprocess.run(
+        [CULVERT, "keys", "server", "--json", *args], env={**BASE, **env}, capture_output=True, text=True, timeout=60
+    )
+    return p.returncode, json.loads(p.stdout) if p.returncode == 0 else p.stderr
+
+
+def tree(root):
+    return {str(f.relative_to(root)): f.read_text() for f in root.rglob("*") if f.is_file()}
+
+
+def config(text):
+    path = WORK / "keygen-config.json"
+    path.write_text(text)
+    return "--config", str(path)
+
+
+def check_five(values):
+    private, private2, public, public2, metadata = (
+        values[f"wg/server-{n}"] for n in FIVE
+    )
+    assert private == private2 and public == public2
+    found = subprocess.run([CULVERT, "keys", "pub"], input=private, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == public
+    when, *rest = metadata.split("|")
+    assert rest == ["curve25519", "wireguard-server"]
+    assert abs(calendar.timegm(time.strptime(when, "%Y-%m-%dT%H:%M:%SZ")) - time.time()) < 60
+    return public
+
+
+def server_keys_are_made_when_the_file_changes_only():
+    root = WORK / "keys"
+    store = ("--store", f"dir:{root}")
+    code, first = keys(*store, *config(CONFIG))
+    assert code == 0 and first["result"] == "made", first
+    assert check_five(tree(root)) == first["public_key"]
+    digest = "aa9ae00dc2ab368598108892cf33939059e08534251328f51a29b9d45daafd9c"
+    assert tree(root)["wg/keygen-config-sha256"] == digest
+    before = tree(root)
+    assert keys(*store, *config(CONFIG))[1] == {**first, "result": "unchanged"} and tree(root) == before
+    code, second = keys(*store, *config(CONFIG + "\n"))
+    assert second["result"] == "made" and check_five(tree(root)) == second["public_key"] != first["public_key"]
+    digest = "e11c7396c85bd47d6d901080dddcd33c4758e72d09352b7da52c0e4cc7da39e9"
+    assert tree(root)["wg/keygen-config-sha256"] == digest
+
+
+def keys_that_are_there_stay_when_the_file_says_so():
+    root = WORK / "stay"
+    store, stays = ("--store", f"dir:{root}"), CONFIG.replace("true", "false")
+    code, first = keys(*store, *config(stays))
+    assert code == 0 and first["result"] == "made", first
+    before = tree(root)
+    assert keys(*store, *config(stays + "\n"))[1] == {**first, "result": "recorded"}
+    after = tree(root)
+    assert after.pop("wg/keygen-config-sha256") != before.pop("wg/keygen-config-sha256") and after == before
+    (root / "wg/server-public-key").write_text("A" * 43 + "=")
+    code, text = keys(*store, *config(stays))
+    assert code == 3 and "no pair" in text, text
+
+
+def a_run_that_fails_leaves_what_was_there():
+    STORE.values.clear()
+    STORE.types.clear()
+    for second in (False, True):
+        if second:
+            assert keys(*config(CONFIG))[0] == 0
+            assert STORE.types["/ephem-vpn/wg/server-private-key"] == "SecureString"
+            assert STORE.types["/ephem-vpn/wg/server-public-key"] == "String"
+        before = dict(STORE.values)
+        for name in ["server-" + n for n in FIVE] + ["keygen-config-sha256"]:
+            STORE.fail_put = name
+            code, text = keys(*config(CONFIG + "  "))
+            STORE.fail_put = None
+            assert code == 4, text
+            # The digest cannot be put back where it may not be written: then no digest is there.
+            gone = {"/ephem-vpn/wg/keygen-config-sha256"} if second and name.startswith("keygen") else set()
+            assert STORE.values == {n: v for n, v in before.items() if n not in gone}, (name, text)
+            STORE.values = dict(before)
+
+
+def the_environment_counts_more_than_the_file():
+    STORE.values.clear()
+    assert keys(*config(CONFIG), env={**KEYS, "SSM_PREFIX": "/other", "KEY_PURPOSE": "hub"})[0] == 0
+    assert STORE.values["/other/wg/server-key-metadata"].endswith("|curve25519|hub")
+    assert all(name.startswith("/other/wg/") for name in STORE.values)
+    code, text = keys(*config(CONFIG), env={**KEYS, "KEY_ALGORITHM": "rsa"})
+    assert code == 3 and "curve25519" in text, text
+    for bad in ("", "[]", "{", '{"regenerate_keys":"yes"}', '{"ssm_prefix":"/../x"}', '{"key_purpose":"a|b"}'):
+        assert keys(*config(bad))[0] == 3, bad
+
+
 TESTS = [
     a_directory_does_what_a_dictionary_does,
     a_parameter_store_does_what_a_dictionary_does,
@@ -160,6 +265,10 @@ TESTS = [
     a_container_asks_no_stranger_in_clear_text,
     an_instance_gets_its_credentials_with_a_token_only,
     secrets_go_to_no_stranger_in_clear_text,
+    server_keys_are_made_when_the_file_changes_only,
+    keys_that_are_there_stay_when_the_file_says_so,
+    a_run_that_fails_leaves_what_was_there,
+    the_environment_counts_more_than_the_file,
 ]
 
 
