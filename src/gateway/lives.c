@@ -78,6 +78,7 @@ struct lives {
 	uint64_t next_look_ns;
 	uint64_t look_began_ns;
 	uint64_t next_store_ns;
+	bool is_finishing;
 	uint64_t wall_ns; /* of this tick */
 	unsigned int n_events;
 	uint8_t blobs[LIVES_STORED_MAX][USAGE_BLOB_MAX];
@@ -627,18 +628,22 @@ static int until_ms(const struct lives *l, uint64_t now_ns)
 	return wait_ns >= (uint64_t)TICK_MS * 1000000 ? TICK_MS : (int)(wait_ns / 1000000) + 1;
 }
 
+static void begin_look(struct lives *l, uint64_t now_ns)
+{
+	l->next_look_ns = now_ns + LIVES_LOOK_S * SECOND_NS;
+	l->look_began_ns = now_ns;
+	l->is_looking = true;
+	if (observer_look(l->observer, now_ns, looked, l) != 0)
+		l->is_looking = false;
+}
+
 int lives_tick(struct lives *l, uint64_t now_ns, uint64_t wall_ns)
 {
 	l->wall_ns = wall_ns;
 	do_what_is_due(l);
 	compare_some(l);
-	if (l->next_look_ns != 0 && !l->is_looking && now_ns >= l->next_look_ns) {
-		l->next_look_ns = now_ns + LIVES_LOOK_S * SECOND_NS;
-		l->look_began_ns = now_ns;
-		l->is_looking = true;
-		if (observer_look(l->observer, now_ns, looked, l) != 0)
-			l->is_looking = false;
-	}
+	if (l->next_look_ns != 0 && !l->is_looking && now_ns >= l->next_look_ns)
+		begin_look(l, now_ns);
 	if (l->next_look_ns == 0) /* a moment to get ready, or to be stopped again */
 		l->next_look_ns = now_ns + SECOND_NS;
 	observer_tick(l->observer, now_ns);
@@ -647,4 +652,16 @@ int lives_tick(struct lives *l, uint64_t now_ns, uint64_t wall_ns)
 		store_some(l);
 	}
 	return until_ms(l, now_ns);
+}
+
+bool lives_finish(struct lives *l, uint64_t now_ns, uint64_t wall_ns)
+{
+	l->wall_ns = wall_ns;
+	if (!l->is_finishing && !l->is_looking)
+		begin_look(l, now_ns);
+	l->is_finishing = true;
+	compare_some(l);
+	if (!l->is_storing)
+		store_some(l);
+	return !l->is_looking && !l->fresh && !l->is_storing && !l->dirty_first;
 }

@@ -62,5 +62,12 @@ void lives_note(void *lives, const struct store_change *change, const struct pee
  */
 int lives_tick(struct lives *l, uint64_t now_ns, uint64_t wall_ns);
 
+/**
+ * lives_finish() - Before the end: look once more, and store what is not stored yet
+ *
+ * Return: true when it is done; until then call it again, after waiting for what it asked for.
+ */
+bool lives_finish(struct lives *l, uint64_t now_ns, uint64_t wall_ns);
+
 /** lives_usage() - What a peer has used; NULL: nothing yet */
 const struct usage *lives_usage(const struct lives *l, int64_t peer_id);

@@ -136,7 +136,12 @@ static int start_device(struct host *h, struct diag *d)
 static int open_ways(struct host *h, struct diag *d)
 {
 	const struct ip_prefix subnets[] = { h->config->subnet4, h->config->subnet6 };
-	int err = nft_gateway(h->config->interface, subnets, 2, d);
+	const struct nft_gateway table = { .interface = h->config->interface,
+					   .subnets = subnets,
+					   .n = 2,
+					   .port = h->config->port,
+					   .isolate = h->config->isolate };
+	int err = nft_gateway(&table, d);
 
 	if (err < 0)
 		return err;
