@@ -840,6 +840,16 @@ static int serve(struct serve *s)
 	return s->is_over ? EXIT_DONE : EXIT_FAILED;
 }
 
+/* For people: programs read the line before. */
+static void say_first_steps(const struct serve *s)
+{
+	printf("  a first client    culvert gateway peer add NAME\n"
+	       "  a key of the API  culvert gateway key add NAME --role operator\n"
+	       "  its description   %s/docs\n"
+	       "  what goes on      journal and GET /api/v1/events; metrics in GET /metrics\n",
+	       s->shown);
+}
+
 static void say_ready(const struct serve *s)
 {
 	char v4[ADDR_TEXT_MAX], v6[ADDR_TEXT_MAX];
@@ -850,6 +860,8 @@ static void say_ready(const struct serve *s)
 	       s->shown, s->socket_path, s->config.interface, s->config.port,
 	       ip_prefix_format(&s->config.subnet4, v4),
 	       ip_prefix_format(&s->config.subnet6, v6));
+	if (isatty(STDOUT_FILENO))
+		say_first_steps(s);
 	fflush(stdout);
 	uplink_ready(s->uplink);
 }
