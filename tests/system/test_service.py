@@ -24,7 +24,7 @@ import suite
 import test_host
 
 UNITS = pathlib.Path(__file__).resolve().parent.parent.parent / "packaging/systemd"
-# The network, its administration and root at the start are what such services are for: they alone are 2.4.
+# The network, its administration and root at the start are what such services are for.
 EXPOSURE = {"culvert-gateway.service": 3.4, "culvert-device@.service": 2.8}
 
 
