@@ -225,12 +225,12 @@ static int set_aside(int state, const char *name, const char *date)
 
 static int place(int from, int state, const char *name, const char *date)
 {
-	uid_t uid = geteuid();
-	gid_t gid = getegid();
+	uid_t uid;
+	gid_t gid;
 	int err = set_aside(state, name, date);
 
 	/* The tunnel's key stays root's; see host/state_dir.h. */
-	if (err == 0 && uid == 0 && strcmp(name, "server.key") != 0 &&
+	if (err == 0 && geteuid() == 0 && strcmp(name, "server.key") != 0 &&
 	    privileges_unprivileged_ids(&uid, &gid) >= 0 &&
 	    fchownat(from, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
 		err = -errno;
@@ -283,7 +283,8 @@ static int open_state(const struct backup_call *c, int *ret_lock, struct diag *d
 			c->state);
 }
 
-/* The owner of the directory is who the gateway runs as; it sees to that itself at each start. */
+/* Root's while files are placed: nobody else can put another in their way. Afterwards it is the gateway's
+ * user's again, as at each start of a gateway. */
 static int restore_into(const struct backup_call *c, int state, struct backup_found *found,
 			struct diag *d)
 {

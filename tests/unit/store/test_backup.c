@@ -9,7 +9,10 @@
 #include "../test.h"
 #include "store/backup.h"
 
-enum { CONTENT_MAX = 4 * BACKUP_CHUNK };
+enum {
+	CONTENT_MAX = 4 * BACKUP_CHUNK,
+	INSIDE = 54, /* octets beside the database: heads, names, server.key */
+};
 
 static uint8_t sealed[CONTENT_MAX + 1024], plain[CONTENT_MAX];
 
@@ -88,7 +91,7 @@ static void what_was_written_is_read_again_at_every_length_around_a_chunk(void)
 {
 	struct backup_secret key = key_of(1);
 
-	/* 52 octets are heads and names: sizes around a full first chunk, and around two. */
+	/* A first chunk that is not quite full, full, and one with a little in the second. */
 	for (size_t len = BACKUP_CHUNK - 80; len < BACKUP_CHUNK; len++)
 		CHECK(read_all(&key, make(&key, len)) == 0);
 	CHECK(read_all(&key, make(&key, 0)) == 0);
@@ -121,6 +124,11 @@ static void cut_off_anywhere_or_with_more_behind_it_is_noticed(void)
 		CHECK(read_all(&key, border + 1) == ERR_AUTH);
 	}
 	CHECK(read_all(&key, len - 1) == ERR_AUTH);
+	sealed[len] = 0;
+	CHECK(read_all(&key, len + 1) == ERR_AUTH);
+	/* A last chunk that is full: what follows is no part of it. */
+	len = make(&key, BACKUP_CHUNK - INSIDE);
+	CHECK(len == BACKUP_HEADER_LEN + BACKUP_CHUNK_SEALED);
 	sealed[len] = 0;
 	CHECK(read_all(&key, len + 1) == ERR_AUTH);
 	len = make(&key, 700);
