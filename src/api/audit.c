@@ -224,6 +224,7 @@ void events_note_life(void *context, enum lives_event event, const struct peer *
 		[LIVES_CONNECTED] = "peer.connected",
 		[LIVES_SILENT] = "peer.silent",
 		[LIVES_MOVED] = "peer.moved",
+		[LIVES_SHARED] = "peer.shared",
 	};
 	char key[KEY_BASE64_LEN + 1], endpoint[ADDR_TEXT_MAX] = "";
 	char *data = NULL, *text = NULL;

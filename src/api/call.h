@@ -198,6 +198,6 @@ struct gateway_grant call_grant(const struct call *call);
 void call_again(struct call *call);
 
 /** call_refusal_body() - For the HTTP server: its own refusals in the shape of a listener's first
- *  surface; @api is a struct api */
-void call_refusal_body(void *api, unsigned int listener, struct http_reply *reply,
+ *  surface; @context is a struct api */
+void call_refusal_body(void *context, unsigned int listener, struct http_reply *reply,
 		       unsigned int status, const char *why);

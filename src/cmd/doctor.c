@@ -19,6 +19,7 @@
 #include "cmd/command.h"
 #include "cmd/conf_file.h"
 #include "cmd/conf_warn.h"
+#include "cmd/doctor_host.h"
 #include "cmd/running.h"
 #include "conf/wgconf_framing.h"
 #include "net/netlink.h"
@@ -35,8 +36,15 @@ static const char command[] = "culvert doctor";
 
 static const char usage[] =
 	"Usage: culvert doctor [--json] INTERFACE|FILE\n"
+	"       culvert doctor [--json] --host [--port N] [--api ADDRESS:PORT] [--state DIR]\n"
+	"                      [INTERFACE]\n"
 	"\n"
-	"  --json  write an object\n"
+	"  --json   write an object\n"
+	"  --host   look at the host: forwarding, rp_filter, modules, the clock, resolvers, a\n"
+	"           gateway's socket, and an INTERFACE of another program\n"
+	"  --port   a UDP port that should be free, or served where INTERFACE is there\n"
+	"  --api    an API that should take connections\n"
+	"  --state  of the gateway\n"
 	"\n"
 	"Looks at a running userspace interface, or at a file in the format of wg-quick(8) (with -\n"
 	"standard input, or a link of AmneziaVPN), and says what is wrong with its keys and parameters of\n"
@@ -360,6 +368,21 @@ static int finish(struct doctor *d, int code)
 	return code == EXIT_DONE && d->n_findings ? EXIT_REFUSED : code;
 }
 
+/* --- The host --- */
+
+static void take_finding(void *context, const char *about, const char *sentence)
+{
+	find(context, about, "%s", sentence);
+}
+
+static int examine_host(struct doctor *d, const struct doctor_host *h)
+{
+	d->name = "host";
+	json_put_bool(&d->facts, "host", true);
+	doctor_host_look(h, take_finding, d);
+	return EXIT_DONE;
+}
+
 /* A word without a slash that a socket is named after is an interface. */
 static bool is_interface(const char *word)
 {
@@ -373,33 +396,88 @@ static int complain(const char *what, const char *word)
 	return EXIT_USAGE;
 }
 
+/**
+ * struct call - The words of a call
+ * @wants_host:	--host, or an option that only it has
+ */
+struct call {
+	struct doctor_host host;
+	bool wants_host;
+	bool json;
+};
+
+static int take_option(struct call *c, int option)
+{
+	uint64_t port = 0;
+
+	switch (option) {
+	case 'j':
+		c->json = true;
+		return EXIT_DONE;
+	case 'H':
+		break;
+	case 'p':
+		if (decimal_parse(optarg, strlen(optarg), UINT16_MAX, &port) < 0 || port == 0)
+			return complain("--port is 1 to 65535, not ", optarg);
+		c->host.port = (uint16_t)port;
+		break;
+	case 'a':
+		c->host.api = optarg;
+		break;
+	case 's':
+		c->host.state = optarg;
+		break;
+	default:
+		return EXIT_USAGE;
+	}
+	c->wants_host = true;
+	return EXIT_DONE;
+}
+
+static int examine(const struct call *c, const char *word)
+{
+	struct doctor d = { .fits = UINT32_MAX, .json = c->json, .name = word };
+
+	text_puts(&d.facts, "{");
+	text_puts(&d.findings, "[");
+	if (c->wants_host)
+		return finish(&d, examine_host(&d, &c->host));
+	if (is_interface(word))
+		return finish(&d, examine_interface(&d, word));
+	return finish(&d, examine_file(&d, word));
+}
+
 int cmd_doctor(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "help", no_argument, NULL, 'h' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "host", no_argument, NULL, 'H' },
+		{ "port", required_argument, NULL, 'p' },
+		{ "api", required_argument, NULL, 'a' },
+		{ "state", required_argument, NULL, 's' },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct doctor d = { .fits = UINT32_MAX };
+	struct call c = { .host = { .state = "/var/lib/culvert" } };
 	int option;
 
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		int code;
+
 		if (option == 'h') {
 			fputs(usage, stdout);
 			return EXIT_DONE;
 		}
-		if (option == '?')
-			return EXIT_USAGE;
-		d.json = true;
+		code = take_option(&c, option);
+		if (code != EXIT_DONE)
+			return code;
 	}
-	if (optind == argc)
+	if (optind == argc && !c.wants_host)
 		return complain("say which INTERFACE or FILE", "");
 	if (optind + 1 < argc)
 		return complain("one word too many: ", argv[optind + 1]);
-	d.name = argv[optind];
-	text_puts(&d.facts, "{");
-	text_puts(&d.findings, "[");
-	if (is_interface(d.name))
-		return finish(&d, examine_interface(&d, d.name));
-	return finish(&d, examine_file(&d, d.name));
+	c.host.interface = argv[optind]; /* NULL at the end */
+	if (c.wants_host && c.host.interface && strpbrk(c.host.interface, "/."))
+		return complain("no name of an interface: ", c.host.interface);
+	return examine(&c, argv[optind]);
 }

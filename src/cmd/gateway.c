@@ -29,6 +29,8 @@ static const struct option_row rows[] = {
 	  NULL },
 	{ "obfuscation", "LEVEL", "off", NULL,
 	  "of new peers: off, low, medium, high or extreme", NULL },
+	{ "peer-isolation", "on|off", "off", "WG_PEER_ISOLATION",
+	  "on: peers do not reach each other", NULL },
 	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug", NULL },
 	{ "log-json", NULL, NULL, NULL, "log lines as JSON", NULL },
 	SERVING_ROWS,
@@ -123,6 +125,16 @@ static int read_serving(const struct options *o, struct host_config *c,
 	return EXIT_DONE;
 }
 
+static int read_isolation(const struct options *o, struct host_config *c)
+{
+	const char *value = options_get(o, "peer-isolation");
+
+	c->isolate = strcmp(value, "on") == 0;
+	if (!c->isolate && strcmp(value, "off") != 0)
+		return refuse_value(o, "peer-isolation", "on or off");
+	return EXIT_DONE;
+}
+
 static int read_config(const struct options *o, struct host_config *c,
 		       const char *arguments[2 * OPTIONS_MAX + 1])
 {
@@ -146,7 +158,9 @@ static int read_config(const struct options *o, struct host_config *c,
 	if (frame_level_find(c->obfuscation, strlen(c->obfuscation)) == FRAME_LEVELS)
 		return refuse_value(o, "obfuscation", "off, low, medium, high or extreme");
 	c->gateway_program = options_get(o, "gateway-program");
-	code = read_serving(o, c, arguments);
+	code = read_isolation(o, c);
+	if (code == EXIT_DONE)
+		code = read_serving(o, c, arguments);
 	return code == EXIT_DONE ? read_log(o, c) : code;
 }
 

@@ -48,6 +48,7 @@ enum {
 	PATH_MAX_LEN = 512,
 	POLLED_OWN = 5,
 	DESCRIPTORS = 8192, /* for as many connections as the server takes */
+	KEEP_MS = 1500,	    /* at the end: for counting once more */
 	DRAIN_MS = 3000,    /* at the end: for requests under way */
 };
 
@@ -801,11 +802,22 @@ static void turn(struct serve *s, int timeout_ms)
 	events_tick(s->api.events, clock_boot_ns());
 }
 
+/* What peers have used up to now, before nobody counts any more. */
+static void keep_usage(struct serve *s)
+{
+	uint64_t end_ns = clock_boot_ns() + KEEP_MS * MS_NS;
+
+	while (!lives_finish(s->api.lives, clock_boot_ns(), clock_wall_ns()) &&
+	       clock_boot_ns() < end_ns)
+		turn(s, http_server_run(s->server, clock_boot_ns()) > 20 ? 20 : 0);
+}
+
 static void drain(struct serve *s)
 {
 	uint64_t end_ns = clock_boot_ns() + DRAIN_MS * MS_NS;
 
 	http_server_quiesce(s->server);
+	keep_usage(s);
 	gateway_stop(s->api.gateway);
 	while (http_server_waiting(s->server) > 0 && clock_boot_ns() < end_ns)
 		turn(s, http_server_run(s->server, clock_boot_ns()) > 20 ? 20 : 0);
@@ -828,6 +840,16 @@ static int serve(struct serve *s)
 	return s->is_over ? EXIT_DONE : EXIT_FAILED;
 }
 
+/* For people: programs read the line before. */
+static void say_first_steps(const struct serve *s)
+{
+	printf("  a first client    culvert gateway peer add NAME\n"
+	       "  a key of the API  culvert gateway key add NAME --role operator\n"
+	       "  its description   %s/docs\n"
+	       "  what goes on      journal and GET /api/v1/events; metrics in GET /metrics\n",
+	       s->shown);
+}
+
 static void say_ready(const struct serve *s)
 {
 	char v4[ADDR_TEXT_MAX], v6[ADDR_TEXT_MAX];
@@ -838,6 +860,8 @@ static void say_ready(const struct serve *s)
 	       s->shown, s->socket_path, s->config.interface, s->config.port,
 	       ip_prefix_format(&s->config.subnet4, v4),
 	       ip_prefix_format(&s->config.subnet6, v6));
+	if (isatty(STDOUT_FILENO))
+		say_first_steps(s);
 	fflush(stdout);
 	uplink_ready(s->uplink);
 }

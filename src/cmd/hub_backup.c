@@ -16,6 +16,7 @@
 #include "base/json_write.h"
 #include "cmd/command.h"
 #include "cmd/input.h"
+#include "conf/archive.h"
 #include "crypto/suite.h"
 #include "sys/file.h"
 
@@ -56,6 +57,7 @@ static int digest(const char *data, size_t len, char hex[2 * HASH_LEN + 1])
 static int pack_file(struct packing *p, const char *dir, const char *path,
 		     const struct stat *st)
 {
+	struct archive_file f = { .is_secret = !(st->st_mode & 0044) };
 	char whole[2 * HUB_PATH_MAX];
 	struct text in = { 0 };
 	int err;
@@ -63,14 +65,12 @@ static int pack_file(struct packing *p, const char *dir, const char *path,
 	if (++p->n > BACKUP_FILES_MAX)
 		return ERR_LIMIT;
 	snprintf(whole, sizeof(whole), "%s/%s", dir, path);
+	snprintf(f.path, sizeof(f.path), "%s", path);
 	err = input_read(whole, BACKUP_SIZE_MAX, &in);
-	if (!err) {
-		text_printf(p->out, "file %03o %zu %s\n", (unsigned int)st->st_mode & 0777,
-			    in.len, path);
-		text_add(p->out, in.data ? in.data : "", in.len);
-		text_puts(p->out, "\n");
-		err = p->out->err;
-	}
+	f.data = in.data ? in.data : "";
+	f.len = in.len;
+	if (!err)
+		err = archive_put(p->out, &f);
 	text_done(&in);
 	return err;
 }
@@ -238,58 +238,7 @@ int hub_backup(const struct hub_request *r)
 
 /* --- Restoring --- */
 
-/** struct member - One file of an archive; @path is a copy, the octets are borrowed */
-struct member {
-	char path[HUB_PATH_MAX];
-	const char *data;
-	size_t len;
-	mode_t mode;
-};
-
-/* A path that stays below the directory. */
-static bool is_inside(const char *path)
-{
-	if (!*path || *path == '/')
-		return false;
-	for (const char *part = path; part; part = strchr(part, '/')) {
-		part += *part == '/';
-		if (*part == '.' || *part == '/' || !*part)
-			return false;
-	}
-	return true;
-}
-
-/* "file 600 123 node-a/private.key", its octets and a newline. */
-static int next_member(const char **at, const char *end, struct member *m)
-{
-	const char *newline = memchr(*at, '\n', (size_t)(end - *at));
-	char line[HUB_PATH_MAX + 64];
-	uint64_t mode, len;
-	char *save = NULL;
-	const char *words[4];
-
-	if (!newline || (size_t)(newline - *at) >= sizeof(line))
-		return ERR_CORRUPT;
-	snprintf(line, sizeof(line), "%.*s", (int)(newline - *at), *at);
-	words[0] = strtok_r(line, " ", &save);
-	words[1] = strtok_r(NULL, " ", &save);
-	words[2] = strtok_r(NULL, " ", &save);
-	words[3] = strtok_r(NULL, "", &save);
-	if (!words[3] || strcmp(words[0], "file") != 0 ||
-	    decimal_parse(words[1], strlen(words[1]), 777, &mode) < 0 ||
-	    decimal_parse(words[2], strlen(words[2]), BACKUP_SIZE_MAX, &len) < 0 ||
-	    (uint64_t)(end - newline) < len + 2 || newline[1 + len] != '\n' ||
-	    !is_inside(words[3]))
-		return ERR_CORRUPT;
-	snprintf(m->path, sizeof(m->path), "%.*s", HUB_PATH_MAX - 1, words[3]);
-	m->data = newline + 1;
-	m->len = (size_t)len;
-	m->mode = mode == 644 ? 0644 : 0600; /* decimal digits of an octal number */
-	*at = newline + len + 2;
-	return 0;
-}
-
-static int write_member(const struct hub_request *r, const struct member *m)
+static int write_member(const struct hub_request *r, const struct archive_file *m)
 {
 	char path[2 * HUB_PATH_MAX];
 	struct text out = { 0 };
@@ -303,7 +252,7 @@ static int write_member(const struct hub_request *r, const struct member *m)
 	}
 	text_add(&out, m->data, m->len);
 	text_add(&out, "", 0);
-	code = hub_write(r, path, &out, m->mode != 0644);
+	code = hub_write(r, path, &out, m->is_secret);
 	text_done(&out);
 	return code;
 }
@@ -314,9 +263,9 @@ static int each_member(const struct hub_request *r, const char *at, const char *
 	int code = EXIT_DONE;
 
 	for (unsigned int n = 0; code == EXIT_DONE && at < end; n++) {
-		struct member m;
+		struct archive_file m;
 
-		if (n == BACKUP_FILES_MAX || next_member(&at, end, &m) < 0)
+		if (n == BACKUP_FILES_MAX || archive_next(&at, end, &m) < 0)
 			return hub_complain(EXIT_REFUSED, "%s is damaged", r->name);
 		if (write)
 			code = write_member(r, &m);

@@ -3,8 +3,7 @@
  * hub_backup.h - The files of a node in one archive, and back
  *
  * The archive is DIR/culvert-hub-YYYYMMDDTHHMMSSZ-NN.backup, mode 0600, for it holds the node's private key.
- * Text: a line "culvert-backup 1", for each file a line "file MODE SIZE PATH" and its octets
- * and a newline, and at the end "blake2s HEX" over all before. It is read again and compared
+ * Text: a line "culvert-backup 1", the files as conf/archive.h keeps them, and at the end "blake2s HEX" over all before. It is read again and compared
  * before older archives are removed.
  *
  * Bounds: BACKUP_FILES_MAX files, BACKUP_SIZE_MAX octets.

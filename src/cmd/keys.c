@@ -23,10 +23,12 @@ static const char usage[] =
 	"Usage: culvert keys gen [--json]\n"
 	"       culvert keys pub [--json] < PRIVATE-KEY\n"
 	"       culvert keys psk [--json]\n"
+	"       culvert keys server [--store STORE] [--config FILE] [--json]\n"
 	"\n"
 	"  gen     write a new private key\n"
 	"  pub     read a private key from standard input, write its public key\n"
 	"  psk     write a new preshared key\n"
+	"  server  leave a server's key pair in a directory or a Parameter Store\n"
 	"  --json  write an object; 'gen' then writes the public key as well\n"
 	"\n"
 	"A key is 32 octets in base64, 44 characters, as wg(8) writes it.\n";
@@ -157,6 +159,8 @@ int cmd_keys(int argc, char **argv)
 	bool json = false;
 	int option;
 
+	if (argc > 1 && strcmp(argv[1], "server") == 0)
+		return cmd_keys_server(argc - 1, argv + 1);
 	while ((option = getopt_long(argc, argv, "ho:", options, NULL)) != -1) {
 		if (option == 'h') {
 			fputs(usage, stdout);

@@ -14,6 +14,7 @@ static const struct module_command commands[] = {
 	{ "gateway-key", role_gateway_key },
 	{ "audit", role_audit },
 	{ "backup", role_backup },
+	{ "keys-server", role_keys_server },
 	{ NULL, NULL },
 };
 

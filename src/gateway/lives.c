@@ -16,6 +16,7 @@
 
 #include "base/array.h"
 #include "gateway/hours.h"
+#include "gateway/leak.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 
@@ -29,11 +30,12 @@ enum {
 
 static const uint64_t SECOND_NS = 1000000000;
 
-/* struct entry - What one peer has used */
+/* struct entry - What one peer has used, and where it has been */
 struct entry {
 	int64_t peer_id;
 	struct usage usage;
 	bool is_dirty;
+	struct leak *leak; /* NULL: it never moved */
 	struct entry *next;
 	struct entry *dirty_next;
 };
@@ -78,6 +80,7 @@ struct lives {
 	uint64_t next_look_ns;
 	uint64_t look_began_ns;
 	uint64_t next_store_ns;
+	bool is_finishing;
 	uint64_t wall_ns; /* of this tick */
 	unsigned int n_events;
 	uint8_t blobs[LIVES_STORED_MAX][USAGE_BLOB_MAX];
@@ -145,6 +148,12 @@ static void mark_dirty(struct lives *l, struct entry *e)
 	l->dirty_last = e;
 }
 
+static void free_entry(struct entry *e)
+{
+	free(e->leak);
+	free(e);
+}
+
 /* Of a peer that is gone. One that waits to be stored goes when its turn comes. */
 static void forget(struct lives *l, int64_t id)
 {
@@ -161,7 +170,7 @@ static void forget(struct lives *l, int64_t id)
 	if (e->is_dirty)
 		e->peer_id = 0;
 	else
-		free(e);
+		free_entry(e);
 }
 
 const struct usage *lives_usage(const struct lives *l, int64_t peer_id)
@@ -329,6 +338,20 @@ static bool has_moved(const struct known *was, const struct known *is)
 	       !ip_addr_equal(&was->endpoint.ip, &is->endpoint.ip);
 }
 
+/* Without memory nothing is noticed; the next move tries again. */
+static bool is_shared(struct lives *l, const struct known *was, const struct known *is,
+		      const struct peer *peer)
+{
+	struct entry *e = find(l, peer->id);
+
+	if (!e)
+		return false;
+	if (!e->leak)
+		e->leak = calloc(1, sizeof(*e->leak));
+	return e->leak &&
+	       leak_moved(e->leak, &was->endpoint.ip, &is->endpoint.ip, clock_boot_ns());
+}
+
 static void tell_difference(struct lives *l, const struct known *was, const struct known *is,
 			    const struct peer *peer)
 {
@@ -336,8 +359,11 @@ static void tell_difference(struct lives *l, const struct known *was, const stru
 		tell(l, LIVES_CONNECTED, peer, is);
 	else if (was && was->is_connected && !is->is_connected)
 		tell(l, LIVES_SILENT, peer, is);
-	else if (was && is->is_connected && has_moved(was, is))
+	else if (was && is->is_connected && has_moved(was, is)) {
 		tell(l, LIVES_MOVED, peer, is);
+		if (is_shared(l, was, is, peer))
+			tell(l, LIVES_SHARED, peer, is);
+	}
 }
 
 static void count(struct lives *l, const struct peer *peer, const struct known *is)
@@ -490,7 +516,7 @@ static void store_some(struct lives *l)
 			l->dirty_last = NULL;
 		e->is_dirty = false;
 		if (e->peer_id == 0) {
-			free(e);
+			free_entry(e);
 			continue;
 		}
 		l->rows[n] = (struct store_usage){ e->peer_id, l->blobs[n],
@@ -557,12 +583,12 @@ struct lives *lives_free(struct lives *l)
 	for (struct entry *next, *e = l->dirty_first; e; e = next) {
 		next = e->dirty_next;
 		if (e->peer_id == 0)
-			free(e);
+			free_entry(e);
 	}
 	for (size_t i = 0; l->buckets && i < l->n_buckets; i++) {
 		for (struct entry *next, *e = l->buckets[i]; e; e = next) {
 			next = e->next;
-			free(e);
+			free_entry(e);
 		}
 	}
 	free(l->buckets);
@@ -627,18 +653,22 @@ static int until_ms(const struct lives *l, uint64_t now_ns)
 	return wait_ns >= (uint64_t)TICK_MS * 1000000 ? TICK_MS : (int)(wait_ns / 1000000) + 1;
 }
 
+static void begin_look(struct lives *l, uint64_t now_ns)
+{
+	l->next_look_ns = now_ns + LIVES_LOOK_S * SECOND_NS;
+	l->look_began_ns = now_ns;
+	l->is_looking = true;
+	if (observer_look(l->observer, now_ns, looked, l) != 0)
+		l->is_looking = false;
+}
+
 int lives_tick(struct lives *l, uint64_t now_ns, uint64_t wall_ns)
 {
 	l->wall_ns = wall_ns;
 	do_what_is_due(l);
 	compare_some(l);
-	if (l->next_look_ns != 0 && !l->is_looking && now_ns >= l->next_look_ns) {
-		l->next_look_ns = now_ns + LIVES_LOOK_S * SECOND_NS;
-		l->look_began_ns = now_ns;
-		l->is_looking = true;
-		if (observer_look(l->observer, now_ns, looked, l) != 0)
-			l->is_looking = false;
-	}
+	if (l->next_look_ns != 0 && !l->is_looking && now_ns >= l->next_look_ns)
+		begin_look(l, now_ns);
 	if (l->next_look_ns == 0) /* a moment to get ready, or to be stopped again */
 		l->next_look_ns = now_ns + SECOND_NS;
 	observer_tick(l->observer, now_ns);
@@ -647,4 +677,16 @@ int lives_tick(struct lives *l, uint64_t now_ns, uint64_t wall_ns)
 		store_some(l);
 	}
 	return until_ms(l, now_ns);
+}
+
+bool lives_finish(struct lives *l, uint64_t now_ns, uint64_t wall_ns)
+{
+	l->wall_ns = wall_ns;
+	if (!l->is_finishing && !l->is_looking)
+		begin_look(l, now_ns);
+	l->is_finishing = true;
+	compare_some(l);
+	if (!l->is_storing)
+		store_some(l);
+	return !l->is_looking && !l->fresh && !l->is_storing && !l->dirty_first;
 }

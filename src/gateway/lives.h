@@ -7,7 +7,7 @@
  * off is blocked: a change like any other, made by "gateway". The tunnel itself stops a peer whose
  * quota is used up, within its next packet; blocking follows when that is seen.
  *
- * It also says who connected, who went silent, and who moved.
+ * It also says who connected, who went silent, who moved, and who seems to be in two places.
  *
  * Bounds:  one entry per peer that ever had traffic; LIVES_STORED_MAX rows in one change.
  * Threads: the main loop's.
@@ -33,6 +33,7 @@ enum lives_event {
 	LIVES_CONNECTED,
 	LIVES_SILENT,
 	LIVES_MOVED, /* to another address */
+	LIVES_SHARED, /* its configuration seems to be used in two places at once (gateway/leak.h) */
 };
 
 /* @endpoint: where it is, or was; family ADDR_NONE: nobody knows. @peer is stored. */
@@ -61,6 +62,13 @@ void lives_note(void *lives, const struct store_change *change, const struct pee
  * Return: in how many milliseconds to call again.
  */
 int lives_tick(struct lives *l, uint64_t now_ns, uint64_t wall_ns);
+
+/**
+ * lives_finish() - Before the end: look once more, and store what is not stored yet
+ *
+ * Return: true when it is done; until then call it again, after waiting for what it asked for.
+ */
+bool lives_finish(struct lives *l, uint64_t now_ns, uint64_t wall_ns);
 
 /** lives_usage() - What a peer has used; NULL: nothing yet */
 const struct usage *lives_usage(const struct lives *l, int64_t peer_id);

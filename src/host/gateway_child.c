@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host/credentials.h"
 #include "host/tunnel.h"
 #include "sys/clock.h"
 #include "sys/log.h"
@@ -131,7 +132,8 @@ void gateway_child_program(const struct gateway_child *g, char out[PATH_MAX])
 	out[n < 0 ? 0 : n] = '\0';
 }
 
-static int spawn(struct gateway_child *g, int uapi_fd, int their_end)
+static int spawn(struct gateway_child *g, int uapi_fd, int their_end,
+		 const char *const *credentials)
 {
 	/* What the contract of the REST API names, and nobody but this process reads. */
 	static const char *const variables[] = { "GATEWAY_API_KEY",
@@ -149,12 +151,12 @@ static int spawn(struct gateway_child *g, int uapi_fd, int their_end)
 						 "WG_AGENT_OPEN_HEALTH",
 						 "WG_AGENT_OPEN_METRICS",
 						 "CULVERT_MASTER_KEY",
-						 "CREDENTIALS_DIRECTORY",
 						 NULL };
 	struct arguments arguments;
 	struct child_plan plan = {
 		.argv = arguments.argv,
 		.inherits = variables,
+		.sets = credentials,
 		.fds = { uapi_fd, their_end },
 		.n_fds = 2,
 		.drops_rights = true,
@@ -168,16 +170,29 @@ static int spawn(struct gateway_child *g, int uapi_fd, int their_end)
 	return child_start(&g->child, &plan, clock_boot_ns());
 }
 
+static int spawn_with_credentials(struct gateway_child *g, int uapi_fd, int their_end,
+				  struct diag *d)
+{
+	struct credentials credentials;
+	int err = credentials_read(&credentials, d);
+
+	if (err == 0)
+		err = spawn(g, uapi_fd, their_end, credentials.sets);
+	credentials_done(&credentials);
+	return err;
+}
+
 int gateway_child_start(struct gateway_child *g, struct diag *d)
 {
 	int ends[2] = { -1, -1 };
 	int uapi_fd = tunnel_connect_limited(g->config->interface);
 	int err = uapi_fd < 0 ? uapi_fd : 0;
 
+	*d = (struct diag){ 0 }; /* what was only a warning before */
 	if (err == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		err = -errno;
 	if (err == 0)
-		err = spawn(g, uapi_fd, ends[1]);
+		err = spawn_with_credentials(g, uapi_fd, ends[1], d);
 	if (uapi_fd >= 0)
 		close(uapi_fd);
 	if (ends[1] >= 0)
@@ -185,8 +200,9 @@ int gateway_child_start(struct gateway_child *g, struct diag *d)
 	if (err < 0) {
 		if (ends[0] >= 0)
 			close(ends[0]);
-		return diag_set(d, err, 0, "cannot start the gateway process: %s",
-				err_text(err));
+		return d->text[0] ? err
+				  : diag_set(d, err, 0, "cannot start the gateway process: %s",
+					     err_text(err));
 	}
 	g->fd = ends[0];
 	enter(g, GATEWAY_STARTING, clock_boot_ns());

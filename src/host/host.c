@@ -21,6 +21,7 @@
 #include "host/device_child.h"
 #include "host/gateway_child.h"
 #include "host/preflight.h"
+#include "host/report.h"
 #include "net/nft.h"
 #include "sys/clock.h"
 #include "sys/log.h"
@@ -38,6 +39,7 @@ struct host {
 	struct netlink *nl;
 	struct device_child device;
 	struct gateway_child gateway;
+	struct report report;
 	bool has_table;
 	enum host_end end;
 };
@@ -136,7 +138,12 @@ static int start_device(struct host *h, struct diag *d)
 static int open_ways(struct host *h, struct diag *d)
 {
 	const struct ip_prefix subnets[] = { h->config->subnet4, h->config->subnet6 };
-	int err = nft_gateway(h->config->interface, subnets, 2, d);
+	const struct nft_gateway table = { .interface = h->config->interface,
+					   .subnets = subnets,
+					   .n = 2,
+					   .port = h->config->port,
+					   .isolate = h->config->isolate };
+	int err = nft_gateway(&table, d);
 
 	if (err < 0)
 		return err;
@@ -276,6 +283,8 @@ static int wait_ms(const struct host *h)
 
 	if (h->device.child.pid == 0)
 		due_ns = h->device.due_ns; /* the gateway waits for it */
+	if (report_deadline_ns(&h->report) < due_ns)
+		due_ns = report_deadline_ns(&h->report);
 	if (due_ns == UINT64_MAX)
 		return -1;
 	return due_ns <= now_ns ? 0 : (int)((due_ns - now_ns) / 1000000 % INT32_MAX) + 1;
@@ -306,6 +315,9 @@ static void live(struct host *h, struct diag *d)
 		if (h->signals.stop)
 			return;
 		start_what_is_due(h);
+		report_state(&h->report,
+			     h->device.child.pid > 0 && h->gateway.phase == GATEWAY_SERVING,
+			     clock_boot_ns());
 		wait_and_heed(h);
 	}
 }
@@ -316,6 +328,7 @@ static void stop(struct host *h)
 {
 	struct diag d = { 0 };
 
+	report_stopping(&h->report);
 	gateway_child_stop(&h->gateway);
 	if (h->has_table && nft_remove(h->config->interface, &d) < 0)
 		log_error("%s", d.text);
@@ -325,6 +338,7 @@ static void stop(struct host *h)
 	netlink_close(h->nl);
 	state_dir_close(&h->state);
 	signals_close(&h->signals);
+	report_close(&h->report);
 }
 
 enum host_end host_run(const struct host_config *config, struct diag *d)
@@ -340,6 +354,7 @@ enum host_end host_run(const struct host_config *config, struct diag *d)
 					    .fd = -1 };
 	if (signals_open(&h.signals) < 0)
 		return diag_set(d, -errno, 0, "signals: %s", err_text(-errno)), HOST_FAILED;
+	report_open(&h.report);
 	end = start(&h, d);
 	if (end == HOST_DONE) {
 		if (privileges_gaps()[0])

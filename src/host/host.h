@@ -27,6 +27,7 @@
  * @subnet4, @subnet6: The first host of each is the gateway's address
  * @obfuscation: Level of new peers, as frame_level_find() knows it
  * @log_level:	As log_level_find() knows it; of all three processes
+ * @isolate:	Peers do not reach each other
  * @gateway_arguments: More of them for the gateway process, NULL behind the last; or NULL
  * @gateway_program: For tests; NULL: this program
  */
@@ -41,6 +42,7 @@ struct host_config {
 	struct ip_prefix subnet6;
 	uint16_t port;
 	bool log_json;
+	bool isolate;
 	const char *const *gateway_arguments;
 	const char *gateway_program;
 };

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <dirent.h>
@@ -119,10 +120,31 @@ static void adopt_all(const struct state_dir *s)
 		close(fd);
 }
 
-/* The owner of the directory could have put another file in its place. */
-static int check_key_file(const struct state_dir *s, struct diag *d)
+/* One that the service manager keeps for us (LoadCredential=, SetCredentialEncrypted=) comes
+ * first: it may be sealed to this machine, and then none lies in the state directory at all.
+ * Return: its directory, or that of the state. */
+static const char *open_key_file(struct state_dir *s)
 {
+	const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+	int fd = credentials ? open(credentials, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (fd >= 0) {
+		s->key_fd = openat(fd, "server.key", flags);
+		close(fd);
+		if (s->key_fd >= 0 || errno != ENOENT)
+			return credentials;
+	}
+	s->key_fd = openat(s->fd, "server.key", flags);
+	return s->path;
+}
+
+/* The owner of the directory could have put another file in its place. */
+static int check_key_file(const struct state_dir *s, const char *place, struct diag *d)
+{
+	struct secret_key key;
 	struct stat st;
+	int err;
 
 	if (fstat(s->key_fd, &st) < 0)
 		return refuse(d, -errno, s, "server.key");
@@ -131,36 +153,32 @@ static int check_key_file(const struct state_dir *s, struct diag *d)
 		return diag_set(d, ERR_CORRUPT, 0,
 				"%s/server.key must be a plain file of user %u with mode 0600, "
 				"without other names",
-				s->path, geteuid());
-	return 0;
-}
-
-static int open_server_key(struct state_dir *s, struct diag *d)
-{
-	struct secret_key key;
-	int err = 0;
-
-	s->key_fd = openat(s->fd, "server.key", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (s->key_fd < 0 && errno == ENOENT) {
-		err = make_server_key(s, d);
-		if (err < 0)
-			return err;
-		s->key_fd = openat(s->fd, "server.key",
-				   O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	}
-	if (s->key_fd < 0)
-		return refuse(d, -errno, s, "cannot open server.key");
-	err = check_key_file(s, d);
-	if (err < 0)
-		return err;
+				place, geteuid());
 	err = state_dir_private_key(s, &key);
 	secret_key_done(&key);
 	return err < 0 ? diag_set(
 				 d, ERR_CORRUPT, 0,
 				 "%s/server.key must hold one key in base64, as \"culvert keys gen\" "
 				 "prints it",
-				 s->path)
+				 place)
 		       : 0;
+}
+
+static int open_server_key(struct state_dir *s, struct diag *d)
+{
+	const char *place = open_key_file(s);
+	int err;
+
+	if (s->key_fd < 0 && errno == ENOENT) {
+		err = make_server_key(s, d);
+		if (err < 0)
+			return err;
+		place = open_key_file(s);
+	}
+	if (s->key_fd < 0)
+		return diag_set(d, -errno, 0, "cannot open %s/server.key: %s", place,
+				err_text(-errno));
+	return check_key_file(s, place, d);
 }
 
 static int make_api_key(struct state_dir *s, struct diag *d)

@@ -6,6 +6,8 @@
  * its socket there. The tunnel's key in it is root's. Whoever owns a directory may replace
  * what lies in it: nothing is followed, and a key that is not root's is refused.
  *
+ * A server.key in $CREDENTIALS_DIRECTORY is used instead of the one here, by the same rules.
+ *
  * Threads: one.
  */
 #pragma once
@@ -23,7 +25,7 @@ enum {
 /**
  * struct state_dir - An open state directory, locked for this process
  * @path:	As given, borrowed
- * @key_fd:	server.key, open for reading: still readable after rights were given up
+ * @key_fd:	The server.key in use, open for reading: still readable after rights were given up
  * All zeroes is not open; use STATE_DIR_CLOSED.
  */
 struct state_dir {

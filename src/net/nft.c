@@ -11,7 +11,11 @@
 #include "base/text.h"
 #include "sys/program.h"
 
-enum { JSON_MAX = 16384 };
+enum {
+	JSON_MAX = 16384,
+	PORT_FIRST = 1024, /* of translated flows; those below belong to services */
+	PORT_LAST = 65535,
+};
 
 #define NFT_TIMEOUT_NS (UINT64_C(30) * 1000000000) /* a large set takes a while */
 
@@ -84,8 +88,7 @@ int nft_list_table(const char *name, bool rules_only, char out[NFT_LIST_MAX], st
 	return err;
 }
 
-/* A JSON string. Interface names may hold almost anything but '/' and white space. */
-static void put_string(struct text *t, const char *s)
+void nft_put_string(struct text *t, const char *s)
 {
 	text_puts(t, "\"");
 	for (; *s; s++) {
@@ -128,24 +131,50 @@ static void put_interface_match(struct text *t, const char *key, const char *op,
 	text_printf(t,
 		    "{\"match\":{\"op\":\"%s\",\"left\":{\"meta\":{\"key\":\"%s\"}},\"right\":",
 		    op, key);
-	put_string(t, interface);
+	nft_put_string(t, interface);
 	text_puts(t, "}}");
 }
 
-static void put_masquerade(struct text *t, const char *table, const char *interface,
-			   const struct ip_prefix *subnet)
+static void put_source_match(struct text *t, const struct ip_prefix *subnet)
 {
 	char address[ADDR_TEXT_MAX];
 
 	ip_addr_format(&subnet->ip, address);
-	begin_rule(t, table, "postrouting");
 	text_printf(
 		t,
 		"{\"match\":{\"op\":\"==\",\"left\":{\"payload\":{\"protocol\":\"%s\","
 		"\"field\":\"saddr\"}},\"right\":{\"prefix\":{\"addr\":\"%s\",\"len\":%u}}}},",
 		subnet->ip.family == ADDR_V4 ? "ip" : "ip6", address, subnet->bits);
-	put_interface_match(t, "oifname", "!=", interface);
+}
+
+/* Flows with ports stay on one side of the tunnel's port, whichever has more of them. */
+static void put_masquerade(struct text *t, const char *table, const struct nft_gateway *g,
+			   const struct ip_prefix *subnet)
+{
+	bool is_below = g->port > (PORT_FIRST + PORT_LAST) / 2;
+
+	begin_rule(t, table, "postrouting");
+	put_source_match(t, subnet);
+	put_interface_match(t, "oifname", "!=", g->interface);
+	text_printf(t,
+		    ",{\"match\":{\"op\":\"==\",\"left\":{\"meta\":{\"key\":\"l4proto\"}},"
+		    "\"right\":{\"set\":[\"tcp\",\"udp\"]}}},"
+		    "{\"masquerade\":{\"port\":{\"range\":[%d,%d]}}}]}}}",
+		    is_below || g->port < PORT_FIRST ? PORT_FIRST : g->port + 1,
+		    is_below ? g->port - 1 : PORT_LAST);
+	begin_rule(t, table, "postrouting");
+	put_source_match(t, subnet);
+	put_interface_match(t, "oifname", "!=", g->interface);
 	text_puts(t, ",{\"masquerade\":null}]}}}");
+}
+
+static void put_isolation(struct text *t, const char *table, const char *interface)
+{
+	begin_rule(t, table, "forward");
+	put_interface_match(t, "iifname", "==", interface);
+	text_puts(t, ",");
+	put_interface_match(t, "oifname", "==", interface);
+	text_puts(t, ",{\"drop\":null}]}}}");
 }
 
 /* @key: "iifname" or "oifname". */
@@ -173,13 +202,12 @@ static int run_text(struct text *t, struct diag *d)
 	return err;
 }
 
-int nft_gateway(const char *interface, const struct ip_prefix *subnets, size_t n,
-		struct diag *d)
+int nft_gateway(const struct nft_gateway *g, struct diag *d)
 {
 	struct text t = { .max = JSON_MAX };
 	char table[NFT_TABLE_NAME_MAX];
 
-	nft_table_name(interface, table);
+	nft_table_name(g->interface, table);
 	text_puts(&t, "{\"nftables\":[");
 	/* Deleting what is not there fails, so it is added first: one transaction replaces
 	 * whatever an earlier run left. */
@@ -190,10 +218,12 @@ int nft_gateway(const char *interface, const struct ip_prefix *subnets, size_t n
 	put_table(&t, "add", table);
 	put_chain(&t, table, "postrouting", "nat", "postrouting", 100);
 	put_chain(&t, table, "forward", "filter", "forward", -150);
-	for (size_t i = 0; i < n; i++)
-		put_masquerade(&t, table, interface, &subnets[i]);
-	put_clamp(&t, table, interface, "iifname");
-	put_clamp(&t, table, interface, "oifname");
+	for (size_t i = 0; i < g->n; i++)
+		put_masquerade(&t, table, g, &g->subnets[i]);
+	if (g->isolate)
+		put_isolation(&t, table, g->interface);
+	put_clamp(&t, table, g->interface, "iifname");
+	put_clamp(&t, table, g->interface, "oifname");
 	text_puts(&t, "]}");
 	return run_text(&t, d);
 }

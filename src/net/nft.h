@@ -12,9 +12,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "base/text.h"
 
 enum { NFT_TABLE_NAME_MAX = 32 };
 
@@ -22,19 +24,36 @@ enum { NFT_TABLE_NAME_MAX = 32 };
 void nft_table_name(const char *interface, char out[NFT_TABLE_NAME_MAX]);
 
 /**
- * nft_gateway() - (Re)place the table of a gateway
+ * struct nft_gateway - What the table of a gateway says
  * @subnets:	Sources whose packets leave under the address of the way out, except back
  *		into @interface
+ * @port:	UDP port of the tunnel. No translated TCP or UDP flow leaves from it, or from a port
+ *		below 1024: packets to the services of this host would else match that flow and
+ *		go to the peer (CVE-2021-3773)
+ * @isolate:	Peers do not reach each other
  *
  * TCP handshakes through @interface get their segment size clamped to the path's MTU.
+ */
+struct nft_gateway {
+	const char *interface;
+	const struct ip_prefix *subnets;
+	size_t n;
+	uint16_t port;
+	bool isolate;
+};
+
+/**
+ * nft_gateway() - (Re)place the table of a gateway
  *
  * Return: 0; -ENOENT when nft is not installed; ERR_UNKNOWN with nft's reason in @d.
  */
-int nft_gateway(const char *interface, const struct ip_prefix *subnets, size_t n,
-		struct diag *d);
+int nft_gateway(const struct nft_gateway *g, struct diag *d);
 
 /** nft_remove() - Remove the table of @interface; 0 also when there was none */
 int nft_remove(const char *interface, struct diag *d);
+
+/** nft_put_string() - A JSON string: names of interfaces hold almost anything but '/' and blanks */
+void nft_put_string(struct text *t, const char *s);
 
 /**
  * nft_run() - Apply commands, all or none

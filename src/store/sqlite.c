@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation. One file in WAL mode with synchronous=FULL: COMMIT appends to the
+ * Theory of operation. One file in WAL mode with synchronous=EXTRA: COMMIT appends to the
  * log and fsyncs it, and that is the moment a group is durable. The log is wal.c's.
  *
  * A run of joined changes is one savepoint: what is refused takes its run back and nothing else.

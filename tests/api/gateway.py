@@ -130,6 +130,11 @@ class Gateway:
         self.start_device()
         self.tell(DEVICE_RESTARTED)
 
+    def transfer(self):
+        """Octets received from all peers, as the interface counts."""
+        lines = netns.run("wg", "show", self.interface, "transfer").stdout.splitlines()
+        return sum(int(line.split("\t")[1]) for line in lines)
+
     def on_device(self):
         """{key: set of allowed IPs} of the interface."""
         found = {}

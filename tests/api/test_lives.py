@@ -118,6 +118,22 @@ class Traffic(LifeTest):
                 s.sendto(bytes(size), ("198.18.0.1", 9))
                 time.sleep(0.001)
 
+    def events(self, key):
+        c = http.client.HTTPConnection("127.0.0.1", self.gateway.port, timeout=20)
+        c.request("GET", "/api/v1/events", headers={"Authorization": f"Bearer {key}"})
+        self.addCleanup(c.close)
+        return c.getresponse()
+
+    def next_event(self, stream):
+        """(event, data) of the next one."""
+        event = None
+        while True:
+            name, _, value = stream.readline().decode().strip().partition(": ")
+            if name == "event":
+                event = value
+            if name == "data":
+                return event, json.loads(value)
+
     def passed(self):
         """Octets that the tunnel has let through."""
         return json.loads(netns.run("ip", "-j", "-s", "link", "show", "wg0").stdout)[0]["stats64"]["rx"]["bytes"]
@@ -155,22 +171,52 @@ class Traffic(LifeTest):
         self.assertGreaterEqual(self.show("a")["rx_bytes"], before)
         self.soon(lambda: self.send(20) or self.show("a")["rx_bytes"] > before + 50_000, "more of it", 40)
 
+    def test_what_was_used_last_is_kept_by_a_gateway_that_is_told_to_stop(self):
+        made = self.create("a", generate=True)
+        self.connect(made)
+        self.send(100)
+        self.soon(lambda: self.show("a")["rx_bytes"] > 100_000, "the traffic to be counted", 8)
+        time.sleep(2)  # what was seen then is not fresh any more
+        self.send(100)
+        self.soon(lambda: self.gateway.transfer() > 205_000, "more of it to arrive", 8)
+        used = self.gateway.transfer()
+        self.assertEqual(self.gateway.stop(), 0)
+        self.gateway.restart_device()
+        self.gateway.start()
+        self.assertGreaterEqual(self.show("a")["rx_bytes"], used)
+
     def test_who_connects_is_told(self):
         key = self.gateway.local("POST", "/api/v1/keys", {"name": "r", "role": "reader"}).json["key"]
         made = self.create("a", generate=True)
         time.sleep(6)  # the first look tells nothing
-        c = http.client.HTTPConnection("127.0.0.1", self.gateway.port, timeout=20)
-        c.request("GET", "/api/v1/events", headers={"Authorization": f"Bearer {key}"})
-        stream = c.getresponse()
-        self.addCleanup(c.close)
+        stream = self.events(key)
         self.connect(made)
         self.send(3)
-        lines = []
-        while not lines or not lines[-1].startswith("data: "):
-            lines.append(stream.readline().decode().strip())
-        self.assertIn("event: peer.connected", lines)
-        told = json.loads(lines[-1][6:])
+        event, told = self.next_event(stream)
+        self.assertEqual(event, "peer.connected")
         self.assertEqual((told["name"], told["endpoint"].split(":")[0]), ("a", "127.0.0.1"))
+
+    def test_a_configuration_in_two_places_is_told_once_it_has_come_back_twice(self):
+        key = self.gateway.local("POST", "/api/v1/keys", {"name": "r", "role": "reader"}).json["key"]
+        netns.run("ip", "address", "add", "198.51.100.7/32", "dev", "lo")
+        self.addCleanup(netns.run, "ip", "address", "delete", "198.51.100.7/32", "dev", "lo")
+        made = self.create("a", generate=True)
+        text = client_file.uapi(made["configuration"])
+        server = next(line for line in text.splitlines() if line.startswith("public_key="))
+        port = next(line for line in text.splitlines() if line.startswith("endpoint=")).rpartition(":")[2]
+        time.sleep(6)  # the first look tells nothing
+        stream = self.events(key)
+        device = self.connect(made)
+        seen = []
+        # On this host the way to an address of its own starts at that very address.
+        for place in ("127.0.0.1", "198.51.100.7", "127.0.0.1", "198.51.100.7"):
+            device.uapi(f"set=1\n{server}\nendpoint={place}:{port}\n\n")
+            self.send(3)
+            seen.append(self.next_event(stream))
+            self.assertEqual(seen[-1][1]["endpoint"].split(":")[0], place)
+        self.assertEqual([event for event, _ in seen], ["peer.connected"] + 3 * ["peer.moved"])
+        event, told = self.next_event(stream)
+        self.assertEqual((event, told["name"]), ("peer.shared", "a"))
 
 
 if __name__ == "__main__":

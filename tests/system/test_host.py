@@ -504,7 +504,7 @@ class State(HostTest):
         os.unlink(f"{self.state}/other")
         os.rename(path, f"{self.base}/moved.key")
         os.symlink(f"{self.base}/moved.key", path)
-        self.refused(FAILED, "cannot open server.key: Too many levels of symbolic links")
+        self.refused(FAILED, "cannot open .*/server.key: Too many levels of symbolic links")
         os.unlink(path)
         if os.stat(self.state).st_uid:
             shutil.copy(f"{self.base}/moved.key", path)

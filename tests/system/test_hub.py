@@ -190,11 +190,13 @@ class Policy(Topology):
         self.assertNotIn("culvert", self.hub.namespace.output("nft", "list", "ruleset"))
 
     def test_the_hub_forwards_from_the_tunnel_into_nothing_but_the_tunnel(self):
-        self.hub.hub("firewall", "apply")
         a, b = self.spokes["a"], self.spokes["b"]
+        self.hub.namespace.sysctl("net.ipv4.ip_forward", 1)  # a host that forwards for other reasons
         a.namespace.run("wg", "set", a.interface, "peer", self.hub_key(), "allowed-ips", "10.88.0.0/24,198.51.100.4/30")
         a.namespace.ip("route", "add", "198.51.100.6/32", "dev", a.interface, "src", "10.88.0.11")
-        b.namespace.ip("route", "add", "10.88.0.11/32", "dev", "out0", "via", "198.51.100.5", "metric", "1")
+        b.namespace.ip("route", "add", "10.88.0.11/32", "dev", "out0", "via", "198.51.100.5")
+        self.assertTrue(self.pings(a.namespace, "198.51.100.6"), "the way is open before the rules")
+        self.hub.hub("firewall", "apply")
         self.assertFalse(self.pings(a.namespace, "198.51.100.6", timeout=1))
 
     def hub_key(self):

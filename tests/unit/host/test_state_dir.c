@@ -146,6 +146,70 @@ static void removes_the_socket_a_dead_gateway_left(void)
 	state_dir_close(&s);
 }
 
+/* $CREDENTIALS_DIRECTORY with one file in it, as the service manager makes it. */
+static void give_credential(char directory[64], const char *text, mode_t mode)
+{
+	char whole[96];
+
+	snprintf(directory, 64, "%s/credentials", base);
+	CHECK(mkdir(directory, 0700) == 0 || errno == EEXIST);
+	snprintf(whole, sizeof(whole), "%s/server.key", directory);
+	unlink(whole);
+	if (text)
+		CHECK(file_write(AT_FDCWD, whole, text, strlen(text), FILE_MODE(mode)) == 0);
+	setenv("CREDENTIALS_DIRECTORY", directory, 1);
+}
+
+static void a_key_among_the_credentials_comes_before_the_one_here(void)
+{
+	static const char here[] = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
+	static const char given[] = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAUE=";
+	char directory[64], whole[192];
+	struct secret_key key = { 0 };
+	struct state_dir s;
+	struct diag d = { 0 };
+
+	drop("server.key");
+	put("server.key", here, 0600);
+	give_credential(directory, given, 0400);
+	CHECK(open_as_ourselves(&s, &d) == 0 && state_dir_private_key(&s, &key) == 0);
+	CHECK(key.b[0] == 1 && key.b[31] == 0x41);
+	state_dir_close(&s);
+
+	drop("server.key"); /* and none is made where one was given */
+	CHECK(open_as_ourselves(&s, &d) == 0);
+	state_dir_close(&s);
+	snprintf(whole, sizeof(whole), "%s/server.key", path);
+	CHECK(access(whole, F_OK) < 0 && errno == ENOENT);
+
+	put("server.key", here, 0600);
+	give_credential(directory, NULL, 0); /* other credentials, not this one */
+	CHECK(open_as_ourselves(&s, &d) == 0 && state_dir_private_key(&s, &key) == 0);
+	CHECK(key.b[0] == 0xc8);
+	state_dir_close(&s);
+	unsetenv("CREDENTIALS_DIRECTORY");
+	rmdir(directory);
+}
+
+static void a_bad_key_among_the_credentials_is_refused_not_passed_over(void)
+{
+	static const char given[] = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAUE=";
+	char directory[64];
+	struct state_dir s;
+	struct diag d = { 0 };
+
+	give_credential(directory, "nonsense", 0400);
+	CHECK(open_as_ourselves(&s, &d) == ERR_CORRUPT);
+	CHECK(strstr(d.text, "/credentials/server.key must hold one key"));
+	CHECK(s.key_fd == -1);
+	give_credential(directory, given, 0444);
+	CHECK(open_as_ourselves(&s, &d) == ERR_CORRUPT);
+	CHECK(strstr(d.text, "/credentials/server.key must be a plain file"));
+	give_credential(directory, NULL, 0);
+	unsetenv("CREDENTIALS_DIRECTORY");
+	rmdir(directory);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -157,6 +221,8 @@ int main(void)
 	RUN(only_one_has_it_at_a_time);
 	RUN(a_wide_open_directory_is_closed);
 	RUN(reads_keys_with_and_without_newline_and_nothing_else);
+	RUN(a_key_among_the_credentials_comes_before_the_one_here);
+	RUN(a_bad_key_among_the_credentials_is_refused_not_passed_over);
 	RUN(a_path_must_leave_room_for_the_socket);
 	RUN(removes_the_socket_a_dead_gateway_left);
 	drop("server.key");

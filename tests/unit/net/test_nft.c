@@ -12,6 +12,15 @@
 
 static struct ip_prefix subnets[2];
 
+static int place(const char *interface, size_t n, struct diag *d)
+{
+	const struct nft_gateway g = {
+		.interface = interface, .subnets = subnets, .n = n, .port = 51820
+	};
+
+	return nft_gateway(&g, d);
+}
+
 static const char *ruleset(void)
 {
 	static const char *const argv[] = { "nft", "list", "ruleset", NULL };
@@ -36,7 +45,7 @@ static void masquerades_both_families_and_clamps_segments(void)
 	struct diag d = { 0 };
 	const char *rules;
 
-	CHECK(nft_gateway("wg0", subnets, 2, &d) == 0);
+	CHECK(place("wg0", 2, &d) == 0);
 	rules = ruleset();
 	CHECK(strstr(rules, "table inet culvert_wg0 {"));
 	CHECK(strstr(rules, "ip saddr 10.0.1.0/24 oifname != \"wg0\" masquerade"));
@@ -50,16 +59,54 @@ static void a_second_time_replaces_the_first(void)
 	struct diag d = { 0 };
 	const char *first;
 
-	CHECK(nft_gateway("wg0", subnets, 1, &d) == 0);
-	first = strstr(ruleset(), "masquerade");
-	CHECK(first && !strstr(first + 1, "masquerade"));
+	CHECK(place("wg0", 1, &d) == 0);
+	first = strstr(ruleset(), "masquerade\n");
+	CHECK(first && !strstr(first + 1, "masquerade\n"));
+}
+
+static void translated_flows_stay_on_the_larger_side_of_the_port_of_the_tunnel(void)
+{
+	static const struct {
+		uint16_t port;
+		const char *range;
+	} cases[] = { { 51820, ":1024-51819" }, { 65535, ":1024-65534" },
+		      { 33280, ":1024-33279" }, { 33279, ":33280-65535" },
+		      { 1024, ":1025-65535" },	{ 443, ":1024-65535" } };
+	struct nft_gateway g = { .interface = "wg0", .subnets = subnets, .n = 2 };
+	struct diag d = { 0 };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char expected[64];
+		const char *first;
+
+		g.port = cases[i].port;
+		snprintf(expected, sizeof(expected),
+			 "meta l4proto { tcp, udp } masquerade to %s\n", cases[i].range);
+		CHECK(nft_gateway(&g, &d) == 0);
+		first = strstr(ruleset(), expected);
+		CHECK(first && strstr(first + 1, expected));
+	}
+}
+
+static void isolation_is_there_when_asked_for_and_gone_again(void)
+{
+	struct nft_gateway g = {
+		.interface = "wg0", .subnets = subnets, .n = 2, .port = 51820, .isolate = true
+	};
+	struct diag d = { 0 };
+
+	CHECK(nft_gateway(&g, &d) == 0);
+	CHECK(strstr(ruleset(), "iifname \"wg0\" oifname \"wg0\" drop"));
+	g.isolate = false;
+	CHECK(nft_gateway(&g, &d) == 0);
+	CHECK(!strstr(ruleset(), "drop"));
 }
 
 static void removing_leaves_other_tables_alone_and_may_be_repeated(void)
 {
 	struct diag d = { 0 };
 
-	CHECK(nft_gateway("wg1", subnets, 2, &d) == 0);
+	CHECK(place("wg1", 2, &d) == 0);
 	CHECK(nft_remove("wg0", &d) == 0);
 	CHECK(!strstr(ruleset(), "culvert_wg0") && strstr(ruleset(), "culvert_wg1"));
 	CHECK(nft_remove("wg0", &d) == 0);
@@ -71,8 +118,7 @@ static void an_odd_interface_name_stays_a_name(void)
 {
 	struct diag d = { 0 };
 
-	CHECK(nft_gateway("a\"}]-$(x)", subnets, 2, &d) != 0 ||
-	      strstr(ruleset(), "masquerade"));
+	CHECK(place("a\"}]-$(x)", 2, &d) != 0 || strstr(ruleset(), "masquerade"));
 	CHECK(nft_remove("a\"}]-$(x)", &d) == 0);
 	CHECK(strcmp(ruleset(), "") == 0);
 }
@@ -109,6 +155,8 @@ int main(void)
 	RUN(makes_a_table_name_nft_takes);
 	RUN(masquerades_both_families_and_clamps_segments);
 	RUN(a_second_time_replaces_the_first);
+	RUN(translated_flows_stay_on_the_larger_side_of_the_port_of_the_tunnel);
+	RUN(isolation_is_there_when_asked_for_and_gone_again);
 	RUN(removing_leaves_other_tables_alone_and_may_be_repeated);
 	RUN(an_odd_interface_name_stays_a_name);
 	RUN(a_refusal_carries_the_reason_of_nft);
