@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* culvert backup: a gateway's state in one encrypted file, and back. */
 #include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +10,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/codec.h"
 #include "cmd/backup_file.h"
@@ -16,7 +19,7 @@
 #include "cmd/role.h"
 #include "sys/file.h"
 
-enum { KEEP_MAX = 100000 };
+enum { KEEP_MAX = 100000, NOTE_FROM = 16 << 20 };
 
 static const struct option_row rows[] = {
 	{ "state", "DIR", NULL, NULL, "the gateway's; a user's own where one runs, else root's",
@@ -48,6 +51,12 @@ int backup_complain(int code, const char *format, ...)
 	va_end(ap);
 	fputc('\n', stderr);
 	return code;
+}
+
+void backup_note(const char *doing, const char *what, uint64_t octets)
+{
+	if (octets >= NOTE_FROM && isatty(STDERR_FILENO))
+		fprintf(stderr, "%s %s, %" PRIu64 " MiB\n", doing, what, octets >> 20);
 }
 
 int backup_code(int err)
@@ -121,6 +130,22 @@ static int find_secret(const struct options *o, struct backup_secret *s)
 	return read_secret(key ? key : passphrase, !key, s);
 }
 
+/* Who is told to end first removes what was unpacked or copied. */
+static int run_whole(int (*action)(const struct backup_call *c), const struct backup_call *c)
+{
+	sigset_t ends, before;
+	int code;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGHUP);
+	sigprocmask(SIG_BLOCK, &ends, &before);
+	code = action(c);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return code;
+}
+
 static int run(const struct local_command *l, struct backup_call *c)
 {
 	static const struct {
@@ -141,7 +166,7 @@ static int run(const struct local_command *l, struct backup_call *c)
 		if (l->n_words != 2 || strcmp(l->words[0], actions[i].word) != 0)
 			continue;
 		code = find_secret(&l->options, &c->secret);
-		return code == EXIT_DONE ? actions[i].run(c) : code;
+		return code == EXIT_DONE ? run_whole(actions[i].run, c) : code;
 	}
 	return backup_complain(EXIT_USAGE, "say create, verify or restore, and one file; "
 					   "'culvert backup --help' tells more");

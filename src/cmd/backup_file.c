@@ -35,6 +35,7 @@ static int copy_here(const char *state)
 {
 	char from[BACKUP_PATH_MAX], to[BACKUP_PATH_MAX], journal[BACKUP_PATH_MAX];
 	struct diag d = { .text = "" };
+	struct stat st;
 	int fd, err;
 
 	snprintf(from, sizeof(from), "%s/" DATABASE, state);
@@ -46,6 +47,8 @@ static int copy_here(const char *state)
 	if (fd < 0)
 		return backup_complain(1, "%s: %s", to, err_text(-errno));
 	close(fd);
+	if (stat(from, &st) == 0)
+		backup_note("copying", from, (uint64_t)st.st_size);
 	err = backup_database_copy(from, to, &d);
 	if (err != 0) {
 		unlink(to);
@@ -118,6 +121,7 @@ static int add_open(struct backup_writer *w, const char *name, int fd)
 	/* Another name may lie where its owner could not read. */
 	if (!S_ISREG(st.st_mode) || st.st_nlink > 1)
 		return -EINVAL;
+	backup_note("encrypting", name, (uint64_t)st.st_size);
 	return backup_write_file(w, name, fd, (uint64_t)st.st_size);
 }
 

@@ -46,6 +46,8 @@ struct backup_found {
 
 /** backup_complain() - "culvert backup: ..." on standard error. Return: @code */
 __attribute__((format(printf, 2, 3))) int backup_complain(int code, const char *format, ...);
+/** backup_note() - What takes a while, and how much of it, to whoever looks on; quiet below 16 MiB */
+void backup_note(const char *doing, const char *what, uint64_t octets);
 /** backup_code() - The exit code for what the format or the disk said */
 int backup_code(int err);
 

@@ -41,6 +41,7 @@ static int unpack_file(struct backup_reader *r, int dir, const struct backup_fil
 	size_t n = 1;
 	int err = fd < 0 ? -errno : 0;
 
+	backup_note("decrypting", f->name, f->size);
 	while (err == 0 && n > 0) {
 		err = backup_read_data(r, buffer, sizeof(buffer), &n);
 		if (err == 0)
