@@ -12,6 +12,7 @@ static const struct command commands[] = {
 	{ "gateway", "run a WireGuard gateway with its REST API", cmd_gateway },
 	{ "gateway-serve", NULL, cmd_gateway_serve }, /* started by gateway */
 	{ "audit", "check a gateway's audit trail", cmd_audit },
+	{ "backup", "keep a gateway's state in one encrypted file", cmd_backup },
 	{ "keys", "make private keys, public keys and preshared keys", cmd_keys },
 	{ "conf", "check, change or apply a wg-quick file, with AmneziaWG's keys", cmd_conf },
 	{ "qr", "turn a configuration into a QR code or a link of AmneziaVPN", cmd_qr },

@@ -103,3 +103,8 @@ int cmd_audit(int argc, char **argv)
 {
 	return module_run("audit", argc, argv);
 }
+
+int cmd_backup(int argc, char **argv)
+{
+	return module_run("backup", argc, argv);
+}

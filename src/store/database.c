@@ -11,10 +11,6 @@
 
 #include "store/schema.h"
 
-enum {
-	APPLICATION_ID = 0x43756c76, /* "Culv": tells our file from any other database */
-};
-
 int database_prepare(struct wal *w, const char *text, sqlite3_stmt **ret)
 {
 	return wal_code(w, w->db, sqlite3_prepare_v2(w->db, text, -1, ret, NULL));
@@ -45,7 +41,7 @@ static int migrate_one(struct wal *w, unsigned int version, const char *sql)
 	int err = execute(w, "BEGIN IMMEDIATE");
 
 	snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %u; PRAGMA application_id = %d",
-		 version, (int)APPLICATION_ID);
+		 version, (int)DATABASE_ID);
 	if (err == 0)
 		err = execute(w, sql);
 	if (err == 0)
@@ -70,7 +66,7 @@ static int check_file(struct wal *w, const char *path, int64_t *ret_version, str
 	if (err != 0)
 		return diag_set(d, err, 0, "%s is not a usable database: %s", path,
 				sqlite3_errmsg(w->db));
-	if (tables > 0 && id != APPLICATION_ID)
+	if (tables > 0 && id != DATABASE_ID)
 		return diag_set(d, ERR_CORRUPT, 0, "%s is a database of another program", path);
 	if (version > (int64_t)schema_count)
 		return diag_set(d, ERR_VERSION, 0,

@@ -9,6 +9,10 @@
 #include "base/err.h"
 #include "store/wal.h"
 
+enum {
+	DATABASE_ID = 0x43756c76, /* "Culv": tells our file from any other database */
+};
+
 /**
  * database_open() - Open both connections of @w to the file @path
  *
