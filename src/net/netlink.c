@@ -238,6 +238,23 @@ int netlink_link_delete(struct netlink *nl, uint32_t index)
 	return ask(nl, begin_link(nl, RTM_DELLINK, index, &info), NULL, NULL);
 }
 
+int netlink_link_create(struct netlink *nl, const char *name, const char *kind)
+{
+	struct nlmsghdr *message;
+	struct nlattr *information;
+	void *header;
+
+	if (strlen(name) >= LINK_NAME_MAX || strlen(kind) >= LINK_KIND_MAX)
+		return -ENAMETOOLONG;
+	message = begin(nl, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+			sizeof(struct ifinfomsg), &header);
+	mnl_attr_put_strz(message, IFLA_IFNAME, name);
+	information = mnl_attr_nest_start(message, IFLA_LINKINFO);
+	mnl_attr_put_strz(message, IFLA_INFO_KIND, kind);
+	mnl_attr_nest_end(message, information);
+	return ask(nl, message, NULL, NULL);
+}
+
 /* --- addresses --- */
 
 static uint8_t kernel_family(const struct ip_addr *ip)

@@ -73,6 +73,8 @@ int netlink_link_set_txqueuelen(struct netlink *nl, uint32_t index, uint32_t pac
 int netlink_link_set_gso(struct netlink *nl, uint32_t index, uint32_t max_size,
 			 uint32_t max_segs);
 int netlink_link_delete(struct netlink *nl, uint32_t index);
+/* -EEXIST: a link of that name; -EOPNOTSUPP: the kernel has no such kind. */
+int netlink_link_create(struct netlink *nl, const char *name, const char *kind);
 
 /* -EEXIST: already there. IPv6 is usable at once: no duplicate detection on a tunnel. */
 int netlink_address_add(struct netlink *nl, const struct netlink_address *address);
