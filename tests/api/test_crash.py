@@ -3,7 +3,7 @@
 """kill -9 at random moments under load: what was acknowledged is there, nothing is held twice.
 
 CULVERT_CRASHES sets the count and CULVERT_CRASH_PEERS how many other peers are present;
-CULVERT_SOAK asks for 200 and 50 000.
+CULVERT_SOAK asks for 500 and 50 000.
 """
 
 import os
@@ -84,8 +84,8 @@ class Crash(ApiTest):
         ledger.unsure.clear()
 
     def test_kills_under_load_lose_nothing_acknowledged(self):
-        crashes = int(os.environ.get("CULVERT_CRASHES") or (200 if suite.SOAK else 12))
-        print(f"# scale: {crashes} kills, full 200")
+        crashes = int(os.environ.get("CULVERT_CRASHES") or (500 if suite.SOAK else 20))
+        print(f"# scale: {crashes} kills, full 500")
         seed = int(os.environ.get("CULVERT_SEED") or random.randrange(1 << 32))
         print(f"# seed {seed}", flush=True)
         g, ledger, draw = self.gateway, Ledger(), random.Random(seed)
