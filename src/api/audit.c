@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/key_record.h"
 #include "api/time_text.h"
 #include "base/codec.h"
+#include "sys/clock.h"
 
 enum { PAGE_MAX = 1000 };
 
@@ -134,8 +136,10 @@ struct reader {
 	struct reader *next;
 	size_t at;	    /* the next it wants, counted like @n of struct events */
 	int64_t account_id; /* 0: it sees everything */
-	const char *rest;   /* of the text being sent; borrowed from the ring or static */
-	size_t rest_at;	    /* which one that is; SIZE_MAX: a static one */
+	int64_t key_id;	    /* it reads as long as that key is good; 0: by other proof */
+	const struct records *records;
+	const char *rest; /* of the text being sent; borrowed from the ring or static */
+	size_t rest_at;	  /* which one that is; SIZE_MAX: a static one */
 	bool has_missed;
 	bool owes_beat;
 };
@@ -293,11 +297,25 @@ static void choose(struct reader *r)
 	r->owes_beat = false;
 }
 
+static bool may_go_on(const struct reader *r)
+{
+	const struct record *record =
+		r->key_id ? records_find_id(r->records, STORE_KEY, r->key_id) : NULL;
+	struct key_record key = { .expires_ns = 0 };
+
+	if (r->key_id == 0)
+		return true;
+	return record && key_record_read(record->body, &key) == 0 &&
+	       (key.expires_ns == 0 || key.expires_ns > clock_wall_ns());
+}
+
 static ssize_t read_events(void *context, char *out, size_t max)
 {
 	struct reader *r = context;
 	size_t len;
 
+	if (!may_go_on(r))
+		return -1;
 	if (!r->rest || !*r->rest)
 		r->rest = NULL;
 	if (!r->rest)
@@ -355,6 +373,8 @@ void events_follow(struct call *call)
 			      .next = e->readers,
 			      .at = e->n,
 			      .account_id = call->who.account_id,
+			      .key_id = call->who.key_id,
+			      .records = gateway_records(call->api->gateway),
 			      .owes_beat = true };
 	e->readers = r;
 	if (last)

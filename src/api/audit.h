@@ -26,12 +26,12 @@ int events_new(struct events **ret);
 struct events *events_free(struct events *e); /* takes NULL, returns NULL */
 
 /** events_note() - A change that was committed; what left no row is none */
-void events_note(void *events, const struct store_change *change, const struct peer *peer);
+void events_note(void *context, const struct store_change *c, const struct peer *peer);
 
 /** events_note_life() - Who connected, went silent or moved (a lives_listener). Without a number: not
  *  in the audit trail */
-void events_note_life(void *events, enum lives_event event, const struct peer *peer,
-		      const struct endpoint *endpoint);
+void events_note_life(void *context, enum lives_event event, const struct peer *peer,
+		      const struct endpoint *at);
 
 /** events_tick() - About once a second */
 void events_tick(struct events *e, uint64_t now_ns);

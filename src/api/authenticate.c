@@ -12,6 +12,7 @@
 #include "auth/agent_hmac.h"
 #include "auth/bearer.h"
 #include "auth/peercred.h"
+#include "base/utf8.h"
 #include "sys/clock.h"
 
 enum { WAIT_TEXT_MAX = 16 };
@@ -194,6 +195,23 @@ static bool refuse_key(struct call *call)
 	return false;
 }
 
+/* "key NAME", cut between characters. */
+static void name_key(char out[PRINCIPAL_NAME_MAX + 1], const char *name)
+{
+	static const char prefix[] = "key ";
+	size_t at = sizeof(prefix) - 1, n;
+
+	memcpy(out, prefix, sizeof(prefix));
+	for (; *name; name += n) {
+		n = utf8_len(name, strlen(name));
+		if (n == 0 || at + n > PRINCIPAL_NAME_MAX)
+			break;
+		memcpy(out + at, name, n);
+		at += n;
+	}
+	out[at] = '\0';
+}
+
 /* An unknown number takes as long as a wrong secret. */
 static bool authenticate_key(struct call *call, const char *value)
 {
@@ -201,11 +219,13 @@ static bool authenticate_key(struct call *call, const char *value)
 	struct key_record key = { .role = ROLE_NONE };
 	const struct record *record;
 	struct bearer given;
+	int64_t given_id;
 	bool is_known;
 
 	if (bearer_parse(value, &given) != 0)
 		return refuse_key(call);
-	record = records_find_id(records, STORE_KEY, given.id);
+	given_id = given.id;
+	record = records_find_id(records, STORE_KEY, given_id);
 	is_known = record && key_record_read(record->body, &key) == 0;
 	if (!bearer_matches(given.secret, is_known ? key.digest : NULL))
 		is_known = false;
@@ -215,7 +235,8 @@ static bool authenticate_key(struct call *call, const char *value)
 	call->who.kind = PRINCIPAL_KEY;
 	call->who.role = key.role;
 	call->who.account_id = key.account_id;
-	snprintf(call->who.name, sizeof(call->who.name), "key %.55s", record->name);
+	call->who.key_id = given_id;
+	name_key(call->who.name, record->name);
 	return true;
 }
 

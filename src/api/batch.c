@@ -99,7 +99,7 @@ static void read_fields(struct call *call, const json_t *entry, struct operation
 	if (op->kind == OPERATION_UPDATE) {
 		peers_read_change(call, &r, &op->fields);
 	} else {
-		peer_fields_read(&r, call->now_ns, &op->fields);
+		peers_read_fields(call, &r, &op->fields);
 		if (!json_is_string(json_object_get(entry, "public_key")))
 			json_refuse(&r, "public_key", "missing", "Field required");
 	}

@@ -439,8 +439,9 @@ bool call_read_idempotency_key(struct call *call)
 	/* Texts with their NUL: where one ends is part of it. */
 	hash_parts(call->api->suite, call->answered_digest,
 		   (const struct hash_part[]){ { call->who.name, strlen(call->who.name) + 1 },
+					       { &call->who.key_id, sizeof(call->who.key_id) },
 					       { key, len + 1 } },
-		   2);
+		   3);
 	hash_parts(call->api->suite, call->answered_fingerprint,
 		   (const struct hash_part[]){ { r->method_text, strlen(r->method_text) + 1 },
 					       { r->target, strlen(r->target) + 1 },

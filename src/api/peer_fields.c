@@ -220,6 +220,10 @@ static void read_routes(struct json_reader *r, struct peer_fields *f)
 		}
 		len += (size_t)snprintf(f->routes + len, sizeof(f->routes) - len, "%s%s",
 					len ? "," : "", ip_prefix_format(&p, written));
+		if (len >= sizeof(f->routes)) {
+			refuse(r, "routes", "Networks have at most 1024 characters together");
+			return;
+		}
 	}
 	f->edit.limits.routes = f->routes;
 }

@@ -122,7 +122,7 @@ static void list(void *context, int err, const struct observation *seen)
 	const struct peers *peers = gateway_peers(call->api->gateway);
 	json_t *page = json_array(), *next = json_null();
 	const struct peer *peer;
-	struct query q;
+	struct query q = { 0 };
 
 	(void)err; /* then @seen is NULL, and the peers are listed without their traffic */
 	read_query(call->match.query, &q);
@@ -359,6 +359,15 @@ static bool is_first_time(struct call *call)
 	return false;
 }
 
+void peers_read_fields(const struct call *call, struct json_reader *r, struct peer_fields *f)
+{
+	peer_fields_read(r, call->now_ns, f);
+	/* Networks are everybody's: one account must not draw another's to itself. */
+	if (f->edit.fields & GATEWAY_ROUTES && call->who.account_id != 0)
+		json_refuse(r, "routes", "value_error",
+			    "A key of an account cannot set networks");
+}
+
 static bool read_create(struct call *call, struct peer_fields *f)
 {
 	struct json_reader r;
@@ -369,7 +378,7 @@ static bool read_create(struct call *call, struct peer_fields *f)
 		call_fail(call, -ENOMEM, NULL);
 		return false;
 	}
-	peer_fields_read(&r, call->now_ns, f);
+	peers_read_fields(call, &r, f);
 	if (!json_object_get(call->body, "name") ||
 	    json_is_null(json_object_get(call->body, "name")))
 		json_refuse(&r, "name", "missing", "Field required");
@@ -490,7 +499,7 @@ static const char *action_of(unsigned int fields, const struct gateway_edit *e)
 
 bool peers_read_change(struct call *call, struct json_reader *r, struct peer_fields *f)
 {
-	peer_fields_read(r, call->now_ns, f);
+	peers_read_fields(call, r, f);
 	rotate_key(call, r, f);
 	if (f->edit.fields == 0 && json_reader_is_well(r))
 		json_refuse(r, "enabled", "missing", "Nothing to change was said");

@@ -24,5 +24,8 @@ void peers_delete(struct call *call);
 void peers_prepare_add(const struct call *call, const struct peer_fields *f,
 		       struct gateway_add *ret);
 
+/** peers_read_fields() - The members of a peer, as far as the caller may set them */
+void peers_read_fields(const struct call *call, struct json_reader *r, struct peer_fields *f);
+
 /** peers_read_change() - What becomes of a peer. Return: false: it is wrong, see @r's errors */
 bool peers_read_change(struct call *call, struct json_reader *r, struct peer_fields *f);

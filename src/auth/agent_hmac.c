@@ -144,23 +144,25 @@ enum hmac_verdict agent_hmac_judge(const struct hmac_key *k, struct replay_cache
 				   uint64_t now_s, const struct agent_request *r,
 				   struct hmac_use *ret_use)
 {
-	struct hmac_use use = { .has_digest = r->changes,
-				.has_nonce = r->nonce && r->nonce[0] };
+	const char *nonce = r->nonce ? r->nonce : "";
+	size_t nonce_len = strlen(nonce);
+	struct hmac_use use = { .has_digest = r->changes, .has_nonce = nonce_len > 0 };
 	uint8_t given[HMAC_LEN];
 	enum hmac_verdict v = judge_time(cache, now_s, r, &use);
 
 	if (v != HMAC_ACCEPTED)
 		return v;
-	if (is_ambiguous(r) || (use.has_nonce && strlen(r->nonce) > HMAC_NONCE_MAX) ||
+	if (is_ambiguous(r) || nonce_len > HMAC_NONCE_MAX ||
 	    key_from_hex(r->signature, strlen(r->signature), given) != 0 ||
 	    !verifies(k, r, given))
 		return HMAC_INVALID_SIGNATURE;
 	if (use.has_nonce) {
-		digest(k, "agent nonce", r->nonce, "", NULL, 0, use.nonce_digest);
+		digest(k, "agent nonce", nonce, "", NULL, 0, use.nonce_digest);
 		v = verdict_of(replay_cache_add(cache, now_s, use.nonce_digest, use.signed_s));
 	}
 	if (v == HMAC_ACCEPTED && use.has_digest) {
-		digest(k, "agent use", r->method, r->target, given, sizeof(given), use.digest);
+		/* Nothing of the target, which has many spellings: the signature binds it. */
+		digest(k, "agent use", "", "", given, sizeof(given), use.digest);
 		v = verdict_of(replay_cache_add(cache, now_s, use.digest, use.signed_s));
 	}
 	if (v == HMAC_ACCEPTED || v == HMAC_REPLAY_DETECTED)

@@ -23,9 +23,10 @@ static void hkdf(const uint8_t secret[32], const char *info, uint8_t out[32])
 {
 	static const uint8_t no_salt[32];
 	uint8_t prk[32], text[32];
-	size_t len = strlen(info);
+	size_t len;
 
-	memcpy(text, info, len);
+	for (len = 0; info[len]; len++)
+		text[len] = (uint8_t)info[len];
 	text[len] = 1;
 	must(HMAC(EVP_sha256(), no_salt, sizeof(no_salt), secret, 32, prk, NULL) != NULL);
 	must(HMAC(EVP_sha256(), prk, sizeof(prk), text, len + 1, out, NULL) != NULL);

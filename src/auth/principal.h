@@ -29,11 +29,13 @@ enum { PRINCIPAL_NAME_MAX = 64 };
  * struct principal - One caller
  * @account_id:	A key that belongs to an account sees and changes that account's peers only;
  *		0: everything
+ * @key_id:	Of PRINCIPAL_KEY
  * @name:	For the audit trail: "api-key", "uid 0", "key backend"
  */
 struct principal {
 	enum principal_kind kind;
 	enum principal_role role;
 	int64_t account_id;
+	int64_t key_id;
 	char name[PRINCIPAL_NAME_MAX + 1];
 };

@@ -240,8 +240,9 @@ static int by_name(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-/* Names sort by time. Return: 0, or what the last removal said. */
-static int remove_old(const char *dir, uint64_t keep)
+/* Names sort by time; @made stays although a clock that was set back may call it the oldest.
+ * Return: 0, or what the last removal said. */
+static int remove_old(const char *dir, uint64_t keep, const char *made)
 {
 	struct dirent **entries = NULL;
 	int n = scandir(dir, &entries, is_ours, by_name), err = n < 0 ? -errno : 0;
@@ -250,7 +251,7 @@ static int remove_old(const char *dir, uint64_t keep)
 		char path[BACKUP_PATH_MAX + NAME_LEN + 2];
 
 		snprintf(path, sizeof(path), "%s/%s", dir, entries[i]->d_name);
-		if ((uint64_t)(n - i) > keep && unlink(path) < 0)
+		if ((uint64_t)(n - i) > keep && strcmp(path, made) != 0 && unlink(path) < 0)
 			err = -errno;
 		free(entries[i]);
 	}
@@ -316,7 +317,7 @@ int backup_create(const struct backup_call *c)
 		return backup_complain(
 			err == -EACCES || err == -EPERM ? EXIT_PRIVILEGE : EXIT_FAILED,
 			"no backup of %s in %s: %s", c->state, c->file, err_text(err));
-	if (c->keep > 0 && (err = remove_old(c->file, c->keep)) != 0)
+	if (c->keep > 0 && (err = remove_old(c->file, c->keep, path)) != 0)
 		return backup_complain(EXIT_FAILED, "%s: older ones are still there: %s",
 				       c->file, err_text(err));
 	return report(c, path);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/codec.h"
 #include "cmd/command.h"
 #include "cmd/local_api.h"
 #include "cmd/local_command.h"
@@ -122,10 +123,16 @@ static int add_key(const struct asking *a, const char *name)
 	json_t *answer = NULL, *body = json_pack("{s:s, s:s, s:s?}", "name", name, "role",
 						 options_get(a->options, "role"), "expires",
 						 options_get(a->options, "expires"));
+	uint64_t id = 0;
 	int code;
 
+	if (account &&
+	    (decimal_parse(account, strlen(account), INT64_MAX, &id) != 0 || id == 0)) {
+		json_decref(body);
+		return complain(a, EXIT_REFUSED, "--account is the id of an account, a number");
+	}
 	if (account)
-		json_object_set_new(body, "account", json_integer(strtoll(account, NULL, 10)));
+		json_object_set_new(body, "account", json_integer((json_int_t)id));
 	code = ask(a, "POST", "/api/v1/keys", body, &answer);
 	json_decref(body);
 	if (code != EXIT_DONE)

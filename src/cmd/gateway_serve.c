@@ -538,8 +538,11 @@ static int open_place(struct serve *s, enum serving_surface which, int number[SE
 	struct surface_listener *l;
 	int at;
 
-	if (p->scheme == SERVING_OFF || !surfaces_of(which)[0])
+	if (p->scheme == SERVING_OFF)
 		return 0;
+	if (!surfaces_of(which)[0])
+		return diag_set(d, ERR_RANGE, 0, "listen %s: not in this version",
+				serving_name(which));
 	at = find_shared(s, p, number);
 	if (at < 0) {
 		at = open_listener(s, p, which == SERVING_GATEWAY ? s->shown : shown, d);

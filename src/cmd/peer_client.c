@@ -76,6 +76,8 @@ static int take_public_key(struct client *c, const struct peer_request *r)
 	return EXIT_DONE;
 }
 
+static const char wrong_allowed_ips[] = "--allowed-ips is a list such as 10.0.0.0/8, ::/0";
+
 /* "a, b" as a JSON list of texts. */
 static json_t *split(const char *list)
 {
@@ -216,8 +218,7 @@ static int write_conf(const struct peer_request *r, struct client *c, const json
 		code = peer_complain(EXIT_FAILED, "the gateway's answer is not understood");
 	else if (!read_prefixes(json_object_get(values, "allowed_ips"), p.allowed_ips,
 				&w->n_allowed_ips))
-		code = peer_complain(EXIT_REFUSED,
-				     "--allowed-ips is a list such as 10.0.0.0/8, ::/0");
+		code = peer_complain(EXIT_REFUSED, wrong_allowed_ips);
 	else
 		wgconf_client_text(&c->conf, w);
 	frame_parameters_done(&p.framing);
@@ -370,11 +371,25 @@ static int check_dns(const struct peer_request *r)
 	return EXIT_DONE;
 }
 
+static int check_allowed_ips(const struct peer_request *r)
+{
+	const char *text = options_get(r->options, "allowed-ips");
+	json_t *list = text ? split(text) : NULL;
+	struct ip_prefix prefixes[LIST_MAX];
+	size_t n;
+	bool is_well = !text || read_prefixes(list, prefixes, &n);
+
+	json_decref(list);
+	return is_well ? EXIT_DONE : peer_complain(EXIT_REFUSED, wrong_allowed_ips);
+}
+
 static int check_values(const struct peer_request *r)
 {
 	int code = check_level(r);
 
-	return code == EXIT_DONE ? check_dns(r) : code;
+	if (code == EXIT_DONE)
+		code = check_dns(r);
+	return code == EXIT_DONE ? check_allowed_ips(r) : code;
 }
 
 /* Before a peer is made for it. */

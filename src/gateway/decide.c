@@ -236,6 +236,22 @@ static bool is_nobodys_key(const struct gateway *g, const uint8_t key[32])
 	return secret_is_zero(key, 32) || memcmp(key, g->config.public_key, 32) == 0;
 }
 
+/* Is @peer changed by the batch that is open? Waiting for that one to end would be for ever. */
+static bool is_of_batch(const struct gateway *g, const struct peer *peer)
+{
+	const struct store_change *c = g->is_batch ? g->batch_first : NULL;
+
+	while (c && ((const struct pending *)c)->peer != peer)
+		c = c->next;
+	return c != NULL;
+}
+
+/* What to say of a peer that another change is about. */
+static int busy(const struct gateway *g, const struct peer *peer)
+{
+	return is_of_batch(g, peer) ? ERR_EXISTS : -EBUSY;
+}
+
 /* Is key or name another peer's? @self may have them. */
 static int check_names(const struct gateway *g, const uint8_t key[32], const char *name,
 		       const struct peer *self)
@@ -245,11 +261,34 @@ static int check_names(const struct gateway *g, const uint8_t key[32], const cha
 
 	if (is_nobodys_key(g, key))
 		return ERR_KEY;
-	if ((same_key && same_key != self && same_key->is_busy) ||
-	    (same_name && same_name != self && same_name->is_busy))
-		return -EBUSY;
+	if (same_key && same_key != self && same_key->is_busy)
+		return busy(g, same_key);
+	if (same_name && same_name != self && same_name->is_busy)
+		return busy(g, same_name);
 	return (same_key && same_key != self) || (same_name && same_name != self) ? ERR_EXISTS
 										  : 0;
+}
+
+/* Networks behind a peer that lie among the addresses of peers would take somebody's away. A
+ * wider one is no matter: the longer prefix decides. */
+static int check_routes(const struct gateway *g, const char *routes)
+{
+	const struct ip_prefix *subnets[] = { &g->config.subnet4, &g->config.subnet6 };
+
+	while (routes && *routes) {
+		size_t len = strcspn(routes, ",");
+		char text[ADDR_TEXT_MAX + 8];
+		struct ip_prefix p;
+
+		snprintf(text, sizeof(text), "%.*s", (int)len, routes);
+		if (ip_prefix_parse(text, true, &p) != 0)
+			return ERR_RANGE;
+		for (size_t i = 0; i < 2; i++)
+			if (p.bits >= subnets[i]->bits && ip_prefix_contains(subnets[i], &p.ip))
+				return ERR_EXISTS;
+		routes += len + (routes[len] == ',');
+	}
+	return 0;
 }
 
 static struct peer first_draft(const struct gateway_add *add)
@@ -312,6 +351,8 @@ int gateway_add_peer(struct gateway *g, const struct gateway_add *add,
 	struct pending *p;
 	int err = check_names(g, add->public_key, add->name, NULL);
 
+	if (err == 0)
+		err = check_routes(g, add->limits.routes);
 	if (err == 0)
 		err = check_refers(g, &add->limits);
 	if (err != 0)
@@ -422,6 +463,8 @@ static int check_edit(struct gateway *g, const struct gateway_edit *e, const str
 	int err = check_names(g, e->fields & GATEWAY_KEY ? e->public_key : is->public_key,
 			      e->fields & GATEWAY_NAME ? e->name : is->name, is);
 
+	if (err == 0 && e->fields & GATEWAY_ROUTES)
+		err = check_routes(g, e->limits.routes);
 	if (err != 0)
 		return err;
 	if (e->fields & GATEWAY_ACCOUNT)
@@ -473,7 +516,7 @@ int gateway_change_peer(struct gateway *g, int64_t id, const struct gateway_edit
 	int err;
 
 	if (!peer || peer->is_busy)
-		return peer ? -EBUSY : ERR_UNKNOWN;
+		return peer ? busy(g, peer) : ERR_UNKNOWN;
 	err = check_edit(g, e, peer);
 	if (err != 0)
 		return err;

@@ -26,6 +26,7 @@ enum {
 	DUE_PER_TICK = 500,
 	COMPARED_PER_TICK = 4000,
 	TICK_MS = 1000,
+	AGAIN_S = 5, /* until a change that was decided is looked at once more */
 };
 
 static const uint64_t SECOND_NS = 1000000000;
@@ -294,6 +295,8 @@ static void look_after(struct lives *l, const struct peer *peer, bool has_new_pe
 	/* Somebody is changing it, or too many are: soon again. */
 	if (err != 0 && err != ERR_UNKNOWN)
 		next_ns = l->wall_ns + SECOND_NS / 4;
+	else if (blocked != peer->blocked && next_ns > l->wall_ns + AGAIN_S * SECOND_NS)
+		next_ns = l->wall_ns + AGAIN_S * SECOND_NS; /* has the disk taken it? */
 	push_due(l, peer->id, next_ns);
 }
 

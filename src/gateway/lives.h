@@ -53,7 +53,7 @@ struct lives *lives_free(struct lives *l); /* takes NULL, returns NULL */
 void lives_listen(struct lives *l, lives_listener listener, void *context);
 
 /** lives_note() - A change that was committed (a gateway_listener) */
-void lives_note(void *lives, const struct store_change *change, const struct peer *peer);
+void lives_note(void *context, const struct store_change *c, const struct peer *peer);
 
 /**
  * lives_tick() - Do what is due

@@ -250,7 +250,9 @@ static int read_instance(struct aws_credentials *c, struct diag *d)
 	err = instance_token(base, line, d);
 	if (!err)
 		err = instance_get(base, "", line, &name, d);
-	if (!err) {
+	if (!err && !name.data) {
+		err = diag_set(d, ERR_FORMAT, 0, "the instance has no role");
+	} else if (!err) {
 		name.data[strcspn(name.data, "\r\n")] = '\0'; /* the first role */
 		if (!copy(role, ROLE_MAX, name.data) || strpbrk(role, "/?#%"))
 			err = diag_set(d, ERR_FORMAT, 0, "the instance has no usable role");

@@ -29,9 +29,9 @@ static int read_text(const char *text, size_t len, const char *where, struct sec
 	return 0;
 }
 
-static int read_variable(struct secret_key *ret, struct diag *d)
+/* @text: the variable's value, which is wiped. */
+static int read_variable(char *text, struct secret_key *ret, struct diag *d)
 {
-	char *text = getenv(variable);
 	int err = read_text(text, strlen(text), variable, ret, d);
 
 	secret_wipe(text, strlen(text));
@@ -76,11 +76,12 @@ static int read_file(const char *path, bool may_make, struct secret_key *ret, st
 int master_key_read(const char *state, struct secret_key *ret, struct diag *d)
 {
 	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+	char *text = getenv(variable);
 	char path[PATH_LEN];
 	struct stat st;
 
-	if (getenv(variable))
-		return read_variable(ret, d);
+	if (text)
+		return read_variable(text, ret, d);
 	snprintf(path, sizeof(path), "%s/%s", credentials ? credentials : "", name);
 	if (credentials && stat(path, &st) == 0)
 		return read_file(path, false, ret, d);

@@ -71,6 +71,7 @@ static int open_parent(const struct params_dir *p, const char *name, bool make,
 	char part[PARAMS_NAME_MAX + 1];
 	const char *slash;
 
+	*ret_leaf = name;
 	if (dir < 0)
 		return -errno;
 	for (; (slash = strchr(name, '/')) != NULL; name = slash + 1) {

@@ -165,6 +165,8 @@ class Gateway:
                 try:
                     with self.connect_uapi() as s:
                         socket.send_fds(conversation, [struct.pack("=IIQ", UAPI, 0, 0)], [s.fileno()])
+                except BrokenPipeError:
+                    return  # it was killed meanwhile
                 except OSError as error:
                     conversation.send(struct.pack("=IIQ", UAPI, error.errno, 0))
             elif kind == PING:

@@ -159,6 +159,7 @@ class Callers(AgentTest):
         self.gateway.start()
         self.find_ports_again()
         self.is_(self.request(self.agent_port, "POST", f"{WG}/peers", body, add), 409)
+        self.is_(self.request(self.agent_port, "POST", f"{WG}/peers?x", body, add), 409)  # signed is the path alone
         self.assertEqual(self.gateway.on_device(), {})
         nonce = self.sign("POST", f"{WG}/peers", body, nonce="once")
         self.is_(self.request(self.agent_port, "POST", f"{WG}/peers", body, nonce), 200)

@@ -220,6 +220,61 @@ class Accounts(OwnTest):
 
 
 class Keys(OwnTest):
+    def test_a_key_of_an_account_sets_no_networks(self):
+        g = self.gateway
+        account = g.local("POST", ACCOUNTS, {"name": "a"}).json["id"]
+        key = g.local("POST", KEYS, {"name": "k", "role": "operator", "account": account}).json["key"]
+        headers = {"Authorization": f"Bearer {key}"}
+        body = {"name": "x", "public_key": new_key(1), "routes": ["192.168.7.0/24"]}
+        self.is_(g.raw("POST", PEERS, json.dumps(body).encode(), headers), 422)
+        self.is_(g.raw("POST", BATCH, json.dumps({"create": [body]}).encode(), headers), 422)
+        del body["routes"]
+        self.is_(g.raw("POST", PEERS, json.dumps(body).encode(), headers), 201)
+        self.is_(g.raw("PATCH", PEERS + "/x", b'{"routes": ["192.168.7.0/24"]}', headers), 422)
+
+    def test_networks_take_no_address_of_peers_and_fit_their_place(self):
+        g = self.gateway
+        victim = g.local("POST", PEERS, {"name": "victim", "public_key": new_key(1)}).json
+        addresses = [a.split("/")[0] for a in victim["addresses"]]
+        taken = [a + ("/128" if ":" in a else "/32") for a in addresses]
+        for routes in ([taken[0]], [taken[-1]], ["10.0.1.1/32"], ["10.0.1.0/24"]):
+            self.is_(g.local("POST", PEERS, {"name": "thief", "public_key": new_key(2), "routes": routes}), 409)
+        self.is_(g.local("POST", PEERS, {"name": "site", "public_key": new_key(3), "routes": ["10.0.0.0/8"]}), 201)
+        self.is_(g.local("PATCH", PEERS + "/site", {"routes": [taken[0]]}), 409)
+        self.assertEqual(g.on_device()[new_key(1)], set(taken))
+        long = [f"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ff{i:02x}/128" for i in range(32)]
+        self.is_(g.local("PATCH", PEERS + "/site", {"routes": long}), 422)
+        self.is_(g.local("POST", BATCH, {"create": [{"name": "y", "public_key": new_key(4), "routes": long}]}), 422)
+        self.is_(g.local("PATCH", PEERS + "/site", {"routes": long[:20]}), 200)
+
+    def test_a_batch_that_is_in_its_own_way_is_told_so(self):
+        g = self.gateway
+        for name, key in (("p0", 0), ("p1", 1)):
+            self.is_(g.local("POST", PEERS, {"name": name, "public_key": new_key(key)}), 201)
+        for batch in ({"create": [{"name": "n", "public_key": new_key(5)}, {"name": "n", "public_key": new_key(6)}]},
+                      {"create": [{"name": "n", "public_key": new_key(5)}, {"name": "m", "public_key": new_key(5)}]},
+                      {"update": [{"peer": "p1", "note": "x"}, {"peer": "p0", "name": "p1"}]}):
+            self.is_(g.local("POST", BATCH, batch), 409)
+        self.assertEqual(len(g.local("GET", PEERS).json["peers"]), 2)
+
+    def test_keys_of_one_beginning_are_no_one_principal(self):
+        g = self.gateway
+        answers = []
+        for n in range(2):
+            name = "\u00e9" * 30 + str(n)
+            key = g.local("POST", KEYS, {"name": name, "role": "operator"}).json["key"]
+            headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "once"}
+            body = json.dumps({"name": f"x{n}", "public_key": new_key(n)}).encode()
+            answers.append(g.raw("POST", PEERS, body, headers).status)
+        self.assertEqual(answers, [201, 201])
+        self.is_(g.local("GET", "/api/v1/audit"), 200)
+
+    def test_the_account_of_a_key_is_a_number(self):
+        for word in ("shop", "2x", "0", "-1"):
+            done = subprocess.run([CULVERT, "gateway", "key", "add", "k", "--account", word, "--state",
+                                   self.gateway.state], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stdout), (3, ""), done.stderr)
+
     def test_the_matrix_of_roles(self):
         g = self.gateway
         self.create("p", public_key=new_key(1))

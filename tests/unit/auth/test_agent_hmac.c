@@ -60,16 +60,38 @@ static void vectors_are_accepted_once(void)
 		  "/v1/wg/wg0/peers/2S7mA0vEMethCNQrJpJKE81%2fJmhgtB%2btHHLYQhgM6kk%3d", "",
 		  "657526fcf326b41f03d0d0c11ba73c1cbf5ca034812a09f3bd212b74af198405" },
 	};
-	struct replay_cache *c = fresh();
 	struct hmac_use use;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct agent_request r = request(rows[i].method, rows[i].target, rows[i].body);
+		struct replay_cache *c = fresh();
 
 		r.signature = rows[i].signature;
 		CHECK(agent_hmac_judge(&key, c, now_s, &r, &use) == HMAC_ACCEPTED);
 		CHECK(agent_hmac_judge(&key, c, now_s, &r, &use) ==
 		      (r.changes ? HMAC_REPLAY_DETECTED : HMAC_ACCEPTED));
+		replay_cache_free(c);
+	}
+}
+
+static void another_spelling_of_what_was_signed_is_a_repetition(void)
+{
+	static const char *const targets[] = { "/v1/wg/wg0/peers/a%2Fb",
+					       "/v1/wg/wg0/peers/a%2fb", "/v1/wg/wg0/peers/a/b",
+					       "/v1/wg/wg0/peers/a%2Fb?x" };
+	struct replay_cache *c = fresh();
+	struct hmac_use use;
+
+	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+		struct agent_request r = request("DELETE", targets[i], "");
+		char text[2 * HMAC_LEN + 1];
+		uint8_t mac[HMAC_LEN];
+
+		agent_hmac_sign(&key, &r, "/v1/wg/wg0/peers/a/b", mac);
+		key_to_hex(mac, text);
+		r.signature = text;
+		CHECK(agent_hmac_judge(&key, c, now_s, &r, &use) ==
+		      (i == 0 ? HMAC_ACCEPTED : HMAC_REPLAY_DETECTED));
 	}
 	replay_cache_free(c);
 }
@@ -150,6 +172,7 @@ static void timestamps_have_a_window_and_digits(void)
 int main(void)
 {
 	RUN(vectors_are_accepted_once);
+	RUN(another_spelling_of_what_was_signed_is_a_repetition);
 	RUN(the_query_may_be_signed_or_not);
 	RUN(what_could_be_another_request_is_refused);
 	RUN(timestamps_have_a_window_and_digits);
