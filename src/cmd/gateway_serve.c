@@ -15,7 +15,6 @@
 #include <malloc.h>
 #include <poll.h>
 #include <stdatomic.h>
-#include <strings.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -28,22 +27,20 @@
 #include "api/own_address.h"
 #include "base/codec.h"
 #include "cmd/command.h"
-#include "cmd/listen.h"
+#include "cmd/gateway_environment.h"
 #include "cmd/local_api.h"
 #include "cmd/options.h"
+#include "cmd/places.h"
 #include "cmd/role.h"
 #include "cmd/serving.h"
 #include "gateway/uplink.h"
-#include "http/certificate.h"
 #include "store/master_key.h"
 #include "sys/clock.h"
-#include "sys/file.h"
 #include "sys/log.h"
 #include "sys/privileges.h"
 #include "sys/random.h"
 
 enum {
-	DEFAULT_WINDOW_S = 60,
 	REPLAY_ENTRIES_MAX = 1 << 20,
 	PATH_MAX_LEN = 512,
 	POLLED_OWN = 5,
@@ -87,10 +84,7 @@ struct serve {
 	struct http_server *server;
 	char socket_path[PATH_MAX_LEN];
 	char database_path[PATH_MAX_LEN];
-	struct serving serving;
-	char shown[LISTEN_SHOWN_MAX]; /* where the REST API is */
-	struct http_server_config http;
-	struct certificate certificate;
+	struct places places;
 	struct machine machine;
 	int signal_fd;
 	bool is_over;
@@ -161,168 +155,6 @@ static int read_config(const struct options *o, struct serve *s)
 		return complain(EXIT_USAGE,
 				"--obfuscation is off, low, medium, high or extreme");
 	return read_numbers(o, s);
-}
-
-/* --- The environment the contract names --- */
-
-static bool is_resolver_list(const char *text)
-{
-	char copy[API_RESOLVERS_MAX + 1], *save = NULL;
-	struct ip_addr a;
-
-	if (strlen(text) > API_RESOLVERS_MAX)
-		return false;
-	memcpy(copy, text, strlen(text) + 1);
-	for (char *one = strtok_r(copy, ", ", &save); one; one = strtok_r(NULL, ", ", &save))
-		if (ip_addr_parse(one, &a) != 0)
-			return false;
-	return true;
-}
-
-static bool set_resolvers(struct api *api, int choice, const char *text)
-{
-	if (!text)
-		return true;
-	if (!is_resolver_list(text))
-		return false;
-	memcpy(api->dns[choice], text, strlen(text) + 1);
-	return true;
-}
-
-static bool read_resolvers(struct api *api)
-{
-	static const char *const defaults[API_DNS_CHOICES] = { "1.1.1.1", "8.8.8.8",
-							       "9.9.9.9" };
-	static const char *const names[] = { "d1", "d2", "d3" };
-	static const char *const variables[] = { "DNS_D1", "DNS_D2", "DNS_D3" };
-	const char *all = getenv("DNS_SERVERS");
-	json_t *object = NULL;
-	bool good = true;
-
-	if (all && json_parse(all, strlen(all), &object, NULL) != 0)
-		return false;
-	for (int i = 0; i < API_DNS_CHOICES && good; i++) {
-		const char *one = json_string_value(json_object_get(object, names[i]));
-
-		set_resolvers(api, i, defaults[i]);
-		good = set_resolvers(api, i, one) &&
-		       set_resolvers(api, i, getenv(variables[i]));
-	}
-	json_decref(object);
-	return good;
-}
-
-static void read_node_name(struct api *api)
-{
-	const char *id = getenv("NODE_ID");
-
-	if (id && *id)
-		snprintf(api->node, sizeof(api->node), "%s", id);
-	else if (gethostname(api->node, sizeof(api->node)) != 0)
-		snprintf(api->node, sizeof(api->node), "unknown");
-	api->node[sizeof(api->node) - 1] = '\0';
-}
-
-/* Removed from the environment once read. */
-static bool read_ecdh_key(struct api *api)
-{
-	char *text = getenv("ECDH_PRIVATE_KEY");
-	bool is_good;
-
-	if (!text || !*text)
-		return true;
-	is_good = key_from_base64(text, strlen(text), api->ecdh_key.b) == 0;
-	api->has_ecdh_key = is_good;
-	secret_wipe(text, strlen(text));
-	unsetenv("ECDH_PRIVATE_KEY");
-	return is_good;
-}
-
-static int read_environment(struct serve *s)
-{
-	const char *diff = getenv("MAX_TIMESTAMP_DIFF");
-
-	s->api.window_s = DEFAULT_WINDOW_S;
-	if (diff &&
-	    (decimal_parse(diff, strlen(diff), REPLAY_CACHE_WINDOW_MAX_S, &s->api.window_s) ||
-	     s->api.window_s == 0))
-		return complain(EXIT_REFUSED,
-				"MAX_TIMESTAMP_DIFF is a number of seconds from 1 to 300");
-	if (!read_resolvers(&s->api))
-		return complain(EXIT_REFUSED,
-				"DNS_SERVERS is JSON with the members d1, d2, d3, and"
-				" DNS_D1 to DNS_D3 are resolver addresses");
-	snprintf(s->api.name, sizeof(s->api.name), "%s",
-		 getenv("GATEWAY_NAME") ? getenv("GATEWAY_NAME") : "");
-	read_node_name(&s->api);
-	if (!read_ecdh_key(&s->api))
-		return complain(EXIT_REFUSED, "ECDH_PRIVATE_KEY is a key in base64");
-	snprintf(s->socket_path, sizeof(s->socket_path), "%s/gateway.sock", s->state);
-	snprintf(s->database_path, sizeof(s->database_path), "%s/culvert.db", s->state);
-	s->database = getenv("DB_PATH") ? getenv("DB_PATH") : s->database_path;
-	return EXIT_DONE;
-}
-
-/* Words of the environment that mean no. */
-static bool is_off(const char *name)
-{
-	static const char *const words[] = { "0", "false", "no", "off" };
-	const char *text = getenv(name);
-
-	for (size_t i = 0; text && i < sizeof(words) / sizeof(words[0]); i++) {
-		if (strcasecmp(text, words[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* Only where the agent is served: its secret is needed then, and no default one is taken. */
-static int read_agent(struct serve *s)
-{
-	const char *secret = getenv("WG_AGENT_SECRET"), *age = getenv("MAX_TIMESTAMP_AGE");
-	struct hmac_key *k = &s->api.agent_key;
-
-	s->api.agent_health_is_open = !is_off("WG_AGENT_OPEN_HEALTH");
-	s->api.agent_metrics_are_open = !is_off("WG_AGENT_OPEN_METRICS");
-	s->api.agent_window_s = REPLAY_CACHE_WINDOW_MAX_S;
-	if (age && (decimal_parse(age, strlen(age), REPLAY_CACHE_WINDOW_MAX_S,
-				  &s->api.agent_window_s) != 0 ||
-		    s->api.agent_window_s == 0))
-		return complain(EXIT_REFUSED,
-				"MAX_TIMESTAMP_AGE is a number of seconds from 1 to 300");
-	if (!secret || !*secret || strcmp(secret, "change-me-in-production") == 0 ||
-	    strlen(secret) > HMAC_KEY_MAX)
-		return complain(EXIT_REFUSED,
-				"the node agent needs a secret of its own in WG_AGENT_SECRET");
-	snprintf(k->id, sizeof(k->id), "agent");
-	k->len = strlen(secret);
-	memcpy(k->text, secret, k->len);
-	return EXIT_DONE;
-}
-
-/* The key is the text: of the environment, or of the file without its newline. */
-static int read_api_key(struct serve *s)
-{
-	const char *text = getenv("GATEWAY_API_KEY");
-	struct hmac_key *k = &s->api.key;
-	char path[PATH_MAX_LEN + 16];
-	int err = 0;
-
-	snprintf(k->id, sizeof(k->id), "gateway");
-	snprintf(path, sizeof(path), "%s/api.key", s->state);
-	if (text && strlen(text) <= HMAC_KEY_MAX) {
-		k->len = strlen(text);
-		memcpy(k->text, text, k->len);
-	} else if (!text) {
-		err = file_read(AT_FDCWD, path, k->text, sizeof(k->text), &k->len);
-		if (err == 0 && k->len > 0 && k->text[k->len - 1] == '\n')
-			k->len--;
-	}
-	if (err == 0 && k->len > 0)
-		return EXIT_DONE;
-	log_error("%s holds no API key: %s", text ? "GATEWAY_API_KEY" : path,
-		  err ? err_text(err) : "it is empty or too long");
-	return EXIT_REFUSED;
 }
 
 /* --- Opening everything --- */
@@ -472,159 +304,14 @@ static int open_gateway(struct serve *s, struct diag *d)
 	return err == 0 ? background_new(&s->api.background) : err;
 }
 
-/* --- Listeners --- */
-
-/* What a place serves. */
-static const struct surface *const *surfaces_of(enum serving_surface which)
-{
-	static const struct surface *const served[SERVING_SURFACES][3] = {
-		[SERVING_GATEWAY] = { &surface_contract, &surface_own },
-		[SERVING_AGENT] = { &surface_agent },
-		[SERVING_STATUS] = { &surface_status },
-		[SERVING_METRICS] = { &surface_metrics },
-	};
-
-	return served[which];
-}
-
-static void add_surfaces(struct surface_listener *l, enum serving_surface which)
-{
-	const struct surface *const *add = surfaces_of(which);
-	size_t n = 0;
-
-	while (l->surfaces[n])
-		n++;
-	for (; *add && n < SURFACES_PER_LISTENER_MAX; add++)
-		l->surfaces[n++] = *add;
-}
-
-/* The listener that is there already for this address; -1: none. */
-static int find_shared(const struct serve *s, const struct serving_place *wanted,
-		       const int number[SERVING_SURFACES])
-{
-	for (int i = 0; i < SERVING_SURFACES; i++) {
-		const struct serving_place *p = &s->serving.place[i];
-
-		if (number[i] >= 0 && p->is_shared && p->scheme == wanted->scheme &&
-		    p->at.port == wanted->at.port && p->at.port != 0 &&
-		    ip_addr_equal(&p->at.ip, &wanted->at.ip) &&
-		    strcmp(p->path, wanted->path) == 0)
-			return number[i];
-	}
-	return -1;
-}
-
-static int open_listener(struct serve *s, const struct serving_place *p, char *shown,
-			 struct diag *d)
-{
-	struct http_listener *l = &s->http.listeners[s->http.n_listeners];
-	int fd = listen_open(p, shown, d);
-
-	if (fd < 0)
-		return fd;
-	*l = (struct http_listener){ .fd = fd, .is_local = p->scheme == SERVING_UNIX };
-	if (p->scheme == SERVING_HTTPS) {
-		l->cert = s->certificate.cert;
-		l->key = s->certificate.key;
-	}
-	return (int)s->http.n_listeners++;
-}
-
-static int open_place(struct serve *s, enum serving_surface which, int number[SERVING_SURFACES],
-		      struct diag *d)
-{
-	const struct serving_place *p = &s->serving.place[which];
-	char shown[LISTEN_SHOWN_MAX];
-	struct surface_listener *l;
-	int at;
-
-	if (p->scheme == SERVING_OFF)
-		return 0;
-	if (!surfaces_of(which)[0])
-		return diag_set(d, ERR_RANGE, 0, "listen %s: not in this version",
-				serving_name(which));
-	at = find_shared(s, p, number);
-	if (at < 0) {
-		at = open_listener(s, p, which == SERVING_GATEWAY ? s->shown : shown, d);
-		if (at < 0)
-			return at;
-		if (which != SERVING_GATEWAY)
-			log_info("%s: %s", serving_name(which), shown);
-	}
-	number[which] = at;
-	l = &s->api.listeners[at];
-	add_surfaces(l, which);
-	l->allowed = p->allowed;
-	l->n_allowed = p->n_allowed;
-	return 0;
-}
-
-static bool wants_tls(const struct serving *serving)
-{
-	for (int i = 0; i < SERVING_SURFACES; i++) {
-		if (serving->place[i].scheme == SERVING_HTTPS)
-			return true;
-	}
-	return false;
-}
-
-static int open_certificate(struct serve *s, const struct options *o, struct diag *d)
-{
-	const char *cert = options_get(o, "tls-cert"), *key = options_get(o, "tls-key");
-	char own_cert[PATH_MAX_LEN + 16], own_key[PATH_MAX_LEN + 16];
-	int err;
-
-	if (!wants_tls(&s->serving))
-		return 0;
-	if (!cert != !key)
-		return diag_set(d, ERR_FORMAT, 0, "tls cert and tls key belong together");
-	snprintf(own_cert, sizeof(own_cert), "%s/cert.pem", s->state);
-	snprintf(own_key, sizeof(own_key), "%s/key.pem", s->state);
-	err = certificate_read(cert ? cert : own_cert, key ? key : own_key, !cert,
-			       s->api.endpoint[0] ? s->api.endpoint : "localhost",
-			       &s->certificate, d);
-	if (err == 0)
-		log_info("https: certificate with SHA-256 fingerprint %s",
-			 s->certificate.fingerprint);
-	return err;
-}
-
-static int open_local(struct serve *s, struct diag *d)
-{
-	unsigned int at = s->http.n_listeners;
-	int fd = listen_local(s->socket_path, d);
-
-	if (fd < 0)
-		return fd;
-	s->http.listeners[at] = (struct http_listener){ .fd = fd, .is_local = true };
-	s->http.n_listeners++;
-	add_surfaces(&s->api.listeners[at], SERVING_GATEWAY);
-	return 0;
-}
-
-static int open_sockets(struct serve *s, const struct options *o, struct diag *d)
-{
-	int number[SERVING_SURFACES];
-	int err = serving_read(o, &s->serving, d);
-
-	memset(number, -1, sizeof(number));
-	s->api.needs_version_2 = strcmp(options_get(o, "api-version1"), "off") == 0;
-	s->api.metrics_without_peers = strcmp(options_get(o, "metrics-peers"), "off") == 0;
-	if (err == 0)
-		err = open_certificate(s, o, d);
-	for (enum serving_surface which = 0; which < SERVING_SURFACES && err == 0; which++)
-		err = open_place(s, which, number, d);
-	return err == 0 ? open_local(s, d) : err;
-}
-
 static int open_server(struct serve *s, struct diag *d)
 {
 	int err;
 
-	s->http.handle = dispatch_request;
-	s->http.refuse = call_refusal_body;
-	s->http.context = &s->api;
-	err = http_server_new(&s->http, &s->server);
+	s->places.http.handle = dispatch_request;
+	s->places.http.refuse = call_refusal_body;
+	s->places.http.context = &s->api;
+	err = http_server_new(&s->places.http, &s->server);
 	if (err != 0)
 		return diag_set(d, err, 0, "the HTTP server does not start");
 	return 0;
@@ -682,7 +369,7 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (err == 0)
 		err = dns_laps_new(&s->api.laps);
 	if (err == 0)
-		err = open_sockets(s, o, d);
+		err = places_open(&s->places, o, d);
 	if (err == 0)
 		err = open_interface(s, uapi_fd, host_fd, d);
 	if (err != 0)
@@ -850,7 +537,7 @@ static void say_first_steps(const struct serve *s)
 	       "  a key of the API  culvert gateway key add NAME --role operator\n"
 	       "  its description   %s/docs\n"
 	       "  what goes on      journal and GET /api/v1/events; metrics in GET /metrics\n",
-	       s->shown);
+	       s->places.shown);
 }
 
 static void say_ready(const struct serve *s)
@@ -860,7 +547,7 @@ static void say_ready(const struct serve *s)
 	if (privileges_gaps()[0])
 		log_warning("not enforced here: %s", privileges_gaps());
 	printf("gateway ready: API %s and %s, interface %s, UDP port %u, peers from %s and %s\n",
-	       s->shown, s->socket_path, s->config.interface, s->config.port,
+	       s->places.shown, s->socket_path, s->config.interface, s->config.port,
 	       ip_prefix_format(&s->config.subnet4, v4),
 	       ip_prefix_format(&s->config.subnet6, v6));
 	if (isatty(STDOUT_FILENO))
@@ -895,9 +582,31 @@ static void close_all(struct serve *s)
 	secret_key_done(&s->api.ecdh_key);
 	penalty_free(s->api.penalty);
 	suite_free(s->api.suite);
-	certificate_done(&s->certificate);
+	places_done(&s->places);
 	hmac_key_done(&s->api.key);
 	generator_done(&s->generator);
+}
+
+static void name_paths(struct serve *s)
+{
+	snprintf(s->socket_path, sizeof(s->socket_path), "%s/gateway.sock", s->state);
+	snprintf(s->database_path, sizeof(s->database_path), "%s/culvert.db", s->state);
+	s->database = getenv("DB_PATH") ? getenv("DB_PATH") : s->database_path;
+	s->places.api = &s->api;
+	s->places.state = s->state;
+	s->places.socket_path = s->socket_path;
+}
+
+static int read_environment(const struct options *o, struct serve *s)
+{
+	struct diag d = { .text = "" };
+	int err = gateway_environment_read(&s->api, &d);
+
+	if (err == 0 && strcmp(options_get(o, "listen-agent"), "off") != 0)
+		err = gateway_environment_read_agent(&s->api, &d);
+	if (err == 0)
+		err = gateway_environment_read_api_key(s->state, &s->api.key, &d);
+	return err == 0 ? EXIT_DONE : complain(EXIT_REFUSED, d.text);
 }
 
 static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int *ret_host)
@@ -908,12 +617,11 @@ static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int
 		code = read_fd(o, "uapi-fd", ret_uapi);
 	if (code == EXIT_DONE)
 		code = read_fd(o, "host-fd", ret_host);
-	if (code == EXIT_DONE)
-		code = read_environment(s);
-	if (code == EXIT_DONE && strcmp(options_get(o, "listen-agent"), "off") != 0)
-		code = read_agent(s);
+	if (code != EXIT_DONE)
+		return code;
+	name_paths(s);
 	s->api.started_ns = clock_boot_ns();
-	return code == EXIT_DONE ? read_api_key(s) : code;
+	return read_environment(o, s);
 }
 
 static int run(const struct options *o)
