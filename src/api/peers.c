@@ -299,11 +299,9 @@ static void refuse_existing(struct call *call, const struct gateway_add *add)
 		call_conclude_refusal(call, 409, "The address belongs to another peer");
 }
 
-static void create(struct call *call, const struct gateway_add *add)
+/* What became of handing a change to the gateway. */
+static void follow(struct call *call, int err)
 {
-	struct gateway_grant grant = call_grant(call);
-	int err = gateway_add_peer(call->api->gateway, add, &grant, created, call);
-
 	switch (err) {
 	case 0:
 		return;
@@ -311,7 +309,7 @@ static void create(struct call *call, const struct gateway_add *add)
 		call_again(call);
 		return;
 	case ERR_EXISTS:
-		refuse_existing(call, add);
+		call_conclude_refusal(call, 409, "Name, key or address are another peer's");
 		return;
 	case ERR_KEY:
 		call_refuse(call, 422, "This key cannot be a client's");
@@ -326,13 +324,23 @@ static void create(struct call *call, const struct gateway_add *add)
 	case ERR_UNKNOWN:
 		call_refuse(call, 422, "There is no such account, or access list");
 		return;
-	case ERR_EXHAUSTED:
-		call_fail(call, ERR_LIMIT, "The address pool is full");
-		return;
 	default:
 		call_fail(call, err, NULL);
 		return;
 	}
+}
+
+static void create(struct call *call, const struct gateway_add *add)
+{
+	struct gateway_grant grant = call_grant(call);
+	int err = gateway_add_peer(call->api->gateway, add, &grant, created, call);
+
+	if (err == ERR_EXISTS)
+		refuse_existing(call, add);
+	else if (err == ERR_EXHAUSTED)
+		call_fail(call, ERR_LIMIT, "The address pool is full");
+	else
+		follow(call, err);
 }
 
 /* The same request once more gets what it made, as it is now; a key that was made for it is not
@@ -540,37 +548,6 @@ static bool is_current(const struct call *call, const struct peer *peer)
 }
 
 static const char stale[] = "The peer is another by now than If-Match says";
-
-/* What became of handing a change of an existing peer to the gateway. */
-static void follow(struct call *call, int err)
-{
-	switch (err) {
-	case 0:
-		return;
-	case -EBUSY:
-		call_again(call);
-		return;
-	case ERR_EXISTS:
-		call_conclude_refusal(call, 409, "Name, key or address are another peer's");
-		return;
-	case ERR_KEY:
-		call_refuse(call, 422, "This key cannot be a client's");
-		return;
-	case ERR_RANGE:
-		call_refuse(call, 422, "The address is not a client's address of this gateway");
-		return;
-	case ERR_EXPIRED:
-		call_conclude_refusal(call, 409,
-				      "The address was given back a moment ago and rests");
-		return;
-	case ERR_UNKNOWN:
-		call_refuse(call, 422, "There is no such account, or access list");
-		return;
-	default:
-		call_fail(call, err, NULL);
-		return;
-	}
-}
 
 void peers_change(struct call *call)
 {

@@ -105,39 +105,16 @@ static bool verifies(const struct hmac_key *k, const struct agent_request *r,
 }
 
 /* Fields are told apart by the zero octet that ends each. */
-static void digest(const struct hmac_key *k, const char *kind, const char *a, const char *b,
-		   const void *more, size_t more_len, uint8_t out[REPLAY_CACHE_DIGEST_LEN])
+static void digest(const struct hmac_key *k, const char *kind, const void *what, size_t len,
+		   uint8_t out[REPLAY_CACHE_DIGEST_LEN])
 {
 	struct text t = { .data = NULL };
 
 	text_add(&t, kind, strlen(kind) + 1);
 	text_add(&t, k->id, strlen(k->id) + 1);
-	text_add(&t, a, strlen(a) + 1);
-	text_add(&t, b, strlen(b) + 1);
-	text_add(&t, more, more_len);
+	text_add(&t, what, len);
 	must(t.err == 0 && EVP_Digest(t.data, t.len, out, NULL, EVP_sha256(), NULL) == 1);
 	text_done(&t);
-}
-
-static enum hmac_verdict verdict_of(int err)
-{
-	if (err == 0)
-		return HMAC_ACCEPTED;
-	if (err == ERR_REPLAY)
-		return HMAC_REPLAY_DETECTED;
-	return err == ERR_EXPIRED ? HMAC_TIMESTAMP_EXPIRED : HMAC_CACHE_FULL;
-}
-
-static enum hmac_verdict judge_time(struct replay_cache *cache, uint64_t now_s,
-				    const struct agent_request *r, struct hmac_use *use)
-{
-	static const uint8_t nobody[REPLAY_CACHE_DIGEST_LEN];
-	size_t len = strlen(r->timestamp);
-
-	if (len > HMAC_TIMESTAMP_DIGITS_MAX ||
-	    decimal_parse(r->timestamp, len, UINT64_MAX, &use->signed_s) != 0)
-		return HMAC_INVALID_TIMESTAMP;
-	return verdict_of(replay_cache_judge(cache, now_s, nobody, use->signed_s));
 }
 
 enum hmac_verdict agent_hmac_judge(const struct hmac_key *k, struct replay_cache *cache,
@@ -148,7 +125,7 @@ enum hmac_verdict agent_hmac_judge(const struct hmac_key *k, struct replay_cache
 	size_t nonce_len = strlen(nonce);
 	struct hmac_use use = { .has_digest = r->changes, .has_nonce = nonce_len > 0 };
 	uint8_t given[HMAC_LEN];
-	enum hmac_verdict v = judge_time(cache, now_s, r, &use);
+	enum hmac_verdict v = hmac_judge_time(cache, now_s, r->timestamp, &use.signed_s);
 
 	if (v != HMAC_ACCEPTED)
 		return v;
@@ -157,13 +134,14 @@ enum hmac_verdict agent_hmac_judge(const struct hmac_key *k, struct replay_cache
 	    !verifies(k, r, given))
 		return HMAC_INVALID_SIGNATURE;
 	if (use.has_nonce) {
-		digest(k, "agent nonce", nonce, "", NULL, 0, use.nonce_digest);
-		v = verdict_of(replay_cache_add(cache, now_s, use.nonce_digest, use.signed_s));
+		digest(k, "agent nonce", nonce, nonce_len, use.nonce_digest);
+		v = hmac_verdict_of(
+			replay_cache_add(cache, now_s, use.nonce_digest, use.signed_s));
 	}
 	if (v == HMAC_ACCEPTED && use.has_digest) {
 		/* Nothing of the target, which has many spellings: the signature binds it. */
-		digest(k, "agent use", "", "", given, sizeof(given), use.digest);
-		v = verdict_of(replay_cache_add(cache, now_s, use.digest, use.signed_s));
+		digest(k, "agent use", given, sizeof(given), use.digest);
+		v = hmac_verdict_of(replay_cache_add(cache, now_s, use.digest, use.signed_s));
 	}
 	if (v == HMAC_ACCEPTED || v == HMAC_REPLAY_DETECTED)
 		*ret_use = use;

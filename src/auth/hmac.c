@@ -132,7 +132,7 @@ static void digest_nonce(const struct hmac_key *k, const char *nonce,
 	text_done(&t);
 }
 
-static enum hmac_verdict verdict_of(int err)
+enum hmac_verdict hmac_verdict_of(int err)
 {
 	switch (err) {
 	case 0:
@@ -146,16 +146,16 @@ static enum hmac_verdict verdict_of(int err)
 	}
 }
 
-static enum hmac_verdict judge_time(struct replay_cache *cache, uint64_t now_s,
-				    const struct hmac_request *r, struct hmac_use *use)
+enum hmac_verdict hmac_judge_time(struct replay_cache *cache, uint64_t now_s,
+				  const char *timestamp, uint64_t *ret_signed_s)
 {
 	static const uint8_t nobody[REPLAY_CACHE_DIGEST_LEN];
-	size_t len = strlen(r->timestamp);
+	size_t len = strlen(timestamp);
 
 	if (len > HMAC_TIMESTAMP_DIGITS_MAX ||
-	    decimal_parse(r->timestamp, len, UINT64_MAX, &use->signed_s) != 0)
+	    decimal_parse(timestamp, len, UINT64_MAX, ret_signed_s) != 0)
 		return HMAC_INVALID_TIMESTAMP;
-	return verdict_of(replay_cache_judge(cache, now_s, nobody, use->signed_s));
+	return hmac_verdict_of(replay_cache_judge(cache, now_s, nobody, *ret_signed_s));
 }
 
 static enum hmac_verdict remember(struct replay_cache *cache, uint64_t now_s,
@@ -166,11 +166,11 @@ static enum hmac_verdict remember(struct replay_cache *cache, uint64_t now_s,
 	if (use->has_digest)
 		err = replay_cache_add(cache, now_s, use->digest, use->signed_s);
 	if (err != 0 || !use->has_nonce)
-		return verdict_of(err);
+		return hmac_verdict_of(err);
 	err = replay_cache_add(cache, now_s, use->nonce_digest, use->signed_s);
 	if (err != 0 && use->has_digest)
 		replay_cache_remove(cache, use->digest, use->signed_s);
-	return verdict_of(err);
+	return hmac_verdict_of(err);
 }
 
 enum hmac_verdict hmac_judge(const struct hmac_key *k, struct replay_cache *cache,
@@ -179,7 +179,7 @@ enum hmac_verdict hmac_judge(const struct hmac_key *k, struct replay_cache *cach
 {
 	struct hmac_use use = { .has_digest = r->changes, .has_nonce = has_nonce(r) };
 	uint8_t given[HMAC_LEN];
-	enum hmac_verdict v = judge_time(cache, now_s, r, &use);
+	enum hmac_verdict v = hmac_judge_time(cache, now_s, r->timestamp, &use.signed_s);
 
 	if (v != HMAC_ACCEPTED)
 		return v;
@@ -187,7 +187,7 @@ enum hmac_verdict hmac_judge(const struct hmac_key *k, struct replay_cache *cach
 		if (strlen(r->nonce) > HMAC_NONCE_MAX)
 			return HMAC_INVALID_SIGNATURE;
 		digest_nonce(k, r->nonce, use.nonce_digest);
-		v = verdict_of(
+		v = hmac_verdict_of(
 			replay_cache_judge(cache, now_s, use.nonce_digest, use.signed_s));
 		if (v != HMAC_ACCEPTED)
 			return v;

@@ -110,6 +110,15 @@ enum hmac_verdict hmac_judge(const struct hmac_key *k, struct replay_cache *cach
 			     uint64_t now_s, const struct hmac_request *r,
 			     struct hmac_use *ret_use);
 
+/* --- For other texts that are signed with such a key (agent_hmac.h) --- */
+
+/** hmac_judge_time() - Is @timestamp a number, and is it near @now_s? */
+enum hmac_verdict hmac_judge_time(struct replay_cache *cache, uint64_t now_s,
+				  const char *timestamp, uint64_t *ret_signed_s);
+
+/** hmac_verdict_of() - What the replay cache said, as a verdict */
+enum hmac_verdict hmac_verdict_of(int err);
+
 /** hmac_forget() - The request came to nothing (a full disk): it may be sent again as it is */
 void hmac_forget(struct replay_cache *cache, const struct hmac_use *use);
 

@@ -8,6 +8,7 @@
 
 #include "crypto/secret.h"
 #include "gateway/internal.h"
+#include "gateway/routes.h"
 
 /* --- Addresses --- */
 
@@ -269,25 +270,16 @@ static int check_names(const struct gateway *g, const uint8_t key[32], const cha
 										  : 0;
 }
 
-/* Networks behind a peer that lie among the addresses of peers would take somebody's away. A
+/* A network behind a peer that lies among the addresses of peers would take somebody's away. A
  * wider one is no matter: the longer prefix decides. */
-static int check_routes(const struct gateway *g, const char *routes)
+static int judge_route(void *context, const struct ip_prefix *p)
 {
+	const struct gateway *g = context;
 	const struct ip_prefix *subnets[] = { &g->config.subnet4, &g->config.subnet6 };
 
-	while (routes && *routes) {
-		size_t len = strcspn(routes, ",");
-		char text[ADDR_TEXT_MAX + 8];
-		struct ip_prefix p;
-
-		snprintf(text, sizeof(text), "%.*s", (int)len, routes);
-		if (ip_prefix_parse(text, true, &p) != 0)
-			return ERR_RANGE;
-		for (size_t i = 0; i < 2; i++)
-			if (p.bits >= subnets[i]->bits && ip_prefix_contains(subnets[i], &p.ip))
-				return ERR_EXISTS;
-		routes += len + (routes[len] == ',');
-	}
+	for (size_t i = 0; i < 2; i++)
+		if (p->bits >= subnets[i]->bits && ip_prefix_contains(subnets[i], &p->ip))
+			return ERR_EXISTS;
 	return 0;
 }
 
@@ -352,7 +344,7 @@ int gateway_add_peer(struct gateway *g, const struct gateway_add *add,
 	int err = check_names(g, add->public_key, add->name, NULL);
 
 	if (err == 0)
-		err = check_routes(g, add->limits.routes);
+		err = routes_each(add->limits.routes, judge_route, g);
 	if (err == 0)
 		err = check_refers(g, &add->limits);
 	if (err != 0)
@@ -464,7 +456,7 @@ static int check_edit(struct gateway *g, const struct gateway_edit *e, const str
 			      e->fields & GATEWAY_NAME ? e->name : is->name, is);
 
 	if (err == 0 && e->fields & GATEWAY_ROUTES)
-		err = check_routes(g, e->limits.routes);
+		err = routes_each(e->limits.routes, judge_route, g);
 	if (err != 0)
 		return err;
 	if (e->fields & GATEWAY_ACCOUNT)

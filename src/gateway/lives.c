@@ -24,6 +24,7 @@ enum {
 	FIRST_BUCKETS = 1024,
 	/* Done in one go, so that requests do not wait. */
 	DUE_PER_TICK = 500,
+	DUE_SLACK = 1024,
 	COMPARED_PER_TICK = 4000,
 	TICK_MS = 1000,
 	AGAIN_S = 5, /* until a change that was decided is looked at once more */
@@ -183,17 +184,48 @@ const struct usage *lives_usage(const struct lives *l, int64_t peer_id)
 
 /* --- The heap of what is due --- */
 
-static void push_due(struct lives *l, int64_t peer_id, uint64_t wall_ns)
+static void put_due(struct lives *l, int64_t peer_id, uint64_t wall_ns)
 {
 	size_t at = l->n_due;
 
-	if (wall_ns == UINT64_MAX ||
-	    array_room(&l->heap, l->n_due, sizeof(*l->heap), &l->due_capacity) != 0)
+	if (array_room(&l->heap, l->n_due, sizeof(*l->heap), &l->due_capacity) != 0)
 		return; /* without memory it is found at the next look */
 	l->n_due++;
 	for (; at > 0 && l->heap[(at - 1) / 2].wall_ns > wall_ns; at = (at - 1) / 2)
 		l->heap[at] = l->heap[(at - 1) / 2];
 	l->heap[at] = (struct due){ wall_ns, peer_id };
+}
+
+static bool is_limited(const struct peer *peer)
+{
+	return peer->expires_ns || peer->schedule || peer->quota_bytes || peer->account_id ||
+	       peer->blocked;
+}
+
+static void judge_all(struct lives *l)
+{
+	const struct peer *peer = peers_after(gateway_peers(l->gateway), 0);
+
+	for (; peer; peer = peer->next) {
+		if (is_limited(peer))
+			put_due(l, peer->id, 0);
+	}
+}
+
+/* Earlier moments of the same peer stay where they are. When those are the most, all begin anew: so
+ * the heap is never more than a few times as long as there are peers. */
+static void push_due(struct lives *l, int64_t peer_id, uint64_t wall_ns)
+{
+	size_t enough = 2 * peers_count(gateway_peers(l->gateway)) + DUE_SLACK;
+
+	if (wall_ns == UINT64_MAX)
+		return;
+	if (l->n_due < enough) {
+		put_due(l, peer_id, wall_ns);
+		return;
+	}
+	l->n_due = 0;
+	judge_all(l);
 }
 
 static int64_t pop_due(struct lives *l)
@@ -298,12 +330,6 @@ static void look_after(struct lives *l, const struct peer *peer, bool has_new_pe
 	else if (blocked != peer->blocked && next_ns > l->wall_ns + AGAIN_S * SECOND_NS)
 		next_ns = l->wall_ns + AGAIN_S * SECOND_NS; /* has the disk taken it? */
 	push_due(l, peer->id, next_ns);
-}
-
-static bool is_limited(const struct peer *peer)
-{
-	return peer->expires_ns || peer->schedule || peer->quota_bytes || peer->account_id ||
-	       peer->blocked;
 }
 
 static void do_what_is_due(struct lives *l)
@@ -546,16 +572,6 @@ static int load_one(void *context, const struct store_usage *row)
 }
 
 /* Everybody, once: who has been over time while nobody looked. */
-static void judge_all(struct lives *l)
-{
-	const struct peer *peer = peers_after(gateway_peers(l->gateway), 0);
-
-	for (; peer; peer = peer->next) {
-		if (is_limited(peer))
-			push_due(l, peer->id, 0);
-	}
-}
-
 int lives_new(struct gateway *g, struct observer *o,
 	      bool (*is_enabled)(const struct record *account), struct lives **ret)
 {

@@ -10,6 +10,7 @@
 #include "crypto/short_hash.h"
 #include "gateway/gateway.h"
 #include "gateway/profiles.h"
+#include "gateway/routes.h"
 #include "gateway/usage.h"
 #include "sys/clock.h"
 #include "sys/log.h"
@@ -25,26 +26,7 @@ static const uint64_t SECOND_NS = 1000000000;
 /* --- Building a request --- */
 
 /* Everything that a peer may send from: its addresses, and the networks behind it. */
-typedef int (*prefix_visitor)(void *context, const struct ip_prefix *prefix);
-
-static int each_route(const char *routes, prefix_visitor visit, void *context)
-{
-	int err = 0;
-
-	while (routes && *routes && err == 0) {
-		char text[ADDR_TEXT_MAX + 8];
-		size_t len = strcspn(routes, ",");
-		struct ip_prefix p;
-
-		snprintf(text, sizeof(text), "%.*s", (int)len, routes);
-		/* Whoever stored it has checked it. */
-		err = ip_prefix_parse(text, true, &p) == 0 ? visit(context, &p) : ERR_CORRUPT;
-		routes += len + (routes[len] == ',');
-	}
-	return err;
-}
-
-static int each_prefix(const struct store_peer *p, prefix_visitor visit, void *context)
+static int each_prefix(const struct store_peer *p, routes_visitor visit, void *context)
 {
 	const struct ip_addr *addresses[] = { &p->v4, &p->v6 };
 	int err = 0;
@@ -56,7 +38,7 @@ static int each_prefix(const struct store_peer *p, prefix_visitor visit, void *c
 		if (host.ip.family != ADDR_NONE)
 			err = visit(context, &host);
 	}
-	return err == 0 ? each_route(p->routes, visit, context) : err;
+	return err == 0 ? routes_each(p->routes, visit, context) : err;
 }
 
 static int add_prefix(void *context, const struct ip_prefix *prefix)
