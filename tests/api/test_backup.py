@@ -8,6 +8,7 @@
 
 import json
 import os
+import pathlib
 import subprocess
 import threading
 
@@ -116,6 +117,13 @@ class Backup(BackupTest):
                          ["culvert-20200102-000000.backup", os.path.basename(made), "culvert-notes.backup"])
         self.backup("verify", made)
         self.assertNotIn("culvert.db.copy", os.listdir(self.gateway.state))
+
+    def test_the_newest_is_kept_although_the_clock_was_set_back(self):
+        os.makedirs("/run/later")
+        for name in ("culvert-99991230-000000.backup", "culvert-99991231-000000.backup"):
+            pathlib.Path("/run/later", name).touch()
+        made = self.create("/run/later", "--keep", "1").stdout.split(":")[0]
+        self.backup("verify", made)
 
     def test_a_secret_that_others_may_read_is_refused(self):
         os.chmod(KEY, 0o644)

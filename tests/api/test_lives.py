@@ -8,6 +8,7 @@
 import json
 import http.client
 import socket
+import sqlite3
 import time
 
 import gateway
@@ -54,6 +55,16 @@ class Limits(LifeTest):
         self.patch("a", expires=in_seconds(3600))
         self.soon(lambda: self.on(key), "the peer to come back", 3)
         self.assertEqual(self.show("a")["blocked"], [])
+
+    def test_a_peer_expires_although_the_store_was_locked_then(self):
+        key = new_key(1)
+        self.create("a", public_key=key, expires=in_seconds(2))
+        with sqlite3.connect(f"{self.gateway.state}/culvert.db", isolation_level=None) as db:
+            db.execute("BEGIN IMMEDIATE")
+            self.soon(lambda: "cannot be blocked" in self.logged(), "the refusal to be logged", 15)
+            db.execute("ROLLBACK")
+        db.close()
+        self.soon(lambda: not self.on(key), "the peer to go", 12)
 
     def test_who_expired_while_nobody_looked_is_not_let_in(self):
         key = new_key(1)

@@ -395,6 +395,17 @@ class Trail(OwnTest):
         again = self.events({"Last-Event-ID": seen[0]["id"]})
         self.assertEqual([self.next_event(again)["id"] for _ in range(2)], [e["id"] for e in seen[1:]])
 
+    def test_a_key_that_is_gone_hears_nothing_more(self):
+        made = self.new_key("r", role="reader")
+        self.key = made["key"]
+        stream = self.events()
+        self.create("before", public_key=new_key(1))
+        self.assertEqual(self.next_event(stream)["event"], "peer.create")
+        self.is_(self.gateway.local("DELETE", f"{KEYS}/{made['id']}"), 200)
+        self.create("after", public_key=new_key(2))
+        rest = stream.read().decode()  # to its end
+        self.assertNotIn("after", rest)
+
 
 if __name__ == "__main__":
     suite.main()
