@@ -131,10 +131,14 @@ static int mix_answered(void *context, const struct store_answered *a)
 	return 0;
 }
 
-/* Each row's hash covers the one before, so a broken trail has another digest, too. */
+static uint8_t last_hash[SEAL_CHAIN_LEN];
+
 static int mix_audit(void *context, const struct store_audit *a)
 {
 	uint64_t *h = context;
+
+	CHECK(a->is_chained && memcmp(a->prev, last_hash, SEAL_CHAIN_LEN) == 0);
+	memcpy(last_hash, a->hash, SEAL_CHAIN_LEN);
 
 	*h = mixed_text(mixed_text(mixed_number(*h, (uint64_t)a->row.id), a->row.action),
 			a->row.subject);
@@ -153,6 +157,7 @@ static uint64_t state_of(struct store *s)
 	CHECK(store_load_records(s, mix_record, &h) == 0);
 	CHECK(store_load_usage(s, mix_usage, &h) == 0);
 	CHECK(store_load_answered(s, mix_answered, &h) == 0);
+	memset(last_hash, 0, sizeof(last_hash));
 	CHECK(store_read_audit(s, 0, 100000, mix_audit, &h) == 0);
 	return mixed_number(h, floor_s);
 }
@@ -416,6 +421,7 @@ static void check_point(const struct point *at, const uint64_t *states,
 		CHECK(state == states[acknowledged] ||
 		      (acknowledged < STEPS && state == states[acknowledged + 1]));
 		take_one_more(s);
+		CHECK(state_of(s) != state); /* and the trail goes on behind its last row */
 		store_free(s);
 	}
 	if (test_failed != failed)
