@@ -15,6 +15,7 @@
 #include "cmd/local_command.h"
 #include "cmd/role.h"
 #include "store/audit_verify.h"
+#include "store/kind.h"
 #include "store/master_key.h"
 
 enum { PATH_LEN = 512 };
@@ -68,6 +69,10 @@ static int verify(const struct options *o)
 	struct diag d = { .text = "" };
 	int err;
 
+	if (kind_is_postgres(state))
+		return complain(EXIT_REFUSED,
+				"this gateway's audit trail is in PostgreSQL: GET /api/v1/audit"
+				" reads it");
 	snprintf(path, sizeof(path), "%s/culvert.db", state);
 	if (access(path, R_OK) != 0)
 		return complain(EXIT_PRIVILEGE,
