@@ -28,6 +28,7 @@
 #include "base/codec.h"
 #include "cmd/command.h"
 #include "cmd/gateway_environment.h"
+#include "cmd/gateway_status.h"
 #include "cmd/gateway_store.h"
 #include "cmd/local_api.h"
 #include "cmd/options.h"
@@ -374,6 +375,8 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (err == 0)
 		err = places_open(&s->places, o, d);
 	if (err == 0)
+		err = gateway_status_open(o, &s->api.postgres, d);
+	if (err == 0)
 		err = open_interface(s, uapi_fd, host_fd, d);
 	if (err != 0)
 		return err;
@@ -390,7 +393,7 @@ static int close_the_doors(const struct serve *s, struct diag *d)
 {
 	char directory[PATH_MAX_LEN];
 	const char *paths[] = { s->state, directory };
-	const char *files[STORE_POSTGRES_FILES_MAX];
+	const char *files[STORE_POSTGRES_FILES_MAX + PG_STATUS_FILES_MAX];
 	size_t n_files = 0;
 	char *slash;
 	int err;
@@ -401,6 +404,8 @@ static int close_the_doors(const struct serve *s, struct diag *d)
 		slash[slash == directory] = '\0';
 	if (s->store_option.is_postgres)
 		n_files = store_postgres_files(s->store, files);
+	if (s->api.postgres)
+		n_files += postgres_watch_files(s->api.postgres, files + n_files);
 	err = privileges_landlock_reading(
 		paths, s->database == s->database_path || !slash ? 1 : 2, files, n_files);
 	if (err == 0 || err == -ENOTSUP)
@@ -442,6 +447,8 @@ static int open_inside(struct serve *s, struct diag *d)
 	s->api.cache = s->cache;
 	s->api.reconcile = &s->reconcile;
 	s->api.own_uid = geteuid();
+	if (err == 0 && s->api.postgres)
+		err = postgres_watch_start(s->api.postgres);
 	if (err == 0)
 		err = open_server(s, d);
 	/* Reading everything took memory that serving does not need. */
@@ -574,6 +581,7 @@ static void close_all(struct serve *s)
 		if (http_server_waiting(s->server) == 0)
 			http_server_free(s->server);
 	}
+	postgres_watch_free(s->api.postgres);
 	background_free(s->api.background);
 	lives_free(s->api.lives);
 	observer_free(s->api.observer);

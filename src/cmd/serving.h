@@ -97,6 +97,12 @@ struct serving {
 		  NULL,                                                                            \
 		  "with postgres: how it is reached, without a password",                          \
 		  NULL },                                                                          \
+		{ "status-postgres",                                                               \
+		  "CONNINFO",                                                                      \
+		  NULL,                                                                            \
+		  NULL,                                                                            \
+		  "PostgreSQL server that the status page tells of",                               \
+		  "status" },                                                                      \
 		{ "metrics-peers",                                                                 \
 		  "on|off",                                                                        \
 		  "on",                                                                            \

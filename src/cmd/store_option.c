@@ -39,9 +39,14 @@ static int refuse(const struct options *o, const char *name, const char *why, st
 	return diag_set(d, ERR_FORMAT, 0, "%s: %s", options_origin(o, name), why);
 }
 
+static const char password_text[] =
+	"others see a password there: put it into a file, and name that"
+	" with passfile= or PGPASSFILE";
+
 int store_option_read(const struct options *o, struct store_option *ret, struct diag *d)
 {
 	const char *store = options_get(o, "store"), *text = options_get(o, "database");
+	const char *status = options_get(o, "status-postgres");
 	bool is_postgres = strcmp(store, "postgres") == 0;
 
 	if (!is_postgres && strcmp(store, "sqlite") != 0)
@@ -54,10 +59,9 @@ int store_option_read(const struct options *o, struct store_option *ret, struct 
 	if (!is_postgres && text)
 		return refuse(o, "database", "this goes with --store postgres", d);
 	if (text && (has_keyword(text) || has_userinfo(text)))
-		return refuse(o, "database",
-			      "others see a password there: put it into a file, and name that"
-			      " with passfile= or PGPASSFILE",
-			      d);
+		return refuse(o, "database", password_text, d);
+	if (status && (has_keyword(status) || has_userinfo(status)))
+		return refuse(o, "status-postgres", password_text, d);
 	*ret = (struct store_option){ .is_postgres = is_postgres, .conninfo = text };
 	return 0;
 }

@@ -3,7 +3,8 @@
  * store_option.h - The options that say where a gateway keeps its peers
  *
  * "store" is sqlite or postgres; "database" says how PostgreSQL is reached, as libpq spells it. Both
- * the process that starts the gateway and the one that serves read them; see cmd/serving.h.
+ * the process that starts the gateway and the one that serves read them; see cmd/serving.h. The
+ * server that the status page tells of is spelled like "database" and checked here too.
  */
 #pragma once
 

@@ -13,7 +13,7 @@
 
 #include "base/err.h"
 
-/** struct libpq - The functions that are used; PQexec() is exec() */
+/** struct libpq - The functions that are used */
 struct libpq {
 	__typeof__(PQconninfoParse) *conninfo_parse;
 	__typeof__(PQconninfo) *conninfo;
@@ -37,7 +37,7 @@ struct libpq {
 	__typeof__(PQconsumeInput) *consume_input;
 	__typeof__(PQisBusy) *is_busy;
 	__typeof__(PQgetResult) *get_result;
-	__typeof__(PQexec) *exec;
+	__typeof__(PQexec) *exec; /* without a bound: for tests */
 	__typeof__(PQresultStatus) *result_status;
 	__typeof__(PQresultErrorField) *result_error_field;
 	__typeof__(PQcmdStatus) *cmd_status;

@@ -94,6 +94,11 @@ static int judge(struct pg_link *l, const PGresult *r)
 
 /* --- Waiting --- */
 
+static uint64_t deadline(const struct pg_link *l)
+{
+	return clock_boot_ns() + (l->silence_s ? l->silence_s : PG_SILENCE_S) * SECOND_NS;
+}
+
 /* Until the next answer is there, whole. */
 static int await_answer(struct pg_link *l, uint64_t deadline_ns)
 {
@@ -115,7 +120,7 @@ static int await_answer(struct pg_link *l, uint64_t deadline_ns)
 /* All answers to what was sent; @ret has the last, or the first that is an error. */
 static int collect(struct pg_link *l, PGresult **ret)
 {
-	uint64_t deadline_ns = clock_boot_ns() + PG_SILENCE_S * SECOND_NS;
+	uint64_t deadline_ns = deadline(l);
 	PGresult *kept = NULL, *r;
 	int result = -ENOTCONN;
 
@@ -211,7 +216,7 @@ int pg_link_next(struct pg_link *l, PGresult **ret)
 
 	if (!l->c)
 		return -ENOTCONN;
-	err = await_answer(l, clock_boot_ns() + PG_SILENCE_S * SECOND_NS);
+	err = await_answer(l, deadline(l));
 	if (err != 0)
 		return err;
 	r = l->pq->get_result(l->c);
@@ -231,7 +236,7 @@ int pg_link_next(struct pg_link *l, PGresult **ret)
 
 void pg_link_skip(struct pg_link *l)
 {
-	uint64_t deadline_ns = clock_boot_ns() + PG_SILENCE_S * SECOND_NS;
+	uint64_t deadline_ns = deadline(l);
 	PGresult *r;
 
 	while (l->c && await_answer(l, deadline_ns) == 0 &&

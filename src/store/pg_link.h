@@ -24,13 +24,14 @@
 enum {
 	PG_ARGS_MAX = 24,
 	PG_STATEMENTS_MAX = 64,
-	PG_SILENCE_S = 40, /* how long an answer is waited for */
+	PG_SILENCE_S = 40,
 	PG_START_MAX = 48,
 	PG_COMPLAINT_MAX = 200,
 };
 
 /**
  * struct pg_link - A session, or none
+ * @silence_s:	How long an answer is waited for; 0: PG_SILENCE_S
  * @statements: Texts that pg_link_run() knows by their place
  * @prepared:	Bit n: the server knows statement n
  * @pid, @started: Of the server's process: with both, it is no other
@@ -39,6 +40,7 @@ enum {
 struct pg_link {
 	const struct pg_target *target;
 	const struct libpq *pq;
+	unsigned int silence_s;
 	const char *const *statements;
 	PGconn *c;
 	uint64_t prepared;

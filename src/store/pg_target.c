@@ -164,13 +164,14 @@ static int resolve_hosts(struct pg_target *t)
 
 /* --- Files of TLS --- */
 
+/* The first also for a word that is no file. */
 static const struct {
 	const char *option;
 	const char *name; /* below ~/.postgresql, where the option is not set */
 } tls_files[] = {
 	{ "sslrootcert", "root.crt" },	 { "sslcrl", "root.crl" },
 	{ "sslcert", "postgresql.crt" }, { "sslkey", "postgresql.key" },
-	{ "sslcrldir", NULL },
+	{ "sslcrldir", NULL },		 { "passfile", NULL },
 };
 
 /* libpq checks the server's certificate if it finds the file: later connections, which do not
@@ -202,10 +203,11 @@ size_t pg_target_files(const struct pg_target *t, const char *paths[PG_TARGET_FI
 
 	for (size_t i = 0; i < sizeof(tls_files) / sizeof(tls_files[0]); i++) {
 		const char *path = value_of(t, tls_files[i].option);
+		bool is_word = path && i == 0 && strcmp(path, "system") == 0; /* of libpq 16 */
 
-		if (path && strcmp(path, "system") != 0) /* a word of libpq 16 */
+		if (path && !is_word)
 			paths[n++] = path;
-		for (size_t j = 0; path && strcmp(path, "system") == 0 && j < 3; j++)
+		for (size_t j = 0; is_word && j < 3; j++)
 			paths[n++] = system_files[j];
 	}
 	return n;
@@ -213,19 +215,29 @@ size_t pg_target_files(const struct pg_target *t, const char *paths[PG_TARGET_FI
 
 /* --- The first connection --- */
 
-static int check_text(const struct libpq *pq, const char *conninfo, struct diag *d)
+static int parse(const struct libpq *pq, const char *conninfo, PQconninfoOption **ret,
+		 struct diag *d)
 {
 	char *why = NULL;
-	PQconninfoOption *all = pq->conninfo_parse(conninfo, &why);
-	bool has_password = false;
-	int err = 0;
+	int err;
 
-	if (!all) {
-		err = diag_set(d, ERR_FORMAT, 0, "the connection string: %.*s",
-			       why ? (int)strcspn(why, "\n") : 0, why ? why : "");
-		pq->freemem(why);
+	*ret = pq->conninfo_parse(conninfo, &why);
+	if (*ret)
+		return 0;
+	err = diag_set(d, ERR_FORMAT, 0, "the connection string: %.*s",
+		       why ? (int)strcspn(why, "\n") : 0, why ? why : "");
+	pq->freemem(why);
+	return err;
+}
+
+static int check_text(const struct libpq *pq, const char *conninfo, struct diag *d)
+{
+	PQconninfoOption *all = NULL;
+	bool has_password = false;
+	int err = parse(pq, conninfo, &all, d);
+
+	if (err != 0)
 		return err;
-	}
 	for (const PQconninfoOption *o = all; o->keyword; o++)
 		if (o->val && (strcmp(o->keyword, "password") == 0 ||
 			       strcmp(o->keyword, "sslpassword") == 0))
@@ -284,8 +296,11 @@ int pg_target_new(const char *conninfo, struct pg_target **ret, PGconn **ret_con
 	struct pg_target *t = calloc(1, sizeof(*t));
 	PGconn *c = NULL;
 	const char *why;
-	int err = t ? libpq_load(&t->pq, d) : diag_set(d, -ENOMEM, 0, "out of memory");
+	int err;
 
+	if (!t)
+		return diag_set(d, -ENOMEM, 0, "out of memory");
+	err = libpq_load(&t->pq, d);
 	if (err == 0)
 		err = check_text(t->pq, conninfo, d);
 	if (err != 0)
@@ -310,6 +325,66 @@ out:
 		t->pq->finish(c);
 	pg_target_free(t);
 	return err;
+}
+
+/* What libpq would take from its surroundings when it connects. */
+static int add_surroundings(struct pg_target *t)
+{
+	const char *user = getenv("PGUSER"), *passfile = getenv("PGPASSFILE");
+	const struct passwd *own = user ? NULL : getpwuid(geteuid());
+	int err = 0;
+
+	if (own)
+		user = own->pw_name;
+	if (user && !value_of(t, "user"))
+		err = set(t, "user", user);
+	if (err == 0 && passfile && !value_of(t, "passfile"))
+		err = set(t, "passfile", passfile);
+	return err;
+}
+
+static int describe(struct pg_target *t, const char *conninfo, struct diag *d)
+{
+	PQconninfoOption *all = NULL;
+	int err = parse(t->pq, conninfo, &all, d);
+
+	if (err != 0)
+		return err;
+	for (size_t i = 0; i < OWN && err == 0; i++)
+		err = set(t, own_names[i], own_values[i]);
+	if (err == 0)
+		err = set(t, "connect_timeout", "2");
+	if (err == 0)
+		err = set(t, "target_session_attrs", "any");
+	for (const PQconninfoOption *o = all; err == 0 && o->keyword; o++)
+		if (o->val)
+			err = set(t, o->keyword, o->val);
+	t->pq->conninfo_free(all);
+	if (err == 0)
+		err = add_surroundings(t);
+	if (err == 0)
+		err = name_files(t);
+	if (err == 0)
+		err = resolve_hosts(t);
+	return err == 0 ? 0 : diag_set(d, err, 0, "the connection string: %s", err_text(err));
+}
+
+int pg_target_describe(const char *conninfo, struct pg_target **ret, struct diag *d)
+{
+	struct pg_target *t = calloc(1, sizeof(*t));
+	int err;
+
+	if (!t)
+		return diag_set(d, -ENOMEM, 0, "out of memory");
+	err = libpq_load(&t->pq, d);
+	if (err == 0)
+		err = describe(t, conninfo, d);
+	if (err != 0) {
+		pg_target_free(t);
+		return err;
+	}
+	*ret = t;
+	return 0;
 }
 
 struct pg_target *pg_target_free(struct pg_target *t)

@@ -30,6 +30,14 @@ struct pg_target;
  */
 int pg_target_new(const char *conninfo, struct pg_target **ret, PGconn **ret_connection,
 		  struct diag *d);
+/**
+ * pg_target_describe() - The same without a connection, for a server that may be away
+ * @conninfo:	With a password, if it comes from nowhere that others see
+ *
+ * It is asked about itself, whatever it is; the file of passwords is among pg_target_files().
+ */
+int pg_target_describe(const char *conninfo, struct pg_target **ret, struct diag *d);
+
 struct pg_target *pg_target_free(struct pg_target *t); /* wipes; takes NULL, returns NULL */
 
 const struct libpq *pg_target_library(const struct pg_target *t);

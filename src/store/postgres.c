@@ -39,7 +39,7 @@ enum {
 	ATTEMPTS = 2,	       /* an idle session may have ended without a word */
 	READY_S = 3,	       /* for a group of which nothing is done */
 	RESOLVE_S = 20,	       /* for one that may be committed: a server recovers meanwhile */
-	OPEN_S = 5,	       /* for the session of a process before us to end */
+	OPEN_S = 3,	       /* for the session of a process before us to end */
 	RETRY_MS = 50,
 	STALE_AFTER = 300, /* as in wal.c */
 	NAME_MAX_LEN = 64,

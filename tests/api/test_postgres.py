@@ -5,8 +5,11 @@
     gateway-serve ── /run/pg/.s.PGSQL.5499 (or 127.0.0.1 with TLS) ── postgres, as its own user
 """
 
+import http.client
 import os
+import signal
 import subprocess
+import time
 
 import gateway
 import pgserver
@@ -158,6 +161,81 @@ class Postgres(ApiTest):
         server.start()
         self.is_(g.create(new_key(3)), 200)
         self.assertEqual(len(g.local("GET", "/api/v1/audit?limit=100").json["audit"]), 3)
+
+
+class StatusPage(ApiTest):
+    """SQLite here, and a PostgreSQL server beside it that the page tells of."""
+
+    def make(self, **options):
+        if pgserver.why_not():
+            self.skipTest(pgserver.why_not())
+        self.server = pgserver.Server(self.log)
+        self.addCleanup(subprocess.run, ["rm", "-rf", "/run/pg"], check=True)
+        self.addCleanup(self.server.close)
+        self.listen = ["--listen-status", "http://127.0.0.1:8008"]
+        return super().make(extra=(*self.listen, "--status-postgres", self.server.conninfo), **options)
+
+    def page(self, name="/status"):
+        connection = http.client.HTTPConnection("127.0.0.1", 8008, timeout=5)
+        try:
+            return self.gateway.raw("GET", name, connection=connection).json
+        finally:
+            connection.close()
+
+    def known(self, wanted=True):
+        self.soon(lambda: ("postgres" in self.page()) == wanted, f"a page that tells: {wanted}", 15)
+        return self.page().get("postgres")
+
+    def test_the_page_tells_what_the_contract_names_and_no_more(self):
+        primary = self.known()
+        self.assertGreaterEqual(primary.pop("connections"), 1)
+        self.assertEqual(primary, {"role": "primary", "backup_status": "not_configured"})
+        self.assertEqual(list(self.page()), ["node", "overlay_ip", "wg", "postgres", "disk_free_gb", "time"])
+        self.assertNotIn("postgres", self.page("/health"))
+        self.server.options = ["-c", "listen_addresses=", "-c", "archive_mode=on", "-c", "archive_command=/bin/true"]
+        self.server.restart()
+        self.server.psql("SELECT pg_switch_wal()")
+        self.soon(lambda: "last_backup" in self.page().get("postgres", {}), "a page that tells of a backup", 15)
+        shown = self.page()["postgres"]
+        self.assertEqual(shown["backup_status"], "configured")
+        self.assertRegex(shown["last_backup"], r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+
+    def test_a_server_that_hangs_or_goes_away_holds_nobody_up(self):
+        self.known()
+        hung = [int(pid) for pid in subprocess.run(["pgrep", "-P", str(self.server.process.pid)], text=True,
+                                                   capture_output=True, check=True).stdout.split()]
+        for pid in (self.server.process.pid, *hung):
+            os.kill(pid, signal.SIGSTOP)
+        slowest = 0
+        deadline = time.monotonic() + 9
+        while time.monotonic() < deadline and "postgres" in self.page():
+            began = time.monotonic()
+            self.is_(self.gateway.local("GET", "/api/v1/peers"), 200)
+            slowest = max(slowest, time.monotonic() - began)
+            time.sleep(0.1)
+        self.assertNotIn("postgres", self.page())
+        self.assertLess(slowest, 1)
+        for pid in (self.server.process.pid, *hung):
+            os.kill(pid, signal.SIGCONT)
+        self.known()
+        self.server.kill()
+        self.known(False)
+        self.assertEqual(self.gateway.stop(), 0)
+
+    def test_the_environment_of_a_database_is_enough(self):
+        g = self.gateway
+        g.stop()
+        self.server.psql("SET password_encryption = 'scram-sha-256'; ALTER ROLE culvert PASSWORD 'it''s \\here'")
+        with open(f"{self.server.data}/pg_hba.conf", "w") as f:
+            f.write("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+        self.server.options = ["-c", "listen_addresses=127.0.0.1"]
+        self.server.restart()
+        g.extra = self.listen
+        g.env = {"POSTGRES_USER": "culvert", "POSTGRES_PASSWORD": "it's \\here", "PGPORT": str(pgserver.PORT)}
+        g.start()
+        self.assertEqual(self.known()["role"], "primary")
+        with open(f"/proc/{g.process.pid}/environ", "rb") as f:
+            self.assertNotIn(b"here", f.read())
 
 
 if __name__ == "__main__":

@@ -58,6 +58,23 @@ static void postgres_and_its_database_go_together(void)
 	CHECK(strstr(d.text, "--store postgres"));
 }
 
+static void a_password_of_the_status_page_is_seen_too(void)
+{
+	static const struct option_row rows[] = { SERVING_ROWS };
+	struct options o = { .command = "gateway",
+			     .rows = rows,
+			     .n = sizeof(rows) / sizeof(rows[0]) };
+	struct store_option option;
+	struct diag d = { .text = "" };
+	char *argv[] = { (char[]){ "culvert" },
+			 (char[]){ "--status-postgres=host=::1 password=PLANTED" }, NULL };
+
+	CHECK(options_read_arguments(&o, 2, argv, &d) == 0);
+	CHECK(store_option_read(&o, &option, &d) == ERR_FORMAT);
+	CHECK(strstr(d.text, "--status-postgres") && !strstr(d.text, "PLANTED"));
+	options_done(&o);
+}
+
 static void a_password_is_seen_and_not_repeated(void)
 {
 	static const char *const bad[] = {
@@ -96,5 +113,6 @@ int main(void)
 	RUN(a_store_is_sqlite_unless_it_is_said);
 	RUN(postgres_and_its_database_go_together);
 	RUN(a_password_is_seen_and_not_repeated);
+	RUN(a_password_of_the_status_page_is_seen_too);
 	return DONE();
 }
