@@ -26,6 +26,8 @@ def why_not():
 class Server:
     """The role and the database are called culvert; anybody on the socket is let in."""
 
+    TEMPLATE = "/run/pg-template"  # made once: what initdb does takes a second
+
     def __init__(self, log, directory="/run/pg"):
         self.directory, self.data, self.log = directory, f"{directory}/data", log
         self.bin = os.path.dirname(sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))[-1])
@@ -34,10 +36,18 @@ class Server:
         os.chown(directory, self.user.pw_uid, self.user.pw_gid)
         self.options = []
         self.process = None
+        if not os.path.exists(self.TEMPLATE):
+            self._make_template()
+        subprocess.run(["cp", "-a", self.TEMPLATE, self.data], check=True)
+        self.start()
+
+    def _make_template(self):
         subprocess.run([f"{self.bin}/initdb", "-N", "-A", "trust", "-E", "UTF8", "--locale=C", "-U", "culvert", "-D",
-                        self.data], check=True, stdout=subprocess.DEVNULL, stderr=log, **self._as_user())
+                        self.data], check=True, stdout=subprocess.DEVNULL, stderr=self.log, **self._as_user())
         self.start()
         self.psql("CREATE DATABASE culvert", database="postgres")
+        self.stop()
+        os.rename(self.data, self.TEMPLATE)
 
     def _as_user(self):
         return {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": [], "cwd": self.directory,
