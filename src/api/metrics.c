@@ -312,13 +312,16 @@ static struct counted count(const struct scrape *s, const struct observation *se
 			    const struct peer *peer)
 {
 	const struct observed *o = seen ? observation_find(seen, peer->public_key) : NULL;
-	const struct usage *known = lives_usage(s->api->lives, peer->id);
-	struct counted c = { .rx = known ? known->rx : 0, .tx = known ? known->tx : 0 };
+	struct counted c = { .rx = 0 };
+	struct usage known;
 
+	lives_usage(s->api->lives, peer->id, &known);
+	c.rx = known.rx;
+	c.tx = known.tx;
 	if (!o)
 		return c;
-	c.rx += usage_more(o->rx_bytes, known ? known->seen_rx : 0);
-	c.tx += usage_more(o->tx_bytes, known ? known->seen_tx : 0);
+	c.rx += usage_more(o->rx_bytes, known.seen_rx);
+	c.tx += usage_more(o->tx_bytes, known.seen_tx);
 	c.handshake_s = o->last_handshake_ns / SECOND_NS;
 	c.is_connected = o->last_handshake_ns != 0 &&
 			 o->last_handshake_ns + LIVES_SILENT_S * SECOND_NS > s->wall_ns;

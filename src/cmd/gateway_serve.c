@@ -37,6 +37,7 @@
 #include "store/master_key.h"
 #include "sys/clock.h"
 #include "sys/log.h"
+#include "sys/memory.h"
 #include "sys/privileges.h"
 #include "sys/random.h"
 
@@ -403,9 +404,9 @@ static int close_the_doors(const struct serve *s, struct diag *d)
 
 static uint64_t budget_of(void *context, const struct peer *peer)
 {
-	const struct usage *known = lives_usage(context, peer->id);
-	struct usage u = known ? *known : (struct usage){ .rx = 0 };
+	struct usage u;
 
+	lives_usage(context, peer->id, &u);
 	return usage_left(&u, (enum store_period)peer->quota_period, peer->quota_bytes,
 			  clock_wall_ns());
 }
@@ -634,6 +635,7 @@ static int run(const struct options *o)
 	machine_init(&s.machine);
 	if (code != EXIT_DONE)
 		return code;
+	memory_give_back();
 	err = open_outside(&s, o, uapi_fd, host_fd, &d);
 	if (err == 0)
 		err = close_the_doors(&s, &d);
