@@ -20,7 +20,7 @@ enum { WAIT_TEXT_MAX = 16 };
 /* Whoever fails too often waits. */
 static void note_failure(struct call *call)
 {
-	penalty_failed(call->api->penalty, &http_exchange_request(call->x)->remote,
+	penalty_failed(call->api->failures, &http_exchange_request(call->x)->remote,
 		       clock_boot_ns());
 }
 
@@ -371,11 +371,19 @@ static bool by_route(struct call *call)
 bool authenticate(struct call *call)
 {
 	const struct ip_addr *from = &http_exchange_request(call->x)->remote;
-	unsigned int wait_s = penalty_wait_s(call->api->penalty, from, clock_boot_ns());
+	uint64_t now_ns = clock_boot_ns();
+	unsigned int wait_s = penalty_wait_s(call->api->failures, from, now_ns);
 
 	if (wait_s > 0 && call->match.route->auth != ROUTE_OPEN) {
-		call_refuse_for(call, wait_s);
+		call_refuse_for(call, wait_s, "Too many failures; wait");
 		return false;
 	}
-	return by_route(call);
+	wait_s = allowance_source(&call->api->allowance, from, now_ns);
+	if (wait_s == 0 && !by_route(call))
+		return false;
+	if (wait_s == 0 && call->match.route->auth != ROUTE_OPEN)
+		wait_s = allowance_key(&call->api->allowance, &call->who, from, now_ns);
+	if (wait_s > 0)
+		call_refuse_for(call, wait_s, "Too many requests; wait");
+	return wait_s == 0;
 }

@@ -364,7 +364,11 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (err == 0)
 		err = suite_new(SUITE_BEST, &s->api.suite);
 	if (err == 0)
-		err = penalty_new(&s->api.penalty);
+		err = pace_new(&s->api.failures);
+	if (err == 0)
+		err = pace_new(&s->api.allowance.sources);
+	if (err == 0)
+		err = pace_new(&s->api.allowance.keys);
 	if (err == 0)
 		err = events_new(&s->api.events);
 	if (err == 0)
@@ -581,7 +585,9 @@ static void close_all(struct serve *s)
 	dns_laps_free(s->api.laps);
 	machine_close(&s->machine);
 	secret_key_done(&s->api.ecdh_key);
-	penalty_free(s->api.penalty);
+	pace_free(s->api.failures);
+	pace_free(s->api.allowance.sources);
+	pace_free(s->api.allowance.keys);
 	suite_free(s->api.suite);
 	places_done(&s->places);
 	hmac_key_done(&s->api.key);
