@@ -247,6 +247,25 @@ class Keys(OwnTest):
         self.is_(g.local("POST", BATCH, {"create": [{"name": "y", "public_key": new_key(4), "routes": long}]}), 422)
         self.is_(g.local("PATCH", PEERS + "/site", {"routes": long[:20]}), 200)
 
+    def test_a_network_is_behind_one_peer_at_a_time(self):
+        g, net = self.gateway, "192.168.7.0/24"
+        def make(n, name, routes):
+            return g.local("POST", PEERS, {"name": name, "public_key": new_key(n), "routes": routes})
+        self.is_(make(1, "a", [net, "fd77::/64"]), 201)
+        self.is_(make(2, "b", [net]), 409)
+        self.is_(make(2, "b", ["192.168.7.0/25", "192.168.0.0/16"]), 201)  # the longer prefix decides
+        self.is_(g.local("PATCH", PEERS + "/b", {"routes": ["fd77::/64"]}), 409)
+        self.is_(g.local("PATCH", PEERS + "/a", {"routes": [net]}), 200)  # its own stay, one goes
+        self.is_(g.local("PATCH", PEERS + "/b", {"routes": ["fd77::/64"]}), 200)
+        both = {"create": [{"name": n, "public_key": new_key(k), "routes": ["10.77.0.0/16"]} for k, n in ((3, "c"), (4, "d"))]}
+        self.is_(g.local("POST", BATCH, both), 409)
+        self.is_(make(3, "c", ["10.77.0.0/16"]), 201)  # what was refused holds nothing
+        g.kill()
+        g.start()
+        self.is_(make(4, "d", ["10.77.0.0/16"]), 409)
+        self.is_(g.local("DELETE", PEERS + "/c"), 200)
+        self.is_(make(4, "d", ["10.77.0.0/16"]), 201)
+
     def test_a_batch_that_is_in_its_own_way_is_told_so(self):
         g = self.gateway
         for name, key in (("p0", 0), ("p1", 1)):
