@@ -195,13 +195,14 @@ static bool refuse_key(struct call *call)
 	return false;
 }
 
-/* "key NAME", cut between characters. */
-static void name_key(char out[PRINCIPAL_NAME_MAX + 1], const char *name)
+/* "key NAME"; of a name that is too long "key #ID " and as much as there is place for, cut between
+ * characters: two keys are never one in the audit trail. */
+static void name_key(char out[PRINCIPAL_NAME_MAX + 1], const char *name, int64_t id)
 {
-	static const char prefix[] = "key ";
-	size_t at = sizeof(prefix) - 1, n;
+	size_t at = (size_t)snprintf(out, PRINCIPAL_NAME_MAX + 1, "key "), n;
 
-	memcpy(out, prefix, sizeof(prefix));
+	if (at + strlen(name) > PRINCIPAL_NAME_MAX)
+		at = (size_t)snprintf(out, PRINCIPAL_NAME_MAX + 1, "key #%" PRId64 " ", id);
 	for (; *name; name += n) {
 		n = utf8_len(name, strlen(name));
 		if (n == 0 || at + n > PRINCIPAL_NAME_MAX)
@@ -236,7 +237,7 @@ static bool authenticate_key(struct call *call, const char *value)
 	call->who.role = key.role;
 	call->who.account_id = key.account_id;
 	call->who.key_id = given_id;
-	name_key(call->who.name, record->name);
+	name_key(call->who.name, record->name, given_id);
 	return true;
 }
 

@@ -207,7 +207,8 @@ class Accounts(OwnTest):
         self.create("mine", public_key=new_key(1), account=ids[0])
         self.create("theirs", public_key=new_key(2), account=ids[1])
         key = self.new_key("k", role="operator", account=ids[0])["key"]
-        self.assertEqual([p["name"] for p in self.bearer(key, "GET", PEERS).json["peers"]], ["mine"])
+        listed = self.bearer(key, "GET", PEERS).json
+        self.assertEqual(([p["name"] for p in listed["peers"]], listed["total"]), (["mine"], 1))
         self.is_(self.bearer(key, "GET", f"{PEERS}/theirs"), 404)
         self.is_(self.bearer(key, "DELETE", f"{PEERS}/theirs"), 404)
         self.is_(self.bearer(key, "PATCH", f"{PEERS}/{new_key(2).replace('/', '%2F')}", {"note": "x"}), 404)
@@ -286,7 +287,8 @@ class Keys(OwnTest):
             body = json.dumps({"name": f"x{n}", "public_key": new_key(n)}).encode()
             answers.append(g.raw("POST", PEERS, body, headers).status)
         self.assertEqual(answers, [201, 201])
-        self.is_(g.local("GET", "/api/v1/audit"), 200)
+        who = {row["who"] for row in g.local("GET", "/api/v1/audit").json["audit"] if row["action"] == "peer.create"}
+        self.assertEqual(len(who), 2, who)
 
     def test_the_account_of_a_key_is_a_number(self):
         for word in ("shop", "2x", "0", "-1"):
