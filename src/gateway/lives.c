@@ -72,6 +72,7 @@ struct lives {
 	struct due *heap;
 	size_t n_due;
 	size_t due_capacity;
+	bool is_incomplete; /* something could not be put there */
 	struct known *known;
 	size_t n_known;
 	struct known *fresh; /* of the newest look; compared with @known a part at a time */
@@ -227,8 +228,10 @@ static void put_due(struct lives *l, int64_t peer_id, uint64_t wall_ns)
 {
 	size_t at = l->n_due;
 
-	if (array_room(&l->heap, l->n_due, sizeof(*l->heap), &l->due_capacity) != 0)
-		return; /* without memory it is found at the next look */
+	if (array_room(&l->heap, l->n_due, sizeof(*l->heap), &l->due_capacity) != 0) {
+		l->is_incomplete = true; /* all begin anew when there is memory again */
+		return;
+	}
 	l->n_due++;
 	for (; at > 0 && l->heap[(at - 1) / 2].wall_ns > wall_ns; at = (at - 1) / 2)
 		l->heap[at] = l->heap[(at - 1) / 2];
@@ -393,6 +396,12 @@ static bool has_new_period(struct lives *l, const struct peer *peer)
 static void do_what_is_due(struct lives *l)
 {
 	const struct peers *peers = gateway_peers(l->gateway);
+
+	if (l->is_incomplete) {
+		l->is_incomplete = false;
+		l->n_due = 0;
+		judge_all(l);
+	}
 
 	for (int i = 0; i < DUE_PER_TICK && l->n_due > 0 && l->heap[0].wall_ns <= l->wall_ns;
 	     i++) {
