@@ -37,6 +37,9 @@ struct libpq {
 	__typeof__(PQconsumeInput) *consume_input;
 	__typeof__(PQisBusy) *is_busy;
 	__typeof__(PQgetResult) *get_result;
+	__typeof__(PQenterPipelineMode) *enter_pipeline;
+	__typeof__(PQexitPipelineMode) *exit_pipeline;
+	__typeof__(PQpipelineSync) *pipeline_sync;
 	__typeof__(PQexec) *exec; /* without a bound: for tests */
 	__typeof__(PQresultStatus) *result_status;
 	__typeof__(PQresultErrorField) *result_error_field;

@@ -83,6 +83,8 @@ static int judge(struct pg_link *l, const PGresult *r)
 	if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK ||
 	    status == PGRES_SINGLE_TUPLE)
 		return 0;
+	if (status == PGRES_PIPELINE_ABORTED) /* behind one that failed, which says why */
+		return -EBUSY;
 	state = l->pq->result_error_field(r, PG_DIAG_SQLSTATE);
 	text = l->pq->result_error_field(r, PG_DIAG_MESSAGE_PRIMARY);
 	snprintf(l->complaint, sizeof(l->complaint), "%.160s (SQLSTATE %.5s)",
@@ -155,32 +157,205 @@ static void point(const struct pg_args *a, const char *ret[PG_ARGS_MAX])
 		ret[i] = a->is_number[i] ? (const char *)a->number[i] : a->value[i];
 }
 
-int pg_link_run(struct pg_link *l, unsigned int which, const struct pg_args *a, PGresult **ret)
+static void name_of(unsigned int which, char out[16])
+{
+	snprintf(out, 16, "s%u", which);
+}
+
+static uint64_t bit_of(unsigned int which)
+{
+	return UINT64_C(1) << which;
+}
+
+static int send_prepare(struct pg_link *l, unsigned int which)
+{
+	char name[16];
+
+	name_of(which, name);
+	if (!l->pq->send_prepare(l->c, name, l->statements[which], 0, NULL))
+		return send_failed(l);
+	return 0;
+}
+
+static int send_statement(struct pg_link *l, unsigned int which, const struct pg_args *a)
 {
 	static const struct pg_args none = { .n = 0 };
 	const char *values[PG_ARGS_MAX];
 	char name[16];
+
+	if (!a)
+		a = &none;
+	name_of(which, name);
+	point(a, values);
+	if (!l->pq->send_query_prepared(l->c, name, a->n, values, a->length, all_binary, 1))
+		return send_failed(l);
+	return 0;
+}
+
+static int run_posted(struct pg_link *l, unsigned int which, const struct pg_args *a,
+		      PGresult **ret);
+
+int pg_link_run(struct pg_link *l, unsigned int which, const struct pg_args *a, PGresult **ret)
+{
 	int err;
 
 	assert(which < PG_STATEMENTS_MAX);
 	if (!l->c)
 		return -ENOTCONN;
-	snprintf(name, sizeof(name), "s%u", which);
-	if (!(l->prepared & UINT64_C(1) << which)) {
-		if (!l->pq->send_prepare(l->c, name, l->statements[which], 0, NULL))
-			return send_failed(l);
-		err = collect(l, NULL);
+	if (l->is_posting)
+		return run_posted(l, which, a, ret);
+	if (!(l->prepared & bit_of(which))) {
+		err = send_prepare(l, which);
+		if (err == 0)
+			err = collect(l, NULL);
 		if (err != 0)
 			return err;
-		l->prepared |= UINT64_C(1) << which;
+		l->prepared |= bit_of(which);
 	}
-	if (!a)
-		a = &none;
-	point(a, values);
-	if (!l->pq->send_query_prepared(l->c, name, a->n, values, a->length, all_binary, 1))
-		return send_failed(l);
-	return collect(l, ret);
+	err = send_statement(l, which, a);
+	return err == 0 ? collect(l, ret) : err;
 }
+
+/* --- Posting --- */
+
+/* The answer to one that was posted, in *@ret, for the caller to clear: behind it comes nothing. */
+static int read_posted(struct pg_link *l, uint64_t deadline_ns, PGresult **ret)
+{
+	PGresult *r;
+
+	*ret = NULL;
+	for (;;) {
+		if (await_answer(l, deadline_ns) != 0) {
+			l->pq->clear(*ret);
+			*ret = NULL;
+			return -ENOTCONN;
+		}
+		r = l->pq->get_result(l->c);
+		if (!r)
+			break;
+		l->pq->clear(*ret); /* takes NULL */
+		*ret = r;
+	}
+	return *ret ? judge(l, *ret) : -ENOTCONN;
+}
+
+/* What was posted first; what it prepared is known from now on. */
+static int take_posted(struct pg_link *l, const struct pg_posted *p, uint64_t deadline_ns,
+		       PGresult **ret)
+{
+	int err = read_posted(l, deadline_ns, ret);
+
+	if (err != 0)
+		return err;
+	l->prepared |= p->prepares;
+	return p->rows == PG_ANY_ROWS || l->pq->ntuples(*ret) == p->rows ? 0 : ERR_EXISTS;
+}
+
+/* Behind the answers to all that was posted. */
+static int read_sync(struct pg_link *l, uint64_t deadline_ns)
+{
+	PGresult *r;
+	bool is_sync;
+
+	if (await_answer(l, deadline_ns) != 0)
+		return -ENOTCONN;
+	r = l->pq->get_result(l->c);
+	is_sync = r && l->pq->result_status(r) == PGRES_PIPELINE_SYNC;
+	l->pq->clear(r);
+	return is_sync ? 0 : lose(l, "the session is lost");
+}
+
+/* Wait for all; @ret_last: the answer to the newest, if all went well. */
+static int settle(struct pg_link *l, PGresult **ret_last)
+{
+	uint64_t deadline_ns = deadline(l);
+	unsigned int n = l->n_posted;
+	PGresult *r = NULL;
+	int first = 0;
+
+	l->n_posted = 0;
+	l->sent = 0;
+	if (!l->pq->pipeline_sync(l->c))
+		return send_failed(l);
+	for (unsigned int i = 0; i < n && first != -ENOTCONN; i++) {
+		int err;
+
+		l->pq->clear(r);
+		err = take_posted(l, &l->posted[i], deadline_ns, &r);
+		if (first == 0 || err == -ENOTCONN)
+			first = err;
+	}
+	if (first == -ENOTCONN || read_sync(l, deadline_ns) != 0) {
+		l->pq->clear(r);
+		return hang_up(l);
+	}
+	if (first == 0 && ret_last)
+		*ret_last = r;
+	else
+		l->pq->clear(r);
+	return first;
+}
+
+static void note_posted(struct pg_link *l, int rows, uint64_t prepares)
+{
+	l->posted[l->n_posted++] = (struct pg_posted){ .rows = rows, .prepares = prepares };
+}
+
+int pg_link_post(struct pg_link *l, unsigned int which, const struct pg_args *a, int rows)
+{
+	int err = 0;
+
+	if (!l->c)
+		return -ENOTCONN;
+	assert(l->is_posting && which < PG_STATEMENTS_MAX);
+	if (l->n_posted + 2 > PG_POSTED_MAX)
+		err = settle(l, NULL);
+	if (err == 0 && !((l->prepared | l->sent) & bit_of(which))) {
+		err = send_prepare(l, which);
+		if (err == 0)
+			note_posted(l, PG_ANY_ROWS, bit_of(which));
+		l->sent |= bit_of(which);
+	}
+	if (err == 0)
+		err = send_statement(l, which, a);
+	if (err == 0)
+		note_posted(l, rows, 0);
+	return err;
+}
+
+static int run_posted(struct pg_link *l, unsigned int which, const struct pg_args *a,
+		      PGresult **ret)
+{
+	int err = pg_link_post(l, which, a, PG_ANY_ROWS);
+
+	return err == 0 ? settle(l, ret) : err;
+}
+
+int pg_link_post_begin(struct pg_link *l)
+{
+	if (!l->c)
+		return -ENOTCONN;
+	if (!l->pq->enter_pipeline(l->c))
+		return send_failed(l);
+	l->is_posting = true;
+	return 0;
+}
+
+int pg_link_post_end(struct pg_link *l)
+{
+	int err = 0;
+
+	if (!l->c)
+		return -ENOTCONN;
+	if (l->n_posted > 0)
+		err = settle(l, NULL);
+	if (!l->c)
+		return err;
+	l->is_posting = false;
+	return l->pq->exit_pipeline(l->c) ? err : send_failed(l);
+}
+
+/* --- Texts --- */
 
 static bool send_text(struct pg_link *l, const char *text, const struct pg_args *a)
 {
@@ -293,7 +468,9 @@ void pg_link_close(struct pg_link *l)
 	if (l->c)
 		l->pq->finish(l->c);
 	l->c = NULL;
-	l->prepared = 0;
+	l->prepared = l->sent = 0;
+	l->n_posted = 0;
+	l->is_posting = false;
 }
 
 bool pg_link_is_open(const struct pg_link *l)

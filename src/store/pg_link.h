@@ -27,6 +27,14 @@ enum {
 	PG_SILENCE_S = 40,
 	PG_START_MAX = 48,
 	PG_COMPLAINT_MAX = 200,
+	PG_POSTED_MAX = 64, /* their answers fit into the buffers of a socket */
+	PG_ANY_ROWS = -1,
+};
+
+/* struct pg_posted - @rows that the answer has, or PG_ANY_ROWS; @prepares: a bit of pg_link.prepared */
+struct pg_posted {
+	int rows;
+	uint64_t prepares;
 };
 
 /**
@@ -34,6 +42,8 @@ enum {
  * @silence_s:	How long an answer is waited for; 0: PG_SILENCE_S
  * @statements: Texts that pg_link_run() knows by their place
  * @prepared:	Bit n: the server knows statement n
+ * @sent:	The same of those that it is only about to be told
+ * @is_posting: Statements are sent without waiting; the answers to @posted are not read yet
  * @pid, @started: Of the server's process: with both, it is no other
  * @complaint:	What the server said last when it refused; never a secret of ours
  */
@@ -44,6 +54,10 @@ struct pg_link {
 	const char *const *statements;
 	PGconn *c;
 	uint64_t prepared;
+	uint64_t sent;
+	bool is_posting;
+	unsigned int n_posted;
+	struct pg_posted posted[PG_POSTED_MAX];
 	int64_t pid;
 	char started[PG_START_MAX];
 	char complaint[PG_COMPLAINT_MAX];
@@ -81,7 +95,22 @@ bool pg_link_is_open(const struct pg_link *l);
  */
 int pg_link_run(struct pg_link *l, unsigned int which, const struct pg_args *a, PGresult **ret);
 
-/** pg_link_ask() - The same for a text that is not prepared. @a: NULL: several statements may be */
+/**
+ * pg_link_post() - Send many statements, and read their answers later, all at once
+ *
+ * Between pg_link_post_begin() and pg_link_post_end() pg_link_post() does not wait, but where too much
+ * waits already; pg_link_run() waits for all that was posted before and for itself. Behind one that
+ * fails none is carried out. Nothing but these is called meanwhile.
+ *
+ * @rows:	How many rows the answer has, else ERR_EXISTS; PG_ANY_ROWS
+ *
+ * Return: 0; as pg_link_run(), of any that was posted before.
+ */
+int pg_link_post(struct pg_link *l, unsigned int which, const struct pg_args *a, int rows);
+int pg_link_post_begin(struct pg_link *l);
+int pg_link_post_end(struct pg_link *l); /* waits for all that was posted */
+
+/** pg_link_ask() - As pg_link_run(), for a text that is not prepared. @a: NULL: several statements may be */
 int pg_link_ask(struct pg_link *l, const char *text, const struct pg_args *a, PGresult **ret);
 
 /** pg_link_start() - Begin to run; pg_link_next() gives the answer row by row. Return: as above */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation. A group is a transaction, a run of joined changes a savepoint in it. One
+ * Theory of operation. A group is a transaction. It is tried at once, sending ahead without waiting
+ * for each answer; where something is refused in it, which is rare, for whoever decides knows the
+ * state, it is undone and done again with a savepoint for each run of joined changes. One
  * gateway writes an interface's rows: its session holds an advisory lock, which ends with the
  * session. What it knows of the database (the audit trail's head) stays true as long as nobody
  * else has written.
@@ -247,31 +249,29 @@ static int change_or_undo(struct postgres *s, struct store_change *first,
 /* --- A group --- */
 
 /* Drop signatures nobody could use any more, oldest first, a few at a time. */
-static int forget(struct postgres *s, uint64_t before_s, unsigned int at_most,
-		  uint64_t *ret_floor_s)
+static int forget(struct postgres *s, const struct store_change *first)
 {
 	struct pg_args a = { .n = 0 };
-	PGresult *r = NULL;
-	int err;
+	uint64_t before_s = 0;
+	unsigned int n = 0;
 
+	for (const struct store_change *c = first; c; c = c->next, n++)
+		if (c->forget_before_s > before_s)
+			before_s = c->forget_before_s;
+	if (before_s == 0)
+		return 0;
 	pg_i64(&a, s->interface_id);
 	pg_u64(&a, before_s);
-	pg_i64(&a, at_most);
-	err = pg_link_run(&s->link, PG_FORGET_SIGNATURES, &a, &r);
-	if (err != 0)
-		return err;
-	*ret_floor_s = pg_get_u64(&s->link, r, 0);
-	s->link.pq->clear(r);
-	return 0;
+	pg_i64(&a, FORGET_PER_GROUP + n);
+	return postgres_run(s, PG_FORGET_SIGNATURES, &a);
 }
 
-static int set_mark(struct postgres *s, const uint8_t mark[POSTGRES_MARK_LEN], uint64_t floor_s)
+static int set_mark(struct postgres *s, const uint8_t mark[POSTGRES_MARK_LEN])
 {
 	struct pg_args a = { .n = 0 };
 
 	pg_i64(&a, s->interface_id);
 	pg_blob(&a, mark, POSTGRES_MARK_LEN);
-	pg_u64(&a, floor_s);
 	return postgres_run(s, PG_SET_MARK, &a);
 }
 
@@ -301,28 +301,6 @@ static int commit(struct postgres *s, const uint8_t mark[POSTGRES_MARK_LEN])
 	if (err == 0)
 		memcpy(s->mark, mark, sizeof(s->mark));
 	return err;
-}
-
-static int group(struct postgres *s, struct store_change *first)
-{
-	uint8_t mark[POSTGRES_MARK_LEN];
-	uint64_t forget_before_s = 0, floor_s = 0;
-	unsigned int n = 0;
-	int err = postgres_run(s, PG_BEGIN, NULL);
-
-	for (struct store_change *c = first, *end; c && err == 0; c = end) {
-		end = end_of_run(c);
-		err = change_or_undo(s, c, end);
-	}
-	for (struct store_change *c = first; c; c = c->next, n++)
-		if (c->forget_before_s > forget_before_s)
-			forget_before_s = c->forget_before_s;
-	if (err == 0 && forget_before_s > 0)
-		err = forget(s, forget_before_s, FORGET_PER_GROUP + n, &floor_s);
-	random_fill(mark, sizeof(mark));
-	if (err == 0)
-		err = set_mark(s, mark, floor_s);
-	return err == 0 ? commit(s, mark) : err;
 }
 
 /* struct before - What a group that fails puts back */
@@ -365,6 +343,55 @@ static void put_back(struct postgres *s, struct store_change *first, const struc
 	s->head_id = b->head_id;
 }
 
+/* Up to the COMMIT, without waiting. Return: 0: all is well; a refusal, of any of them */
+static int make_at_once(struct postgres *s, struct store_change *first,
+			const uint8_t mark[POSTGRES_MARK_LEN])
+{
+	int err = pg_link_post_begin(&s->link), end;
+
+	if (err == 0)
+		err = postgres_run(s, PG_BEGIN, NULL);
+	if (err == 0)
+		err = change_run(s, first, NULL);
+	if (err == 0)
+		err = forget(s, first);
+	if (err == 0)
+		err = set_mark(s, mark);
+	end = pg_link_post_end(&s->link);
+	return err == 0 || end == -ENOTCONN ? end : err;
+}
+
+/* The same step by step: what is refused is refused alone. */
+static int make_one_by_one(struct postgres *s, struct store_change *first,
+			   const uint8_t mark[POSTGRES_MARK_LEN])
+{
+	int err = postgres_run(s, PG_BEGIN, NULL);
+
+	for (struct store_change *c = first, *end; c && err == 0; c = end) {
+		end = end_of_run(c);
+		err = change_or_undo(s, c, end);
+	}
+	if (err == 0)
+		err = forget(s, first);
+	return err == 0 ? set_mark(s, mark) : err;
+}
+
+static int group(struct postgres *s, struct store_change *first, const struct before *b)
+{
+	uint8_t mark[POSTGRES_MARK_LEN];
+	int err;
+
+	random_fill(mark, sizeof(mark));
+	err = make_at_once(s, first, mark);
+	if (is_refusal(err)) {
+		put_back(s, first, b, true);
+		err = postgres_run(s, PG_ROLLBACK, NULL);
+		if (err == 0)
+			err = make_one_by_one(s, first, mark);
+	}
+	return err == 0 ? commit(s, mark) : err;
+}
+
 static int try_group(struct postgres *s, struct store_change *first, const struct before *b)
 {
 	int err = -ENOTCONN;
@@ -372,7 +399,7 @@ static int try_group(struct postgres *s, struct store_change *first, const struc
 	for (int i = 0; i < ATTEMPTS && err == -ENOTCONN; i++) {
 		err = postgres_be_ready(s, READY_S);
 		if (err == 0)
-			err = group(s, first);
+			err = group(s, first, b);
 		put_back(s, first, b, err != 0);
 	}
 	if (err != 0 && pg_link_is_open(&s->link))

@@ -30,8 +30,7 @@ const char *const postgres_statement_text[] = {
 	[PG_SAVEPOINT] = "SAVEPOINT one",
 	[PG_RELEASE] = "RELEASE one",
 	[PG_ROLLBACK_TO] = "ROLLBACK TO one",
-	[PG_SET_MARK] = "UPDATE interface SET mark = $2, signature_floor_s ="
-			" greatest(signature_floor_s, $3) WHERE id = $1",
+	[PG_SET_MARK] = "UPDATE interface SET mark = $2 WHERE id = $1",
 	[PG_ADD_PEER] = "INSERT INTO peer (interface_id, created_ns, " PEER_COLUMNS ")"
 			" VALUES ($1, $2, " PEER_VALUES ") RETURNING id",
 	[PG_GET_SEALED] = "SELECT public_key, sealed FROM peer WHERE interface_id = $1"
@@ -72,13 +71,15 @@ const char *const postgres_statement_text[] = {
 	[PG_DROP_ANSWERED] = "DELETE FROM answered WHERE interface_id = $1 AND time_ns < $2",
 	[PG_ADD_SIGNATURE] = "INSERT INTO signature (interface_id, digest, signed_s)"
 			     " VALUES ($1, $2, $3)",
-	/* From the front, up to the first that may still be used, $3 at most. */
+	/* From the front, up to the first that may still be used, $3 at most. Up to the newest of
+	 * them no timestamp is accepted any more. */
 	[PG_FORGET_SIGNATURES] =
 		"WITH oldest AS (SELECT id, signed_s FROM signature WHERE interface_id = $1"
 		" ORDER BY id LIMIT $3), gone AS (DELETE FROM signature WHERE interface_id = $1"
 		" AND id IN (SELECT id FROM oldest) AND id < coalesce((SELECT min(id) FROM oldest"
 		" WHERE signed_s >= $2), 9223372036854775807) RETURNING signed_s)"
-		" SELECT coalesce(max(signed_s), 0) FROM gone",
+		" UPDATE interface SET signature_floor_s = greatest(signature_floor_s,"
+		" (SELECT max(signed_s) FROM gone)) WHERE id = $1",
 	[PG_ADD_AUDIT] = "INSERT INTO audit (interface_id, id, time_ns, who, action, subject,"
 			 " detail, prev, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 	[PG_TRIM_AUDIT] = "DELETE FROM audit WHERE interface_id = $1 AND id < $2",
@@ -90,6 +91,8 @@ static_assert((int)PG_STATEMENTS <= (int)PG_STATEMENTS_MAX, "a bit each");
 
 int postgres_run(struct postgres *s, enum postgres_statement which, const struct pg_args *a)
 {
+	if (s->link.is_posting)
+		return pg_link_post(&s->link, which, a, PG_ANY_ROWS);
 	return pg_link_run(&s->link, which, a, NULL);
 }
 
@@ -101,30 +104,31 @@ static struct pg_args of_interface(const struct postgres *s)
 	return a;
 }
 
-/* The statement answers with a row for each row that it made or changed. */
+/* The statement answers with a row for each row that it made or changed. @refusal: where those
+ * are not @wanted. @ret_number: from the first, or NULL: then nobody has to wait */
 static int run_counting(struct postgres *s, enum postgres_statement which,
-			const struct pg_args *a, int *ret_rows, int64_t *ret_number)
+			const struct pg_args *a, int wanted, int refusal, int64_t *ret_number)
 {
 	PGresult *r = NULL;
-	int err = pg_link_run(&s->link, which, a, &r);
+	int rows, err;
 
+	if (s->link.is_posting && !ret_number)
+		return pg_link_post(&s->link, which, a, wanted);
+	err = pg_link_run(&s->link, which, a, &r);
 	if (err != 0)
 		return err;
-	*ret_rows = s->link.pq->ntuples(r);
-	if (ret_number && *ret_rows > 0)
+	rows = s->link.pq->ntuples(r);
+	if (ret_number && rows > 0)
 		*ret_number = pg_get_i64(&s->link, r, 0);
 	s->link.pq->clear(r);
-	return 0;
+	return rows == wanted ? 0 : refusal;
 }
 
 /* A row that had to be there. */
 static int run_on_one(struct postgres *s, enum postgres_statement which,
 		      const struct pg_args *a, int64_t *ret_id)
 {
-	int rows = 0;
-	int err = run_counting(s, which, a, &rows, ret_id);
-
-	return err == 0 && rows == 0 ? ERR_UNKNOWN : err;
+	return run_counting(s, which, a, 1, ERR_UNKNOWN, ret_id);
 }
 
 /* --- Sealing --- */
@@ -207,7 +211,7 @@ static int add_addresses(struct postgres *s, const struct store_change *c)
 {
 	const struct store_peer *p = &c->peer;
 	struct pg_args a = of_interface(s);
-	int wanted = (p->v4.family != ADDR_NONE) + (p->v6.family != ADDR_NONE), rows = 0, err;
+	int wanted = (p->v4.family != ADDR_NONE) + (p->v6.family != ADDR_NONE);
 
 	if (wanted == 0)
 		return 0;
@@ -215,8 +219,7 @@ static int add_addresses(struct postgres *s, const struct store_change *c)
 	pg_ip_or_null(&a, &p->v4);
 	pg_ip_or_null(&a, &p->v6);
 	pg_u64(&a, c->now_ns);
-	err = run_counting(s, PG_ADD_ADDRESSES, &a, &rows, NULL);
-	return err == 0 && rows != wanted ? ERR_EXISTS : err;
+	return run_counting(s, PG_ADD_ADDRESSES, &a, wanted, ERR_EXISTS, NULL);
 }
 
 static int add_peer(struct postgres *s, struct store_change *c)
@@ -372,7 +375,8 @@ static int put_record(struct postgres *s, struct store_change *c)
 	if (!is_new)
 		pg_i64(&a, r->id);
 	if (err == 0)
-		err = run_on_one(s, is_new ? PG_ADD_RECORD : PG_CHANGE_RECORD, &a, &r->id);
+		err = is_new ? run_on_one(s, PG_ADD_RECORD, &a, &r->id)
+			     : run_on_one(s, PG_CHANGE_RECORD, &a, NULL);
 	free(sealed);
 	if (err != 0)
 		return err;
