@@ -6,6 +6,7 @@
 """
 
 import http.client
+import json
 import os
 import signal
 import subprocess
@@ -128,6 +129,21 @@ class Postgres(ApiTest):
             self.assertEqual(done.returncode, 3, done)
             self.assertIn("in PostgreSQL", done.stderr)
         self.assertFalse(os.path.exists("/run/x.backup"))
+
+    def test_the_audit_trail_is_verified_where_it_is(self):
+        self.fill(3)
+        state, words = self.gateway.state, ("audit", "verify", "--json", "--database", self.server.conninfo)
+        whole = netns.run(gateway.CULVERT, *words, "--state", state)
+        report = json.loads(whole.stdout)
+        self.assertEqual((report["whole"], report["rows"], report["last"]), (True, 3, 3))
+        newest = self.server.psql("SELECT encode(hash, 'hex') FROM culvert.audit ORDER BY id DESC LIMIT 1")
+        self.assertEqual([[report["head"]]], newest)
+        self.server.psql("UPDATE culvert.audit SET who = 'nobody' WHERE id = 2")
+        touched = netns.run(gateway.CULVERT, *words, "--state", state, check=False)
+        self.assertEqual(touched.returncode, 1)
+        self.assertEqual(json.loads(touched.stdout)["first_broken"], 2)
+        other = netns.run(gateway.CULVERT, *words, "--state", state, "--interface", "wg1", check=False)
+        self.assertEqual((other.returncode, "the interface wg1" in other.stderr), (1, True), other)
 
     def test_a_connection_with_tls_and_a_password_is_made_again_behind_closed_doors(self):
         """Names, the password file, certificates: the process may open none of it later."""
