@@ -192,7 +192,7 @@ static int read_answers(struct mnl_socket *s, uint32_t last)
 
 static int ask(const struct batch *b, uint32_t last)
 {
-	struct mnl_socket *s;
+	struct mnl_socket *s = NULL;
 	int err = open_socket(&s);
 
 	if (err < 0)
