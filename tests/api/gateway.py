@@ -97,9 +97,13 @@ class Access:
         self.lists, self.members = {}, {}  # number: [rule], address: number
         self.staged = None
         self.fails_with = 0
+        self.watch = lambda kind, changes: None
+        self.heard = []
 
     def heed(self, kind, body):
         """The code of the answer."""
+        self.heard.append(kind)
+        self.watch(kind, self.changes(body) if kind == ACCESS_MEMBERS else None)
         if self.fails_with:
             return self.fails_with
         lists, members = self.staged or (self.lists, self.members)
@@ -115,15 +119,20 @@ class Access:
             if kind == ACCESS_LIST:
                 lists[number] = [self._rule(body, 8 + 24 * i) for i in range(n)]
         elif kind == ACCESS_MEMBERS:
-            for i in range(struct.unpack_from("=II", body)[1]):
-                octets, family, was, now = struct.unpack_from("=16sIII", body, 8 + 28 * i)
-                address = socket.inet_ntop(socket.AF_INET6, octets) if family == 6 else socket.inet_ntoa(octets[:4])
+            for address, was, now in self.changes(body):
                 if members.get(address, 0) != was:
                     return 1006
                 members.pop(address, None)
                 if now:
                     members[address] = now
         return 0
+
+    @staticmethod
+    def changes(body):
+        """[(address, was, now)]"""
+        found = [struct.unpack_from("=16sIII", body, 8 + 28 * i) for i in range(struct.unpack_from("=II", body)[1])]
+        return [(socket.inet_ntop(socket.AF_INET6, octets) if family == 6 else socket.inet_ntoa(octets[:4]), was, now)
+                for octets, family, was, now in found]
 
     @staticmethod
     def _rule(body, at):
