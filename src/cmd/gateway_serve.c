@@ -261,7 +261,7 @@ static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag
 	if (reconcile_now(&s->reconcile, d) != 0)
 		log_error("the interface is not in sync yet: %s", d->text);
 	d->text[0] = '\0';
-	uplink_attend(s->uplink);
+	uplink_attend(s->uplink, true);
 	return 0;
 }
 
@@ -514,6 +514,7 @@ static void drain(struct serve *s)
 
 	http_server_quiesce(s->server);
 	keep_usage(s);
+	uplink_attend(s->uplink, false); /* the writer's thread may be asking something */
 	gateway_stop(s->api.gateway);
 	while (http_server_waiting(s->server) > 0 && clock_boot_ns() < end_ns)
 		turn(s, http_server_run(s->server, clock_boot_ns()) > 20 ? 20 : 0);

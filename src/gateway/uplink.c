@@ -195,7 +195,7 @@ static int wait_for_access(struct uplink *u)
 	struct timespec until = deadline(UPLINK_ACCESS_WAIT_MS);
 	int err = 0;
 
-	while (err == 0 && !u->is_done)
+	while (err == 0 && !u->is_done && u->is_attended)
 		err = -pthread_cond_timedwait(&u->answered, &u->lock, &until);
 	return err;
 }
@@ -203,28 +203,29 @@ static int wait_for_access(struct uplink *u)
 int uplink_access(void *uplink, struct host_message *m)
 {
 	struct uplink *u = uplink;
-	bool is_attended;
+	bool is_alone;
 	int err;
 
 	pthread_mutex_lock(&u->lock);
 	m->serial = ++u->serial;
 	u->is_done = false;
-	is_attended = u->is_attended;
 	err = host_message_send(u->fd, m, -1);
-	if (err == 0 && is_attended)
+	if (err == 0)
 		err = wait_for_access(u);
+	is_alone = !u->is_attended;
 	pthread_mutex_unlock(&u->lock);
-	if (err == 0 && !is_attended)
+	if (err == 0 && is_alone)
 		read_alone(u);
 	if (err != 0)
 		return err;
 	return u->is_done ? u->access_error : -ETIMEDOUT;
 }
 
-void uplink_attend(struct uplink *u)
+void uplink_attend(struct uplink *u, bool is_attended)
 {
 	pthread_mutex_lock(&u->lock);
-	u->is_attended = true;
+	u->is_attended = is_attended;
+	pthread_cond_broadcast(&u->answered);
 	pthread_mutex_unlock(&u->lock);
 }
 

@@ -6,7 +6,7 @@
  * wait. An answer goes to whoever waits; one that comes too late is closed, or forgotten.
  *
  * Threads: uplink_read() in one; uplink_connect() and uplink_access() in any other.
- *	   Before uplink_attend() nobody reads, and who asks about access lists reads himself.
+ *	   Unless uplink_attend() says so nobody reads, and who asks about access lists reads himself.
  */
 #pragma once
 
@@ -40,8 +40,12 @@ int uplink_fd(const struct uplink *u);
 /** uplink_read() - Take what has come. Return: false when the host is gone or talks nonsense */
 bool uplink_read(struct uplink *u);
 
-/** uplink_attend() - From now on somebody calls uplink_read() whenever there is something */
-void uplink_attend(struct uplink *u);
+/**
+ * uplink_attend() - From now on somebody calls uplink_read() whenever there is something, or not
+ *
+ * Say so before waiting for a thread that may be asking.
+ */
+void uplink_attend(struct uplink *u, bool is_attended);
 
 /** uplink_ready() - Tell the host that we serve. Return: 0 or -errno */
 int uplink_ready(struct uplink *u);
