@@ -228,7 +228,7 @@ class Gateway:
             elif ACCESS_CLEAR <= kind <= ACCESS_MEMBERS:
                 try:
                     conversation.send(struct.pack("=IIQ", ACCESS_DONE, self.access.heed(kind, data[16:]), serial))
-                except BrokenPipeError:
+                except OSError:
                     return
 
     def tell(self, kind):

@@ -9,9 +9,10 @@ tests/system/test_access_lists.py.
 import json
 import os
 import random
+import subprocess
 import time
 
-from gateway import ACCESS_CHECK, ACCESS_CLEAR, ACCESS_ENFORCE, ACCESS_LIST, ApiTest, new_key, suite
+from gateway import ACCESS_CHECK, ACCESS_CLEAR, ACCESS_ENFORCE, ACCESS_LIST, CULVERT, ApiTest, new_key, suite
 
 PEERS, ACCOUNTS, KEYS, LISTS, AUDIT, BATCH = (f"/api/v1/{n}" for n in ("peers", "accounts", "keys", "access", "audit", "batch"))
 WEB = {"to": "10.9.0.0/24", "protocol": "tcp", "ports": "80-81"}
@@ -125,6 +126,42 @@ class Lists(AccessTest):
         self.gateway.access.heard.clear()
         self.gateway.start()
         self.assertEqual(set(self.gateway.access.heard), {ACCESS_CLEAR})
+
+
+class Commands(AccessTest):
+    def run_command(self, *words, code=0):
+        done = subprocess.run([CULVERT, "gateway", *words, "--state", self.gateway.state], text=True, capture_output=True, check=False)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stdout if code == 0 else done.stderr
+
+    def test_lists_are_made_and_given_from_the_command_line(self):
+        said = self.run_command("access", "add", "office", "--allow", "10.9.0.0/24 tcp 80-443,fd09::1 , 10.9.0.7 icmp", "--note", "n")
+        self.assertEqual(said, "10.9.0.0/24 tcp 80-443\nfd09::1/128\n10.9.0.7/32 icmp\n")
+        self.assertEqual(self.run_command("access", "show", "office"), said)
+        number = self.ask("GET", LISTS)["access"][0]["id"]
+        self.run_command("peer", "add", "phone", "--access", "office", "--json")
+        self.assertEqual(set(self.members.values()), {number})
+        self.assertIn("office", self.run_command("access", "list"))
+        self.assertIn("still have it", self.run_command("access", "remove", "office", code=3))
+        self.run_command("peer", "access", "phone", "none")
+        self.assertEqual(self.members, {})
+        self.run_command("peer", "access", "phone", "office")
+        self.assertEqual(set(self.members.values()), {number})
+        self.assertEqual(self.run_command("access", "set", "office", "--allow", ""), "")
+        self.assertEqual(self.gateway.access.lists[number], [])
+        self.assertEqual(json.loads(self.run_command("access", "show", "office", "--json"))["note"], "n")
+        self.run_command("peer", "access", "phone", "none")
+        self.run_command("access", "remove", "office")
+        self.assertEqual(json.loads(self.run_command("access", "list", "--json")), [])
+
+    def test_what_is_wrong_on_the_command_line_is_said(self):
+        for words, code, what in ((("access", "add", "x"), 2, "--allow"), (("access", "add", "x", "--allow", "10.0.0.0/8 tcp 1 2"), 3, "list like"),
+                                  (("access", "add", "x", "--allow", "10.0.0.0/8, 10.0.0.0/33"), 3, "Rule 2"), (("access",), 2, "say list"),
+                                  (("access", "add", "x", "--allow", ","), 3, "Rule 1"), (("access", "show", "none"), 3, "no access list"),
+                                  (("access", "show"), 2, "say list"), (("peer", "add", "p", "--access", "none-such"), 3, "no access list"),
+                                  (("peer", "access", "p"), 2, "one more word")):
+            self.assertIn(what, self.run_command(*words, code=code), words)
+        self.assertEqual((self.ask("GET", PEERS)["total"], self.ask("GET", LISTS)["total"]), (0, 0))
 
 
 class Order(AccessTest):
