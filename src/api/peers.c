@@ -336,6 +336,12 @@ static void follow(struct call *call, int err)
 	case ERR_UNKNOWN:
 		call_refuse(call, 422, "There is no such account, or access list");
 		return;
+	case -EOPNOTSUPP:
+		call_conclude_refusal(
+			call, 409,
+			"A peer with networks behind it cannot have an access list,"
+			" be it its account's: packets from those would pass it");
+		return;
 	default:
 		call_fail(call, err, NULL);
 		return;
@@ -386,6 +392,9 @@ void peers_read_fields(const struct call *call, struct json_reader *r, struct pe
 	if (f->edit.fields & GATEWAY_ROUTES && call->who.account_id != 0)
 		json_refuse(r, "routes", "value_error",
 			    "A key of an account cannot set networks");
+	if (f->edit.fields & GATEWAY_ACCESS && call->who.account_id != 0)
+		json_refuse(r, "access", "value_error",
+			    "A key of an account cannot choose an access list");
 }
 
 static bool read_create(struct call *call, struct peer_fields *f)

@@ -195,6 +195,7 @@ struct comparison {
 	size_t capacity;
 	struct uapi_set set;
 	struct endpoints *endpoints;
+	const struct access_sync *access;
 	struct used *used; /* by ascending id */
 	size_t n_used;
 	size_t used_capacity;
@@ -335,12 +336,14 @@ static int note_wanted(void *context, const struct store_peer *p)
 	with_budget.budget_bytes = budget_of(c, p);
 	memcpy(wanted.public_key, p->public_key, 32);
 	found = c->n == 0 ? NULL : bsearch(&wanted, c->present, c->n, sizeof(wanted), by_key);
-	if (!found) {
-		err = add_absent(c, &with_budget);
-	} else {
+	if (found)
 		found->is_wanted = true;
+	if (c->access && !access_sync_permits(c->access, p))
+		err = 0; /* what is there may stay: the host has not forgotten its list */
+	else if (!found)
+		err = add_absent(c, &with_budget);
+	else
 		err = is_right(c, found, p) ? 0 : add_block(&c->set, &with_budget, true);
-	}
 	secret_key_done(&with_budget.preshared_key);
 	return err;
 }
@@ -412,9 +415,20 @@ static int set_all(struct reconcile *r, const struct uapi_set *all, struct diag 
 	return err;
 }
 
+/* Access lists first. Where that fails the peers that have none are served all the same. */
+static int set_access(struct reconcile *r, struct diag *d)
+{
+	if (!r->access || access_sync_is_well(r->access))
+		return 0;
+	return access_sync_all(r->access, d);
+}
+
 int reconcile_now(struct reconcile *r, struct diag *d)
 {
+	struct diag why = { .text = "" };
+	int closed = set_access(r, &why);
 	struct comparison c = { .endpoints = r->endpoints,
+				.access = r->access,
 				.now_ns = clock_boot_ns(),
 				.wall_ns = clock_wall_ns() };
 	int err;
@@ -429,6 +443,10 @@ int reconcile_now(struct reconcile *r, struct diag *d)
 		log_info("setting %zu peers that differ between store and interface",
 			 c.set.n_peers);
 		err = set_all(r, &c.set, d);
+	}
+	if (err == 0 && closed != 0) {
+		err = closed;
+		*d = why;
 	}
 	atomic_store(&r->in_sync, err == 0);
 	r->next_try_ns = err == 0 ? 0 : clock_boot_ns() + SECOND_NS;
@@ -451,24 +469,28 @@ static int add_profiles(struct uapi_set *set, const struct store_change *c, stru
 	return err;
 }
 
-static int add_peer(struct uapi_set *set, const struct store_change *c)
+static int add_peer(struct uapi_set *set, const struct access_sync *access,
+		    const struct store_change *c)
 {
 	int err = c->has_former_key ? add_removal(set, c->former_key) : 0;
 
 	if (err != 0)
 		return err;
+	if (access && !access_sync_permits(access, &c->peer))
+		return add_removal(set, c->peer.public_key);
 	return is_served(&c->peer) ? add_block(set, &c->peer, c->sets_limits)
 				   : add_removal(set, c->peer.public_key);
 }
 
-static int add_change(struct uapi_set *set, const struct store_change *c, struct diag *d)
+static int add_change(struct uapi_set *set, const struct access_sync *access,
+		      const struct store_change *c, struct diag *d)
 {
 	if (c->result != 0)
 		return 0;
 	switch (c->kind) {
 	case STORE_ADD_PEER:
 	case STORE_CHANGE_PEER:
-		return add_peer(set, c);
+		return add_peer(set, access, c);
 	case STORE_REMOVE_PEER:
 		return add_removal(set, c->peer.public_key);
 	case STORE_SET_PROFILES:
@@ -485,12 +507,14 @@ static int add_change(struct uapi_set *set, const struct store_change *c, struct
 static int carry(struct reconcile *r, struct store_change *first, struct diag *d)
 {
 	struct uapi_set set = { .n_peers = 0 };
-	int err = 0;
+	int err = r->access ? access_sync_before(r->access, first, d) : 0;
 
 	for (struct store_change *c = first; c && err == 0; c = c->next)
-		err = add_change(&set, c, d);
+		err = add_change(&set, r->access, c, d);
 	if (err == 0 && (set.n_peers > 0 || set.replace_profiles))
 		err = iface_set(r->iface, &set, d);
+	if (err == 0 && r->access)
+		err = access_sync_after(r->access, first, d);
 	uapi_set_done(&set);
 	return err;
 }
@@ -537,6 +561,11 @@ void reconcile_group(struct reconcile *r, struct store_change *first)
 
 uint64_t reconcile_idle(struct reconcile *r)
 {
+	if (r->access && reconcile_is_well(r)) {
+		access_sync_check(r->access);
+		if (!access_sync_is_well(r->access))
+			atomic_store(&r->in_sync, false);
+	}
 	if (!reconcile_is_well(r) || !iface_is_open(r->iface))
 		catch_up(r);
 	return SECOND_NS;

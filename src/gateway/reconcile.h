@@ -19,6 +19,7 @@
 
 #include <stdatomic.h>
 
+#include "gateway/access_sync.h"
 #include "gateway/endpoints.h"
 #include "iface/iface.h"
 #include "store/store.h"
@@ -32,6 +33,7 @@ enum {
 /**
  * struct reconcile - All zeroes but @store and @iface is ready; both borrowed
  * @endpoints:	Where the peers were, for an interface that does not know it; or NULL
+ * @access:	Borrowed: is told of everything first; NULL: there are no access lists
  * @in_sync:	The interface has everything that was committed. May be read from any thread
  * @is_stale:	Set from outside: what we believed of the interface is void
  */
@@ -39,6 +41,7 @@ struct reconcile {
 	struct store *store;
 	struct iface *iface;
 	struct endpoints *endpoints;
+	struct access_sync *access;
 	atomic_bool in_sync;
 	bool has_complained;
 	atomic_bool is_stale;
