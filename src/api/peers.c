@@ -324,6 +324,9 @@ static void follow(struct call *call, int err)
 	case ERR_UNKNOWN:
 		call_refuse(call, 422, "There is no such account, or access list");
 		return;
+	case ERR_UNABLE:
+		call_refuse(call, 422, CALL_UNABLE);
+		return;
 	default:
 		call_fail(call, err, NULL);
 		return;

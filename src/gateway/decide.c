@@ -283,6 +283,12 @@ static int judge_route(void *context, const struct ip_prefix *p)
 	return 0;
 }
 
+/* Can this kind of interface do it? */
+static int check_able(const struct gateway *g, enum frame_level level, uint64_t rate_bps)
+{
+	return g->config.is_plain && (level != FRAME_OFF || rate_bps != 0) ? ERR_UNABLE : 0;
+}
+
 static struct peer first_draft(const struct gateway_add *add)
 {
 	const struct gateway_limits *l = &add->limits;
@@ -347,6 +353,8 @@ int gateway_add_peer(struct gateway *g, const struct gateway_add *add,
 		err = routes_each(add->limits.routes, judge_route, g);
 	if (err == 0)
 		err = check_refers(g, &add->limits);
+	if (err == 0)
+		err = check_able(g, add->level, add->limits.rate_bps);
 	if (err != 0)
 		return err;
 	p = pending_new(STORE_ADD_PEER, "peer.create", grant, done, context);
@@ -457,6 +465,9 @@ static int check_edit(struct gateway *g, const struct gateway_edit *e, const str
 
 	if (err == 0 && e->fields & GATEWAY_ROUTES)
 		err = routes_each(e->limits.routes, judge_route, g);
+	if (err == 0)
+		err = check_able(g, e->fields & GATEWAY_LEVEL ? e->level : FRAME_OFF,
+				 e->fields & GATEWAY_RATE ? e->limits.rate_bps : 0);
 	if (err != 0)
 		return err;
 	if (e->fields & GATEWAY_ACCOUNT)

@@ -5,7 +5,7 @@
  * One thread reads (it has a loop), others ask for a new UAPI socket and wait. An answer
  * goes to whoever waits; one that comes too late is closed.
  *
- * Threads: uplink_read() in one; uplink_connect() in any other.
+ * Threads: uplink_read() in one; uplink_connect() in any other; uplink_drifted() in any.
  */
 #pragma once
 
@@ -36,6 +36,9 @@ bool uplink_read(struct uplink *u);
 
 /** uplink_ready() - Tell the host that we serve. Return: 0 or -errno */
 int uplink_ready(struct uplink *u);
+
+/** uplink_drifted() - Somebody changed key or port of the interface: let the host set them again */
+void uplink_drifted(struct uplink *u);
 
 /**
  * uplink_connect() - Ask for a connected UAPI socket and wait for it

@@ -20,6 +20,7 @@
 #include "base/codec.h"
 #include "host/child.h"
 #include "host/claim.h"
+#include "host/device_child.h"
 #include "host/host.h"
 #include "host/messages.h"
 #include "host/state_dir.h"
@@ -42,6 +43,7 @@ struct gateway_child {
 	const struct state_dir *state;
 	const struct claim *claim;
 	const struct view *view;
+	struct device_child *device;
 	char public_key[KEY_BASE64_LEN + 1];
 	struct child child;
 	struct host_dialogue dialogue;
