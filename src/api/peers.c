@@ -476,6 +476,8 @@ void peers_configuration(struct call *call)
 		call_refuse(call, 400,
 			    "The query takes obfuscation_level, one of: off, low,"
 			    " medium, high, extreme");
+	else if (gateway_config(call->api->gateway)->is_plain && peer.level != FRAME_OFF)
+		call_refuse(call, 422, CALL_UNABLE);
 	else if (!client_conf_has(call->api, peer.level))
 		call_refuse(call, 503, no_parameters);
 	else
