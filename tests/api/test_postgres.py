@@ -90,6 +90,10 @@ class Postgres(ApiTest):
         g.kill()
         g.start()
         self.assertEqual(len(g.on_device()), 5)
+        self.server.stop()
+        began = time.monotonic()
+        self.assertEqual(g.stop(), 0)
+        self.assertLess(time.monotonic() - began, 10)
 
     def test_an_option_that_is_forgotten_does_not_begin_anew(self):
         g, made = self.gateway, self.fill(2)
