@@ -33,6 +33,7 @@
 #include "cmd/places.h"
 #include "cmd/role.h"
 #include "cmd/serving.h"
+#include "cmd/shelf.h"
 #include "gateway/uplink.h"
 #include "store/master_key.h"
 #include "sys/clock.h"
@@ -47,6 +48,7 @@ enum {
 	DESCRIPTORS = 8192, /* for as many connections as the server takes */
 	KEEP_MS = 1500,	    /* at the end: for counting once more */
 	DRAIN_MS = 3000,    /* at the end: for requests under way */
+	SEE_OFF_MS = 1000,  /* before another process takes over: for callers that are here */
 };
 
 static const uint64_t SECOND_NS = 1000000000, MS_NS = 1000000;
@@ -57,6 +59,8 @@ static const struct option_row rows[] = {
 	{ "listen", "URL", "http://127.0.0.1:8000", NULL, "where the REST API listens", NULL },
 	{ "uapi-fd", "N", NULL, NULL, "connected UAPI socket", NULL },
 	{ "host-fd", "N", NULL, NULL, "conversation with the host process", NULL },
+	{ "shelf-in-fd", "N", NULL, NULL, "where sockets are left for the next", NULL },
+	{ "shelf-out-fd", "N", NULL, NULL, "and found", NULL },
 	{ "public-key", "BASE64", NULL, NULL, "the interface's public key", NULL },
 	{ "subnet4", "PREFIX", "10.0.1.0/24", NULL, "IPv4 addresses of the peers", NULL },
 	{ "subnet6", "PREFIX", "fd42:4242:1::/64", NULL, "IPv6 addresses of the peers", NULL },
@@ -87,7 +91,9 @@ struct serve {
 	struct places places;
 	struct machine machine;
 	int signal_fd;
+	int shelf[2];
 	bool is_over;
+	bool hands_on; /* its sockets are the next one's */
 	bool host_is_gone;
 	atomic_bool is_outdated; /* the store wants a new process */
 };
@@ -113,6 +119,18 @@ static int read_fd(const struct options *o, const char *name, int *ret)
 	(void)fcntl((int)fd, F_SETFD, FD_CLOEXEC);
 	*ret = (int)fd;
 	return EXIT_DONE;
+}
+
+/* By hand it goes without one. */
+static int read_shelf(const struct options *o, struct serve *s)
+{
+	int code = EXIT_DONE;
+
+	if (options_get(o, "shelf-in-fd"))
+		code = read_fd(o, "shelf-in-fd", &s->shelf[0]);
+	if (code == EXIT_DONE && options_get(o, "shelf-out-fd"))
+		code = read_fd(o, "shelf-out-fd", &s->shelf[1]);
+	return code;
 }
 
 static int read_numbers(const struct options *o, struct serve *s)
@@ -237,9 +255,20 @@ static void told_to_stop(void *context)
 	((struct serve *)context)->is_over = true;
 }
 
+static void told_to_hand_on(void *context)
+{
+	struct serve *s = context;
+
+	s->hands_on = true;
+	s->is_over = true;
+}
+
 static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag *d)
 {
-	const struct uplink_events events = { device_restarted, told_to_stop, s };
+	const struct uplink_events events = { .device_restarted = device_restarted,
+					      .stop = told_to_stop,
+					      .hand_on = told_to_hand_on,
+					      .context = s };
 	int err = uplink_new(host_fd, &events, &s->uplink);
 
 	if (err == 0)
@@ -349,6 +378,26 @@ static void raise_descriptor_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Those of the process before first, on which callers may wait already. */
+static int open_places(struct serve *s, const struct options *o, struct diag *d)
+{
+	int fds[HTTP_LISTENERS_MAX];
+	size_t n = 0;
+	int err;
+
+	if (s->shelf[1] >= 0)
+		shelf_look(s->shelf[1]);
+	err = places_open(&s->places, o, d);
+	if (err != 0 || s->shelf[0] < 0)
+		return err;
+	for (; n < s->places.http.n_listeners; n++)
+		fds[n] = s->places.http.listeners[n].fd;
+	err = shelf_put(s->shelf[0], s->shelf[1], fds, n);
+	if (err != 0)
+		log_warning("the next process will have to listen anew: %s", err_text(err));
+	return 0;
+}
+
 /* What needs files and addresses that are out of reach later. */
 static int open_outside(struct serve *s, const struct options *o, int uapi_fd, int host_fd,
 			struct diag *d)
@@ -369,7 +418,7 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (err == 0)
 		err = dns_laps_new(&s->api.laps);
 	if (err == 0)
-		err = places_open(&s->places, o, d);
+		err = open_places(s, o, d);
 	if (err == 0)
 		err = open_interface(s, uapi_fd, host_fd, d);
 	if (err != 0)
@@ -502,11 +551,22 @@ static void keep_usage(struct serve *s)
 		turn(s, http_server_run(s->server, clock_boot_ns()) > 20 ? 20 : 0);
 }
 
+/* Callers that are connected ask what they were about to, and are told to connect anew. */
+static void see_off(struct serve *s)
+{
+	uint64_t end_ns = clock_boot_ns() + SEE_OFF_MS * MS_NS;
+
+	while (http_server_connections(s->server) > 0 && clock_boot_ns() < end_ns)
+		turn(s, http_server_run(s->server, clock_boot_ns()) > 20 ? 20 : 0);
+}
+
 static void drain(struct serve *s)
 {
 	uint64_t end_ns = clock_boot_ns() + DRAIN_MS * MS_NS;
 
 	http_server_quiesce(s->server);
+	if (s->hands_on)
+		see_off(s);
 	keep_usage(s);
 	gateway_stop(s->api.gateway);
 	while (http_server_waiting(s->server) > 0 && clock_boot_ns() < end_ns)
@@ -561,7 +621,8 @@ static void say_ready(const struct serve *s)
 static void close_all(struct serve *s)
 {
 	if (s->server) {
-		unlink(s->socket_path);
+		if (!s->hands_on)
+			unlink(s->socket_path);
 		if (http_server_waiting(s->server) == 0)
 			http_server_free(s->server);
 	}
@@ -617,6 +678,8 @@ static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int
 		code = read_fd(o, "uapi-fd", ret_uapi);
 	if (code == EXIT_DONE)
 		code = read_fd(o, "host-fd", ret_host);
+	if (code == EXIT_DONE)
+		code = read_shelf(o, s);
 	if (code != EXIT_DONE)
 		return code;
 	name_paths(s);
@@ -626,7 +689,7 @@ static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int
 
 static int run(const struct options *o)
 {
-	struct serve s = { .signal_fd = -1 };
+	struct serve s = { .signal_fd = -1, .shelf = { -1, -1 } };
 	struct diag d = { .text = "" };
 	int uapi_fd = -1, host_fd = -1, err;
 	int code = read_all(o, &s, &uapi_fd, &host_fd);

@@ -275,10 +275,11 @@ int device_open(const struct device_options *o, struct device **ret, struct diag
 	mallopt(M_ARENA_MAX, 1);
 	mallopt(M_MMAP_THRESHOLD, LARGE_ALLOCATION);
 	mallopt(M_TRIM_THRESHOLD, LARGE_ALLOCATION);
-	err = open_tun(dev, o, d);
+	/* The engine first, which takes its time: where a tunnel is taken over, it stands still
+	 * from open_tun() on. */
+	err = open_engine(dev, memory_bytes, d);
 	if (err == 0)
-		err = open_engine(
-			dev, o->memory_bytes < MEMORY_MIN ? MEMORY_MIN : o->memory_bytes, d);
+		err = open_tun(dev, o, d);
 	if (err == 0)
 		err = shape_link(dev, o->tun_fd < 0 && !o->takes_over, d);
 	if (err == 0)

@@ -18,6 +18,10 @@
  *						leaves interface, socket and file alone
  *	lets its threads go
  *
+ * The number behind handover= is the version of the answer. A successor asks for the newest it
+ * knows, and for the one before where that is refused; who is asked for one it does not know
+ * closes the connection and goes on. Lines it does not know a reader may skip only below culvert_.
+ *
  * Packets wait in the kernel meanwhile. The acknowledgement decides: with it the successor
  * is the one, without it the old process is. If the successor says nothing for
  * HANDOVER_PATIENCE_MS, or goes away, the old one goes on as if nothing had happened; a

@@ -28,21 +28,26 @@ enum {
 #define SOCKET_PATIENCE_NS (UINT64_C(10) * 1000000000)
 #define STOP_PATIENCE_NS   (UINT64_C(5) * 1000000000)
 
-static int start_process(struct device_child *t, struct diag *d)
+/* One that does not take over yet has nothing to put in order. */
+#define DISMISS_PATIENCE_NS (UINT64_C(1) * 1000000000)
+
+/* @word: One more argument, or NULL. */
+static int start_process(const struct device_child *t, struct child *c, const char *program,
+			 const char *word, struct diag *d)
 {
-	const char *const argv[] = { "culvert-device", "-f", t->config->interface, NULL };
+	const char *const argv[] = { "culvert-device", "-f", t->config->interface, word, NULL };
 	char level[32];
 	const char *const variables[] = { level, NULL };
-	const struct child_plan plan = { .argv = argv, .sets = variables };
+	const struct child_plan plan = { .program = program, .argv = argv, .sets = variables };
 
 	snprintf(level, sizeof(level), "LOG_LEVEL=%s", t->config->log_level);
 
-	int err = child_start(&t->child, &plan, clock_boot_ns());
+	int err = child_start(c, &plan, clock_boot_ns());
 
 	if (err < 0)
 		return diag_set(d, err, 0, "cannot start the tunnel process: %s",
 				err_text(err));
-	err = claim_add_child(t->claim, t->child.pid);
+	err = claim_add_child(t->claim, c->pid);
 	if (err < 0)
 		log_warning("cannot enter the tunnel process in the journal: %s",
 			    err_text(err));
@@ -169,7 +174,7 @@ static int set_addresses(struct device_child *t, struct diag *d)
 
 int device_child_start(struct device_child *t, struct diag *d)
 {
-	int err = start_process(t, d);
+	int err = start_process(t, &t->child, NULL, NULL, d);
 	int fd;
 
 	if (err < 0)
@@ -182,12 +187,48 @@ int device_child_start(struct device_child *t, struct diag *d)
 	return err < 0 ? err : set_addresses(t, d);
 }
 
+int device_child_succeed(struct device_child *t, const char *program, struct diag *d)
+{
+	t->successor = (struct child){ .name = t->child.name };
+	return start_process(t, &t->successor, program, "--take-over", d);
+}
+
+/* An old one that ends well was relieved: it does so once it has acknowledged that. */
+enum device_succession device_child_succession(struct device_child *t)
+{
+	int status = 0;
+
+	if (t->successor.pid == 0)
+		return DEVICE_REMAINS;
+	if (child_reap(&t->successor, &status)) {
+		t->successor.pid = 0;
+		return DEVICE_REMAINS;
+	}
+	if (!child_reap(&t->child, &status))
+		return DEVICE_PENDING;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+		t->child = t->successor;
+		t->successor.pid = 0;
+		return DEVICE_SUCCEEDED;
+	}
+	device_child_dismiss(t);
+	t->index = 0;
+	t->due_ns = child_ended(&t->child, clock_boot_ns());
+	return DEVICE_LOST;
+}
+
+void device_child_dismiss(struct device_child *t)
+{
+	child_stop(&t->successor, DISMISS_PATIENCE_NS);
+}
+
 void device_child_stop(struct device_child *t)
 {
 	struct netlink_link link;
 	char path[64];
 	int fd;
 
+	device_child_dismiss(t);
 	if (t->child.pid == 0 && t->index == 0)
 		return;
 	child_stop(&t->child, STOP_PATIENCE_NS);

@@ -424,6 +424,15 @@ int privileges_seccomp_install(enum privileges_profile profile)
 	return err;
 }
 
+uint64_t privileges_seccomp_fingerprint(void)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+
+	for (const int *call = calls_never; *call != NAMES_END; call++)
+		hash = (hash ^ (uint32_t)*call) * UINT64_C(0x100000001b3);
+	return hash | 1;
+}
+
 bool privileges_is_sanitized(void)
 {
 	return IS_SANITIZED;

@@ -822,6 +822,30 @@ static void a_successor_that_goes_away_gives_everything_back(void)
 	stop();
 }
 
+/* What a successor of a later version asks first. */
+static void a_version_of_the_handover_it_does_not_know_is_refused(void)
+{
+	int fds[8], fd;
+	char text[8];
+
+	start();
+	for (const char *version = "023a"; *version; version++) {
+		char question[] = "handover=?\n\n";
+
+		question[9] = *version;
+		fd = dial();
+		say(fd, question);
+		CHECK(hear_fds(fd, text, sizeof(text) - 1, fds) == 0 && text[0] == '\0');
+		close(fd);
+		settle();
+	}
+	CHECK(device.ended == 0);
+	fd = hand_over(); /* it goes on, and knows its own */
+	close(fd);
+	settle();
+	stop();
+}
+
 static void a_handover_that_is_refused_hands_nothing_over(void)
 {
 	char text[256];
@@ -1099,6 +1123,7 @@ int main(void)
 	RUN(a_successor_that_is_ready_ends_the_old_one);
 	RUN(a_successor_that_cannot_hear_the_answer_ends_nobody);
 	RUN(a_successor_that_goes_away_gives_everything_back);
+	RUN(a_version_of_the_handover_it_does_not_know_is_refused);
 	RUN(a_handover_that_is_refused_hands_nothing_over);
 	RUN(there_are_fewer_limited_connections_than_of_all);
 	RUN(a_set_of_a_limited_connection_is_limited_too);
