@@ -375,8 +375,17 @@ static int become(struct device *dev, struct diag *d)
 /* Everything that can fail is behind us: the old process may end. */
 static int relieve(struct device *dev, struct diag *d)
 {
-	int err = handover_done(&dev->handover);
+	int err;
 
+	engine_enter(dev->control);
+	err = handover_stop(&dev->handover, dev->shared.engine, dev->control, clock_boot_ns(),
+			    &dev->mark, d);
+	engine_leave(dev->control);
+	if (err < 0)
+		return err;
+	dev->shared.sockets.mark = dev->mark;
+	control_steer(dev);
+	err = handover_done(&dev->handover);
 	handover_free(&dev->handover);
 	if (err < 0)
 		return diag_set(

@@ -19,7 +19,7 @@
  * reply to another of them is not read yet (it may be long), and one that moved more octets in a
  * second than it should is left alone for the next.
  *
- * handover=1 passes the device's descriptors to a successor: device/handover.h.
+ * handover=1 and handover=2 pass the device's descriptors to a successor: device/handover.h.
  *
  * Bounds:  UAPI_CONNECTIONS_MAX at once; a line of UAPI_LINE_MAX; the bounds of conf/uapi.h.
  * Threads: the control thread.
@@ -49,9 +49,11 @@ struct uapi_handler {
 		    bool with_private_key);
 	/* There is somebody to tell changes, or nobody any more. */
 	void (*watched)(void *context, bool is_watched);
-	/* A successor asks: stop, write the answer's text, list descriptors to pass (they
-	 * are not closed). Return: how many; 0: refused. */
-	size_t (*handover)(void *context, struct text *out, int *fds);
+	/* A successor asks: write the answer's text, list descriptors to pass (they are not
+	 * closed); with @stops, stop first. Return: how many; 0: refused. */
+	size_t (*handover)(void *context, bool stops, struct text *out, int *fds);
+	/* One that was answered without asks to stop: do, and write what changed. false: refused. */
+	bool (*handover_stop)(void *context, struct text *out);
 	void (*handover_end)(void *context, bool is_done);
 	void *context;
 };
