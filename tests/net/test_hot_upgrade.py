@@ -32,7 +32,8 @@ import test_upgrade as upgrades
 TICK_S = 0.001
 RATE = 1 << 20  # octets per second of each TCP flow
 GAP_MS = 50  # what an upgrade may cost
-NOISE_MS = 100  # what a busy machine may add to the worst of them
+NOISE_MS = 450  # what a busy machine may add to the worst of them
+QUIET = 3  # seconds without an upgrade: what the machine itself does
 
 
 # --- Programs of their own: this file with a word -----------------------------------------------------------------
@@ -272,6 +273,11 @@ class Load(upgrades.UpgradeTest):
         client = next(l for l in text.splitlines() if l.startswith("Address")).split("=")[1].split("/")[0].strip()
         self.begin_load(client)
         time.sleep(1)
+        quiet = []
+        for _ in range(QUIET):
+            begin = time.clock_gettime_ns(time.CLOCK_REALTIME)
+            time.sleep(1)
+            quiet.append((begin, time.clock_gettime_ns(time.CLOCK_REALTIME)))
         upgraded = []
         for _ in range(suite.scaled(5, 50)):
             self.installed.put()
@@ -283,10 +289,13 @@ class Load(upgrades.UpgradeTest):
         filters = {line for pid in (gateway.process.pid, *self.pids(gateway).values())
                    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
                    if line.startswith("Seccomp_filters")}
-        hashes, worst, seen = self.end_load(upgraded)
+        hashes, worst, seen = self.end_load(quiet + upgraded)
+        quiet = {name: each[:QUIET] for name, each in worst.items()}
+        worst = {name: each[QUIET:] for name, each in worst.items()}
         for name, each in worst.items():
-            print(f"# {name}: longest gap of an upgrade: median {statistics.median(each):.1f} ms, worst "
-                  f"{max(each):.1f} ms (of {len(each)})", flush=True)
+            print(f"# {name}: longest gap of an upgrade: median {statistics.median(each):.1f} ms, nine in ten up to "
+                  f"{statistics.quantiles(each, n=10, method="inclusive")[8]:.1f}, worst {max(each):.1f} ms (of {len(each)}); of a second without: "
+                  f"{max(quiet[name]):.1f} ms", flush=True)
         print(f"# {sum(f.octets for f in self.flows) >> 20} MiB over TCP; {seen['count']} data packets seen; slowest call "
               f"{max(c.slowest for c in self.callers):.2f} s of {sum(len(c.acknowledged) for c in self.callers)}",
               flush=True)
@@ -302,7 +311,7 @@ class Load(upgrades.UpgradeTest):
         self.assertGreater(seen["count"], 1000 * len(upgraded))
         self.assertEqual(seen["repeated"], [])
         for name, each in worst.items():
-            self.assertLessEqual(statistics.median(each), GAP_MS, name)
+            self.assertLessEqual(statistics.median(each), GAP_MS + max(quiet[name]), name)
             self.assertLessEqual(max(each), GAP_MS + NOISE_MS, name)
         self.assertLessEqual({int(line.split()[1]) for line in filters}, {1, 2}, "filters do not pile up")
         self.assertEqual(gateway.end(), 0, gateway.errors())
