@@ -19,6 +19,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "api/access_lists.h"
 #include "api/audit.h"
 #include "api/call.h"
 #include "api/dispatch.h"
@@ -33,7 +34,6 @@
 #include "cmd/places.h"
 #include "cmd/role.h"
 #include "cmd/serving.h"
-#include "cmd/shelf.h"
 #include "gateway/uplink.h"
 #include "store/master_key.h"
 #include "sys/clock.h"
@@ -68,6 +68,9 @@ static const struct option_row rows[] = {
 	{ "port", "N", "51820", NULL, "UDP port of the tunnel", NULL },
 	{ "endpoint", "HOST", NULL, NULL, "name or address peers connect to", NULL },
 	{ "obfuscation", "LEVEL", "off", NULL, "of new peers", NULL },
+	{ "isolation", "WORD", "off", NULL, "on: peers do not reach each other", NULL },
+	{ "kind", "KIND", "userspace", NULL, "what serves the interface: userspace or kernel",
+	  NULL },
 	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug", NULL },
 	{ "log-json", NULL, NULL, NULL, "log lines as JSON", NULL },
 	{ "rest", "SECONDS", "120", NULL, "how long a freed address is not given again", NULL },
@@ -92,7 +95,6 @@ struct serve {
 	struct places places;
 	struct machine machine;
 	int signal_fd;
-	int shelf[2];
 	bool is_over;
 	bool hands_on; /* its sockets are the next one's */
 	bool host_is_gone;
@@ -128,9 +130,9 @@ static int read_shelf(const struct options *o, struct serve *s)
 	int code = EXIT_DONE;
 
 	if (options_get(o, "shelf-in-fd"))
-		code = read_fd(o, "shelf-in-fd", &s->shelf[0]);
+		code = read_fd(o, "shelf-in-fd", &s->places.shelf[0]);
 	if (code == EXIT_DONE && options_get(o, "shelf-out-fd"))
-		code = read_fd(o, "shelf-out-fd", &s->shelf[1]);
+		code = read_fd(o, "shelf-out-fd", &s->places.shelf[1]);
 	return code;
 }
 
@@ -145,6 +147,19 @@ static int read_numbers(const struct options *o, struct serve *s)
 	if (decimal_parse(rest, strlen(rest), 86400, &number) != 0)
 		return complain(EXIT_USAGE, "--rest is a number of seconds up to 86400");
 	s->config.rest_ns = number * SECOND_NS;
+	return EXIT_DONE;
+}
+
+/* A host that says the kind runs a device of ours; tests may have another. */
+static int read_kind(const struct options *o, struct serve *s)
+{
+	s->config.is_plain = strcmp(options_get(o, "kind"), "kernel") == 0;
+	if (!s->config.is_plain && strcmp(options_get(o, "kind"), "userspace") != 0)
+		return complain(EXIT_USAGE, "--kind is userspace or kernel");
+	s->reconcile.is_plain = s->config.is_plain;
+	s->reconcile.drift.is_ours = !options_is_default(o, "kind");
+	if (!drift_policy_find(options_get(o, "drift"), &s->reconcile.drift.policy))
+		return complain(EXIT_USAGE, "--drift is repair or report");
 	return EXIT_DONE;
 }
 
@@ -264,6 +279,22 @@ static void told_to_hand_on(void *context)
 	s->is_over = true;
 }
 
+/* Its key or port: the host has those, and sets them. */
+static void identity_changed(void *context)
+{
+	uplink_drifted(((struct serve *)context)->uplink);
+}
+
+static void prepare_drift(struct serve *s)
+{
+	struct drift *d = &s->reconcile.drift;
+
+	d->port = s->config.port;
+	memcpy(d->public_key, s->config.public_key, sizeof(d->public_key));
+	d->identity_changed = identity_changed;
+	d->context = s;
+}
+
 static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag *d)
 {
 	const struct uplink_events events = { .device_restarted = device_restarted,
@@ -274,8 +305,12 @@ static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag
 
 	if (err == 0)
 		err = iface_userspace_new(uapi_fd, uplink_connect, s->uplink, &s->iface);
+	if (err == 0)
+		err = access_sync_new(s->store, uplink_access, s->uplink, &access_list_readers,
+				      &s->reconcile.access);
 	if (err != 0)
 		return err;
+	prepare_drift(s);
 	s->reconcile.store = s->store;
 	s->reconcile.iface = s->iface;
 	s->reconcile.endpoints = endpoints_new();
@@ -286,6 +321,7 @@ static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag
 	if (reconcile_now(&s->reconcile, d) != 0)
 		log_error("the interface is not in sync yet: %s", d->text);
 	d->text[0] = '\0';
+	uplink_attend(s->uplink, true);
 	return 0;
 }
 
@@ -379,26 +415,6 @@ static void raise_descriptor_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* Those of the process before first, on which callers may wait already. */
-static int open_places(struct serve *s, const struct options *o, struct diag *d)
-{
-	int fds[HTTP_LISTENERS_MAX];
-	size_t n = 0;
-	int err;
-
-	if (s->shelf[1] >= 0)
-		shelf_look(s->shelf[1]);
-	err = places_open(&s->places, o, d);
-	if (err != 0 || s->shelf[0] < 0)
-		return err;
-	for (; n < s->places.http.n_listeners; n++)
-		fds[n] = s->places.http.listeners[n].fd;
-	err = shelf_put(s->shelf[0], s->shelf[1], fds, n);
-	if (err != 0)
-		log_warning("the next process will have to listen anew: %s", err_text(err));
-	return 0;
-}
-
 /* What needs files and addresses that are out of reach later. */
 static int open_outside(struct serve *s, const struct options *o, int uapi_fd, int host_fd,
 			struct diag *d)
@@ -423,7 +439,7 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (err == 0)
 		err = dns_laps_new(&s->api.laps);
 	if (err == 0)
-		err = open_places(s, o, d);
+		err = places_open(&s->places, o, d);
 	if (err == 0)
 		err = open_interface(s, uapi_fd, host_fd, d);
 	if (err != 0)
@@ -573,6 +589,7 @@ static void drain(struct serve *s)
 	if (s->hands_on)
 		see_off(s);
 	keep_usage(s);
+	uplink_attend(s->uplink, false); /* the writer's thread may be asking something */
 	gateway_stop(s->api.gateway);
 	while (http_server_waiting(s->server) > 0 && clock_boot_ns() < end_ns)
 		turn(s, http_server_run(s->server, clock_boot_ns()) > 20 ? 20 : 0);
@@ -636,6 +653,7 @@ static void close_all(struct serve *s)
 	observer_free(s->api.observer);
 	gateway_free(s->api.gateway);
 	endpoints_free(s->reconcile.endpoints);
+	access_sync_free(s->reconcile.access);
 	iface_free(s->iface);
 	store_free(s->store);
 	uplink_free(s->uplink);
@@ -689,14 +707,19 @@ static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int
 		code = read_shelf(o, s);
 	if (code != EXIT_DONE)
 		return code;
+	code = read_kind(o, s);
+	if (code != EXIT_DONE)
+		return code;
 	name_paths(s);
+	s->api.isolates_peers = strcmp(options_get(o, "isolation"), "on") == 0;
+	s->config.account_list = account_access_list;
 	s->api.started_ns = clock_boot_ns();
 	return read_environment(o, s);
 }
 
 static int run(const struct options *o)
 {
-	struct serve s = { .signal_fd = -1, .shelf = { -1, -1 } };
+	struct serve s = { .signal_fd = -1, .places.shelf = { -1, -1 } };
 	struct diag d = { .text = "" };
 	int uapi_fd = -1, host_fd = -1, err;
 	int code = read_all(o, &s, &uapi_fd, &host_fd);

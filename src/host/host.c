@@ -66,6 +66,7 @@ static enum host_end classify(int err)
 		return HOST_REFUSED;
 	case -EACCES:
 	case -EPERM:
+	case -EOPNOTSUPP: /* a kernel without WireGuard */
 		return HOST_PRIVILEGE;
 	default:
 		return HOST_FAILED;
@@ -96,7 +97,7 @@ static int find_public_key(struct host *h, struct diag *d)
 
 static enum host_end look_around(struct host *h, struct diag *d)
 {
-	enum host_end end = preflight_rights(d);
+	enum host_end end = preflight_rights(h->config, d);
 
 	if (end == HOST_DONE)
 		end = preflight_config(h->config, d);
@@ -143,8 +144,11 @@ static void prepare_device(struct host *h)
 
 static int start_device(struct host *h, struct diag *d)
 {
+	int err;
+
 	prepare_device(h);
-	return device_child_start(&h->device, d);
+	err = device_child_choose(&h->device, d);
+	return err < 0 ? err : device_child_start(&h->device, d);
 }
 
 static int open_ways(struct host *h, struct diag *d)
@@ -234,7 +238,8 @@ static void bury_device(struct host *h)
 	else
 		log_error("the tunnel process ended with code %d; starting it again",
 			  WEXITSTATUS(status));
-	h->device.index = 0;
+	if (!h->device.is_kernel) /* a kernel interface outlives its driver */
+		h->device.index = 0;
 	h->device.due_ns = child_ended(&h->device.child, clock_boot_ns());
 }
 
@@ -338,6 +343,7 @@ static void describe(const struct host *h, struct upgrade_state *s)
 		[UPGRADE_DEVICE_BEGUN] = h->device.child.begun_ns,
 		[UPGRADE_DEVICE_FAILURES] = h->device.child.failures,
 		[UPGRADE_DEVICE_INDEX] = h->device.index,
+		[UPGRADE_DEVICE_IS_KERNEL] = h->device.is_kernel,
 		[UPGRADE_GATEWAY_PID] = (uint64_t)h->gateway.child.pid,
 		[UPGRADE_GATEWAY_BEGUN] = h->gateway.child.begun_ns,
 		[UPGRADE_GATEWAY_FAILURES] = h->gateway.child.failures,
@@ -347,6 +353,7 @@ static void describe(const struct host *h, struct upgrade_state *s)
 		[UPGRADE_FD_GATEWAY] = (uint64_t)h->gateway.fd,
 		[UPGRADE_FD_SHELF_IN] = (uint64_t)h->gateway.shelf[0],
 		[UPGRADE_FD_SHELF_OUT] = (uint64_t)h->gateway.shelf[1],
+		[UPGRADE_FD_CONTROL] = (uint64_t)h->device.control_fd,
 	};
 	size_t n = 0;
 
@@ -386,6 +393,8 @@ static void adopt(struct host *h, const struct upgrade_state *s)
 				.begun_ns = n[UPGRADE_DEVICE_BEGUN],
 				.failures = (unsigned int)n[UPGRADE_DEVICE_FAILURES] };
 	h->device.index = (uint32_t)n[UPGRADE_DEVICE_INDEX];
+	h->device.is_kernel = n[UPGRADE_DEVICE_IS_KERNEL] != 0;
+	h->device.control_fd = (int)n[UPGRADE_FD_CONTROL];
 	h->gateway.child =
 		(struct child){ .pid = (pid_t)n[UPGRADE_GATEWAY_PID],
 				.begun_ns = n[UPGRADE_GATEWAY_BEGUN],
@@ -419,7 +428,9 @@ static void follow_upgrade(struct host *h)
 	struct text state;
 
 	upgrade_step(&h->upgrade, clock_boot_ns());
-	executes = h->upgrade.phase == UPGRADE_READY && has_both(h);
+	/* Half a table of access lists would be forgotten. */
+	executes = h->upgrade.phase == UPGRADE_READY && has_both(h) &&
+		   h->gateway.access.staged == 0;
 	if (!begins && !executes)
 		return;
 	write_state(h, &state);
@@ -465,9 +476,9 @@ static void stop(struct host *h)
 
 	report_stopping(&h->report);
 	gateway_child_stop(&h->gateway);
+	device_child_stop(&h->device); /* while there are rules for what comes out of it */
 	if (h->has_table && nft_remove(h->config->interface, &d) < 0)
 		log_error("%s", d.text);
-	device_child_stop(&h->device);
 	if (claim_release(&h->claim, &d) < 0)
 		log_error("%s", d.text);
 	netlink_close(h->nl);
@@ -489,6 +500,7 @@ static int begin(struct host *h, const struct host_config *config, struct diag *
 	*h = (struct host){ .config = config, .state = STATE_DIR_CLOSED };
 	*d = (struct diag){ 0 };
 	h->gateway = (struct gateway_child){ .config = config,
+					     .device = &h->device,
 					     .state = &h->state,
 					     .claim = &h->claim,
 					     .view = &h->view,

@@ -257,7 +257,8 @@ static int keep_across_exec(const struct text *state, bool kept)
 	if (err < 0)
 		return err;
 	for (int i = UPGRADE_FD_FIRST; i < UPGRADE_NUMBERS; i++)
-		(void)fcntl((int)s.numbers[i], F_SETFD, kept ? 0 : FD_CLOEXEC);
+		if (s.numbers[i] > 0)
+			(void)fcntl((int)s.numbers[i], F_SETFD, kept ? 0 : FD_CLOEXEC);
 	return 0;
 }
 
@@ -348,7 +349,7 @@ static int read_memory(int fd, void **ret, size_t *ret_len)
 static int adopt_descriptors(const struct upgrade_state *s, struct diag *d)
 {
 	for (int i = UPGRADE_FD_FIRST; i < UPGRADE_NUMBERS; i++) {
-		if (fcntl((int)s->numbers[i], F_SETFD, FD_CLOEXEC) < 0)
+		if (s->numbers[i] > 0 && fcntl((int)s->numbers[i], F_SETFD, FD_CLOEXEC) < 0)
 			return diag_set(d, -errno, 0, "descriptor %d: %s", (int)s->numbers[i],
 					err_text(-errno));
 	}

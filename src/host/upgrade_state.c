@@ -37,6 +37,7 @@ static const struct {
 	[UPGRADE_DEVICE_BEGUN] = { 0, UINT64_MAX },
 	[UPGRADE_DEVICE_FAILURES] = { 0, UINT32_MAX },
 	[UPGRADE_DEVICE_INDEX] = { 0, INT32_MAX },
+	[UPGRADE_DEVICE_IS_KERNEL] = { 0, 1 },
 	[UPGRADE_GATEWAY_PID] = { 2, PID_MAX },
 	[UPGRADE_GATEWAY_BEGUN] = { 0, UINT64_MAX },
 	[UPGRADE_GATEWAY_FAILURES] = { 0, UINT32_MAX },
@@ -46,6 +47,7 @@ static const struct {
 	[UPGRADE_FD_GATEWAY] = { DESCRIPTOR_MIN, DESCRIPTOR_MAX },
 	[UPGRADE_FD_SHELF_IN] = { DESCRIPTOR_MIN, DESCRIPTOR_MAX },
 	[UPGRADE_FD_SHELF_OUT] = { DESCRIPTOR_MIN, DESCRIPTOR_MAX },
+	[UPGRADE_FD_CONTROL] = { 0, DESCRIPTOR_MAX },
 };
 static_assert(sizeof(ranges) / sizeof(ranges[0]) == UPGRADE_NUMBERS, "one row each");
 
@@ -137,6 +139,9 @@ static int read_numbers(struct rest *r, uint64_t numbers[UPGRADE_NUMBERS], struc
 		    is_repeated(numbers, i))
 			return diag_set(d, ERR_RANGE, 0, "number %d is out of its range", i);
 	}
+	if (numbers[UPGRADE_FD_CONTROL] > 0 && numbers[UPGRADE_FD_CONTROL] < DESCRIPTOR_MIN)
+		return diag_set(d, ERR_RANGE, 0, "number %d is out of its range",
+				UPGRADE_FD_CONTROL);
 	r->at += UPGRADE_NUMBERS * sizeof(le64);
 	r->len -= UPGRADE_NUMBERS * sizeof(le64);
 	return 0;

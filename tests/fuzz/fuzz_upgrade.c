@@ -15,7 +15,8 @@ static void check(const struct upgrade_state *s)
 	HOLDS(s->numbers[UPGRADE_GATEWAY_PID] > 1 && s->numbers[UPGRADE_DEVICE_PID] <= INT_MAX);
 	HOLDS(s->numbers[UPGRADE_UID] < UINT32_MAX && s->numbers[UPGRADE_GID] < UINT32_MAX);
 	for (int i = UPGRADE_FD_FIRST; i < UPGRADE_NUMBERS; i++)
-		HOLDS(s->numbers[i] > 2 && s->numbers[i] <= INT_MAX);
+		HOLDS((s->numbers[i] > 2 && s->numbers[i] <= INT_MAX) ||
+		      (i == UPGRADE_FD_CONTROL && s->numbers[i] == 0));
 	HOLDS(strlen(s->program) < PATH_MAX && strlen(s->view_state) < VIEW_PATH_MAX);
 	while (s->options[n])
 		n++;

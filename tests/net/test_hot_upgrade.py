@@ -294,7 +294,7 @@ class Load(upgrades.UpgradeTest):
         worst = {name: each[QUIET:] for name, each in worst.items()}
         for name, each in worst.items():
             print(f"# {name}: longest gap of an upgrade: median {statistics.median(each):.1f} ms, nine in ten up to "
-                  f"{statistics.quantiles(each, n=10, method="inclusive")[8]:.1f}, worst {max(each):.1f} ms (of {len(each)}); of a second without: "
+                  f"{statistics.quantiles(each, n=10, method='inclusive')[8]:.1f}, worst {max(each):.1f} ms (of {len(each)}); of a second without: "
                   f"{max(quiet[name]):.1f} ms", flush=True)
         print(f"# {sum(f.octets for f in self.flows) >> 20} MiB over TCP; {seen['count']} data packets seen; slowest call "
               f"{max(c.slowest for c in self.callers):.2f} s of {sum(len(c.acknowledged) for c in self.callers)}",

@@ -19,6 +19,7 @@ static struct upgrade_state example(void)
 	for (int i = 0; i < UPGRADE_NUMBERS; i++)
 		s.numbers[i] = (uint64_t)i + 100;
 	s.numbers[UPGRADE_HAS_TABLE] = 1;
+	s.numbers[UPGRADE_DEVICE_IS_KERNEL] = 1;
 	s.numbers[UPGRADE_NETNS] = UINT64_MAX;
 	return s;
 }
@@ -53,7 +54,7 @@ static void version_1_is_laid_out_as_it_is_described(void)
 {
 	struct upgrade_state s = example();
 	struct text t = written(&s);
-	static const char head[] = "culvertU\1\0\0\0\23\0\0\0"
+	static const char head[] = "culvertU\1\0\0\0\25\0\0\0"
 				   "\144\0\0\0\0\0\0\0"
 				   "\145\0\0\0\0\0\0\0"
 				   "\377\377\377\377\377\377\377\377";
@@ -125,6 +126,8 @@ static void numbers_out_of_their_range_are_refused(void)
 	CHECK(read_with(UPGRADE_DEVICE_PID, UINT64_MAX) == ERR_RANGE);
 	CHECK(read_with(UPGRADE_UID, UINT32_MAX) == ERR_RANGE); /* "unchanged" to setuid() */
 	CHECK(read_with(UPGRADE_HAS_TABLE, 2) == ERR_RANGE);
+	CHECK(read_with(UPGRADE_FD_CONTROL, 0) == 0); /* there is no driver */
+	CHECK(read_with(UPGRADE_FD_STATE, 0) == ERR_RANGE);
 	for (int i = UPGRADE_FD_FIRST; i < UPGRADE_NUMBERS; i++) {
 		CHECK(read_with(i, 3) == 0);
 		CHECK(read_with(i, 2) == ERR_RANGE);
