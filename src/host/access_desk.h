@@ -3,7 +3,7 @@
  * access_desk.h - The host does what the gateway says about access lists
  *
  * In the loop of the host, at once: changes of members take about 1 ms for 1024, a list or a new table
- * some milliseconds, since nft(8) is started for it.
+ * some milliseconds, up to some ten for 256 rules, since nft(8) is started for it.
  *
  * Threads: one.
  */
