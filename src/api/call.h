@@ -17,6 +17,11 @@
  */
 #pragma once
 
+/* What to say of ERR_UNABLE. */
+#define CALL_UNABLE                                                                        \
+	"This interface is the kernel's WireGuard: it has no obfuscation and no limits of" \
+	" rates"
+
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -25,6 +25,7 @@
 /**
  * struct gateway_config - One interface
  * @generator:	For the parameters of levels; borrowed
+ * @is_plain:	The kernel's WireGuard: no obfuscation, no limits of rates
  * @rest_ns:	How long a removed peer's addresses are not given again
  * @account_list: Which access list an account's body gives its peers; 0: none. NULL: no accounts do
  */
@@ -35,6 +36,7 @@ struct gateway_config {
 	struct ip_prefix subnet6;
 	uint16_t port;
 	struct generator *generator;
+	bool is_plain;
 	uint64_t rest_ns;
 	int64_t (*account_list)(const char *body);
 };
@@ -230,7 +232,8 @@ int gateway_batch_end(struct gateway *g, bool keep);
  * gateway_add_peer() - Also ERR_EXISTS (key, name or address; look which), ERR_EXHAUSTED,
  *	ERR_KEY (nobody may use that key), ERR_RANGE (an address no pool gives), ERR_EXPIRED (an
  *	address that still rests), ERR_UNKNOWN (account or access list), -EOPNOTSUPP (networks
- *	behind a peer that has an access list, be it its account's)
+ *	behind a peer that has an access list, be it its account's), ERR_UNABLE (a plain
+ *	interface has no level but off, and no rates)
  */
 int gateway_add_peer(struct gateway *g, const struct gateway_add *add,
 		     const struct gateway_grant *grant, gateway_done done, void *context);

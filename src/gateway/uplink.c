@@ -98,6 +98,7 @@ static bool handle(struct uplink *u, const struct host_message *m, int fd)
 	case HOST_READY:
 	case HOST_RECONNECT:
 	case HOST_PING:
+	case HOST_DRIFTED:
 		break;
 	}
 	log_error("the host process says something unknown (%u)", m->type);
@@ -237,6 +238,13 @@ int uplink_ready(struct uplink *u)
 	err = send_type(u, HOST_READY);
 	pthread_mutex_unlock(&u->lock);
 	return err;
+}
+
+void uplink_drifted(struct uplink *u)
+{
+	pthread_mutex_lock(&u->lock);
+	(void)send_type(u, HOST_DRIFTED); /* it is said again while it lasts */
+	pthread_mutex_unlock(&u->lock);
 }
 
 int uplink_fd(const struct uplink *u)

@@ -5,8 +5,9 @@
  * One thread reads (it has a loop), others ask for a new UAPI socket, or about access lists, and
  * wait. An answer goes to whoever waits; one that comes too late is closed, or forgotten.
  *
- * Threads: uplink_read() in one; uplink_connect() and uplink_access() in any other.
- *	   Unless uplink_attend() says so nobody reads, and who asks about access lists reads himself.
+ * Threads: uplink_read() in one; uplink_connect() and uplink_access() in any other;
+ *	   uplink_drifted() in any. Unless uplink_attend() says so nobody reads, and who asks about
+ *	   access lists reads himself.
  */
 #pragma once
 
@@ -49,6 +50,9 @@ void uplink_attend(struct uplink *u, bool is_attended);
 
 /** uplink_ready() - Tell the host that we serve. Return: 0 or -errno */
 int uplink_ready(struct uplink *u);
+
+/** uplink_drifted() - Somebody changed key or port of the interface: let the host set them again */
+void uplink_drifted(struct uplink *u);
 
 /**
  * uplink_connect() - Ask for a connected UAPI socket and wait for it

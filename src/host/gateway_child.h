@@ -21,6 +21,7 @@
 #include "host/access.h"
 #include "host/child.h"
 #include "host/claim.h"
+#include "host/device_child.h"
 #include "host/host.h"
 #include "host/messages.h"
 #include "host/state_dir.h"
@@ -44,6 +45,7 @@ struct gateway_child {
 	const struct state_dir *state;
 	const struct claim *claim;
 	const struct view *view;
+	struct device_child *device;
 	char public_key[KEY_BASE64_LEN + 1];
 	struct child child;
 	struct host_dialogue dialogue;

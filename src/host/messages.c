@@ -149,6 +149,7 @@ const char *host_dialogue_judge(struct host_dialogue *d, const struct host_messa
 		return NULL;
 	case HOST_RECONNECT:
 	case HOST_PING:
+	case HOST_DRIFTED:
 		return NULL;
 	default:
 		return "a message of unknown type";

@@ -10,6 +10,7 @@
  *	HOST_READY	it serves; once
  *	HOST_RECONNECT	a new UAPI socket	HOST_UAPI	with the descriptor, or an errno
  *	HOST_PING	any @serial		HOST_PONG	the same @serial
+ *	HOST_DRIFTED	key or port of the interface are not what they should be: no answer
  *						HOST_DEVICE_RESTARTED  all peers are gone
  *						HOST_STOP	finish, then exit
  *
@@ -41,6 +42,7 @@ enum host_message_type {
 	HOST_READY = 1,
 	HOST_RECONNECT,
 	HOST_PING,
+	HOST_DRIFTED,
 	HOST_UAPI = 101,
 	HOST_PONG,
 	HOST_DEVICE_RESTARTED,
