@@ -141,7 +141,8 @@ class Commands(AccessTest):
         number = self.ask("GET", LISTS)["access"][0]["id"]
         self.run_command("peer", "add", "phone", "--access", "office", "--json")
         self.assertEqual(set(self.members.values()), {number})
-        self.assertIn("office", self.run_command("access", "list"))
+        self.assertEqual(self.run_command("access", "list").split()[5:], [str(number), "office", "3", "1", "0"])
+        self.assertIn(f"access list:     {number}\n", self.run_command("peer", "show", "phone"))
         self.assertIn("still have it", self.run_command("access", "remove", "office", code=3))
         self.run_command("peer", "access", "phone", "none")
         self.assertEqual(self.members, {})
