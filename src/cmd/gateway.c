@@ -229,6 +229,8 @@ int cmd_gateway(int argc, char **argv)
 		return cmd_gateway_obfuscation(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "key") == 0)
 		return cmd_gateway_key(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "access") == 0)
+		return cmd_gateway_access(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "api") == 0)
 		return cmd_gateway_api(argc - 1, argv + 1);
 	options_set_default(&o, "state", state_default(geteuid(), state));

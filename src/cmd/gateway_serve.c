@@ -19,6 +19,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "api/access_lists.h"
 #include "api/audit.h"
 #include "api/call.h"
 #include "api/dispatch.h"
@@ -65,6 +66,7 @@ static const struct option_row rows[] = {
 	{ "port", "N", "51820", NULL, "UDP port of the tunnel", NULL },
 	{ "endpoint", "HOST", NULL, NULL, "name or address peers connect to", NULL },
 	{ "obfuscation", "LEVEL", "off", NULL, "of new peers", NULL },
+	{ "isolation", "WORD", "off", NULL, "on: peers do not reach each other", NULL },
 	{ "kind", "KIND", "userspace", NULL, "what serves the interface: userspace or kernel",
 	  NULL },
 	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug", NULL },
@@ -278,6 +280,9 @@ static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag
 
 	if (err == 0)
 		err = iface_userspace_new(uapi_fd, uplink_connect, s->uplink, &s->iface);
+	if (err == 0)
+		err = access_sync_new(s->store, uplink_access, s->uplink, &access_list_readers,
+				      &s->reconcile.access);
 	if (err != 0)
 		return err;
 	prepare_drift(s);
@@ -291,6 +296,7 @@ static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag
 	if (reconcile_now(&s->reconcile, d) != 0)
 		log_error("the interface is not in sync yet: %s", d->text);
 	d->text[0] = '\0';
+	uplink_attend(s->uplink, true);
 	return 0;
 }
 
@@ -566,6 +572,7 @@ static void drain(struct serve *s)
 
 	http_server_quiesce(s->server);
 	keep_usage(s);
+	uplink_attend(s->uplink, false); /* the writer's thread may be asking something */
 	gateway_stop(s->api.gateway);
 	while (http_server_waiting(s->server) > 0 && clock_boot_ns() < end_ns)
 		turn(s, http_server_run(s->server, clock_boot_ns()) > 20 ? 20 : 0);
@@ -631,6 +638,7 @@ static void close_all(struct serve *s)
 	gateway_free(s->api.gateway);
 	adopt_free(s->adopt); /* behind the writer's thread, which hands it what it finds */
 	endpoints_free(s->reconcile.endpoints);
+	access_sync_free(s->reconcile.access);
 	iface_free(s->iface);
 	store_free(s->store);
 	uplink_free(s->uplink);
@@ -686,6 +694,8 @@ static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int
 	if (code != EXIT_DONE)
 		return code;
 	name_paths(s);
+	s->api.isolates_peers = strcmp(options_get(o, "isolation"), "on") == 0;
+	s->config.account_list = account_access_list;
 	s->api.started_ns = clock_boot_ns();
 	return read_environment(o, s);
 }

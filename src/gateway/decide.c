@@ -367,7 +367,9 @@ static int insert(struct gateway *g, const struct gateway_add *add, uint64_t now
 	init.routes = or_none(add->limits.routes);
 	init.schedule = or_none(add->limits.schedule);
 	init.note = or_none(add->limits.note);
-	err = take_both(g, add, now_ns, &init);
+	err = decide_access_judge_peer(g, &init);
+	if (err == 0)
+		err = take_both(g, add, now_ns, &init);
 	if (err != 0)
 		return err;
 	err = peers_add(g->peers, &init, ret);
@@ -525,7 +527,9 @@ static int plan(struct gateway *g, const struct gateway_edit *e, struct pending 
 	if (err != 0)
 		return err;
 	edit(e, to);
-	if (e->fields & GATEWAY_ADDRESSES) {
+	if (e->fields & (GATEWAY_ACCESS | GATEWAY_ACCOUNT | GATEWAY_ROUTES))
+		err = decide_access_judge_peer(g, to);
+	if (err == 0 && e->fields & GATEWAY_ADDRESSES) {
 		err = move(g, e, c->now_ns, p->peer, to);
 		c->is_moved = true;
 		c->rest_until_ns = p->rest_until_ns;

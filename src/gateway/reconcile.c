@@ -201,6 +201,7 @@ struct comparison {
 	size_t capacity;
 	struct uapi_set set;
 	struct endpoints *endpoints;
+	const struct access_sync *access;
 	struct used *used; /* by ascending id */
 	size_t n_used;
 	size_t used_capacity;
@@ -362,7 +363,7 @@ static int note_wanted(void *context, const struct store_peer *p)
 	struct comparison *c = context;
 	struct store_peer with_budget = *p;
 	struct present *found = find_present(c, p->public_key);
-	int err;
+	int err = 0;
 
 	if (!is_served(p))
 		return 0;
@@ -373,7 +374,10 @@ static int note_wanted(void *context, const struct store_peer *p)
 		return 0;
 	}
 	with_budget.budget_bytes = budget_of(c, p);
-	err = bring_to(c, found, &with_budget);
+	if (!c->access || access_sync_permits(c->access, p))
+		err = bring_to(c, found, &with_budget);
+	else if (found) /* what is there may stay: the host has not forgotten its list */
+		found->is_wanted = true;
 	secret_key_done(&with_budget.preshared_key);
 	return err;
 }
@@ -509,6 +513,14 @@ static void hand_over(struct reconcile *r, const struct comparison *c)
 	free(details.peers);
 }
 
+/* Access lists first. Where that fails the peers that have none are served all the same. */
+static int set_access(struct reconcile *r, struct diag *d)
+{
+	if (!r->access || access_sync_is_well(r->access))
+		return 0;
+	return access_sync_all(r->access, d);
+}
+
 /* Return: is what the comparison found to be set? */
 static bool must_set(struct reconcile *r, const struct comparison *c)
 {
@@ -526,7 +538,10 @@ static bool must_set(struct reconcile *r, const struct comparison *c)
 
 static int compare_and_set(struct reconcile *r, bool is_look, struct diag *d)
 {
+	struct diag why = { .text = "" };
+	int closed = set_access(r, &why);
 	struct comparison c = { .endpoints = r->endpoints,
+				.access = r->access,
 				.is_plain = r->is_plain,
 				.is_look = is_look,
 				.now_ns = clock_boot_ns(),
@@ -539,6 +554,10 @@ static int compare_and_set(struct reconcile *r, bool is_look, struct diag *d)
 		err = compare(r, &c, d);
 	if (err == 0 && must_set(r, &c))
 		err = set_all(r, &c.set, d);
+	if (err == 0 && closed != 0) {
+		err = closed;
+		*d = why;
+	}
 	atomic_store(&r->in_sync, err == 0);
 	r->next_try_ns = err == 0 ? 0 : clock_boot_ns() + SECOND_NS;
 	uapi_set_done(&c.set);
@@ -579,30 +598,34 @@ static int add_profiles(struct uapi_set *set, const struct store_change *c, stru
 	return err;
 }
 
-static int add_peer(struct uapi_set *set, const struct store_change *c, bool is_plain)
+static int add_peer(struct uapi_set *set, const struct reconcile *r,
+		    const struct store_change *c)
 {
-	const struct block_kind kind = { .is_plain = is_plain, .sets_limits = c->sets_limits };
+	const struct block_kind kind = { .is_plain = r->is_plain,
+					 .sets_limits = c->sets_limits };
 	int err = c->has_former_key ? add_removal(set, c->former_key) : 0;
 
 	if (err != 0)
 		return err;
+	if (r->access && !access_sync_permits(r->access, &c->peer))
+		return add_removal(set, c->peer.public_key);
 	return is_served(&c->peer) ? add_block(set, &c->peer, kind)
 				   : add_removal(set, c->peer.public_key);
 }
 
-static int add_change(struct uapi_set *set, const struct store_change *c, bool is_plain,
-		      struct diag *d)
+static int add_change(struct uapi_set *set, const struct reconcile *r,
+		      const struct store_change *c, struct diag *d)
 {
 	if (c->result != 0)
 		return 0;
 	switch (c->kind) {
 	case STORE_ADD_PEER:
 	case STORE_CHANGE_PEER:
-		return add_peer(set, c, is_plain);
+		return add_peer(set, r, c);
 	case STORE_REMOVE_PEER:
 		return add_removal(set, c->peer.public_key);
 	case STORE_SET_PROFILES:
-		return is_plain ? 0 : add_profiles(set, c, d);
+		return r->is_plain ? 0 : add_profiles(set, c, d);
 	case STORE_PUT_RECORD:
 	case STORE_DROP_RECORD:
 	case STORE_SET_USAGE:
@@ -615,12 +638,14 @@ static int add_change(struct uapi_set *set, const struct store_change *c, bool i
 static int carry(struct reconcile *r, struct store_change *first, struct diag *d)
 {
 	struct uapi_set set = { .n_peers = 0 };
-	int err = 0;
+	int err = r->access ? access_sync_before(r->access, first, d) : 0;
 
 	for (struct store_change *c = first; c && err == 0; c = c->next)
-		err = add_change(&set, c, r->is_plain, d);
+		err = add_change(&set, r, c, d);
 	if (err == 0 && (set.n_peers > 0 || set.replace_profiles))
 		err = iface_set(r->iface, &set, d);
+	if (err == 0 && r->access)
+		err = access_sync_after(r->access, first, d);
 	uapi_set_done(&set);
 	return err;
 }
@@ -667,6 +692,11 @@ void reconcile_group(struct reconcile *r, struct store_change *first)
 
 uint64_t reconcile_idle(struct reconcile *r)
 {
+	if (r->access && reconcile_is_well(r)) {
+		access_sync_check(r->access);
+		if (!access_sync_is_well(r->access))
+			atomic_store(&r->in_sync, false);
+	}
 	if (!reconcile_is_well(r) || !iface_is_open(r->iface))
 		catch_up(r);
 	else

@@ -24,6 +24,7 @@
 
 #include <stdatomic.h>
 
+#include "gateway/access_sync.h"
 #include "gateway/drift.h"
 #include "gateway/endpoints.h"
 #include "iface/iface.h"
@@ -38,6 +39,7 @@ enum {
 /**
  * struct reconcile - All zeroes but @store and @iface is ready; both borrowed
  * @endpoints:	Where the peers were, for an interface that does not know it; or NULL
+ * @access:	Borrowed: is told of everything first; NULL: there are no access lists
  * @is_plain:	It is one of the kernel's
  * @drift:	Its settings may be given before the first call
  * @in_sync:	The interface has everything that was committed. May be read from any thread
@@ -47,6 +49,7 @@ struct reconcile {
 	struct store *store;
 	struct iface *iface;
 	struct endpoints *endpoints;
+	struct access_sync *access;
 	bool is_plain;
 	struct drift drift;
 	atomic_bool in_sync;

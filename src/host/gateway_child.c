@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host/access_desk.h"
 #include "host/credentials.h"
 #include "sys/clock.h"
 #include "sys/log.h"
@@ -42,6 +43,7 @@ static void enter(struct gateway_child *g, enum gateway_state to, uint64_t now_n
 	switch (to) {
 	case GATEWAY_STARTING:
 		g->dialogue = (struct host_dialogue){ 0 };
+		g->access = (struct access){ .interface = NULL };
 		g->ready_by_ns = now_ns + READY_PATIENCE_NS;
 		break;
 	case GATEWAY_SERVING:
@@ -91,6 +93,7 @@ static void fill_arguments(const struct gateway_child *g, struct arguments *a)
 		"--port",	 a->port,
 		"--obfuscation", c->obfuscation,
 		"--log-level",	 c->log_level,
+		"--isolation",	 c->isolate ? "on" : "off",
 		"--kind",	 g->device->is_kernel ? "kernel" : "userspace",
 	};
 
@@ -228,6 +231,12 @@ static void answer(struct gateway_child *g, const struct host_message *m)
 	if (m->type == HOST_READY) {
 		enter(g, GATEWAY_SERVING, clock_boot_ns());
 		return;
+	}
+	if (host_access_is_type(m->type)) {
+		reply.type = HOST_ACCESS_DONE;
+		if (!g->access.interface)
+			access_init(&g->access, g->config->interface);
+		reply.error = access_desk_do(&g->access, m);
 	}
 	if (m->type == HOST_DRIFTED) {
 		device_child_repair(g->device);

@@ -334,9 +334,9 @@ static void stop(struct host *h)
 
 	report_stopping(&h->report);
 	gateway_child_stop(&h->gateway);
+	device_child_stop(&h->device); /* while there are rules for what comes out of it */
 	if (h->has_table && nft_remove(h->config->interface, &d) < 0)
 		log_error("%s", d.text);
-	device_child_stop(&h->device);
 	if (claim_release(&h->claim, &d) < 0)
 		log_error("%s", d.text);
 	netlink_close(h->nl);
