@@ -258,7 +258,8 @@ static void handle_get(void *context, struct text *out, enum uapi_dialect dialec
 					.fwmark = dev->mark,
 					.send_failed = counted(dev, WORKER_SEND_FAILED),
 					.write_failed = counted(dev, WORKER_WRITE_FAILED),
-					.cut = counted(dev, WORKER_CUT) };
+					.cut = counted(dev, WORKER_CUT),
+					.usernet = dev->shared.usernet };
 
 	engine_enter(dev->control);
 	uapi_dump(dev->shared.engine, out, dialect, &outside, with_private_key);
@@ -297,7 +298,7 @@ static size_t handle_handover(void *context, struct text *out, int *fds)
 	struct device *dev = context;
 	size_t n = 0;
 
-	if (dev->is_handing_over)
+	if (dev->is_handing_over || dev->shared.usernet) /* connections cannot be handed over */
 		return 0;
 	dev->is_handing_over = true;
 	dev->patience_ns = clock_boot_ns() + HANDOVER_PATIENCE_MS * (ENGINE_SECOND / 1000);

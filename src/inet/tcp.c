@@ -22,19 +22,22 @@ enum {
 
 /* Where each state may lead. Anything else is a bug in these files. */
 static const unsigned int exits[] = {
-	[TCP_CLOSED] = 0,
-	[TCP_SYN_SENT] = BIT(TCP_SYN_RECEIVED) | BIT(TCP_ESTABLISHED) | BIT(TCP_CLOSED),
-	[TCP_SYN_RECEIVED] = BIT(TCP_ESTABLISHED) | BIT(TCP_FIN_WAIT_1) | BIT(TCP_CLOSED),
-	[TCP_ESTABLISHED] = BIT(TCP_FIN_WAIT_1) | BIT(TCP_CLOSE_WAIT) | BIT(TCP_CLOSED),
-	[TCP_FIN_WAIT_1] =
-		BIT(TCP_FIN_WAIT_2) | BIT(TCP_CLOSING) | BIT(TCP_TIME_WAIT) | BIT(TCP_CLOSED),
-	[TCP_FIN_WAIT_2] = BIT(TCP_TIME_WAIT) | BIT(TCP_CLOSED),
-	[TCP_CLOSE_WAIT] = BIT(TCP_LAST_ACK) | BIT(TCP_CLOSED),
-	[TCP_CLOSING] = BIT(TCP_TIME_WAIT) | BIT(TCP_CLOSED),
-	[TCP_LAST_ACK] = BIT(TCP_CLOSED),
-	[TCP_TIME_WAIT] = BIT(TCP_CLOSED),
+	[TCP_STATE_CLOSED] = 0,
+	[TCP_STATE_SYN_SENT] = BIT(TCP_STATE_SYN_RECEIVED) | BIT(TCP_STATE_ESTABLISHED) |
+			       BIT(TCP_STATE_CLOSED),
+	[TCP_STATE_SYN_RECEIVED] =
+		BIT(TCP_STATE_ESTABLISHED) | BIT(TCP_STATE_FIN_WAIT_1) | BIT(TCP_STATE_CLOSED),
+	[TCP_STATE_ESTABLISHED] =
+		BIT(TCP_STATE_FIN_WAIT_1) | BIT(TCP_STATE_CLOSE_WAIT) | BIT(TCP_STATE_CLOSED),
+	[TCP_STATE_FIN_WAIT_1] = BIT(TCP_STATE_FIN_WAIT_2) | BIT(TCP_STATE_CLOSING) |
+				 BIT(TCP_STATE_TIME_WAIT) | BIT(TCP_STATE_CLOSED),
+	[TCP_STATE_FIN_WAIT_2] = BIT(TCP_STATE_TIME_WAIT) | BIT(TCP_STATE_CLOSED),
+	[TCP_STATE_CLOSE_WAIT] = BIT(TCP_STATE_LAST_ACK) | BIT(TCP_STATE_CLOSED),
+	[TCP_STATE_CLOSING] = BIT(TCP_STATE_TIME_WAIT) | BIT(TCP_STATE_CLOSED),
+	[TCP_STATE_LAST_ACK] = BIT(TCP_STATE_CLOSED),
+	[TCP_STATE_TIME_WAIT] = BIT(TCP_STATE_CLOSED),
 };
-static_assert(sizeof(exits) / sizeof(exits[0]) == TCP_TIME_WAIT + 1, "one row per state");
+static_assert(sizeof(exits) / sizeof(exits[0]) == TCP_STATE_TIME_WAIT + 1, "one row per state");
 
 static void stop_timers(struct tcp *t)
 {
@@ -48,9 +51,9 @@ void tcp_enter(struct tcp *t, enum tcp_state to, uint64_t now_ns)
 {
 	assert(exits[t->state] & BIT(to));
 	t->state = to;
-	if (to == TCP_CLOSED)
+	if (to == TCP_STATE_CLOSED)
 		stop_timers(t);
-	if (to == TCP_TIME_WAIT) {
+	if (to == TCP_STATE_TIME_WAIT) {
 		stop_timers(t);
 		t->wait_ns = now_ns + TIME_WAIT_NS;
 		tcp_board_done(&t->snd.board);
@@ -60,8 +63,8 @@ void tcp_enter(struct tcp *t, enum tcp_state to, uint64_t now_ns)
 
 void tcp_close(struct tcp *t, enum tcp_end why)
 {
-	if (t->state != TCP_CLOSED)
-		tcp_enter(t, TCP_CLOSED, 0);
+	if (t->state != TCP_STATE_CLOSED)
+		tcp_enter(t, TCP_STATE_CLOSED, 0);
 	t->end = why;
 	t->owed = 0;
 }
@@ -160,7 +163,7 @@ void tcp_accept(struct tcp *t, const struct tcp_settings *settings,
 		uint32_t ts_offset, uint64_t now_ns)
 {
 	begin(t, settings, pair, isn, ts_offset, now_ns);
-	t->state = TCP_SYN_RECEIVED;
+	t->state = TCP_STATE_SYN_RECEIVED;
 	tcp_take_syn(t, syn, now_ns);
 	t->has_ecn =
 		settings->ecn && (syn->flags & TCP_FLAG_ECE) && (syn->flags & TCP_FLAG_CWR);
@@ -171,7 +174,7 @@ void tcp_connect(struct tcp *t, const struct tcp_settings *settings,
 		 uint64_t now_ns)
 {
 	begin(t, settings, pair, isn, ts_offset, now_ns);
-	t->state = TCP_SYN_SENT;
+	t->state = TCP_STATE_SYN_SENT;
 	t->has_ecn = settings->ecn;
 	tcp_set_mss(t, 0);
 }
@@ -189,9 +192,9 @@ void tcp_established(struct tcp *t, uint64_t now_ns)
 	t->owed &= ~(unsigned int)TCP_OWES_SYN;
 	t->cwr_point = t->snd.una;
 	t->recovery.forward = t->snd.una;
-	tcp_enter(t, TCP_ESTABLISHED, now_ns);
+	tcp_enter(t, TCP_STATE_ESTABLISHED, now_ns);
 	if (t->snd.wants_fin) /* said while the handshake was under way */
-		tcp_enter(t, TCP_FIN_WAIT_1, now_ns);
+		tcp_enter(t, TCP_STATE_FIN_WAIT_1, now_ns);
 }
 
 void tcp_done(struct tcp *t)
@@ -203,9 +206,9 @@ void tcp_done(struct tcp *t)
 
 void tcp_abort(struct tcp *t)
 {
-	bool was_known = t->state > TCP_SYN_SENT && t->state != TCP_TIME_WAIT;
+	bool was_known = t->state > TCP_STATE_SYN_SENT && t->state != TCP_STATE_TIME_WAIT;
 
-	if (t->state == TCP_CLOSED)
+	if (t->state == TCP_STATE_CLOSED)
 		return;
 	tcp_close(t, TCP_END_ABORTED);
 	t->reset_at = t->snd.nxt;
@@ -215,7 +218,7 @@ void tcp_abort(struct tcp *t)
 
 bool tcp_may_reuse(const struct tcp *t, const struct tcp_segment *syn)
 {
-	if (t->state != TCP_TIME_WAIT)
+	if (t->state != TCP_STATE_TIME_WAIT)
 		return false;
 	if (t->has_timestamps && syn->has_timestamps && syn->ts_value != t->ts_recent)
 		return (int32_t)(syn->ts_value - t->ts_recent) > 0;
@@ -252,7 +255,7 @@ static void give_up(struct tcp *t)
 static void wait_expired(struct tcp *t)
 {
 	t->wait_ns = NEVER;
-	if (t->state == TCP_TIME_WAIT)
+	if (t->state == TCP_STATE_TIME_WAIT)
 		tcp_close(t, TCP_END_NONE);
 	else if (t->tries >= SYN_TRIES)
 		give_up(t);
@@ -323,7 +326,8 @@ int tcp_send_space(struct tcp *t, uint32_t len, struct iovec out[2])
 {
 	uint32_t waiting = (uint32_t)(t->snd.end - t->snd.una);
 
-	if (t->state == TCP_CLOSED || t->snd.wants_fin || waiting + len > t->settings->send_max)
+	if (t->state == TCP_STATE_CLOSED || t->snd.wants_fin ||
+	    waiting + len > t->settings->send_max)
 		return 0;
 	if (tcp_ring_reserve(&t->snd.ring, t->settings->budget, t->snd.una, waiting + len) <
 	    0) {
@@ -345,15 +349,15 @@ void tcp_send_written(struct tcp *t, uint32_t len, bool is_more)
 
 void tcp_send_end(struct tcp *t)
 {
-	if (t->snd.wants_fin || t->state == TCP_CLOSED)
+	if (t->snd.wants_fin || t->state == TCP_STATE_CLOSED)
 		return;
 	t->snd.wants_fin = true;
 	t->snd.is_more = false;
-	if (t->state == TCP_ESTABLISHED)
-		tcp_enter(t, TCP_FIN_WAIT_1, 0);
-	else if (t->state == TCP_CLOSE_WAIT)
-		tcp_enter(t, TCP_LAST_ACK, 0);
-	else if (t->state == TCP_SYN_SENT)
+	if (t->state == TCP_STATE_ESTABLISHED)
+		tcp_enter(t, TCP_STATE_FIN_WAIT_1, 0);
+	else if (t->state == TCP_STATE_CLOSE_WAIT)
+		tcp_enter(t, TCP_STATE_LAST_ACK, 0);
+	else if (t->state == TCP_STATE_SYN_SENT)
 		tcp_close(t, TCP_END_ABORTED);
 }
 
@@ -393,7 +397,8 @@ void tcp_receive_taken(struct tcp *t, uint32_t len, uint64_t now_ns)
 	t->rcv.read += len;
 	tune(t, now_ns);
 	/* Tell it when the window had become small and is not any more. */
-	if (t->state != TCP_CLOSED && tcp_receive_edge(t) > before && window < t->rcv.limit / 2)
+	if (t->state != TCP_STATE_CLOSED && tcp_receive_edge(t) > before &&
+	    window < t->rcv.limit / 2)
 		t->owed |= TCP_OWES_ACK;
 	if (t->rcv.read == readable_end(t) && t->rcv.ranges.n == 0 &&
 	    t->rcv.ring.capacity <= 4 * TCP_RING_MIN)

@@ -51,16 +51,16 @@ enum {
 
 /* RFC 9293 section 3.3.2. LISTEN belongs to the owner. */
 enum tcp_state {
-	TCP_CLOSED,
-	TCP_SYN_SENT,
-	TCP_SYN_RECEIVED,
-	TCP_ESTABLISHED,
-	TCP_FIN_WAIT_1,
-	TCP_FIN_WAIT_2,
-	TCP_CLOSE_WAIT,
-	TCP_CLOSING,
-	TCP_LAST_ACK,
-	TCP_TIME_WAIT,
+	TCP_STATE_CLOSED,
+	TCP_STATE_SYN_SENT,
+	TCP_STATE_SYN_RECEIVED,
+	TCP_STATE_ESTABLISHED,
+	TCP_STATE_FIN_WAIT_1,
+	TCP_STATE_FIN_WAIT_2,
+	TCP_STATE_CLOSE_WAIT,
+	TCP_STATE_CLOSING,
+	TCP_STATE_LAST_ACK,
+	TCP_STATE_TIME_WAIT,
 };
 
 /* Why a connection is closed. */
@@ -289,5 +289,5 @@ void tcp_trim(struct tcp *t);
 /* The handshake is over and neither end has closed for good. */
 static inline bool tcp_is_open(const struct tcp *t)
 {
-	return t->state >= TCP_ESTABLISHED && t->state <= TCP_LAST_ACK;
+	return t->state >= TCP_STATE_ESTABLISHED && t->state <= TCP_STATE_LAST_ACK;
 }

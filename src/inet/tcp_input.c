@@ -80,7 +80,7 @@ static void input_syn_sent(struct tcp *t, uint64_t now_ns, const struct tcp_segm
 		return;
 	}
 	t->has_ecn = t->has_ecn && (s->flags & TCP_FLAG_ECE) && (s->flags & TCP_FLAG_CWR);
-	tcp_enter(t, TCP_SYN_RECEIVED, now_ns); /* both at once */
+	tcp_enter(t, TCP_STATE_SYN_RECEIVED, now_ns); /* both at once */
 	owe(t, TCP_OWES_SYN);
 }
 
@@ -132,7 +132,7 @@ static bool is_acceptable(struct tcp *t, uint64_t now_ns, const struct arrival *
 	if (a->end > a->start) {
 		note_duplicate(t, a->start, a->end);
 		owe(t, TCP_OWES_ACK);
-		if (t->state == TCP_TIME_WAIT)
+		if (t->state == TCP_STATE_TIME_WAIT)
 			t->wait_ns = now_ns + TIME_WAIT_NS;
 	}
 	if (a->end >= t->rcv.acked)
@@ -144,7 +144,7 @@ static bool is_acceptable(struct tcp *t, uint64_t now_ns, const struct arrival *
 /* RFC 5961 section 3: exactly here, or it may be a guess. */
 static void input_reset(struct tcp *t, uint64_t now_ns, const struct arrival *a)
 {
-	if (t->state == TCP_TIME_WAIT) /* RFC 1337 */
+	if (t->state == TCP_STATE_TIME_WAIT) /* RFC 1337 */
 		return;
 	if (a->start == t->rcv.nxt)
 		tcp_close(t, TCP_END_RESET);
@@ -157,7 +157,7 @@ static bool input_syn(struct tcp *t, uint64_t now_ns, struct arrival *a)
 {
 	bool is_same = a->start == t->rcv.irs;
 
-	if (t->state != TCP_SYN_RECEIVED || !is_same) {
+	if (t->state != TCP_STATE_SYN_RECEIVED || !is_same) {
 		challenge(t, now_ns); /* RFC 5961 section 4 */
 		return false;
 	}
@@ -186,11 +186,11 @@ static void update_window(struct tcp *t, const struct arrival *a, uint64_t ack)
 
 static void fin_acknowledged(struct tcp *t, uint64_t now_ns)
 {
-	if (t->state == TCP_FIN_WAIT_1)
-		tcp_enter(t, TCP_FIN_WAIT_2, now_ns);
-	else if (t->state == TCP_CLOSING)
-		tcp_enter(t, TCP_TIME_WAIT, now_ns);
-	else if (t->state == TCP_LAST_ACK)
+	if (t->state == TCP_STATE_FIN_WAIT_1)
+		tcp_enter(t, TCP_STATE_FIN_WAIT_2, now_ns);
+	else if (t->state == TCP_STATE_CLOSING)
+		tcp_enter(t, TCP_STATE_TIME_WAIT, now_ns);
+	else if (t->state == TCP_STATE_LAST_ACK)
 		tcp_close(t, TCP_END_NONE);
 }
 
@@ -199,7 +199,7 @@ static bool input_ack(struct tcp *t, uint64_t now_ns, const struct arrival *a)
 {
 	uint64_t ack = widen(t->snd.una, a->s->acknowledgement);
 
-	if (t->state == TCP_SYN_RECEIVED) {
+	if (t->state == TCP_STATE_SYN_RECEIVED) {
 		if (ack != t->snd.iss + 1) {
 			reset_at(t, ack);
 			return false;
@@ -210,14 +210,14 @@ static bool input_ack(struct tcp *t, uint64_t now_ns, const struct arrival *a)
 		challenge(t, now_ns); /* RFC 5961 section 5 */
 		return false;
 	}
-	if (t->state == TCP_TIME_WAIT)
+	if (t->state == TCP_STATE_TIME_WAIT)
 		return true;
 	update_window(t, a, ack);
 	if (ack >= t->snd.una)
 		tcp_acknowledged(t, now_ns, a->s, ack);
 	if (t->snd.wants_fin && t->snd.una > t->snd.end)
 		fin_acknowledged(t, now_ns);
-	return t->state != TCP_CLOSED;
+	return t->state != TCP_STATE_CLOSED;
 }
 
 /* --- Octets --- */
@@ -294,8 +294,8 @@ static void take_octets(struct tcp *t, uint64_t now_ns, const struct arrival *a,
 
 static bool may_receive(const struct tcp *t)
 {
-	return t->state == TCP_ESTABLISHED || t->state == TCP_FIN_WAIT_1 ||
-	       t->state == TCP_FIN_WAIT_2;
+	return t->state == TCP_STATE_ESTABLISHED || t->state == TCP_STATE_FIN_WAIT_1 ||
+	       t->state == TCP_STATE_FIN_WAIT_2;
 }
 
 static void input_text(struct tcp *t, uint64_t now_ns, const struct arrival *a)
@@ -326,12 +326,12 @@ static void input_fin(struct tcp *t, uint64_t now_ns)
 		return;
 	t->rcv.nxt++;
 	owe(t, TCP_OWES_ACK);
-	if (t->state == TCP_ESTABLISHED)
-		tcp_enter(t, TCP_CLOSE_WAIT, now_ns);
-	else if (t->state == TCP_FIN_WAIT_1)
-		tcp_enter(t, TCP_CLOSING, now_ns);
-	else if (t->state == TCP_FIN_WAIT_2)
-		tcp_enter(t, TCP_TIME_WAIT, now_ns);
+	if (t->state == TCP_STATE_ESTABLISHED)
+		tcp_enter(t, TCP_STATE_CLOSE_WAIT, now_ns);
+	else if (t->state == TCP_STATE_FIN_WAIT_1)
+		tcp_enter(t, TCP_STATE_CLOSING, now_ns);
+	else if (t->state == TCP_STATE_FIN_WAIT_2)
+		tcp_enter(t, TCP_STATE_TIME_WAIT, now_ns);
 }
 
 static void input_ecn(struct tcp *t, const struct tcp_segment *s, bool has_ce)
@@ -386,9 +386,9 @@ void tcp_input(struct tcp *t, uint64_t now_ns, const struct tcp_segment *s,
 		.has_fin = s->flags & TCP_FLAG_FIN,
 	};
 
-	if (t->state == TCP_CLOSED)
+	if (t->state == TCP_STATE_CLOSED)
 		return;
-	if (t->state == TCP_SYN_SENT) {
+	if (t->state == TCP_STATE_SYN_SENT) {
 		input_syn_sent(t, now_ns, s);
 		return;
 	}

@@ -113,7 +113,7 @@ static uint32_t write_reset(struct tcp *t, uint8_t *out, struct inet_offload *re
 	};
 
 	/* To a segment with ACK the answer has its number and no ACK; see section 3.5.2. */
-	if (t->state == TCP_CLOSED)
+	if (t->state == TCP_STATE_CLOSED)
 		s.flags |= TCP_FLAG_ACK;
 	t->owed &= ~(unsigned int)TCP_OWES_RESET;
 	return tcp_packet_write(&t->pair, &s, 0, 0, 1, out, ret_offload);
@@ -122,7 +122,7 @@ static uint32_t write_reset(struct tcp *t, uint8_t *out, struct inet_offload *re
 static uint32_t write_syn(struct tcp *t, uint64_t now_ns, uint8_t *out,
 			  struct inet_offload *ret_offload)
 {
-	bool is_answer = t->state == TCP_SYN_RECEIVED;
+	bool is_answer = t->state == TCP_STATE_SYN_RECEIVED;
 	bool offers_all = !is_answer;
 	struct tcp_segment s = {
 		.source_port = t->pair.local_port,
@@ -305,7 +305,7 @@ static uint32_t output_owed(struct tcp *t, uint64_t now_ns, uint8_t *out,
 		return write_reset(t, out, ret_offload);
 	if (t->owed & TCP_OWES_SYN)
 		return write_syn(t, now_ns, out, ret_offload);
-	if (t->state < TCP_ESTABLISHED)
+	if (t->state < TCP_STATE_ESTABLISHED)
 		return 0;
 	if (t->owed & TCP_OWES_TAIL)
 		return output_tail(t, now_ns, out, ret_offload);
@@ -331,7 +331,7 @@ uint32_t tcp_output(struct tcp *t, uint64_t now_ns, uint8_t *out,
 {
 	uint32_t len = output_owed(t, now_ns, out, ret_offload);
 
-	if (len == 0 && t->state >= TCP_ESTABLISHED && t->state != TCP_TIME_WAIT) {
+	if (len == 0 && t->state >= TCP_STATE_ESTABLISHED && t->state != TCP_STATE_TIME_WAIT) {
 		len = output_lost(t, now_ns, out, ret_offload);
 		if (len == 0 && t->snd.nxt < send_limit(t) &&
 		    t->snd.board.octets[TCP_LOST] == 0) {
@@ -341,7 +341,7 @@ uint32_t tcp_output(struct tcp *t, uint64_t now_ns, uint8_t *out,
 				tcp_arm(t, now_ns);
 		}
 	}
-	if (len == 0 && t->owed & TCP_OWES_ACK && t->state >= TCP_ESTABLISHED)
+	if (len == 0 && t->owed & TCP_OWES_ACK && t->state >= TCP_STATE_ESTABLISHED)
 		len = write_bare(t, now_ns, t->snd.nxt, 0, out, ret_offload);
 	return len;
 }

@@ -7,6 +7,7 @@
 #include "inet/checksum.h"
 #include "inet/packet.h"
 #include "inet/split.h"
+#include "inet/udp.h"
 
 enum {
 	OPTION_END = 0,
@@ -21,7 +22,6 @@ enum {
 	BASE_LEN = 20,
 	CHECK_AT = 16,
 	HOPS = 64,
-	V4_DF = 0x40,
 };
 
 static void read_sacks(const uint8_t *at, uint32_t len, struct tcp_segment *s)
@@ -168,31 +168,6 @@ uint32_t tcp_segment_write(const struct tcp_segment *s, uint8_t out[TCP_HEADER_M
 	return len;
 }
 
-static uint32_t write_ip(const struct inet_pair *pair, uint8_t tos, uint32_t transport_len,
-			 uint8_t *out)
-{
-	if (pair->local.family == ADDR_V4) {
-		memset(out, 0, 20);
-		out[0] = 0x45;
-		out[1] = tos;
-		put_be16(out + 2, (uint16_t)(20 + transport_len));
-		out[6] = V4_DF; /* so that the identification means nothing (RFC 6864) */
-		out[8] = HOPS;
-		out[9] = INET_TCP;
-		memcpy(out + 12, pair->local.b, 4);
-		memcpy(out + 16, pair->remote.b, 4);
-		inet_checksum_put(out + 10, inet_sum_words(out, 20));
-		return 20;
-	}
-	put_be32(out, UINT32_C(0x60000000) | (uint32_t)tos << 20);
-	put_be16(out + 4, (uint16_t)transport_len);
-	out[6] = INET_TCP;
-	out[7] = HOPS;
-	memcpy(out + 8, pair->local.b, 16);
-	memcpy(out + 24, pair->remote.b, 16);
-	return 40;
-}
-
 uint32_t tcp_packet_write(const struct inet_pair *pair, const struct tcp_segment *s,
 			  uint8_t tos, uint32_t payload_len, uint32_t gso_size, uint8_t *out,
 			  struct inet_offload *ret_offload)
@@ -201,7 +176,8 @@ uint32_t tcp_packet_write(const struct inet_pair *pair, const struct tcp_segment
 	uint32_t tcp_len = tcp_segment_write(s, out + ip_len);
 	bool is_many = payload_len > gso_size;
 
-	write_ip(pair, tos, tcp_len + payload_len, out);
+	inet_ip_write(&pair->local, &pair->remote, INET_TCP, tos, HOPS, tcp_len + payload_len,
+		      out);
 	inet_sum_put(out + ip_len + CHECK_AT,
 		     inet_sum_fold(inet_sum_pseudo(out, INET_TCP) +
 				   inet_sum_number((uint16_t)(tcp_len + payload_len))));

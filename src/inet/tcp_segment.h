@@ -11,8 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/addr.h"
-#include "base/offload.h"
+#include "inet/packet.h"
 
 enum {
 	TCP_FLAG_FIN = 0x01,
@@ -85,16 +84,6 @@ uint32_t tcp_segment_write(const struct tcp_segment *s, uint8_t out[TCP_HEADER_M
 
 /** tcp_segment_options_len() - Octets of options that tcp_segment_write() would write */
 uint32_t tcp_segment_options_len(const struct tcp_segment *s);
-
-/**
- * struct inet_pair - Two ends of a conversation, seen from ours
- */
-struct inet_pair {
-	struct ip_addr local;
-	struct ip_addr remote;
-	uint16_t local_port;
-	uint16_t remote_port;
-};
 
 /**
  * tcp_packet_write() - IP and TCP headers in front of @payload_len octets

@@ -45,7 +45,8 @@ bool privileges_is_shared_user(uid_t uid); /* "nobody" */
 int privileges_landlock(const char *const paths_rw[], size_t n);
 
 enum privileges_profile {
-	PRIVILEGES_DEVICE,  /* tunnel: sockets, TUN, epoll, threads, random; no open, no exec */
+	PRIVILEGES_DEVICE, /* tunnel: sockets, TUN, epoll, threads, random; no open, no exec */
+	PRIVILEGES_USERNET, /* the same without TUN, with TCP and UDP connections; no Unix sockets */
 	PRIVILEGES_GATEWAY, /* HTTP, SQLite below one directory; no exec */
 	PRIVILEGES_HOST,    /* netlink, fork+exec of nft and ourselves */
 };
@@ -53,7 +54,7 @@ enum privileges_profile {
 /**
  * privileges_seccomp() - Install the system call filter of @profile
  *
- * DEVICE and GATEWAY are allow lists: anything else kills the process (SIGSYS), except
+ * DEVICE, USERNET and GATEWAY are allow lists: anything else kills the process (SIGSYS), except
  * that calls by path get EACCES and clone3 ENOSYS (the C library then uses clone, whose
  * flags can be judged). HOST starts other programs, and a filter outlives exec: it is a
  * list of what none of them ever needs. Other architectures' calls kill in all three.

@@ -160,7 +160,7 @@ static void write_some(struct tcp_world *w, unsigned int i)
 		tcp_send_written(&s->tcp, len, happens(w, 3000));
 		want -= len;
 	}
-	if (s->written == s->to_send)
+	if (s->written == s->to_send && s->tcp.state != TCP_STATE_SYN_SENT)
 		tcp_send_end(&s->tcp);
 }
 
@@ -349,7 +349,7 @@ bool tcp_world_is_done(const struct tcp_world *w)
 		const struct tcp_side *s = &w->side[i];
 
 		if (!s->was_ended || s->received != w->side[1 - i].to_send ||
-		    (s->tcp.state != TCP_CLOSED && s->tcp.state != TCP_TIME_WAIT))
+		    (s->tcp.state != TCP_STATE_CLOSED && s->tcp.state != TCP_STATE_TIME_WAIT))
 			return false;
 	}
 	return true;

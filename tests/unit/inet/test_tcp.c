@@ -605,7 +605,9 @@ static void numbers_differ_by_key_and_by_address(void)
 
 static void a_new_call_ends_time_wait_only_if_it_is_newer(void)
 {
-	struct tcp t = { .state = TCP_TIME_WAIT, .has_timestamps = true, .ts_recent = 100 };
+	struct tcp t = { .state = TCP_STATE_TIME_WAIT,
+			 .has_timestamps = true,
+			 .ts_recent = 100 };
 	struct tcp_segment syn = { .sequence = 5, .has_timestamps = true, .ts_value = 101 };
 
 	t.rcv.nxt = (UINT64_C(1) << 32) + 10;
@@ -616,7 +618,7 @@ static void a_new_call_ends_time_wait_only_if_it_is_newer(void)
 	CHECK(!tcp_may_reuse(&t, &syn));
 	syn.sequence = 11;
 	CHECK(tcp_may_reuse(&t, &syn));
-	t.state = TCP_ESTABLISHED;
+	t.state = TCP_STATE_ESTABLISHED;
 	CHECK(!tcp_may_reuse(&t, &syn));
 }
 
