@@ -148,8 +148,11 @@ void tcp_take_syn(struct tcp *t, const struct tcp_segment *syn, uint64_t now_ns)
 	t->snd.window_most = syn->window;
 	t->snd.update_sequence = t->rcv.irs;
 	t->snd.scale = syn->scale == TCP_NO_SCALE ? 0 : syn->scale;
-	if (syn->scale == TCP_NO_SCALE)
+	if (syn->scale == TCP_NO_SCALE) {
 		t->rcv.scale = 0;
+		if (t->rcv.limit > 65535)
+			t->rcv.limit = 65535;
+	}
 	t->has_sack = syn->sack_permitted;
 	t->has_timestamps = syn->has_timestamps;
 	t->ts_recent = syn->ts_value;
@@ -372,6 +375,14 @@ int tcp_receive_slices(const struct tcp *t, struct iovec out[2])
 			       (uint32_t)(readable_end(t) - t->rcv.read), out);
 }
 
+/* What can be offered at all: the field has 16 bits. */
+static uint32_t receive_most(const struct tcp *t)
+{
+	uint32_t most = UINT32_C(65535) << t->rcv.scale;
+
+	return most < t->settings->receive_max ? most : t->settings->receive_max;
+}
+
 /* What was consumed within one round trip, twice, is what the window should allow. */
 static void tune(struct tcp *t, uint64_t now_ns)
 {
@@ -380,12 +391,9 @@ static void tune(struct tcp *t, uint64_t now_ns)
 
 	if (now_ns - t->rcv.round_at_ns < rtt && want < t->rcv.limit)
 		return;
-	if (want > t->settings->receive_max)
-		want = t->settings->receive_max;
 	if (want > t->rcv.limit && now_ns - t->rcv.round_at_ns <= 2 * rtt)
-		t->rcv.limit = 2 * (uint64_t)t->rcv.limit < t->settings->receive_max
-				       ? 2 * t->rcv.limit
-				       : t->settings->receive_max;
+		t->rcv.limit =
+			t->rcv.limit < receive_most(t) / 2 ? 2 * t->rcv.limit : receive_most(t);
 	t->rcv.round_start = t->rcv.read;
 	t->rcv.round_at_ns = now_ns;
 }
@@ -394,6 +402,8 @@ void tcp_receive_taken(struct tcp *t, uint32_t len, uint64_t now_ns)
 {
 	uint64_t before = t->rcv.edge, window = before - t->rcv.nxt;
 
+	if (len == 0)
+		return;
 	t->rcv.read += len;
 	tune(t, now_ns);
 	/* Tell it when the window had become small and is not any more. */

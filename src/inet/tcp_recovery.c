@@ -24,6 +24,7 @@ struct news {
 	uint32_t delivered;
 	uint32_t acked;
 	uint32_t flying_before;
+	bool has_resent; /* of what was acknowledged, something was sent twice */
 };
 
 /* --- Delivery --- */
@@ -64,6 +65,7 @@ static void delivered(struct tcp *t, const struct tcp_sent *s, const struct tcp_
 		return;
 	news->delivered += s->len;
 	rack_update(t, s, seg, now_ns);
+	news->has_resent |= s->was_resent;
 	if (!s->was_resent) {
 		if (s->sent_ns < news->oldest_ns)
 			news->oldest_ns = s->sent_ns;
@@ -437,7 +439,8 @@ void tcp_timer_expired(struct tcp *t, uint64_t now_ns)
 static void sample(struct tcp *t, uint64_t now_ns, const struct tcp_segment *s,
 		   const struct news *news)
 {
-	if (news->oldest_ns != NEVER) {
+	/* Behind a gap that was filled, what was sent once waited for what was sent twice. */
+	if (news->oldest_ns != NEVER && !news->has_resent) {
 		tcp_rtt_sample(&t->rtt, now_ns, now_ns - news->oldest_ns);
 		tcp_rtt_sample(&t->rtt, now_ns, now_ns - news->newest_ns);
 		tcp_cubic_round(&t->cubic, now_ns - news->newest_ns, t->snd.una, t->snd.nxt);

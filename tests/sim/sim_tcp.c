@@ -10,6 +10,9 @@
 
 #define TRANSFER_TIME_MAX (4 * 3600 * WORLD_S)
 
+/* Far more than any honest transfer takes: two ends that answer each other for ever. */
+enum { PACKETS_MAX = 400000 };
+
 static uint64_t seed;
 
 static uint32_t scaled(uint32_t usual, uint32_t soak)
@@ -105,7 +108,7 @@ static bool transfer(uint64_t n)
 	tcp_world_open(&w, pick(&w, 0, 9) == 0);
 	while (!ok && !is_broken && tcp_world_step(&w, until)) {
 		ok = tcp_world_is_done(&w);
-		is_broken = w.side[0].is_broken || w.side[1].is_broken;
+		is_broken = w.side[0].is_broken || w.side[1].is_broken || w.sent > PACKETS_MAX;
 	}
 	if (!ok || is_broken)
 		for (int i = 0; i < 2; i++)

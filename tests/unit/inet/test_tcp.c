@@ -622,6 +622,26 @@ static void a_new_call_ends_time_wait_only_if_it_is_newer(void)
 	CHECK(!tcp_may_reuse(&t, &syn));
 }
 
+/* Two that can offer no more than 65535 octets must not tell each other so for ever. */
+static void says_nothing_when_there_is_nothing_to_say(void)
+{
+	settings.receive_max = 1 << 20;
+	PLAY("in S seq 0 win 65535 mss 1460", "out SA win 65535", "at 10", "in A seq 1 ack 1",
+	     "none", "in A seq 1 len 1000 ack 1", "out A ack 1001 win 64535", "read 1000",
+	     "none", "in A seq 1001 ack 1", "none", "read 0", "none", "in A seq 1001 ack 1",
+	     "none");
+}
+
+/* RFC 6298 section 3: what was sent twice, and what waited behind it, gives no sample but by its
+ * timestamp. */
+static void takes_no_round_trip_from_what_waited_behind_a_gap(void)
+{
+	PLAY("in S seq 0 win 65535 mss 1460", "out SA", "at 10", "in A seq 1 ack 1",
+	     "write 2920", "out PA len 2920", "at 220", "out A seq 1 len 1460", "at 5000",
+	     "in A seq 1 ack 2921", "none");
+	CHECK(run.tcp.rtt.smooth_ns < 20 * MS);
+}
+
 int main(void)
 {
 	RUN(answers_a_syn_with_what_was_offered);
@@ -655,6 +675,8 @@ int main(void)
 	RUN(answers_when_it_is_asked_whether_it_is_there);
 	RUN(slows_down_once_for_a_mark_and_says_so);
 	RUN(sends_smaller_segments_when_the_path_is_narrow);
+	RUN(says_nothing_when_there_is_nothing_to_say);
+	RUN(takes_no_round_trip_from_what_waited_behind_a_gap);
 	RUN(numbers_differ_by_key_and_by_address);
 	RUN(a_new_call_ends_time_wait_only_if_it_is_newer);
 	return DONE();
