@@ -22,6 +22,7 @@ enum {
 	REPLY_V6 = 129,
 	RECEIVES_PER_TURN = 32,
 	MESSAGE_MAX = 65507,
+	V4_DF = 0x40,
 };
 
 #define ECHO_FOR (60 * SECOND) /* RFC 5508 requirement 2 */
@@ -126,7 +127,8 @@ void echo_receive(struct usernet *u, const struct inner *in)
 	f = flow ? of(flow) : open_flow(u, &key, &err);
 	if (f) {
 		host_set_marks(f->flow.fd, in->ip.source.family, &f->marks,
-			       (uint8_t)(in->hops - 1), in->ip.tos, true);
+			       (uint8_t)(in->hops - 1), in->ip.tos,
+			       is_v4 && in->packet[6] & V4_DF);
 		err = send_to_host(f, in);
 		f->used_ns = u->now_ns;
 		flow_touch(&u->flows, &f->flow);
@@ -141,22 +143,15 @@ void echo_receive(struct usernet *u, const struct inner *in)
 static void hand_over(struct usernet *u, const struct echo_flow *f, const struct ip_addr *from,
 		      uint8_t *message, uint32_t len)
 {
-	const struct inet_offload none = { 0 };
 	bool is_v4 = f->flow.pair.remote.family == ADDR_V4;
 	uint32_t header_len = is_v4 ? 20 : 40;
-	uint8_t *out = out_room(u);
 
 	if (len < INET_ECHO_HEADER || message[0] != (is_v4 ? REPLY_V4 : REPLY_V6) ||
 	    from->family != f->flow.pair.remote.family)
 		return;
-	if (header_len + len > u->options.mtu) {
-		usernet_count(u, USERNET_DROPPED);
-		return;
-	}
 	put_be16(message + 4, f->flow.pair.remote_port);
-	memcpy(out + header_len, message, len);
-	inet_echo_write(from, &f->flow.pair.remote, HOPS, out + header_len, len, out);
-	out_put(u, header_len + len, &none);
+	inet_echo_write(from, &f->flow.pair.remote, HOPS, message, len, message - header_len);
+	out_send(u, message - header_len, header_len + len);
 }
 
 static void hand_over_error(struct usernet *u, const struct echo_flow *f,
@@ -182,7 +177,7 @@ static bool receive_one(struct usernet *u, struct echo_flow *f)
 	socklen_t size = sizeof(from);
 	struct ip_addr ip;
 	uint16_t port;
-	ssize_t n = recvfrom(f->flow.fd, u->inbox, MESSAGE_MAX, MSG_DONTWAIT,
+	ssize_t n = recvfrom(f->flow.fd, u->inbox + INBOX_FRONT, MESSAGE_MAX, MSG_DONTWAIT,
 			     (struct sockaddr *)&from, &size);
 
 	if (n < 0) {
@@ -192,7 +187,7 @@ static bool receive_one(struct usernet *u, struct echo_flow *f)
 	}
 	host_address_read(&from, &ip, &port);
 	f->used_ns = u->now_ns;
-	hand_over(u, f, &ip, u->inbox, (uint32_t)n);
+	hand_over(u, f, &ip, u->inbox + INBOX_FRONT, (uint32_t)n);
 	return true;
 }
 

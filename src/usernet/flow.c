@@ -100,7 +100,20 @@ void flow_add(struct flows *f, struct flow *flow)
 	f->per_source[flow->source]++;
 	f->n++;
 	f->half_open += flow->is_half_open;
+	f->half_open_per_source[flow->source] += flow->is_half_open;
 	put_newest(f, flow);
+}
+
+uint32_t flow_half_open(const struct flows *f, const struct inet_pair *pair)
+{
+	return f->half_open_per_source[source_of(f, pair)];
+}
+
+void flow_opened(struct flows *f, struct flow *flow)
+{
+	f->half_open -= flow->is_half_open;
+	f->half_open_per_source[flow->source] -= flow->is_half_open;
+	flow->is_half_open = false;
 }
 
 static void unmark(struct flows *f, struct flow *flow)
@@ -128,7 +141,7 @@ void flow_remove(struct flows *f, struct flow *flow)
 	*at = flow->chain;
 	f->per_source[flow->source]--;
 	f->n--;
-	f->half_open -= flow->is_half_open;
+	flow_opened(f, flow);
 	unlink_age(f, flow);
 	schedule_remove(&f->schedule, &flow->timer);
 	if (flow->is_dirty)

@@ -58,6 +58,7 @@ struct flows {
 	struct schedule schedule;
 	uint8_t key[16];
 	uint32_t per_source[FLOW_SOURCES];
+	uint32_t half_open_per_source[FLOW_SOURCES];
 };
 
 /** flows_init() - Return: 0 or -ENOMEM. @key: random */
@@ -80,6 +81,11 @@ void flow_remove(struct flows *f, struct flow *flow);
  * Return: false when this peer has too many, none of which could end.
  */
 bool flow_victim(struct flows *f, const struct inet_pair *pair, struct flow **ret);
+
+/* Flows of this peer that are half open. */
+uint32_t flow_half_open(const struct flows *f, const struct inet_pair *pair);
+/* It is not half open any more. */
+void flow_opened(struct flows *f, struct flow *flow);
 
 /* It is in use: the last one to be ended for want of room. */
 void flow_touch(struct flows *f, struct flow *flow);

@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "inet/fragment.h"
 #include "inet/icmp.h"
 #include "inet/tcp.h"
 #include "inet/udp.h"
@@ -19,6 +20,7 @@ enum {
 	OUT_ROOM = TCP_OUTPUT_MAX + 1 + ENGINE_TAILROOM,
 	OUT_ARENA_BYTES = (OUT_BATCH_BYTES + OUT_ROOM + 63) & ~63,
 	SLICES_MAX = INET_MERGE_SLICES + 2,
+	INBOX_FRONT = 64, /* for the headers of what is passed on */
 	DNS_PORT = 53,
 	HOPS = 64,
 };
@@ -39,6 +41,7 @@ struct usernet {
 	uint32_t arena_used;
 	struct engine_packet out[OUT_PACKETS];
 	size_t n_out;
+	struct fragments *fragments;
 	uint8_t *inbox; /* what a host's socket sent, with room for headers in front */
 	uint64_t icmp_paid_ns;
 	size_t resolver; /* the one in use */
@@ -81,6 +84,8 @@ uint8_t *out_room(struct usernet *u);
 /* What was written there. Super-frames leave at once, packets when there are many, or in the end. */
 void out_put(struct usernet *u, uint32_t len, const struct inet_offload *offload);
 void out_flush(struct usernet *u);
+/* A packet from the host, in pieces where the tunnel is too narrow for it. */
+void out_send(struct usernet *u, const uint8_t *packet, uint32_t len);
 
 /* --- answers.c --- */
 

@@ -43,18 +43,17 @@ bool own_is_near(const struct usernet *u, const struct ip_addr *a)
 
 void own_echo(struct usernet *u, const struct inner *in)
 {
-	const struct inet_offload none = { 0 };
 	bool is_v4 = in->ip.source.family == ADDR_V4;
 	const uint8_t *message = in->packet + in->upper.offset;
 	uint32_t len = in->len - in->upper.offset;
-	uint8_t *out = out_room(u), *icmp = out + (is_v4 ? 20 : 40);
+	uint8_t *out = u->inbox, *icmp = out + (is_v4 ? 20 : 40);
 
 	if (len < INET_ECHO_HEADER || message[0] != (is_v4 ? ECHO_REQUEST_V4 : ECHO_REQUEST_V6))
 		return;
 	memcpy(icmp, message, len);
 	icmp[0] = is_v4 ? ECHO_REPLY_V4 : ECHO_REPLY_V6;
 	len += inet_echo_write(&in->ip.destination, &in->ip.source, HOPS, icmp, len, out);
-	out_put(u, len, &none);
+	out_send(u, out, len);
 }
 
 /* --- The host's --- */

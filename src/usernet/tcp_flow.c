@@ -191,7 +191,8 @@ static void open_flow(struct usernet *u, const struct inner *in, const struct in
 			return;
 		}
 	}
-	if (u->flows.half_open >= HALF_OPEN_MAX) {
+	if (flow_half_open(&u->flows, pair) >= HALF_OPEN_MAX / 2 ||
+	    u->flows.half_open >= HALF_OPEN_MAX) {
 		usernet_count(u, USERNET_FULL);
 		return;
 	}
@@ -234,6 +235,8 @@ void tcp_flow_receive(struct usernet *u, const struct inner *in)
 	if (of(flow)->is_connecting) {
 		if (s.flags & TCP_FLAG_RST && s.sequence == of(flow)->syn.sequence + 1)
 			tcp_flow_end(u, flow);
+		else if ((s.flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN)
+			of(flow)->syn = s; /* it may have begun anew */
 		return;
 	}
 	n = inner_payload(in, offset + s.header_len, payload);
@@ -294,8 +297,7 @@ static bool finish_connecting(struct usernet *u, struct tcp_flow *f)
 		return false;
 	}
 	f->is_connecting = false;
-	flow->is_half_open = false;
-	u->flows.half_open--;
+	flow_opened(&u->flows, flow);
 	uint32_t ts_offset = 0;
 
 	random_fill(&ts_offset, sizeof(ts_offset));

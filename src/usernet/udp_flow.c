@@ -20,7 +20,6 @@
 enum {
 	RECEIVES_PER_TURN = 32,
 	DATAGRAM_MAX = 65507,
-	INBOX_FRONT = 64, /* for the headers of what is passed on */
 	SEGMENTS_MAX = 64,
 };
 
@@ -301,18 +300,35 @@ static bool receive(struct usernet *u, struct udp_flow *f, struct received *ret)
 	return true;
 }
 
+/* Each is too large for the tunnel. The headers are written in front of it: over the one before. */
+static void pass_on_in_pieces(struct usernet *u, const struct inet_pair *pair, uint8_t *payload,
+			      uint32_t len, uint32_t segment)
+{
+	uint32_t header_len = pair->local.family == ADDR_V4 ? 28 : 48;
+	struct inet_offload offload;
+
+	for (uint32_t at = 0; at < len; at += segment) {
+		uint32_t n = len - at < segment ? len - at : segment;
+		uint8_t *packet = payload + at - header_len;
+
+		inet_udp_write(pair, 0, HOPS, payload + at, n, DATAGRAM_MAX, packet, &offload);
+		out_send(u, packet, header_len + n);
+	}
+}
+
 /* A datagram, or several of one size, to the peer. */
 static void pass_on(struct usernet *u, const struct inet_pair *pair, uint8_t *payload,
 		    uint32_t len, uint32_t segment)
 {
 	uint32_t header_len = pair->local.family == ADDR_V4 ? 28 : 48;
 	struct inet_offload offload;
-	uint8_t *out = out_room(u);
+	uint8_t *out = NULL;
 
-	if (header_len + segment > u->options.mtu) { /* each is too large for the tunnel */
-		usernet_count(u, USERNET_DROPPED);
+	if (header_len + segment > u->options.mtu) {
+		pass_on_in_pieces(u, pair, payload, len, segment);
 		return;
 	}
+	out = out_room(u);
 	inet_udp_write(pair, 0, HOPS, payload, len, segment, out, &offload);
 	memcpy(out + header_len, payload, len);
 	out_put(u, header_len + len, &offload);
@@ -388,8 +404,11 @@ void udp_flow_work(struct usernet *u, struct flow *flow)
 			hand_over(u, f, &received);
 	if (flow->events & (EPOLLIN | EPOLLERR))
 		flow_mark(&u->flows, flow);
-	if (ends_at(f) <= u->now_ns)
+	if (ends_at(f) <= u->now_ns) {
+		if (f->resolver.family != ADDR_NONE && !f->has_answer)
+			dns_failed(u, &f->resolver);
 		udp_flow_end(u, flow);
-	else
+	} else {
 		flow_wake_at(&u->flows, flow, ends_at(f));
+	}
 }

@@ -50,7 +50,7 @@ static int allocate(struct usernet *u)
 	random_fill(key, sizeof(key));
 	u->arena = aligned_alloc(64, OUT_ARENA_BYTES);
 	u->inbox = malloc(INBOX_BYTES);
-	if (!u->arena || !u->inbox)
+	if (!u->arena || !u->inbox || fragments_new(&u->fragments) < 0)
 		return -ENOMEM;
 	u->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (u->epoll < 0)
@@ -120,6 +120,7 @@ struct usernet *usernet_free(struct usernet *u)
 	flows_done(&u->flows);
 	if (u->epoll >= 0)
 		close(u->epoll);
+	fragments_free(u->fragments);
 	free(u->arena);
 	free(u->inbox);
 	free(u);
@@ -197,6 +198,23 @@ void out_put(struct usernet *u, uint32_t len, const struct inet_offload *offload
 	u->options.send(u->options.context, u->now_ns, &packet, 1);
 	u->n_out = 0;
 	u->arena_used = 0;
+}
+
+void out_send(struct usernet *u, const uint8_t *packet, uint32_t len)
+{
+	const struct inet_offload none = { 0 };
+	struct fragment_cut cut;
+	uint32_t id = 0, piece = 0;
+
+	if (len <= u->options.mtu) {
+		memcpy(out_room(u), packet, len);
+		out_put(u, len, &none);
+		return;
+	}
+	random_fill(&id, sizeof(id)); /* RFC 7739: not to be guessed */
+	fragment_cut_begin(&cut, packet, len, u->options.mtu, id);
+	while ((piece = fragment_cut_next(&cut, out_room(u))) != 0)
+		out_put(u, piece, &none);
 }
 
 /* --- Packets of peers --- */
@@ -336,6 +354,23 @@ static void input(struct usernet *u, const struct inner *in)
 	}
 }
 
+static void input_fragment(struct usernet *u, const struct inner *in)
+{
+	struct inner whole = { 0 };
+	struct iovec slice;
+	uint32_t len = 0;
+
+	if (!fragment_add(u->fragments, u->now_ns, in->packet, in->len, &whole.packet, &len))
+		return;
+	slice = (struct iovec){ whole.packet, len };
+	whole.slices = &slice;
+	whole.n_slices = 1;
+	if (read_packet(&whole, len) && !whole.upper.is_fragment)
+		input(u, &whole);
+	else
+		usernet_count(u, USERNET_MALFORMED);
+}
+
 static void route(struct usernet *u, const struct inner *in)
 {
 	uint8_t quoted[OUT_QUOTE];
@@ -350,11 +385,10 @@ static void route(struct usernet *u, const struct inner *in)
 		forward(u, in);
 		return;
 	}
-	if (in->upper.is_fragment) {
-		usernet_count(u, USERNET_MALFORMED);
-		return;
-	}
-	input(u, in);
+	if (in->upper.is_fragment)
+		input_fragment(u, in);
+	else
+		input(u, in);
 }
 
 void usernet_receive(struct usernet *u, uint64_t now_ns, const struct inet_write *writes,

@@ -187,6 +187,16 @@ class Carries(UsernetTest):
         print(f"# {size * 8 / (time.monotonic() - begin) / 1e6:.0f} Mbit/s down")
         return sent.hexdigest(), got.hexdigest()
 
+    def test_the_kernels_tcp_and_ours_repair_loss_in_either_direction(self):
+        size = suite.scaled(4, 64) * MEGABYTE
+        for percent in (1, 5):
+            for hook, match in (("filter hook input", "iifname wg0"), ("filter hook output", "oifname wg0")):
+                self.client.rules("ip", f"{hook}", f"{match} tcp dport != 0 numgen random mod 100 < {percent} "
+                                  "counter drop", table=hook.split()[-1])
+            self.moved(self.client, self.world, WORLD4, size, 120)
+            self.assertEqual(*self.fetched(WORLD4, size), f"download with {percent} % lost")
+            self.assertGreater(self.client.hits("ip", "input") + self.client.hits("ip", "output"), 10)
+
     def test_curl_gets_a_file(self):
         if self.client.run("sh", "-c", "command -v curl", check=False).returncode:
             self.skipTest("curl is not installed")
@@ -253,6 +263,17 @@ class Carries(UsernetTest):
                 s.sendto(b"x" * size, (address, port))
                 data, source = s.recvfrom(2000)
                 self.assertEqual((len(data), source[:2]), (size, (address, port)))
+
+    def test_datagrams_larger_than_the_tunnel_pass_in_pieces(self):
+        for address in (WORLD4, WORLD6):
+            port = self.serve(address, echo_datagrams, UDP)
+            s = self.udp(address)
+            for size in (1400, 4000, 20000):
+                block = os.urandom(size)
+                s.sendto(block, (address, port))
+                self.assertTrue(s.recv(65536) == block, size)
+            for target in (address, OWN6 if ":" in address else OWN4):
+                self.assertTrue(self.pings(self.client, target, words=("-s", "5000")), target)
 
     def test_a_udp_port_is_the_same_towards_everybody_and_lets_anybody_in(self):
         seen = []

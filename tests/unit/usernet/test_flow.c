@@ -111,6 +111,27 @@ static void a_peer_with_too_many_ends_one_of_its_own(void)
 	flows_done(&f);
 }
 
+static void half_open_flows_are_counted_by_peer(void)
+{
+	struct inet_pair one = pair_of(1, 1), two = pair_of(2, 1);
+	struct flow *a = calloc(1, sizeof(*a)), *b = calloc(1, sizeof(*b));
+	struct flows f;
+
+	CHECK(flows_init(&f, MAX, key) == 0);
+	*a = (struct flow){ .kind = FLOW_TCP, .pair = one, .is_half_open = true };
+	*b = (struct flow){ .kind = FLOW_TCP, .pair = pair_of(1, 2), .is_half_open = true };
+	flow_add(&f, a);
+	flow_add(&f, b);
+	CHECK(flow_half_open(&f, &one) == 2 && flow_half_open(&f, &two) == 0 &&
+	      f.half_open == 2);
+	flow_opened(&f, a);
+	CHECK(flow_half_open(&f, &one) == 1 && f.half_open == 1);
+	drop(&f, a);
+	drop(&f, b);
+	CHECK(flow_half_open(&f, &one) == 0 && f.half_open == 0);
+	flows_done(&f);
+}
+
 static void what_is_marked_is_taken_once_and_in_order(void)
 {
 	struct flow *a = NULL, *b = NULL, *c = NULL;
@@ -158,6 +179,7 @@ int main(void)
 	RUN(finds_what_was_entered_and_nothing_else);
 	RUN(the_one_that_was_idle_for_longest_makes_room);
 	RUN(a_peer_with_too_many_ends_one_of_its_own);
+	RUN(half_open_flows_are_counted_by_peer);
 	RUN(what_is_marked_is_taken_once_and_in_order);
 	RUN(wakes_at_the_earliest_time_that_was_asked_for);
 	return DONE();
