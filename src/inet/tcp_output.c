@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What goes out, one packet per call: what is owed first, then what was lost, then new data. */
+#include <assert.h>
+
 #include "inet/tcp_internal.h"
 
 enum {
@@ -207,6 +209,7 @@ static uint32_t output_lost(struct tcp *t, uint64_t now_ns, uint8_t *out,
 	uint32_t segment = tcp_segment_size(t), room = window_room(t), i = 0, len = 0;
 	struct tcp_sent *sent = NULL;
 
+	assert(segment > 0); /* no MSS is smaller than the options */
 	if (b->octets[TCP_LOST] == 0 || room < segment)
 		return 0;
 	i = first_lost(b);

@@ -275,6 +275,66 @@ class Carries(UsernetTest):
             for target in (address, OWN6 if ":" in address else OWN4):
                 self.assertTrue(self.pings(self.client, target, words=("-s", "5000")), target)
 
+    def beyond(self, mtu=1500):
+        """A host behind the world, which is a router then."""
+        far = self.net.namespace("far")
+        self.net.link(self.world, "far0", far, "in0", mtu=mtu,
+                      addresses=(["203.0.113.1/24", "2001:db8:2::1/64"], ["203.0.113.9/24", "2001:db8:2::9/64"]))
+        for key in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+            self.world.sysctl(key, 1)
+        self.gateway.ip("route", "add", "203.0.113.0/24", "via", WORLD4)
+        self.gateway.ip("-6", "route", "add", "2001:db8:2::/64", "via", WORLD6)
+        far.ip("route", "add", "default", "via", "203.0.113.1")
+        far.ip("-6", "route", "add", "default", "via", "2001:db8:2::1")
+        return far
+
+    def test_every_router_on_the_way_shows_itself(self):
+        self.beyond()
+        for family, hops, target in (("-4", (OWN4, WORLD4), "203.0.113.9"), ("-6", (OWN6, WORLD6), "2001:db8:2::9")):
+            for number, router in enumerate(hops):
+                text = self.client.run("ping", family, "-n", "-c1", f"-t{number + 1}", "-W2", target, check=False).stdout
+                self.assertIn(f"From {router}", text)
+            self.soon(lambda t=target: self.pings(self.client, t), f"a ping to {target}")
+            self.assertEqual(self.udp_error(target, 2)[1], hops[1])
+
+    def udp_error(self, address, hops):
+        """Send one datagram; (errno, who says so) from the error queue."""
+        v6 = ":" in address
+        s = self.udp(address)
+        level, ttl, error = ((socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 25) if v6
+                             else (socket.IPPROTO_IP, socket.IP_TTL, 11))
+        s.setsockopt(level, ttl, hops)
+        s.setsockopt(level, error, 1)
+        s.sendto(b"x", (address, 33434))
+
+        def told():
+            try:
+                return s.recvmsg(100, 512, socket.MSG_ERRQUEUE)
+            except BlockingIOError:
+                return None
+
+        s.setblocking(False)
+        data = self.soon(told, "an error")[1][0][2]
+        offender = socket.inet_ntop(socket.AF_INET6, data[24:40]) if v6 else socket.inet_ntoa(data[20:24])
+        return struct.unpack_from("I", data)[0], offender
+
+    def test_a_path_that_is_narrower_is_told(self):
+        self.beyond(mtu=1300)
+        for target in ("203.0.113.9", "2001:db8:2::9"):
+            # The first is lost and teaches everybody on the way back, our client's kernel last.
+            s = self.udp(target)
+            s.setsockopt(*((socket.IPPROTO_IPV6, 23, 2) if ":" in target else (socket.IPPROTO_IP, 10, 2)))
+            s.sendto(b"x" * 1340, (target, 9))
+
+            def is_refused(s=s, target=target):
+                try:
+                    return not s.sendto(b"x" * 1340, (target, 9))
+                except OSError as error:
+                    return error.errno == 90
+
+            self.soon(is_refused, "too long, says the client's kernel")
+            self.assertIn("mtu 1300", self.client.output("ip", "route", "get", target))
+
     def test_a_udp_port_is_the_same_towards_everybody_and_lets_anybody_in(self):
         seen = []
 
