@@ -19,6 +19,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "api/access_lists.h"
 #include "api/audit.h"
 #include "api/call.h"
 #include "api/dispatch.h"
@@ -28,6 +29,8 @@
 #include "base/codec.h"
 #include "cmd/command.h"
 #include "cmd/gateway_environment.h"
+#include "cmd/gateway_status.h"
+#include "cmd/gateway_store.h"
 #include "cmd/local_api.h"
 #include "cmd/options.h"
 #include "cmd/places.h"
@@ -64,6 +67,9 @@ static const struct option_row rows[] = {
 	{ "port", "N", "51820", NULL, "UDP port of the tunnel", NULL },
 	{ "endpoint", "HOST", NULL, NULL, "name or address peers connect to", NULL },
 	{ "obfuscation", "LEVEL", "off", NULL, "of new peers", NULL },
+	{ "isolation", "WORD", "off", NULL, "on: peers do not reach each other", NULL },
+	{ "kind", "KIND", "userspace", NULL, "what serves the interface: userspace or kernel",
+	  NULL },
 	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug", NULL },
 	{ "log-json", NULL, NULL, NULL, "log lines as JSON", NULL },
 	{ "rest", "SECONDS", "120", NULL, "how long a freed address is not given again", NULL },
@@ -73,7 +79,8 @@ static const struct option_row rows[] = {
 /* Everything there is while it serves. All zeroes and -1 descriptors is nothing yet. */
 struct serve {
 	const char *state;
-	const char *database; /* its path */
+	const char *database; /* its path, of SQLite */
+	struct store_option store_option;
 	struct gateway_config config;
 	struct generator generator; /* of the main thread */
 	struct api api;
@@ -127,6 +134,19 @@ static int read_numbers(const struct options *o, struct serve *s)
 	if (decimal_parse(rest, strlen(rest), 86400, &number) != 0)
 		return complain(EXIT_USAGE, "--rest is a number of seconds up to 86400");
 	s->config.rest_ns = number * SECOND_NS;
+	return EXIT_DONE;
+}
+
+/* A host that says the kind runs a device of ours; tests may have another. */
+static int read_kind(const struct options *o, struct serve *s)
+{
+	s->config.is_plain = strcmp(options_get(o, "kind"), "kernel") == 0;
+	if (!s->config.is_plain && strcmp(options_get(o, "kind"), "userspace") != 0)
+		return complain(EXIT_USAGE, "--kind is userspace or kernel");
+	s->reconcile.is_plain = s->config.is_plain;
+	s->reconcile.drift.is_ours = !options_is_default(o, "kind");
+	if (!drift_policy_find(options_get(o, "drift"), &s->reconcile.drift.policy))
+		return complain(EXIT_USAGE, "--drift is repair or report");
 	return EXIT_DONE;
 }
 
@@ -193,7 +213,8 @@ static int open_store(struct serve *s, struct diag *d)
 	memcpy(config.public_key, s->config.public_key, 32);
 	config.master = &master;
 	if (err == 0)
-		err = store_open_sqlite(s->database, &config, &s->store, d);
+		err = gateway_store_open(&s->store_option, s->state, s->database, &config,
+					 &s->store, d);
 	secret_key_done(&master);
 	if (err == 0)
 		err = replay_cache_new(s->api.window_s, REPLAY_ENTRIES_MAX, &s->cache);
@@ -238,6 +259,22 @@ static void told_to_stop(void *context)
 	((struct serve *)context)->is_over = true;
 }
 
+/* Its key or port: the host has those, and sets them. */
+static void identity_changed(void *context)
+{
+	uplink_drifted(((struct serve *)context)->uplink);
+}
+
+static void prepare_drift(struct serve *s)
+{
+	struct drift *d = &s->reconcile.drift;
+
+	d->port = s->config.port;
+	memcpy(d->public_key, s->config.public_key, sizeof(d->public_key));
+	d->identity_changed = identity_changed;
+	d->context = s;
+}
+
 static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag *d)
 {
 	const struct uplink_events events = { device_restarted, told_to_stop, s };
@@ -245,8 +282,12 @@ static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag
 
 	if (err == 0)
 		err = iface_userspace_new(uapi_fd, uplink_connect, s->uplink, &s->iface);
+	if (err == 0)
+		err = access_sync_new(s->store, uplink_access, s->uplink, &access_list_readers,
+				      &s->reconcile.access);
 	if (err != 0)
 		return err;
+	prepare_drift(s);
 	s->reconcile.store = s->store;
 	s->reconcile.iface = s->iface;
 	s->reconcile.endpoints = endpoints_new();
@@ -257,6 +298,7 @@ static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag
 	if (reconcile_now(&s->reconcile, d) != 0)
 		log_error("the interface is not in sync yet: %s", d->text);
 	d->text[0] = '\0';
+	uplink_attend(s->uplink, true);
 	return 0;
 }
 
@@ -376,6 +418,8 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (err == 0)
 		err = places_open(&s->places, o, d);
 	if (err == 0)
+		err = gateway_status_open(o, &s->api.postgres, d);
+	if (err == 0)
 		err = open_interface(s, uapi_fd, host_fd, d);
 	if (err != 0)
 		return err;
@@ -386,11 +430,14 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 }
 
 /* Before the first thread: Landlock binds the threads that are started after it. The
- * directory of the database counts too, where DB_PATH says another. */
+ * directory of the database counts too, where DB_PATH says another; a connection to PostgreSQL
+ * that is made again reads certificates. */
 static int close_the_doors(const struct serve *s, struct diag *d)
 {
 	char directory[PATH_MAX_LEN];
 	const char *paths[] = { s->state, directory };
+	const char *files[STORE_POSTGRES_FILES_MAX + PG_STATUS_FILES_MAX];
+	size_t n_files = 0;
 	char *slash;
 	int err;
 
@@ -398,7 +445,12 @@ static int close_the_doors(const struct serve *s, struct diag *d)
 	slash = strrchr(directory, '/');
 	if (slash)
 		slash[slash == directory] = '\0';
-	err = privileges_landlock(paths, s->database == s->database_path || !slash ? 1 : 2);
+	if (s->store_option.is_postgres)
+		n_files = store_postgres_files(s->store, files);
+	if (s->api.postgres)
+		n_files += postgres_watch_files(s->api.postgres, files + n_files);
+	err = privileges_landlock_reading(
+		paths, s->database == s->database_path || !slash ? 1 : 2, files, n_files);
 	if (err == 0 || err == -ENOTSUP)
 		err = privileges_seccomp(PRIVILEGES_GATEWAY);
 	return err == 0
@@ -438,6 +490,8 @@ static int open_inside(struct serve *s, struct diag *d)
 	s->api.cache = s->cache;
 	s->api.reconcile = &s->reconcile;
 	s->api.own_uid = geteuid();
+	if (err == 0 && s->api.postgres)
+		err = postgres_watch_start(s->api.postgres);
 	if (err == 0)
 		err = open_server(s, d);
 	/* Reading everything took memory that serving does not need. */
@@ -513,6 +567,7 @@ static void drain(struct serve *s)
 
 	http_server_quiesce(s->server);
 	keep_usage(s);
+	uplink_attend(s->uplink, false); /* the writer's thread may be asking something */
 	gateway_stop(s->api.gateway);
 	while (http_server_waiting(s->server) > 0 && clock_boot_ns() < end_ns)
 		turn(s, http_server_run(s->server, clock_boot_ns()) > 20 ? 20 : 0);
@@ -570,11 +625,13 @@ static void close_all(struct serve *s)
 		if (http_server_waiting(s->server) == 0)
 			http_server_free(s->server);
 	}
+	postgres_watch_free(s->api.postgres);
 	background_free(s->api.background);
 	lives_free(s->api.lives);
 	observer_free(s->api.observer);
 	gateway_free(s->api.gateway);
 	endpoints_free(s->reconcile.endpoints);
+	access_sync_free(s->reconcile.access);
 	iface_free(s->iface);
 	store_free(s->store);
 	uplink_free(s->uplink);
@@ -609,6 +666,8 @@ static int read_environment(const struct options *o, struct serve *s)
 	struct diag d = { .text = "" };
 	int err = gateway_environment_read(&s->api, &d);
 
+	if (err == 0)
+		err = store_option_read(o, &s->store_option, &d);
 	if (err == 0 && strcmp(options_get(o, "listen-agent"), "off") != 0)
 		err = gateway_environment_read_agent(&s->api, &d);
 	if (err == 0)
@@ -626,7 +685,12 @@ static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int
 		code = read_fd(o, "host-fd", ret_host);
 	if (code != EXIT_DONE)
 		return code;
+	code = read_kind(o, s);
+	if (code != EXIT_DONE)
+		return code;
 	name_paths(s);
+	s->api.isolates_peers = strcmp(options_get(o, "isolation"), "on") == 0;
+	s->config.account_list = account_access_list;
 	s->api.started_ns = clock_boot_ns();
 	return read_environment(o, s);
 }

@@ -418,6 +418,8 @@ static int add_profile(scmp_filter_ctx filter, enum privileges_profile profile)
 		return add_usernet(filter);
 	case PRIVILEGES_GATEWAY:
 		return add_gateway(filter);
+	case PRIVILEGES_DRIVER:
+		return add_calls(filter, SCMP_ACT_ERRNO(EACCES), calls_by_path);
 	case PRIVILEGES_HOST:
 		return add_calls(filter, SCMP_ACT_KILL_PROCESS, calls_never);
 	}

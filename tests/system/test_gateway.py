@@ -20,11 +20,16 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "net"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "api"))
+import pgserver
 import suite
 from test_host import CULVERT, Gateway, is_settled, picture
 
 
 class WholeTest(suite.NetTest):
+    kind = "userspace"  # what serves the interface; the lab of the kernel's module runs all this again
+    driver = "culvert-device"  # a word of the process that the host starts for it
+
     def setUp(self):
         super().setUp()
         os.chmod("/run", 0o755)
@@ -44,7 +49,8 @@ class WholeTest(suite.NetTest):
             self.assertEqual(value, after[key], f"{key} differs")
 
     def start(self, *options, **more):
-        gateway = Gateway(self.edge, self.state, "--endpoint", "192.0.2.1", *options, program=None, **more)
+        gateway = Gateway(self.edge, self.state, "--endpoint", "192.0.2.1", "--kind", self.kind, *options,
+                          program=None, **more)
         self.addCleanup(gateway.process.kill)
         self.addCleanup(lambda: shutil.rmtree(self.state, ignore_errors=True))
         return gateway.ready()
@@ -129,7 +135,7 @@ class Whole(WholeTest):
         keys = {self.add(name)["public_key"] for name in names}
         self.connect(self.peer("add", "phone").stdout)
         self.reaches("10.0.1.1")
-        os.kill(self.child(gateway, "culvert-device"), signal.SIGKILL)
+        os.kill(self.child(gateway, self.driver), signal.SIGKILL)
         self.soon(lambda: keys <= set(self.edge.run("wg", "show", "wg0", "peers", check=False).stdout.split()),
                   "all peers", timeout=15)
         self.reaches("10.0.1.1", "198.51.100.2", timeout=30)
@@ -142,9 +148,9 @@ class Whole(WholeTest):
         self.connect(self.peer("add", "phone").stdout)
         self.reaches("10.0.1.1")
         self.assertIn("phone", self.peer("list").stdout)  # also a look at where it is
-        tunnel = self.child(gateway, "culvert-device")
+        tunnel = self.child(gateway, self.driver)
         os.kill(tunnel, signal.SIGKILL)
-        self.soon(lambda: self.child(gateway, "culvert-device") not in (tunnel, None), "another tunnel", timeout=10)
+        self.soon(lambda: self.child(gateway, self.driver) not in (tunnel, None), "another tunnel", timeout=10)
         start = time.monotonic()
         self.reaches("10.0.1.1", timeout=10)
         self.assertLess(time.monotonic() - start, 8)
@@ -154,7 +160,7 @@ class Whole(WholeTest):
     def test_all_peers_are_there_after_everything_was_killed(self):
         gateway = self.start()
         added = [self.add(f"peer-{n}") for n in range(10)]
-        for pid in (gateway.process.pid, self.child(gateway, "culvert-device"), self.child(gateway, "gateway-serve")):
+        for pid in (gateway.process.pid, self.child(gateway, self.driver), self.child(gateway, "gateway-serve")):
             os.kill(pid, signal.SIGKILL)
         gateway.process.wait(10)
         again = self.start()
@@ -183,10 +189,57 @@ class Whole(WholeTest):
         with self.edge:
             taken = socket.create_server(("127.0.0.1", 8000))
         self.addCleanup(taken.close)
-        gateway = Gateway(self.edge, self.state, program=None)
+        gateway = Gateway(self.edge, self.state, "--kind", self.kind, program=None)
         self.assertEqual(gateway.process.wait(30), 1, gateway.errors())
         self.assertRegex(gateway.errors(), "127.0.0.1:8000.*in use")
         self.assertAsFound()
+
+
+class OnPostgres(WholeTest):
+    """The same with PostgreSQL on the socket /run/pg/.s.PGSQL.5499."""
+
+    def setUp(self):
+        if pgserver.why_not():
+            self.skipTest(pgserver.why_not())
+        super().setUp()
+        self.server = pgserver.Server(self.log)
+        self.addCleanup(shutil.rmtree, "/run/pg")
+        self.addCleanup(self.server.close)
+
+    def start(self, *options, **more):
+        return super().start("--store", "postgres", "--database", self.server.conninfo, *options, **more)
+
+    def names(self):
+        done = self.peer("list", "--json", check=False)
+        return [p["name"] for p in json.loads(done.stdout)] if done.returncode == 0 else None
+
+    def test_traffic_flows_while_the_server_and_the_gateway_process_come_and_go(self):
+        gateway = self.start()
+        self.connect(self.peer("add", "phone").stdout)
+        self.reaches("198.51.100.2")
+        self.server.kill()
+        os.kill(self.child(gateway, "gateway-serve"), signal.SIGKILL)
+        time.sleep(3)  # it is started again, finds no server, ends, and is started again
+        self.assertTrue(self.pings(self.client, "198.51.100.2"))
+        self.server.start()
+        self.soon(lambda: self.names() == ["phone"], "the gateway process with its peers", 60)
+        self.assertTrue(self.pings(self.client, "198.51.100.2"))
+        self.assertEqual(gateway.end(), 0, gateway.errors())
+        self.assertAsFound()
+
+    def test_a_gateway_whose_rows_were_changed_by_another_begins_anew_by_itself(self):
+        gateway = self.start()
+        self.add("one")
+        first = self.child(gateway, "gateway-serve")
+        self.server.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'culvert'")
+        self.server.psql("UPDATE culvert.interface SET mark = substr(sha256('another'), 1, 16)")
+        refused = self.peer("add", "two", check=False)
+        self.assertNotEqual(refused.returncode, 0)
+        self.soon(lambda: self.child(gateway, "gateway-serve") not in (None, first), "another process", 20)
+        self.soon(lambda: self.names() == ["one"], "the peers", 20)
+        self.add("two")
+        self.assertEqual(self.server.psql("SELECT count(*) FROM culvert.peer"), [["2"]])
+        self.assertEqual(gateway.end(), 0, gateway.errors())
 
 
 if __name__ == "__main__":
