@@ -33,6 +33,7 @@
 #include "gateway/lives.h"
 #include "gateway/observer.h"
 #include "gateway/reconcile.h"
+#include "gateway/webhooks.h"
 #include "http/json.h"
 #include "http/router.h"
 #include "sys/machine.h"
@@ -73,6 +74,7 @@ struct api {
 	struct penalty *penalty;
 	struct events *events;
 	struct lives *lives;
+	struct webhooks *webhooks;
 	struct suite *suite;
 	struct surface_listener listeners[HTTP_LISTENERS_MAX];
 	struct hmac_key key;
@@ -106,6 +108,7 @@ struct api {
  * @id:		For handlers: likewise
  * @is_repeated: A signature that was used before, on a surface that repeats its answers
  * @private_key, @preshared_key: For handlers: made for this call; wiped at the end
+ * @tells_secret: For handlers: the reply has one that was made for this call
  * @answered_digest, @answered_fingerprint: Of the request's Idempotency-Key, if @has_answered
  * @body:	Owned JSON body once read, or NULL
  * @value:	For handlers: kept between two steps; owned, or NULL
@@ -126,6 +129,7 @@ struct call {
 	bool has_private_key;
 	struct secret_key preshared_key;
 	bool has_preshared_key;
+	bool tells_secret;
 	bool has_answered;
 	uint8_t answered_digest[STORE_DIGEST_LEN];
 	uint8_t answered_fingerprint[STORE_DIGEST_LEN];

@@ -7,6 +7,7 @@
 #include "api/objects.h"
 #include "api/peers.h"
 #include "api/surface.h"
+#include "api/webhooks.h"
 
 static const struct route routes[] = {
 	OWN_ROUTE(HTTP_GET, "/api/v1/peers", ROUTE_READ, peers_list),
@@ -26,6 +27,12 @@ static const struct route routes[] = {
 	OWN_ROUTE(HTTP_POST, "/api/v1/keys", ROUTE_ADMINISTER, keys_create),
 	OWN_ROUTE(HTTP_GET, "/api/v1/keys/{}", ROUTE_ADMINISTER, keys_show),
 	OWN_ROUTE(HTTP_DELETE, "/api/v1/keys/{}", ROUTE_ADMINISTER, keys_delete),
+	OWN_ROUTE(HTTP_GET, "/api/v1/webhooks", ROUTE_ADMINISTER, webhooks_list),
+	OWN_ROUTE(HTTP_POST, "/api/v1/webhooks", ROUTE_ADMINISTER, webhooks_create),
+	OWN_ROUTE(HTTP_POST, "/api/v1/webhooks/{}/test", ROUTE_ADMINISTER, webhooks_try),
+	OWN_ROUTE(HTTP_GET, "/api/v1/webhooks/{}", ROUTE_ADMINISTER, webhooks_show),
+	OWN_ROUTE(HTTP_PATCH, "/api/v1/webhooks/{}", ROUTE_ADMINISTER, webhooks_change),
+	OWN_ROUTE(HTTP_DELETE, "/api/v1/webhooks/{}", ROUTE_ADMINISTER, webhooks_delete),
 	OWN_ROUTE(HTTP_GET, "/api/v1/audit", ROUTE_ADMINISTER, audit_list),
 	OWN_ROUTE(HTTP_GET, "/api/v1/events", ROUTE_READ, events_follow),
 	OWN_ROUTE(HTTP_GET, "/api/v1/profiles", ROUTE_READ, obfuscation_list),
@@ -41,6 +48,7 @@ static const char *const prefixes[] = { "/api/v1/peers",
 					"/api/v1/batch",
 					"/api/v1/accounts",
 					"/api/v1/keys",
+					"/api/v1/webhooks",
 					"/api/v1/audit",
 					"/api/v1/events",
 					"/api/v1/profiles",

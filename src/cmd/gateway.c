@@ -55,7 +55,7 @@ static void print_help(const struct options *o)
 	fputs("\n"
 	      "Each may also stand in the environment (CULVERT_GATEWAY_PORT=51821,\n"
 	      "CULVERT_LISTEN_AGENT=…) or in /etc/culvert/culvert.conf and DIR/culvert.conf, below\n"
-	      "[gateway] (port = 51821), or [listen], [tls] and [api] where its name begins so.\n",
+	      "[gateway] (port = 51821), or [listen], [tls], [webhooks] and [api] where its name begins so.\n",
 	      stdout);
 }
 

@@ -43,7 +43,7 @@
 enum {
 	REPLAY_ENTRIES_MAX = 1 << 20,
 	PATH_MAX_LEN = 512,
-	POLLED_OWN = 5,
+	POLLED_OWN = 6,
 	DESCRIPTORS = 8192, /* for as many connections as the server takes */
 	KEEP_MS = 1500,	    /* at the end: for counting once more */
 	DRAIN_MS = 3000,    /* at the end: for requests under way */
@@ -380,6 +380,22 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	return 0;
 }
 
+/* To find and to trust the receivers of webhooks: all of it readable for everybody. What a symbolic
+ * link leads to is replaced by whoever manages it, so its directory is needed. */
+static const char *const readable[] = {
+	"/etc/resolv.conf",
+	"/run/systemd/resolve",
+	"/run/NetworkManager",
+	"/run/resolvconf",
+	"/etc/hosts",
+	"/etc/host.conf",
+	"/etc/nsswitch.conf",
+	"/etc/gai.conf",
+	"/etc/ssl/certs",
+	"/usr/share/ca-certificates",
+	"/usr/local/share/ca-certificates",
+};
+
 /* Before the first thread: Landlock binds the threads that are started after it. The
  * directory of the database counts too, where DB_PATH says another. */
 static int close_the_doors(const struct serve *s, struct diag *d)
@@ -393,7 +409,9 @@ static int close_the_doors(const struct serve *s, struct diag *d)
 	slash = strrchr(directory, '/');
 	if (slash)
 		slash[slash == directory] = '\0';
-	err = privileges_landlock(paths, s->database == s->database_path || !slash ? 1 : 2);
+	err = privileges_landlock_reading(paths,
+					  s->database == s->database_path || !slash ? 1 : 2,
+					  readable, sizeof(readable) / sizeof(readable[0]));
 	if (err == 0 || err == -ENOTSUP)
 		err = privileges_seccomp(PRIVILEGES_GATEWAY);
 	return err == 0
@@ -410,6 +428,27 @@ static uint64_t budget_of(void *context, const struct peer *peer)
 			  clock_wall_ns());
 }
 
+static int open_webhooks(struct serve *s)
+{
+	const struct webhooks_config config = {
+		.allows_private = s->places.serving.webhooks_private,
+		.allows_plain = s->places.serving.webhooks_insecure,
+		.retry_ns = s->places.serving.webhooks_retry_s * SECOND_NS,
+	};
+
+	return webhooks_new(s->api.gateway, &config, &s->api.webhooks);
+}
+
+/* Who came and went, to all who follow that. */
+static void life_changed(void *context, enum lives_event event, const struct peer *peer,
+			 const struct endpoint *at)
+{
+	struct serve *s = context;
+
+	events_note_life(s->api.events, event, peer, at);
+	webhooks_note_life(s->api.webhooks, event, peer, at);
+}
+
 static int open_lives(struct serve *s)
 {
 	struct gateway *g = s->api.gateway;
@@ -420,8 +459,8 @@ static int open_lives(struct serve *s)
 	gateway_set_budget(g, budget_of, s->api.lives);
 	gateway_listen(g, lives_note, s->api.lives);
 	gateway_listen(g, events_note, s->api.events);
-	lives_listen(s->api.lives, events_note_life, s->api.events);
-	return 0;
+	lives_listen(s->api.lives, life_changed, s);
+	return open_webhooks(s);
 }
 
 static int open_inside(struct serve *s, struct diag *d)
@@ -470,6 +509,7 @@ static void turn(struct serve *s, int timeout_ms)
 		{ .fd = s->signal_fd, .events = POLLIN },
 		{ .fd = s->host_is_gone ? -1 : uplink_fd(s->uplink), .events = POLLIN },
 		{ .fd = background_fd(s->api.background), .events = POLLIN },
+		{ .fd = webhooks_fd(s->api.webhooks), .events = POLLIN },
 	};
 	nfds_t n = POLLED_OWN;
 	int fds[HTTP_LISTENERS_MAX];
@@ -489,6 +529,8 @@ static void turn(struct serve *s, int timeout_ms)
 		read_uplink(s);
 	if (p[4].revents)
 		background_collect(s->api.background);
+	if (p[5].revents)
+		webhooks_collect(s->api.webhooks);
 	events_tick(s->api.events, clock_boot_ns());
 }
 
@@ -521,8 +563,10 @@ static int serve(struct serve *s)
 
 	while (!s->is_over && !atomic_load(&s->is_outdated)) {
 		int lives_ms = lives_tick(s->api.lives, clock_boot_ns(), clock_wall_ns());
+		int webhooks_ms = webhooks_tick(s->api.webhooks, clock_boot_ns());
 
-		turn(s, lives_ms < timeout_ms ? lives_ms : timeout_ms);
+		timeout_ms = lives_ms < timeout_ms ? lives_ms : timeout_ms;
+		turn(s, webhooks_ms < timeout_ms ? webhooks_ms : timeout_ms);
 		timeout_ms = http_server_run(s->server, clock_boot_ns());
 	}
 	drain(s);
@@ -566,6 +610,7 @@ static void close_all(struct serve *s)
 			http_server_free(s->server);
 	}
 	background_free(s->api.background);
+	webhooks_free(s->api.webhooks);
 	lives_free(s->api.lives);
 	observer_free(s->api.observer);
 	gateway_free(s->api.gateway);

@@ -9,6 +9,7 @@
 enum {
 	HOST_MAX = 64,
 	NAME_MAX_LEN = 40,
+	RETRY_MAX_S = 3600,
 };
 
 static const struct {
@@ -246,6 +247,33 @@ static int check_pair(const struct serving *s, enum serving_surface a, enum serv
 	return 0;
 }
 
+static int read_switch(const struct options *o, const char *name, bool *ret, struct diag *d)
+{
+	const char *text = options_get(o, name);
+
+	if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0)
+		return diag_set(d, ERR_FORMAT, 0, "%s: \"%.100s\" is neither on nor off",
+				options_origin(o, name), text);
+	*ret = strcmp(text, "on") == 0;
+	return 0;
+}
+
+static int read_webhooks(const struct options *o, struct serving *ret, struct diag *d)
+{
+	const char *retry = options_get(o, "webhooks-retry");
+	int err = read_switch(o, "webhooks-private", &ret->webhooks_private, d);
+
+	if (err == 0)
+		err = read_switch(o, "webhooks-insecure", &ret->webhooks_insecure, d);
+	if (err != 0)
+		return err;
+	if (decimal_parse(retry, strlen(retry), RETRY_MAX_S, &ret->webhooks_retry_s) != 0 ||
+	    ret->webhooks_retry_s == 0)
+		return diag_set(d, ERR_FORMAT, 0, "%s: \"%.100s\" is no number from 1 to 3600",
+				options_origin(o, "webhooks-retry"), retry);
+	return 0;
+}
+
 int serving_read(const struct options *o, struct serving *ret, struct diag *d)
 {
 	int err = 0;
@@ -256,7 +284,7 @@ int serving_read(const struct options *o, struct serving *ret, struct diag *d)
 	for (enum serving_surface a = 0; a < SERVING_SURFACES; a++)
 		for (enum serving_surface b = a + 1; b < SERVING_SURFACES && err == 0; b++)
 			err = check_pair(ret, a, b, d);
-	return err;
+	return err == 0 ? read_webhooks(o, ret, d) : err;
 }
 
 void serving_arguments(const struct options *o, const char *out[])

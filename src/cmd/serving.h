@@ -55,8 +55,15 @@ struct serving_place {
 	size_t n_allowed;
 };
 
+/**
+ * struct serving - All of it
+ * @webhooks_private, @webhooks_insecure, @webhooks_retry_s: Of the section [webhooks]
+ */
 struct serving {
 	struct serving_place place[SERVING_SURFACES];
+	bool webhooks_private;
+	bool webhooks_insecure;
+	uint64_t webhooks_retry_s;
 };
 
 /* The rows, for an option table. */
@@ -95,6 +102,24 @@ struct serving {
 		  NULL,                                                                            \
 		  "whether /metrics has lines for each peer",                                      \
 		  "metrics" },                                                                     \
+		{ "webhooks-private",                                                              \
+		  "on|off",                                                                        \
+		  "off",                                                                           \
+		  NULL,                                                                            \
+		  "whether webhooks may lead to private networks and this host",                   \
+		  "webhooks" },                                                                    \
+		{ "webhooks-insecure",                                                             \
+		  "on|off",                                                                        \
+		  "off",                                                                           \
+		  NULL,                                                                            \
+		  "whether webhooks may use plain HTTP",                                           \
+		  "webhooks" },                                                                    \
+		{ "webhooks-retry",                                                                \
+		  "SECONDS",                                                                       \
+		  "5",                                                                             \
+		  NULL,                                                                            \
+		  "first pause after a webhook failed; each is twice as long",                     \
+		  "webhooks" },                                                                    \
 	{                                                                                          \
 		"api-version1", "on|off", "on", NULL,                                              \
 			"whether signatures of version 1 are accepted", "api"                      \

@@ -358,6 +358,16 @@ class Bodies:
             del body["name"]
         return body
 
+    def webhook(self):
+        r = self.rng
+        return {"name": self.model.new_name(), "url": f"https://receiver{r.randrange(9)}.invalid:8443/h?x=1",
+                "events": r.choice((None, ["*"], ["peer.*", "key.created"])), "enabled": r.choice((None, True, False)),
+                "secret": r.choice((None, True, "whsec_" + base64.b64encode(bytes(24)).decode())), "note": r.choice((None, "", "n"))}
+
+    def change_webhook(self):
+        body = self.webhook()
+        return {name: body[name] for name in self.rng.sample(sorted(body), self.rng.randrange(1, 4))}
+
     def key(self):
         body = {"name": self.model.new_name(), "role": self.rng.choice((None, *ROLES))}
         if self.rng.random() < 0.3 and body["role"] != "admin":
@@ -568,6 +578,28 @@ class Generated(DocumentTest):
             self.assertEqual(self.call(name, f"{API}/keys/{number}").status, 404)
         self.model.gone_ids.append(number)
 
+    def life_of_a_webhook(self):
+        body = self.bodies.webhook()
+        answer = self.call("createWebhook", f"{API}/webhooks", body)
+        if answer.status == 409:  # strangers have made as many as there may be
+            for one in self.call("listWebhooks", f"{API}/webhooks").json["webhooks"]:
+                self.assertEqual(self.call("deleteWebhook", f"{API}/webhooks/{one['id']}").status, 200)
+            return
+        self.assertEqual(answer.status, 201, (body, answer))
+        target, secret = f"{API}/webhooks/{answer.json['id']}", answer.json["secret"]
+        if isinstance(body["secret"], str):
+            self.assertEqual(secret, body["secret"])
+        self.assertEqual(self.call("testWebhook", f"{target}/test").status, 202)
+        change = self.bodies.change_webhook()
+        answer = self.call("changeWebhook", target, change)
+        self.assertEqual(answer.status, 200, (change, answer))
+        self.assertEqual("secret" in answer.json, change.get("secret") is True)
+        self.assertNotIn("secret", self.call("showWebhook", target).json)
+        self.assertNotIn(secret, self.call("listWebhooks", f"{API}/webhooks").text)
+        self.assertEqual(self.call("deleteWebhook", target).status, 200)
+        for name in ("showWebhook", "deleteWebhook"):
+            self.assertEqual(self.call(name, target).status, 404)
+
     def run_batch(self):
         body = self.bodies.batch()
         answer = self.call("runBatch", f"{API}/batch", body)
@@ -608,7 +640,7 @@ class Generated(DocumentTest):
 
     def chain(self):
         r, m = self.rng, self.model
-        choices = [self.create_peer, self.create_peer, self.run_batch, self.life_of_a_key, self.read_lists]
+        choices = [self.create_peer, self.create_peer, self.run_batch, self.life_of_a_key, self.life_of_a_webhook, self.read_lists]
         if m.peers:
             number = r.choice(sorted(m.peers))
             choices += [lambda: self.change_peer(number)] * 3 + [lambda: self.delete_peer(number), lambda: self.read_peer(number)]
@@ -662,7 +694,7 @@ class Generated(DocumentTest):
     def sound_body(self, operation):
         b = self.bodies
         return {"createPeer": b.create_peer, "changePeer": b.change_peer, "createAccount": b.account, "createKey": b.key,
-                "changeAccount": b.change_account, "runBatch": b.batch,
+                "changeAccount": b.change_account, "createWebhook": b.webhook, "changeWebhook": b.change_webhook, "runBatch": b.batch,
                 "rotateProfile": lambda: {"keep_days": 0}}[operation.node["operationId"]]()
 
     def stranger(self):
