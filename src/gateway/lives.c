@@ -351,8 +351,10 @@ static void do_what_is_due(struct lives *l)
 static void tell(struct lives *l, enum lives_event event, const struct peer *peer,
 		 const struct known *is)
 {
-	if (l->listener && l->has_looked && l->n_events++ < LIVES_EVENTS_MAX)
-		l->listener(l->listener_context, event, peer, &is->endpoint);
+	if (!l->listener || !l->has_looked)
+		return;
+	l->n_events++;
+	l->listener(l->listener_context, event, peer, &is->endpoint);
 }
 
 static bool is_connected(const struct lives *l, const struct observed *seen)
@@ -430,18 +432,34 @@ static bool is_news(const struct known *was, const struct known *is)
 	       was->is_connected != is->is_connected || has_moved(was, is);
 }
 
-/* The same peer in the look before, or NULL. Both lists go by key. */
+/* It was there, and the interface has it no more: it was blocked, or the tunnel began anew. */
+static void compare_gone(struct lives *l, const struct known *was)
+{
+	const struct peer *peer =
+		was->is_connected ? peers_find_key(gateway_peers(l->gateway), was->public_key)
+				  : NULL;
+
+	if (peer && peer->id != 0)
+		tell(l, LIVES_SILENT, peer, was);
+}
+
+/* Both lists go by key: what comes before @is in the former look is gone. Return: false when enough was
+ * told for now. */
+static bool skip_gone(struct lives *l, const struct known *is)
+{
+	while (l->at_known < l->n_known && l->n_events < LIVES_EVENTS_MAX &&
+	       (!is || memcmp(l->known[l->at_known].public_key, is->public_key, 32) < 0))
+		compare_gone(l, &l->known[l->at_known++]);
+	return l->n_events < LIVES_EVENTS_MAX;
+}
+
+/* The same peer in the look before, or NULL. */
 static const struct known *before(struct lives *l, const struct known *is)
 {
-	int order = -1;
-
-	while (l->at_known < l->n_known) {
-		order = memcmp(l->known[l->at_known].public_key, is->public_key, 32);
-		if (order >= 0)
-			break;
-		l->at_known++;
-	}
-	return l->at_known < l->n_known && order == 0 ? &l->known[l->at_known] : NULL;
+	if (l->at_known < l->n_known &&
+	    memcmp(l->known[l->at_known].public_key, is->public_key, 32) == 0)
+		return &l->known[l->at_known++];
+	return NULL;
 }
 
 static void compare_one(struct lives *l, const struct known *is)
@@ -460,9 +478,12 @@ static void compare_one(struct lives *l, const struct known *is)
 
 static void compare_some(struct lives *l)
 {
-	for (int i = 0; i < COMPARED_PER_TICK && l->at_fresh < l->n_fresh; i++)
+	l->n_events = 0;
+	for (int i = 0; i < COMPARED_PER_TICK && l->at_fresh < l->n_fresh &&
+			skip_gone(l, &l->fresh[l->at_fresh]);
+	     i++)
 		compare_one(l, &l->fresh[l->at_fresh++]);
-	if (!l->fresh || l->at_fresh < l->n_fresh)
+	if (!l->fresh || l->at_fresh < l->n_fresh || !skip_gone(l, NULL))
 		return;
 	free(l->known);
 	l->known = l->fresh;
@@ -511,7 +532,6 @@ static void looked(void *context, int err, const struct observation *seen)
 		if (was_heard(&seen->peers[i]))
 			l->fresh[l->n_fresh++] = reduce(l, &seen->peers[i]);
 	}
-	l->n_events = 0;
 }
 
 /* --- Storing --- */

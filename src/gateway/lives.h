@@ -7,7 +7,8 @@
  * off is blocked: a change like any other, made by "gateway". The tunnel itself stops a peer whose
  * quota is used up, within its next packet; blocking follows when that is seen.
  *
- * It also says who connected, who went silent, who moved, and who seems to be in two places.
+ * It also says who connected, who went silent (or is not on the interface any more), who moved, and who
+ * seems to be in two places.
  *
  * Bounds:  one entry per peer that ever had traffic; LIVES_STORED_MAX rows in one change.
  * Threads: the main loop's.
@@ -26,7 +27,7 @@ enum {
 	LIVES_LOOK_TIMES = 50, /* or this many times what a look cost, if that is longer */
 	LIVES_STORED_MAX = 1000,
 	LIVES_SILENT_S = 185,	/* without a handshake: no session lives that long */
-	LIVES_EVENTS_MAX = 500, /* of one look */
+	LIVES_EVENTS_MAX = 500, /* told in one go; the rest of a look waits for the next call */
 };
 
 enum lives_event {
