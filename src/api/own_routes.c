@@ -2,6 +2,7 @@
 #include "api/audit.h"
 #include "api/batch.h"
 #include "api/documents.h"
+#include "api/links.h"
 #include "api/metrics.h"
 #include "api/obfuscation.h"
 #include "api/objects.h"
@@ -14,6 +15,7 @@ static const struct route routes[] = {
 	OWN_ROUTE(HTTP_POST, "/api/v1/peers", ROUTE_OPERATE, peers_create),
 	/* Before the next: a name has no slash, and a key none of these words behind one. */
 	OWN_ROUTE(HTTP_GET, "/api/v1/peers/{}/configuration", ROUTE_READ, peers_configuration),
+	OWN_ROUTE(HTTP_POST, "/api/v1/peers/{}/link", ROUTE_OPERATE, links_create),
 	OWN_ROUTE(HTTP_GET, "/api/v1/peers/{}", ROUTE_READ, peers_show),
 	OWN_ROUTE(HTTP_PATCH, "/api/v1/peers/{}", ROUTE_OPERATE, peers_change),
 	OWN_ROUTE(HTTP_DELETE, "/api/v1/peers/{}", ROUTE_OPERATE, peers_delete),
@@ -27,6 +29,8 @@ static const struct route routes[] = {
 	OWN_ROUTE(HTTP_POST, "/api/v1/keys", ROUTE_ADMINISTER, keys_create),
 	OWN_ROUTE(HTTP_GET, "/api/v1/keys/{}", ROUTE_ADMINISTER, keys_show),
 	OWN_ROUTE(HTTP_DELETE, "/api/v1/keys/{}", ROUTE_ADMINISTER, keys_delete),
+	OWN_ROUTE(HTTP_GET, "/api/v1/links", ROUTE_OPERATE, links_list),
+	OWN_ROUTE(HTTP_DELETE, "/api/v1/links/{}", ROUTE_OPERATE, links_delete),
 	OWN_ROUTE(HTTP_GET, "/api/v1/webhooks", ROUTE_ADMINISTER, webhooks_list),
 	OWN_ROUTE(HTTP_POST, "/api/v1/webhooks", ROUTE_ADMINISTER, webhooks_create),
 	OWN_ROUTE(HTTP_POST, "/api/v1/webhooks/{}/test", ROUTE_ADMINISTER, webhooks_try),
@@ -48,6 +52,7 @@ static const char *const prefixes[] = { "/api/v1/peers",
 					"/api/v1/batch",
 					"/api/v1/accounts",
 					"/api/v1/keys",
+					"/api/v1/links",
 					"/api/v1/webhooks",
 					"/api/v1/audit",
 					"/api/v1/events",

@@ -23,6 +23,7 @@
 #include "api/call.h"
 #include "api/dispatch.h"
 #include "api/dns_stats.h"
+#include "api/links.h"
 #include "api/objects.h"
 #include "api/own_address.h"
 #include "base/codec.h"
@@ -532,6 +533,7 @@ static void turn(struct serve *s, int timeout_ms)
 	if (p[5].revents)
 		webhooks_collect(s->api.webhooks);
 	events_tick(s->api.events, clock_boot_ns());
+	links_tick(&s->api, clock_boot_ns(), clock_wall_ns());
 }
 
 /* What peers have used up to now, before nobody counts any more. */

@@ -21,6 +21,7 @@
 enum {
 	SERVING_ALLOWED_MAX = 32,
 	SERVING_PATH_MAX = 107, /* of a socket */
+	SERVING_URL_MAX = 255,
 };
 
 /* In the order of the options; the places in struct serving. */
@@ -30,6 +31,7 @@ enum serving_surface {
 	SERVING_USERS,
 	SERVING_STATUS,
 	SERVING_METRICS,
+	SERVING_LINKS,
 	SERVING_SURFACES,
 };
 
@@ -61,6 +63,7 @@ struct serving_place {
  */
 struct serving {
 	struct serving_place place[SERVING_SURFACES];
+	char links_url[SERVING_URL_MAX + 1]; /* without a slash at the end; "": found out */
 	bool webhooks_private;
 	bool webhooks_insecure;
 	uint64_t webhooks_retry_s;
@@ -87,6 +90,20 @@ struct serving {
 		  "who may call the users' API", "listen" },                                       \
 		{ "listen-status-allow",	 "PREFIXES", NULL, NULL,                           \
 		  "who may see the status page", "listen" },                                       \
+		{ "listen-links",                                                                  \
+		  "URL",                                                                           \
+		  "off",                                                                           \
+		  NULL,                                                                            \
+		  "where one-time links lead, beside the REST API",                                \
+		  "listen" },                                                                      \
+		{ "listen-links-allow",		"PREFIXES", NULL, NULL,                            \
+		  "who may follow links there", "listen" },                                        \
+		{ "links-url",                                                                     \
+		  "URL",                                                                           \
+		  NULL,                                                                            \
+		  NULL,                                                                            \
+		  "what links begin with, such as https://vpn.example.com; else found out",        \
+		  NULL },                                                                          \
 		{ "listen-metrics-allow", "PREFIXES", NULL, NULL,                                  \
 		  "who may see /metrics", "listen" },                                              \
 		{ "tls-cert",                                                                      \
