@@ -61,7 +61,7 @@ static void send_gone(struct call *call)
 	const struct ip_addr *from = &http_exchange_request(call->x)->remote;
 	struct text page = { .data = NULL };
 
-	penalty_failed(call->api->penalty, from, clock_boot_ns());
+	penalty_failed(call->api->failures, from, clock_boot_ns());
 	text_puts(&page, head);
 	text_puts(&page,
 		  "<p>This link does not work, or not any more: it was used already, or its"
@@ -169,11 +169,11 @@ static bool find(const struct call *call, struct found *f)
 static bool may_try(struct call *call)
 {
 	unsigned int wait_s = penalty_wait_s(
-		call->api->penalty, &http_exchange_request(call->x)->remote, clock_boot_ns());
+		call->api->failures, &http_exchange_request(call->x)->remote, clock_boot_ns());
 
 	if (wait_s == 0)
 		return true;
-	call_refuse_for(call, wait_s);
+	call_refuse_for(call, wait_s, "Too many links that do not work; wait");
 	return false;
 }
 

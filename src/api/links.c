@@ -102,11 +102,12 @@ static bool read_wanted(struct call *call, const struct peer *peer, struct wante
 /* Somebody has its key already: a new one would cut that device off. */
 static bool is_in_use(const struct call *call, const struct peer *peer)
 {
-	const struct usage *used = lives_usage(call->api->lives, peer->id);
 	const struct observation *seen = observer_last(call->api->observer, NULL);
 	const struct observed *o = seen ? observation_find(seen, peer->public_key) : NULL;
+	struct usage used;
 
-	return (used && used->rx > 0) || (o && o->last_handshake_ns != 0);
+	lives_usage(call->api->lives, peer->id, &used);
+	return used.rx > 0 || (o && o->last_handshake_ns != 0);
 }
 
 static void make_keys(struct call *call, const struct peer *peer, struct gateway_edit *e)

@@ -59,11 +59,16 @@ struct serving_place {
 
 /**
  * struct serving - All of it
+ * @request_rate: Of one source, or one key, in a second; 0: no limit
+ * @links_url:	Without a slash at the end; "": found out
  * @webhooks_private, @webhooks_insecure, @webhooks_retry_s: Of the section [webhooks]
  */
 struct serving {
 	struct serving_place place[SERVING_SURFACES];
-	char links_url[SERVING_URL_MAX + 1]; /* without a slash at the end; "": found out */
+	uint32_t request_rate;
+	bool metrics_without_peers;
+	bool needs_version_2;
+	char links_url[SERVING_URL_MAX + 1];
 	bool webhooks_private;
 	bool webhooks_insecure;
 	uint64_t webhooks_retry_s;
@@ -137,15 +142,21 @@ struct serving {
 		  NULL,                                                                            \
 		  "first pause after a webhook failed; each is twice as long",                     \
 		  "webhooks" },                                                                    \
+		{ "api-version1",                                                                  \
+		  "on|off",                                                                        \
+		  "on",                                                                            \
+		  NULL,                                                                            \
+		  "whether signatures of version 1 are accepted",                                  \
+		  "api" },                                                                         \
 	{                                                                                          \
-		"api-version1", "on|off", "on", NULL,                                              \
-			"whether signatures of version 1 are accepted", "api"                      \
+		"api-request-rate", "N", "1000", NULL,                                             \
+			"requests in a second from one source, or with one key", "api"             \
 	}
 
 /**
  * serving_read() - Read and check all of it
  *
- * Return: 0; ERR_FORMAT, ERR_EXISTS (two on one address) with a sentence in @d that names the
+ * Return: 0; ERR_FORMAT, ERR_RANGE, ERR_EXISTS (two on one address) with a sentence in @d that names the
  *	   options.
  */
 int serving_read(const struct options *o, struct serving *ret, struct diag *d);

@@ -17,6 +17,7 @@
 #include "base/array.h"
 #include "gateway/hours.h"
 #include "gateway/leak.h"
+#include "gateway/sessions.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 
@@ -32,10 +33,12 @@ enum {
 
 static const uint64_t SECOND_NS = 1000000000;
 
-/* struct entry - What one peer has used, and where it has been */
+/* struct entry - What one peer has used, as usage_write() writes it, and where it has been. Most have no
+ * @steps, which are the longer part */
 struct entry {
 	int64_t peer_id;
-	struct usage usage;
+	uint8_t head[USAGE_BLOB_MIN];
+	uint8_t *steps;
 	bool is_dirty;
 	struct leak *leak; /* NULL: it never moved */
 	struct entry *next;
@@ -45,15 +48,6 @@ struct entry {
 struct due {
 	uint64_t wall_ns;
 	int64_t peer_id;
-};
-
-/* struct known - Of one peer, what the last look said */
-struct known {
-	uint8_t public_key[32];
-	uint64_t rx;
-	uint64_t tx;
-	struct endpoint endpoint;
-	bool is_connected;
 };
 
 struct lives {
@@ -70,9 +64,10 @@ struct lives {
 	struct due *heap;
 	size_t n_due;
 	size_t due_capacity;
-	struct known *known;
+	bool is_incomplete; /* something could not be put there */
+	struct session *known;
 	size_t n_known;
-	struct known *fresh; /* of the newest look; compared with @known a part at a time */
+	struct session *fresh; /* of the newest look; compared with @known a part at a time */
 	size_t n_fresh;
 	size_t at_fresh;
 	size_t at_known;
@@ -152,6 +147,7 @@ static void mark_dirty(struct lives *l, struct entry *e)
 
 static void free_entry(struct entry *e)
 {
+	free(e->steps);
 	free(e->leak);
 	free(e);
 }
@@ -175,11 +171,47 @@ static void forget(struct lives *l, int64_t id)
 		free_entry(e);
 }
 
-const struct usage *lives_usage(const struct lives *l, int64_t peer_id)
+static void read_entry(const struct entry *e, struct usage *ret)
+{
+	uint8_t blob[USAGE_BLOB_MAX];
+	int err;
+
+	memcpy(blob, e->head, USAGE_BLOB_MIN);
+	if (e->steps)
+		memcpy(blob + USAGE_BLOB_MIN, e->steps, USAGE_BLOB_MAX - USAGE_BLOB_MIN);
+	err = usage_read(blob, e->steps ? USAGE_BLOB_MAX : USAGE_BLOB_MIN, ret);
+	assert(err == 0); /* zeroes, or what was written here */
+	(void)err;
+}
+
+/* Without memory it stays as it was: then the next look counts what this one would have. */
+static int write_entry(struct entry *e, const struct usage *u)
+{
+	uint8_t blob[USAGE_BLOB_MAX];
+	size_t more = usage_write(u, blob) - USAGE_BLOB_MIN;
+
+	if (more && !e->steps)
+		e->steps = malloc(more);
+	if (more && !e->steps)
+		return -ENOMEM;
+	memcpy(e->head, blob, USAGE_BLOB_MIN);
+	if (more) {
+		memcpy(e->steps, blob + USAGE_BLOB_MIN, more);
+	} else {
+		free(e->steps);
+		e->steps = NULL;
+	}
+	return 0;
+}
+
+void lives_usage(const struct lives *l, int64_t peer_id, struct usage *ret)
 {
 	const struct entry *e = find(l, peer_id);
 
-	return e ? &e->usage : NULL;
+	if (e)
+		read_entry(e, ret);
+	else
+		*ret = (struct usage){ .rx = 0 };
 }
 
 /* --- The heap of what is due --- */
@@ -188,8 +220,10 @@ static void put_due(struct lives *l, int64_t peer_id, uint64_t wall_ns)
 {
 	size_t at = l->n_due;
 
-	if (array_room(&l->heap, l->n_due, sizeof(*l->heap), &l->due_capacity) != 0)
-		return; /* without memory it is found at the next look */
+	if (array_room(&l->heap, l->n_due, sizeof(*l->heap), &l->due_capacity) != 0) {
+		l->is_incomplete = true; /* all begin anew when there is memory again */
+		return;
+	}
 	l->n_due++;
 	for (; at > 0 && l->heap[(at - 1) / 2].wall_ns > wall_ns; at = (at - 1) / 2)
 		l->heap[at] = l->heap[(at - 1) / 2];
@@ -250,10 +284,13 @@ static int64_t pop_due(struct lives *l)
 
 static bool is_over_quota(struct lives *l, const struct peer *peer)
 {
-	struct entry *e = peer->quota_bytes ? find(l, peer->id) : NULL;
+	struct usage u;
 
-	return e && usage_left(&e->usage, (enum store_period)peer->quota_period,
-			       peer->quota_bytes, l->wall_ns) == 0;
+	if (!peer->quota_bytes)
+		return false;
+	lives_usage(l, peer->id, &u);
+	return usage_left(&u, (enum store_period)peer->quota_period, peer->quota_bytes,
+			  l->wall_ns) == 0;
 }
 
 static bool is_account_off(const struct lives *l, const struct peer *peer)
@@ -310,7 +347,7 @@ static const char *action_of(unsigned int was, unsigned int is)
 }
 
 /* Also a new budget, where a period has begun: the change carries it. */
-static void look_after(struct lives *l, const struct peer *peer, bool has_new_period)
+static void look_after(struct lives *l, const struct peer *peer, bool is_new_period)
 {
 	uint64_t next_ns;
 	unsigned int blocked = judge(l, peer, &next_ns);
@@ -322,7 +359,7 @@ static void look_after(struct lives *l, const struct peer *peer, bool has_new_pe
 	const struct gateway_grant grant = { .now_ns = l->wall_ns, .who = "gateway" };
 	int err = 0;
 
-	if (blocked != peer->blocked || (has_new_period && peer->quota_bytes))
+	if (blocked != peer->blocked || (is_new_period && peer->quota_bytes))
 		err = gateway_change_peer(l->gateway, peer->id, &edit, &grant, ignore, NULL);
 	/* Somebody is changing it, or too many are: soon again. */
 	if (err != 0 && err != ERR_UNKNOWN)
@@ -332,24 +369,45 @@ static void look_after(struct lives *l, const struct peer *peer, bool has_new_pe
 	push_due(l, peer->id, next_ns);
 }
 
+/* Has a period of its quota ended since it was last counted? It is told once. */
+static bool has_new_period(struct lives *l, const struct peer *peer)
+{
+	struct entry *e = peer->quota_bytes ? find(l, peer->id) : NULL;
+	struct usage u;
+
+	if (!e)
+		return false;
+	read_entry(e, &u);
+	if (!usage_is_over(&u, l->wall_ns))
+		return false;
+	(void)usage_left(&u, (enum store_period)peer->quota_period, peer->quota_bytes,
+			 l->wall_ns);
+	return write_entry(e, &u) == 0;
+}
+
 static void do_what_is_due(struct lives *l)
 {
 	const struct peers *peers = gateway_peers(l->gateway);
 
+	if (l->is_incomplete) {
+		l->is_incomplete = false;
+		l->n_due = 0;
+		judge_all(l);
+	}
+
 	for (int i = 0; i < DUE_PER_TICK && l->n_due > 0 && l->heap[0].wall_ns <= l->wall_ns;
 	     i++) {
 		const struct peer *peer = peers_find_id(peers, pop_due(l));
-		const struct entry *e = peer ? find(l, peer->id) : NULL;
 
 		if (peer)
-			look_after(l, peer, e && usage_is_over(&e->usage, l->wall_ns));
+			look_after(l, peer, has_new_period(l, peer));
 	}
 }
 
 /* --- Looking --- */
 
 static void tell(struct lives *l, enum lives_event event, const struct peer *peer,
-		 const struct known *is)
+		 const struct session *is)
 {
 	if (!l->listener || !l->has_looked)
 		return;
@@ -357,20 +415,8 @@ static void tell(struct lives *l, enum lives_event event, const struct peer *pee
 	l->listener(l->listener_context, event, peer, &is->endpoint);
 }
 
-static bool is_connected(const struct lives *l, const struct observed *seen)
-{
-	return seen->last_handshake_ns != 0 &&
-	       seen->last_handshake_ns + (uint64_t)LIVES_SILENT_S * SECOND_NS > l->wall_ns;
-}
-
-static bool has_moved(const struct known *was, const struct known *is)
-{
-	return was->endpoint.ip.family != ADDR_NONE &&
-	       !ip_addr_equal(&was->endpoint.ip, &is->endpoint.ip);
-}
-
 /* Without memory nothing is noticed; the next move tries again. */
-static bool is_shared(struct lives *l, const struct known *was, const struct known *is,
+static bool is_shared(struct lives *l, const struct session *was, const struct session *is,
 		      const struct peer *peer)
 {
 	struct entry *e = find(l, peer->id);
@@ -383,57 +429,41 @@ static bool is_shared(struct lives *l, const struct known *was, const struct kno
 	       leak_moved(e->leak, &was->endpoint.ip, &is->endpoint.ip, clock_boot_ns());
 }
 
-static void tell_difference(struct lives *l, const struct known *was, const struct known *is,
-			    const struct peer *peer)
+static void tell_difference(struct lives *l, const struct session *was,
+			    const struct session *is, const struct peer *peer)
 {
 	if (is->is_connected && !(was && was->is_connected))
 		tell(l, LIVES_CONNECTED, peer, is);
 	else if (was && was->is_connected && !is->is_connected)
 		tell(l, LIVES_SILENT, peer, is);
-	else if (was && is->is_connected && has_moved(was, is)) {
+	else if (was && is->is_connected && session_has_moved(was, is)) {
 		tell(l, LIVES_MOVED, peer, is);
 		if (is_shared(l, was, is, peer))
 			tell(l, LIVES_SHARED, peer, is);
 	}
 }
 
-static void count(struct lives *l, const struct peer *peer, const struct known *is)
+static void count(struct lives *l, const struct peer *peer, const struct session *is)
 {
 	struct entry *e;
+	struct usage u;
 
 	if (is->rx == 0 && is->tx == 0 && !find(l, peer->id))
 		return;
 	e = find_or_make(l, peer->id);
 	if (!e)
 		return;
-	usage_count(&e->usage, (enum store_period)peer->quota_period, l->wall_ns, is->rx,
-		    is->tx);
+	read_entry(e, &u);
+	usage_count(&u, (enum store_period)peer->quota_period, l->wall_ns, is->rx, is->tx);
+	if (write_entry(e, &u) != 0)
+		return;
 	mark_dirty(l, e);
 	if (peer->quota_bytes && !(peer->blocked & STORE_BLOCK_QUOTA) && is_over_quota(l, peer))
 		look_after(l, peer, false);
 }
 
-static struct known reduce(const struct lives *l, const struct observed *seen)
-{
-	struct known k = { .rx = seen->rx_bytes,
-			   .tx = seen->tx_bytes,
-			   .endpoint = seen->endpoint,
-			   .is_connected = is_connected(l, seen) };
-
-	memcpy(k.public_key, seen->public_key, 32);
-	return k;
-}
-
-static bool is_news(const struct known *was, const struct known *is)
-{
-	if (!was) /* of who was never heard there is nothing to say */
-		return is->rx != 0 || is->tx != 0 || is->is_connected;
-	return was->rx != is->rx || was->tx != is->tx ||
-	       was->is_connected != is->is_connected || has_moved(was, is);
-}
-
 /* It was there, and the interface has it no more: it was blocked, or the tunnel began anew. */
-static void compare_gone(struct lives *l, const struct known *was)
+static void compare_gone(struct lives *l, const struct session *was)
 {
 	const struct peer *peer =
 		was->is_connected ? peers_find_key(gateway_peers(l->gateway), was->public_key)
@@ -445,7 +475,7 @@ static void compare_gone(struct lives *l, const struct known *was)
 
 /* Both lists go by key: what comes before @is in the former look is gone. Return: false when enough was
  * told for now. */
-static bool skip_gone(struct lives *l, const struct known *is)
+static bool skip_gone(struct lives *l, const struct session *is)
 {
 	while (l->at_known < l->n_known && l->n_events < LIVES_EVENTS_MAX &&
 	       (!is || memcmp(l->known[l->at_known].public_key, is->public_key, 32) < 0))
@@ -454,7 +484,7 @@ static bool skip_gone(struct lives *l, const struct known *is)
 }
 
 /* The same peer in the look before, or NULL. */
-static const struct known *before(struct lives *l, const struct known *is)
+static const struct session *before(struct lives *l, const struct session *is)
 {
 	if (l->at_known < l->n_known &&
 	    memcmp(l->known[l->at_known].public_key, is->public_key, 32) == 0)
@@ -462,12 +492,12 @@ static const struct known *before(struct lives *l, const struct known *is)
 	return NULL;
 }
 
-static void compare_one(struct lives *l, const struct known *is)
+static void compare_one(struct lives *l, const struct session *is)
 {
-	const struct known *was = before(l, is);
+	const struct session *was = before(l, is);
 	const struct peer *peer;
 
-	if (!is_news(was, is))
+	if (!session_is_news(was, is))
 		return;
 	peer = peers_find_key(gateway_peers(l->gateway), is->public_key);
 	if (!peer || peer->id == 0)
@@ -493,21 +523,6 @@ static void compare_some(struct lives *l)
 	l->is_looking = false;
 }
 
-/* Whoever never was is not remembered: most of 100 000 peers are asleep. */
-static bool was_heard(const struct observed *seen)
-{
-	return seen->rx_bytes != 0 || seen->tx_bytes != 0 || seen->last_handshake_ns != 0;
-}
-
-static size_t count_heard(const struct observation *seen)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < seen->n; i++)
-		n += was_heard(&seen->peers[i]);
-	return n;
-}
-
 /* The more a look costs, the longer until the next. */
 static void pause_looking(struct lives *l)
 {
@@ -523,15 +538,9 @@ static void looked(void *context, int err, const struct observation *seen)
 	struct lives *l = context;
 
 	pause_looking(l);
-	l->fresh = err == 0 ? malloc((count_heard(seen) + 1) * sizeof(*l->fresh)) : NULL;
+	l->fresh = err == 0 ? sessions_of(seen, l->wall_ns, &l->n_fresh) : NULL;
 	l->is_looking = l->fresh != NULL;
-	if (!l->fresh)
-		return;
-	l->n_fresh = l->at_fresh = l->at_known = 0;
-	for (size_t i = 0; i < seen->n; i++) {
-		if (was_heard(&seen->peers[i]))
-			l->fresh[l->n_fresh++] = reduce(l, &seen->peers[i]);
-	}
+	l->at_fresh = l->at_known = 0;
 }
 
 /* --- Storing --- */
@@ -555,6 +564,7 @@ static void stored(void *context, int err, int carried, const struct peer *peer)
 
 static void store_some(struct lives *l)
 {
+	struct usage u;
 	size_t n = 0;
 
 	while (l->dirty_first && n < LIVES_STORED_MAX) {
@@ -568,8 +578,9 @@ static void store_some(struct lives *l)
 			free_entry(e);
 			continue;
 		}
+		read_entry(e, &u);
 		l->rows[n] = (struct store_usage){ e->peer_id, l->blobs[n],
-						   usage_write(&e->usage, l->blobs[n]) };
+						   usage_write(&u, l->blobs[n]) };
 		n++;
 	}
 	if (n < LIVES_STORED_MAX)
@@ -587,8 +598,10 @@ static int load_one(void *context, const struct store_usage *row)
 {
 	struct lives *l = context;
 	struct entry *e = find_or_make(l, row->peer_id);
+	struct usage u;
+	int err = e ? usage_read(row->data, row->len, &u) : -ENOMEM;
 
-	return e ? usage_read(row->data, row->len, &e->usage) : -ENOMEM;
+	return err == 0 ? write_entry(e, &u) : err;
 }
 
 /* Everybody, once: who has been over time while nobody looked. */

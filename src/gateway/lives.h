@@ -26,7 +26,6 @@ enum {
 	LIVES_LOOK_S = 5,
 	LIVES_LOOK_TIMES = 50, /* or this many times what a look cost, if that is longer */
 	LIVES_STORED_MAX = 1000,
-	LIVES_SILENT_S = 185,	/* without a handshake: no session lives that long */
 	LIVES_EVENTS_MAX = 500, /* told in one go; the rest of a look waits for the next call */
 };
 
@@ -71,5 +70,5 @@ int lives_tick(struct lives *l, uint64_t now_ns, uint64_t wall_ns);
  */
 bool lives_finish(struct lives *l, uint64_t now_ns, uint64_t wall_ns);
 
-/** lives_usage() - What a peer has used; NULL: nothing yet */
-const struct usage *lives_usage(const struct lives *l, int64_t peer_id);
+/** lives_usage() - What a peer has used; all zeroes: nothing yet */
+void lives_usage(const struct lives *l, int64_t peer_id, struct usage *ret);
