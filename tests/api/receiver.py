@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import http.server
 import json
+import ssl
 import threading
 import time
 
@@ -26,7 +27,7 @@ class Receiver:
     """plan: what to answer next, one of each request; then 204. A number is a status, "hang" no answer, a function
     gets the handler."""
 
-    def __init__(self, port=0):
+    def __init__(self, port=0, host="127.0.0.1", certificate=None):
         self.plan, self.all, self.accepted, self.secrets, self.bad = [], [], [], [], []
         self.lock, self.hanging = threading.Lock(), threading.Event()
         receiver = self
@@ -44,14 +45,19 @@ class Receiver:
 
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 64
 
             def handle_error(self, *_):
                 pass  # a sender that was killed
 
-        self.server = Server(("127.0.0.1", port), Handler)
+        self.server = Server((host, port), Handler)
         self.is_closed = False
         self.port = self.server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/hook"
+        self.url = f"{'https' if certificate else 'http'}://{host}:{self.port}/hook"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self):

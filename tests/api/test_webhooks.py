@@ -237,6 +237,34 @@ class Delivery(HookTest):
         self.assertEqual(self.delivery(hook)["state"], "ok")
 
 
+class Tls(HookTest):
+    def certificate(self):
+        path = f"/run/{self.id()}.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
+                        "-subj", "/CN=receiver", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path, "-out", f"{path}.crt"],
+                       check=True, capture_output=True)
+        with open(path, "a") as f, open(f"{path}.crt") as crt:
+            f.write(crt.read())
+        return path
+
+    def test_a_certificate_that_nobody_vouches_for_gets_nothing_and_one_that_is_trusted_all(self):
+        path = self.certificate()
+        r = self.receiver(certificate=path)
+        hook = self.hook(r, events=["peer.*"])
+        self.peer("a", 1)
+        self.soon(lambda: self.delivery(hook)["last"], "a try")
+        last = self.delivery(hook)["last"]
+        self.assertIsNone(last["status"])
+        self.assertIn("certificate", last["error"].lower())
+        self.assertEqual(r.all, [])
+        self.gateway.stop()
+        subprocess.run(["mount", "--bind", f"{path}.crt", "/etc/ssl/certs/ca-certificates.crt"], check=True)
+        self.addCleanup(subprocess.run, ["umount", "/etc/ssl/certs/ca-certificates.crt"], check=True)
+        self.gateway.start()
+        self.soon(lambda: r.types() == ["peer.created"], "what had waited")
+        self.all_is_well_with(r)
+
+
 class Objects(HookTest):
     def test_the_secret_is_told_when_it_is_made_and_never_again(self):
         r = self.receiver()
@@ -345,6 +373,21 @@ class Strict(HookTest):
             self.soon(lambda: self.delivery(hook)["last"], "a try")
             last = self.delivery(hook)["last"]
             self.assertEqual((last["status"], last["error"]), (None, f"{address} is not a public address"))
+        self.assertEqual(r.all, [])
+
+
+class Insecure(HookTest):
+    extra = ("--webhooks-retry", "1", "--webhooks-insecure", "on")
+
+    def test_no_address_of_this_machine_is_reached_though_it_is_a_public_one(self):
+        public = "9.9.9.9"  # of this sandbox's loopback
+        subprocess.run(["ip", "address", "add", f"{public}/32", "dev", "lo"], check=True)
+        self.addCleanup(subprocess.run, ["ip", "address", "delete", f"{public}/32", "dev", "lo"], check=True)
+        r = self.receiver(host=public)
+        hook = self.hook(r)
+        self.peer("a", 1)
+        self.soon(lambda: self.delivery(hook)["last"], "a try")
+        self.assertEqual(self.delivery(hook)["last"]["error"], f"{public} is an address of this gateway")
         self.assertEqual(r.all, [])
 
 
