@@ -45,6 +45,10 @@ enum value {
 	VALUE_INTERFACES,
 	VALUE_OBSERVED_AGE,
 	VALUE_ANSWERS, /* a line for each class of statuses */
+	VALUE_EVENTS_WAITING,
+	VALUE_EVENTS_DELIVERED,
+	VALUE_EVENTS_FAILED,
+	VALUE_EVENTS_MISSED,
 };
 
 enum kind {
@@ -253,6 +257,15 @@ static const struct metric exporter_metrics[] = {
 	{ "culvert_observation_age_seconds", "How old what the interface said is", KIND_GAUGE,
 	  VALUE_OBSERVED_AGE },
 	{ "culvert_http_requests_total", "Requests answered", KIND_COUNTER, VALUE_ANSWERS },
+	{ "culvert_webhook_events_waiting", "Events that webhooks have not got yet", KIND_GAUGE,
+	  VALUE_EVENTS_WAITING },
+	{ "culvert_webhook_events_delivered_total", "Events that webhooks have got",
+	  KIND_COUNTER, VALUE_EVENTS_DELIVERED },
+	{ "culvert_webhook_tries_failed_total", "Tries to deliver that did not succeed",
+	  KIND_COUNTER, VALUE_EVENTS_FAILED },
+	{ "culvert_webhook_events_missed_total",
+	  "Events that were dropped before a webhook got them", KIND_COUNTER,
+	  VALUE_EVENTS_MISSED },
 };
 
 static const struct metric easy_metrics[] = {
@@ -374,9 +387,29 @@ static uint64_t value_of_peer(const struct scrape *s, enum value which, const st
 	}
 }
 
+static uint64_t value_of_webhooks(const struct scrape *s, enum value which)
+{
+	struct webhook_state all;
+
+	webhooks_totals(s->api->webhooks, &all);
+	switch (which) {
+	case VALUE_EVENTS_WAITING:
+		return all.pending;
+	case VALUE_EVENTS_DELIVERED:
+		return all.delivered;
+	case VALUE_EVENTS_FAILED:
+		return all.failed;
+	default:
+		return all.missed;
+	}
+}
+
 static uint64_t value_of_all(const struct scrape *s, enum value which)
 {
 	uint64_t at_ns = 0;
+
+	if (which >= VALUE_EVENTS_WAITING)
+		return value_of_webhooks(s, which);
 
 	switch (which) {
 	case VALUE_PEERS:
@@ -487,7 +520,7 @@ static bool proceed(struct scrape *s)
 		return walk(s, NULL); /* no metric has walked through the peers */
 	if (m->value > VALUE_PEER_LAST) {
 		/* How busy we are is nothing that an account's key shows. */
-		if (m->value != VALUE_ANSWERS || s->account_id == 0)
+		if (m->value < VALUE_ANSWERS || s->account_id == 0)
 			s->filled = (size_t)(put_total(end, s, m) - s->block);
 		s->at++;
 	} else if (!s->has_peers) {

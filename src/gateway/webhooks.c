@@ -34,6 +34,8 @@ enum {
 
 static const uint64_t SECOND_NS = 1000000000, MS_NS = 1000000;
 
+static const char agent[] = "User-Agent: culvert/" CULVERT_VERSION;
+
 /* struct message - With the courier. @lines: the header fields that are made for each try */
 struct message {
 	struct courier_job job; /* first: the courier gives that back */
@@ -70,6 +72,7 @@ struct webhooks {
 	struct courier *courier;
 	struct hook *hooks;
 	struct outbox outbox;
+	struct webhook_state gone; /* numbers of those that were removed */
 	int64_t newest;	 /* record of the outbox: a change of an older one makes no new event */
 	int64_t subject; /* of the change whose events come next */
 };
@@ -137,6 +140,13 @@ static void take_hook(struct webhooks *w, int64_t id, const char *body)
 	h->next_ns = 0;
 }
 
+static void add_numbers(struct webhook_state *to, const struct webhook_state *from)
+{
+	to->delivered += from->delivered;
+	to->failed += from->failed;
+	to->missed += from->missed;
+}
+
 static void remove_hook(struct webhooks *w, int64_t id)
 {
 	struct hook **at = &w->hooks, *h;
@@ -148,6 +158,7 @@ static void remove_hook(struct webhooks *w, int64_t id)
 		return;
 	*at = h->next;
 	outbox_drop_all(&w->outbox, &h->queue);
+	add_numbers(&w->gone, &h->state);
 	hook_free(h); /* what is under way finds it gone */
 }
 
@@ -357,28 +368,11 @@ static struct message *make_message(struct webhooks *w, const struct hook *h,
 		.url = m->url.data,
 		.body = m->body.data,
 		.body_len = m->body.len,
-		.lines = { "Content-Type: application/json",
-			   "User-Agent: culvert/" CULVERT_VERSION, m->id_line, m->time_line,
+		.lines = { "Content-Type: application/json", agent, m->id_line, m->time_line,
 			   m->signature_line },
 		.done = answered,
 	};
 	return m;
-}
-
-static void send_next(struct webhooks *w, struct hook *h)
-{
-	const struct outbox_item *first = h->queue.first;
-	const struct record *record = outbox_record(&w->outbox, first);
-
-	if (!record)
-		outbox_drop_first(&w->outbox, &h->queue);
-	if (!record || record->is_busy)
-		return;
-	h->under_way = make_message(w, h, record, first->subject);
-	if (h->under_way && courier_submit(w->courier, &h->under_way->job) == 0)
-		return;
-	free_message(h->under_way);
-	h->under_way = NULL;
 }
 
 static void delivered(struct webhooks *w, struct hook *h)
@@ -443,6 +437,44 @@ static void failed(struct webhooks *w, struct hook *h, const struct courier_job 
 		disable(w, h);
 }
 
+static void tried(struct hook *h, const struct courier_job *job)
+{
+	h->state.last_ns = clock_wall_ns();
+	h->state.last_status = job->status;
+	snprintf(h->state.last_why, sizeof(h->state.last_why), "%s", job->why);
+}
+
+/* What the operator allows may be less by now than when the URL was taken. */
+static bool is_allowed(struct webhooks *w, struct hook *h)
+{
+	struct courier_job refused = { .status = 0 };
+	struct diag d = { .text = "" };
+
+	if (webhook_url_check(h->settings.url, w->config.allows_private, w->config.allows_plain,
+			      &d) == 0)
+		return true;
+	snprintf(refused.why, sizeof(refused.why), "%.150s", d.text);
+	tried(h, &refused);
+	failed(w, h, &refused);
+	return false;
+}
+
+static void send_next(struct webhooks *w, struct hook *h)
+{
+	const struct outbox_item *first = h->queue.first;
+	const struct record *record = outbox_record(&w->outbox, first);
+
+	if (!record)
+		outbox_drop_first(&w->outbox, &h->queue);
+	if (!record || record->is_busy || !is_allowed(w, h))
+		return;
+	h->under_way = make_message(w, h, record, first->subject);
+	if (h->under_way && courier_submit(w->courier, &h->under_way->job) == 0)
+		return;
+	free_message(h->under_way);
+	h->under_way = NULL;
+}
+
 static void answered(struct courier_job *job)
 {
 	struct message *m = (struct message *)job;
@@ -451,9 +483,7 @@ static void answered(struct courier_job *job)
 
 	if (h && h->under_way == m) {
 		h->under_way = NULL;
-		h->state.last_ns = clock_wall_ns();
-		h->state.last_status = job->status;
-		snprintf(h->state.last_why, sizeof(h->state.last_why), "%s", job->why);
+		tried(h, job);
 		if (job->status >= ACCEPTED && job->status < REDIRECTED)
 			delivered(w, h);
 		else
@@ -599,6 +629,15 @@ bool webhooks_state(const struct webhooks *w, int64_t id, struct webhook_state *
 	if (h->queue.first && h->next_ns > now_ns && h->settings.is_enabled)
 		ret->next_ns = clock_wall_ns() + (h->next_ns - now_ns);
 	return true;
+}
+
+void webhooks_totals(const struct webhooks *w, struct webhook_state *ret)
+{
+	*ret = w->gone;
+	for (const struct hook *h = w->hooks; h; h = h->next) {
+		ret->pending += h->queue.n;
+		add_numbers(ret, &h->state);
+	}
 }
 
 int webhooks_test(struct webhooks *w, int64_t id, const struct gateway_grant *grant,

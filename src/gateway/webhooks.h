@@ -82,6 +82,9 @@ const struct webhooks_config *webhooks_config(const struct webhooks *w);
 /** webhooks_state() - false: there is none with that id */
 bool webhooks_state(const struct webhooks *w, int64_t id, struct webhook_state *ret);
 
+/** webhooks_totals() - Those of all there are, and were: only its numbers count */
+void webhooks_totals(const struct webhooks *w, struct webhook_state *ret);
+
 /** webhooks_note_life() - Somebody came, went or moved (a lives_listener) */
 void webhooks_note_life(void *context, enum lives_event event, const struct peer *peer,
 			const struct endpoint *endpoint);

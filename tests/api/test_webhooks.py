@@ -265,6 +265,24 @@ class Tls(HookTest):
         self.all_is_well_with(r)
 
 
+class Operator(HookTest):
+    def test_what_is_not_allowed_any_more_is_not_sent_and_counted_as_waiting(self):
+        r = self.receiver()
+        hook = self.hook(r, events=["peer.*"])
+        self.peer("a", 1)
+        self.soon(lambda: r.types() == ["peer.created"], "a message")
+        self.gateway.stop()
+        self.gateway.extra = ["--webhooks-retry", "1"]
+        self.gateway.start()
+        self.peer("b", 2)
+        self.soon(lambda: self.delivery(hook)["last"], "a refusal")
+        self.assertIn("not a public address", self.delivery(hook)["last"]["error"])
+        self.assertEqual(len(r.all), 1)
+        told = self.gateway.local("GET", "/metrics").text
+        self.assertIn('culvert_webhook_events_waiting{interface="wg0"} 1\n', told)
+        self.assertRegex(told, r'culvert_webhook_tries_failed_total\{interface="wg0"\} [1-9]')
+
+
 class Objects(HookTest):
     def test_the_secret_is_told_when_it_is_made_and_never_again(self):
         r = self.receiver()
