@@ -142,6 +142,12 @@ struct serving {
 		  NULL,                                                                            \
 		  "first pause after a webhook failed; each is twice as long",                     \
 		  "webhooks" },                                                                    \
+		{ "drift",                                                                         \
+		  "WORD",                                                                          \
+		  "repair",                                                                        \
+		  NULL,                                                                            \
+		  "what becomes of changes to the interface by others: repair or report",          \
+		  NULL },                                                                          \
 		{ "api-version1",                                                                  \
 		  "on|off",                                                                        \
 		  "on",                                                                            \
