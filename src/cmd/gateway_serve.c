@@ -30,11 +30,14 @@
 #include "base/codec.h"
 #include "cmd/command.h"
 #include "cmd/gateway_environment.h"
+#include "cmd/gateway_status.h"
+#include "cmd/gateway_store.h"
 #include "cmd/local_api.h"
 #include "cmd/options.h"
 #include "cmd/places.h"
 #include "cmd/role.h"
 #include "cmd/serving.h"
+#include "gateway/courier.h"
 #include "gateway/uplink.h"
 #include "store/master_key.h"
 #include "sys/clock.h"
@@ -78,7 +81,8 @@ static const struct option_row rows[] = {
 /* Everything there is while it serves. All zeroes and -1 descriptors is nothing yet. */
 struct serve {
 	const char *state;
-	const char *database; /* its path */
+	const char *database; /* its path, of SQLite */
+	struct store_option store_option;
 	struct gateway_config config;
 	struct generator generator; /* of the main thread */
 	struct api api;
@@ -211,7 +215,8 @@ static int open_store(struct serve *s, struct diag *d)
 	memcpy(config.public_key, s->config.public_key, 32);
 	config.master = &master;
 	if (err == 0)
-		err = store_open_sqlite(s->database, &config, &s->store, d);
+		err = gateway_store_open(&s->store_option, s->state, s->database, &config,
+					 &s->store, d);
 	secret_key_done(&master);
 	if (err == 0)
 		err = replay_cache_new(s->api.window_s, REPLAY_ENTRIES_MAX, &s->cache);
@@ -415,6 +420,8 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (err == 0)
 		err = places_open(&s->places, o, d);
 	if (err == 0)
+		err = gateway_status_open(o, &s->api.postgres, d);
+	if (err == 0)
 		err = open_interface(s, uapi_fd, host_fd, d);
 	if (err != 0)
 		return err;
@@ -424,28 +431,15 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	return 0;
 }
 
-/* To find and to trust the receivers of webhooks: all of it readable for everybody. What a symbolic
- * link leads to is replaced by whoever manages it, so its directory is needed. */
-static const char *const readable[] = {
-	"/etc/resolv.conf",
-	"/run/systemd/resolve",
-	"/run/NetworkManager",
-	"/run/resolvconf",
-	"/etc/hosts",
-	"/etc/host.conf",
-	"/etc/nsswitch.conf",
-	"/etc/gai.conf",
-	"/etc/ssl/certs",
-	"/usr/share/ca-certificates",
-	"/usr/local/share/ca-certificates",
-};
-
 /* Before the first thread: Landlock binds the threads that are started after it. The
- * directory of the database counts too, where DB_PATH says another. */
+ * directory of the database counts too, where DB_PATH says another; a connection to PostgreSQL
+ * that is made again reads certificates, and so does whoever sends webhooks. */
 static int close_the_doors(const struct serve *s, struct diag *d)
 {
 	char directory[PATH_MAX_LEN];
 	const char *paths[] = { s->state, directory };
+	const char *files[STORE_POSTGRES_FILES_MAX + PG_STATUS_FILES_MAX + COURIER_FILES_MAX];
+	size_t n_files = 0;
 	char *slash;
 	int err;
 
@@ -453,9 +447,13 @@ static int close_the_doors(const struct serve *s, struct diag *d)
 	slash = strrchr(directory, '/');
 	if (slash)
 		slash[slash == directory] = '\0';
-	err = privileges_landlock_reading(paths,
-					  s->database == s->database_path || !slash ? 1 : 2,
-					  readable, sizeof(readable) / sizeof(readable[0]));
+	if (s->store_option.is_postgres)
+		n_files = store_postgres_files(s->store, files);
+	if (s->api.postgres)
+		n_files += postgres_watch_files(s->api.postgres, files + n_files);
+	n_files += courier_files(files + n_files);
+	err = privileges_landlock_reading(
+		paths, s->database == s->database_path || !slash ? 1 : 2, files, n_files);
 	if (err == 0 || err == -ENOTSUP)
 		err = privileges_seccomp(PRIVILEGES_GATEWAY);
 	return err == 0
@@ -516,6 +514,8 @@ static int open_inside(struct serve *s, struct diag *d)
 	s->api.cache = s->cache;
 	s->api.reconcile = &s->reconcile;
 	s->api.own_uid = geteuid();
+	if (err == 0 && s->api.postgres)
+		err = postgres_watch_start(s->api.postgres);
 	if (err == 0)
 		err = open_server(s, d);
 	/* Reading everything took memory that serving does not need. */
@@ -655,6 +655,7 @@ static void close_all(struct serve *s)
 		if (http_server_waiting(s->server) == 0)
 			http_server_free(s->server);
 	}
+	postgres_watch_free(s->api.postgres);
 	background_free(s->api.background);
 	webhooks_free(s->api.webhooks);
 	lives_free(s->api.lives);
@@ -696,6 +697,8 @@ static int read_environment(const struct options *o, struct serve *s)
 	struct diag d = { .text = "" };
 	int err = gateway_environment_read(&s->api, &d);
 
+	if (err == 0)
+		err = store_option_read(o, &s->store_option, &d);
 	if (err == 0 && strcmp(options_get(o, "listen-agent"), "off") != 0)
 		err = gateway_environment_read_agent(&s->api, &d);
 	if (err == 0)

@@ -277,6 +277,27 @@ static void *carry(void *argument)
 
 /* --- Calls --- */
 
+/* What a symbolic link leads to is replaced by whoever manages it, so its directory is needed. */
+size_t courier_files(const char *paths[COURIER_FILES_MAX])
+{
+	static const char *const all[COURIER_FILES_MAX] = {
+		"/etc/resolv.conf",
+		"/run/systemd/resolve",
+		"/run/NetworkManager",
+		"/run/resolvconf",
+		"/etc/hosts",
+		"/etc/host.conf",
+		"/etc/nsswitch.conf",
+		"/etc/gai.conf",
+		"/etc/ssl/certs",
+		"/usr/share/ca-certificates",
+		"/usr/local/share/ca-certificates",
+	};
+
+	memcpy(paths, all, sizeof(all));
+	return COURIER_FILES_MAX;
+}
+
 int courier_new(bool allows_private, struct courier **ret)
 {
 	struct courier *c = calloc(1, sizeof(*c));

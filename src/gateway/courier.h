@@ -25,6 +25,7 @@ enum {
 	COURIER_CONNECT_MS = 5000,
 	COURIER_TOTAL_MS = 10000,
 	COURIER_WHY_MAX = 160,
+	COURIER_FILES_MAX = 11,
 };
 
 /**
@@ -52,6 +53,10 @@ struct courier_job {
 };
 
 struct courier;
+
+/** courier_files() - What it reads to find and to trust others: files and directories that everybody may
+ *  read, for a sandbox to leave open. Return: how many */
+size_t courier_files(const char *paths[COURIER_FILES_MAX]);
 
 /** courier_new() - Start the thread. @allows_private: to private networks and the loopback too */
 int courier_new(bool allows_private, struct courier **ret);

@@ -215,17 +215,19 @@ static int allow_below(int ruleset, const char *path, uint64_t rights)
 	return err;
 }
 
-/* What is looked up now is what may be read: a file that is replaced later is another. */
+/* Of a file no right of directories may be named. */
 static int allow_reading(int ruleset, const char *path)
 {
 	struct stat st;
+	int err;
 
 	if (stat(path, &st) < 0)
 		return 0;
-	return allow_below(ruleset, path,
-			   S_ISDIR(st.st_mode)
-				   ? LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR
-				   : LANDLOCK_ACCESS_FS_READ_FILE);
+	err = allow_below(ruleset, path,
+			  S_ISDIR(st.st_mode)
+				  ? LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR
+				  : LANDLOCK_ACCESS_FS_READ_FILE);
+	return err == -ENOENT || err == -EACCES ? 0 : err;
 }
 
 int privileges_landlock(const char *const paths_rw[], size_t n)
