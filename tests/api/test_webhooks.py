@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import time
 
+import pgserver
 from gateway import ApiTest, new_key, suite
 from receiver import Receiver
 
@@ -281,6 +282,40 @@ class Operator(HookTest):
         told = self.gateway.local("GET", "/metrics").text
         self.assertIn('culvert_webhook_events_waiting{interface="wg0"} 1\n', told)
         self.assertRegex(told, r'culvert_webhook_tries_failed_total\{interface="wg0"\} [1-9]')
+
+
+class OnPostgres(HookTest):
+    """gateway-serve ── /run/pg ── postgres: the outbox is a kind of record, whatever keeps them."""
+
+    def make(self, **options):
+        if pgserver.why_not():
+            self.skipTest(pgserver.why_not())
+        self.server = pgserver.Server(self.log)
+        self.addCleanup(subprocess.run, ["rm", "-rf", "/run/pg"], check=True)
+        self.addCleanup(self.server.close)
+        options["extra"] = [*self.extra, "--store", "postgres", "--database", self.server.conninfo]
+        return super().make(**options)
+
+    def waiting(self):
+        return [name for (name,) in self.server.psql("SELECT name FROM culvert.record WHERE kind = 7 ORDER BY id")]
+
+    def test_what_waits_survives_a_kill(self):
+        r = self.receiver()
+        r.plan = ["hang"]
+        self.hook(r, events=["peer.created"])
+        wanted = [f"p{n}" for n in range(20)]
+        for n, name in enumerate(wanted[:10]):
+            self.peer(name, n + 1)
+        self.gateway.kill()
+        self.assertEqual(len(self.waiting()), 10)
+        self.gateway.start()
+        for n, name in enumerate(wanted[10:]):
+            self.peer(name, n + 11)
+        self.soon(lambda: len({m.id for m in r.accepted}) >= 20, "all to arrive", 30)
+        self.assertEqual(list(dict.fromkeys(m.data["name"] for m in r.accepted)), wanted)
+        self.assertEqual(len({(m.data["name"], m.id) for m in r.accepted}), 20)
+        self.soon(lambda: self.waiting() == [], "the outbox to be empty")
+        self.all_is_well_with(r)
 
 
 class Objects(HookTest):
