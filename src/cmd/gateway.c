@@ -51,6 +51,7 @@ static void print_help(const struct options *o)
 	      "culvert gateway peer --help: peers of a running gateway.\n"
 	      "culvert gateway obfuscation --help: the parameters of its levels.\n"
 	      "culvert gateway key --help: keys for callers of its API.\n"
+	      "culvert gateway webhook --help: where its events are sent.\n"
 	      "culvert gateway api --help: any request to its API, from here.\n"
 	      "\n",
 	      stdout);
@@ -227,6 +228,8 @@ int cmd_gateway(int argc, char **argv)
 		return cmd_gateway_key(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "access") == 0)
 		return cmd_gateway_access(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "webhook") == 0)
+		return cmd_gateway_webhook(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "api") == 0)
 		return cmd_gateway_api(argc - 1, argv + 1);
 	options_set_default(&o, "state", state_default(geteuid(), state));

@@ -7,13 +7,14 @@
 """
 
 import base64
+import json
 import os
 import sqlite3
 import subprocess
 import time
 
 import pgserver
-from gateway import ApiTest, new_key, suite
+from gateway import CULVERT, ApiTest, new_key, suite
 from receiver import Receiver
 
 HOOKS, PEERS = "/api/v1/webhooks", "/api/v1/peers"
@@ -389,6 +390,32 @@ class Objects(HookTest):
             self.assertEqual(answer.json["errors"][0]["loc"][:2], ["body", name])
         for events in ([], ["*"] * 33, "peer.*", [7], ["peer."], ["x" * 100]):
             self.is_(self.gateway.local("POST", HOOKS, {"name": "w", "url": "https://example.com/", "events": events}), 422)
+
+
+class Command(HookTest):
+    def culvert(self, *words, code=0):
+        done = subprocess.run([CULVERT, "gateway", "webhook", *words, "--state", self.gateway.state], capture_output=True, text=True)
+        self.assertEqual(done.returncode, code, done)
+        return done.stdout
+
+    def test_the_command_makes_tries_lists_and_removes_them(self):
+        r = self.receiver()
+        r.secrets.append(self.culvert("add", "billing", r.url, "--events", "peer.created, key.*").strip())
+        self.peer("a", 1)
+        self.culvert("test", "billing")
+        self.soon(lambda: len(r.accepted) == 2, "both messages")
+        self.assertEqual([m.type for m in r.accepted], ["peer.created", "webhook.test"])
+        self.soon(lambda: self.culvert("list").splitlines()[1].split() == ["billing", "ok", "0", "204", r.url], "it to be told")
+        self.assertEqual(json.loads(self.culvert("list", "--json"))["webhooks"][0]["events"], ["peer.created", "key.*"])
+        self.culvert("add", "billing", r.url, code=3)
+        self.culvert("add", "other", "ftp://x", code=3)
+        self.culvert("add", "other", r.url, "--events", "peer.conected", code=3)
+        self.culvert("test", "nobody", code=3)
+        self.culvert("add", "other", code=2)
+        self.culvert("list", "--events", "x", code=2)
+        self.culvert("remove", "billing")
+        self.assertEqual(len(self.culvert("list").splitlines()), 1)
+        self.all_is_well_with(r)
 
 
 class Strict(HookTest):
