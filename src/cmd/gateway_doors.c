@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/courier.h"
 #include "sys/privileges.h"
 
 /* Return: false: it is in the directory that we are in, which is none of ours. */
@@ -25,7 +26,7 @@ int gateway_doors_close(const struct gateway_doors *doors, struct diag *d)
 {
 	char directory[PATH_MAX];
 	const char *paths[2] = { doors->state };
-	const char *files[STORE_POSTGRES_FILES_MAX + PG_STATUS_FILES_MAX];
+	const char *files[STORE_POSTGRES_FILES_MAX + PG_STATUS_FILES_MAX + COURIER_FILES_MAX];
 	size_t n_paths = 1, n_files = 0;
 	int err;
 
@@ -35,6 +36,7 @@ int gateway_doors_close(const struct gateway_doors *doors, struct diag *d)
 		n_files = store_postgres_files(doors->postgres, files);
 	if (doors->watch)
 		n_files += postgres_watch_files(doors->watch, files + n_files);
+	n_files += courier_files(files + n_files);
 	err = privileges_landlock_reading(paths, n_paths, files, n_files);
 	if (err == 0 || err == -ENOTSUP)
 		err = privileges_seccomp(PRIVILEGES_GATEWAY);
