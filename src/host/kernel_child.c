@@ -101,9 +101,9 @@ int kernel_child_start(struct device_child *t, struct diag *d)
 	return err;
 }
 
-int kernel_child_connect(const struct device_child *t)
+int kernel_child_connect(const struct device_child *t, enum kernel_child_right right)
 {
-	const struct host_message m = { .type = HOST_UAPI };
+	const struct host_message m = { .type = HOST_UAPI, .serial = (uint64_t)right };
 	int ends[2];
 	int err;
 

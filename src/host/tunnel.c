@@ -91,28 +91,21 @@ static int ask(int fd, const char *request, size_t len)
 	return answer;
 }
 
-int tunnel_limit(int fd)
-{
-	static const char request[] = "limited=1\n\n";
-	int answer = ask(fd, request, sizeof(request) - 1);
-
-	if (answer == EBUSY)
-		return -EBUSY;
-	return answer > 0 ? -EPROTO : answer;
-}
-
 int tunnel_connect_limited(const char *interface)
 {
+	static const char request[] = "limited=1\n\n";
 	int fd = tunnel_connect(interface);
-	int err;
+	int answer;
 
 	if (fd < 0)
 		return fd;
-	err = tunnel_limit(fd);
-	if (err == 0)
+	answer = ask(fd, request, sizeof(request) - 1);
+	if (answer == 0)
 		return fd;
 	close(fd);
-	return err;
+	if (answer == EBUSY)
+		return -EBUSY;
+	return answer > 0 ? -EPROTO : answer;
 }
 
 int tunnel_configure(int fd, const struct secret_key *key, uint16_t port, struct diag *d)
