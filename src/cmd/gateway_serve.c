@@ -29,6 +29,8 @@
 #include "base/codec.h"
 #include "cmd/command.h"
 #include "cmd/gateway_environment.h"
+#include "cmd/gateway_status.h"
+#include "cmd/gateway_store.h"
 #include "cmd/local_api.h"
 #include "cmd/options.h"
 #include "cmd/places.h"
@@ -50,6 +52,7 @@ enum {
 	DESCRIPTORS = 8192, /* for as many connections as the server takes */
 	KEEP_MS = 1500,	    /* at the end: for counting once more */
 	DRAIN_MS = 3000,    /* at the end: for requests under way */
+	SEE_OFF_MS = 1000,  /* before another process takes over: for callers that are here */
 };
 
 static const uint64_t SECOND_NS = 1000000000, MS_NS = 1000000;
@@ -60,6 +63,8 @@ static const struct option_row rows[] = {
 	{ "listen", "URL", "http://127.0.0.1:8000", NULL, "where the REST API listens", NULL },
 	{ "uapi-fd", "N", NULL, NULL, "connected UAPI socket", NULL },
 	{ "host-fd", "N", NULL, NULL, "conversation with the host process", NULL },
+	{ "shelf-in-fd", "N", NULL, NULL, "where sockets are left for the next", NULL },
+	{ "shelf-out-fd", "N", NULL, NULL, "and found", NULL },
 	{ "public-key", "BASE64", NULL, NULL, "the interface's public key", NULL },
 	{ "subnet4", "PREFIX", "10.0.1.0/24", NULL, "IPv4 addresses of the peers", NULL },
 	{ "subnet6", "PREFIX", "fd42:4242:1::/64", NULL, "IPv6 addresses of the peers", NULL },
@@ -78,7 +83,8 @@ static const struct option_row rows[] = {
 /* Everything there is while it serves. All zeroes and -1 descriptors is nothing yet. */
 struct serve {
 	const char *state;
-	const char *database; /* its path */
+	const char *database; /* its path, of SQLite */
+	struct store_option store_option;
 	struct gateway_config config;
 	struct generator generator; /* of the main thread */
 	struct api api;
@@ -95,6 +101,7 @@ struct serve {
 	struct machine machine;
 	int signal_fd;
 	bool is_over;
+	bool hands_on; /* its sockets are the next one's */
 	bool host_is_gone;
 	atomic_bool is_outdated; /* the store wants a new process */
 };
@@ -120,6 +127,18 @@ static int read_fd(const struct options *o, const char *name, int *ret)
 	(void)fcntl((int)fd, F_SETFD, FD_CLOEXEC);
 	*ret = (int)fd;
 	return EXIT_DONE;
+}
+
+/* By hand it goes without one. */
+static int read_shelf(const struct options *o, struct serve *s)
+{
+	int code = EXIT_DONE;
+
+	if (options_get(o, "shelf-in-fd"))
+		code = read_fd(o, "shelf-in-fd", &s->places.shelf[0]);
+	if (code == EXIT_DONE && options_get(o, "shelf-out-fd"))
+		code = read_fd(o, "shelf-out-fd", &s->places.shelf[1]);
+	return code;
 }
 
 static int read_numbers(const struct options *o, struct serve *s)
@@ -212,7 +231,8 @@ static int open_store(struct serve *s, struct diag *d)
 	memcpy(config.public_key, s->config.public_key, 32);
 	config.master = &master;
 	if (err == 0)
-		err = store_open_sqlite(s->database, &config, &s->store, d);
+		err = gateway_store_open(&s->store_option, s->state, s->database, &config,
+					 &s->store, d);
 	secret_key_done(&master);
 	if (err == 0)
 		err = replay_cache_new(s->api.window_s, REPLAY_ENTRIES_MAX, &s->cache);
@@ -257,6 +277,14 @@ static void told_to_stop(void *context)
 	((struct serve *)context)->is_over = true;
 }
 
+static void told_to_hand_on(void *context)
+{
+	struct serve *s = context;
+
+	s->hands_on = true;
+	s->is_over = true;
+}
+
 /* Its key or port: the host has those, and sets them. */
 static void identity_changed(void *context)
 {
@@ -275,7 +303,10 @@ static void prepare_drift(struct serve *s)
 
 static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag *d)
 {
-	const struct uplink_events events = { device_restarted, told_to_stop, s };
+	const struct uplink_events events = { .device_restarted = device_restarted,
+					      .stop = told_to_stop,
+					      .hand_on = told_to_hand_on,
+					      .context = s };
 	int err = uplink_new(host_fd, &events, &s->uplink);
 
 	if (err == 0)
@@ -435,6 +466,8 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (err == 0)
 		err = places_open(&s->places, o, d);
 	if (err == 0)
+		err = gateway_status_open(o, &s->api.postgres, d);
+	if (err == 0)
 		err = open_interface(s, uapi_fd, host_fd, d);
 	if (err != 0)
 		return err;
@@ -445,11 +478,14 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 }
 
 /* Before the first thread: Landlock binds the threads that are started after it. The
- * directory of the database counts too, where DB_PATH says another. */
+ * directory of the database counts too, where DB_PATH says another; a connection to PostgreSQL
+ * that is made again reads certificates. */
 static int close_the_doors(const struct serve *s, struct diag *d)
 {
 	char directory[PATH_MAX_LEN];
 	const char *paths[] = { s->state, directory };
+	const char *files[STORE_POSTGRES_FILES_MAX + PG_STATUS_FILES_MAX];
+	size_t n_files = 0;
 	char *slash;
 	int err;
 
@@ -457,7 +493,12 @@ static int close_the_doors(const struct serve *s, struct diag *d)
 	slash = strrchr(directory, '/');
 	if (slash)
 		slash[slash == directory] = '\0';
-	err = privileges_landlock(paths, s->database == s->database_path || !slash ? 1 : 2);
+	if (s->store_option.is_postgres)
+		n_files = store_postgres_files(s->store, files);
+	if (s->api.postgres)
+		n_files += postgres_watch_files(s->api.postgres, files + n_files);
+	err = privileges_landlock_reading(
+		paths, s->database == s->database_path || !slash ? 1 : 2, files, n_files);
 	if (err == 0 || err == -ENOTSUP)
 		err = privileges_seccomp(PRIVILEGES_GATEWAY);
 	return err == 0
@@ -497,6 +538,8 @@ static int open_inside(struct serve *s, struct diag *d)
 	s->api.cache = s->cache;
 	s->api.reconcile = &s->reconcile;
 	s->api.own_uid = geteuid();
+	if (err == 0 && s->api.postgres)
+		err = postgres_watch_start(s->api.postgres);
 	if (err == 0)
 		err = open_server(s, d);
 	/* Reading everything took memory that serving does not need. */
@@ -566,11 +609,22 @@ static void keep_usage(struct serve *s)
 		turn(s, http_server_run(s->server, clock_boot_ns()) > 20 ? 20 : 0);
 }
 
+/* Callers that are connected ask what they were about to, and are told to connect anew. */
+static void see_off(struct serve *s)
+{
+	uint64_t end_ns = clock_boot_ns() + SEE_OFF_MS * MS_NS;
+
+	while (http_server_connections(s->server) > 0 && clock_boot_ns() < end_ns)
+		turn(s, http_server_run(s->server, clock_boot_ns()) > 20 ? 20 : 0);
+}
+
 static void drain(struct serve *s)
 {
 	uint64_t end_ns = clock_boot_ns() + DRAIN_MS * MS_NS;
 
 	http_server_quiesce(s->server);
+	if (s->hands_on)
+		see_off(s);
 	keep_usage(s);
 	uplink_attend(s->uplink, false); /* the writer's thread may be asking something */
 	gateway_stop(s->api.gateway);
@@ -628,10 +682,12 @@ static void say_ready(const struct serve *s)
 static void close_all(struct serve *s)
 {
 	if (s->server) {
-		unlink(s->socket_path);
+		if (!s->hands_on)
+			unlink(s->socket_path);
 		if (http_server_waiting(s->server) == 0)
 			http_server_free(s->server);
 	}
+	postgres_watch_free(s->api.postgres);
 	background_free(s->api.background);
 	lives_free(s->api.lives);
 	observer_free(s->api.observer);
@@ -673,6 +729,8 @@ static int read_environment(const struct options *o, struct serve *s)
 	struct diag d = { .text = "" };
 	int err = gateway_environment_read(&s->api, &d);
 
+	if (err == 0)
+		err = store_option_read(o, &s->store_option, &d);
 	if (err == 0 && strcmp(options_get(o, "listen-agent"), "off") != 0)
 		err = gateway_environment_read_agent(&s->api, &d);
 	if (err == 0)
@@ -688,6 +746,8 @@ static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int
 		code = read_fd(o, "uapi-fd", ret_uapi);
 	if (code == EXIT_DONE)
 		code = read_fd(o, "host-fd", ret_host);
+	if (code == EXIT_DONE)
+		code = read_shelf(o, s);
 	if (code != EXIT_DONE)
 		return code;
 	code = read_kind(o, s);
@@ -702,7 +762,7 @@ static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int
 
 static int run(const struct options *o)
 {
-	struct serve s = { .signal_fd = -1 };
+	struct serve s = { .signal_fd = -1, .places.shelf = { -1, -1 } };
 	struct diag d = { .text = "" };
 	int uapi_fd = -1, host_fd = -1, err;
 	int code = read_all(o, &s, &uapi_fd, &host_fd);

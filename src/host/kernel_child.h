@@ -32,6 +32,14 @@ int kernel_child_make(struct device_child *t, struct diag *d);
 /** kernel_child_start() - Start a driver. Return: 0 or -errno with a sentence in @d */
 int kernel_child_start(struct device_child *t, struct diag *d);
 
+/**
+ * kernel_child_succeed() - Put a driver of @program in the place of the one that runs
+ *
+ * Waits up to 10 s for its first answer; the old one ends after that, without touching the
+ * interface. Return: 0, or -errno with a sentence in @d and the old one in its place.
+ */
+int kernel_child_succeed(struct device_child *t, const char *program, struct diag *d);
+
 enum kernel_child_right {
 	KERNEL_CHILD_FULL,    /* for this process: key and port */
 	KERNEL_CHILD_LIMITED, /* for the gateway */
