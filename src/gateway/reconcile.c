@@ -19,6 +19,8 @@
 enum {
 	ADDRESSES_PER_PEER = 2,
 	BLOCKS_PER_SET = 16384, /* the interface takes no more than some at once from us */
+	BLOCKS_PER_PLAIN_SET =
+		1024, /* a kernel multiplies points for each, and answers at the end */
 };
 
 static const uint64_t SECOND_NS = 1000000000;
@@ -435,15 +437,16 @@ static int set_one_by_one(struct reconcile *r, const struct uapi_set *all, struc
 /* All blocks, in as many requests as it takes. */
 static int set_all(struct reconcile *r, const struct uapi_set *all, struct diag *d)
 {
+	size_t step = r->is_plain ? BLOCKS_PER_PLAIN_SET : BLOCKS_PER_SET;
 	int err = 0;
 
-	for (size_t at = 0; at < all->n_peers && err == 0; at += BLOCKS_PER_SET) {
+	for (size_t at = 0; at < all->n_peers && err == 0; at += step) {
 		struct uapi_set some = *all;
 
 		some.peers = &all->peers[at];
 		some.n_peers = all->n_peers - at;
-		if (some.n_peers > BLOCKS_PER_SET)
-			some.n_peers = BLOCKS_PER_SET;
+		if (some.n_peers > step)
+			some.n_peers = step;
 		err = iface_set(r->iface, &some, d);
 		if (err == -EINVAL)
 			err = set_one_by_one(r, &some, d);

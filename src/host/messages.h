@@ -59,7 +59,8 @@ enum { HOST_HEADER_LEN = 16 }; /* of a message without a body */
  * @type:	enum host_message_type or host_access_type
  * @error:	HOST_UAPI: 0, or a positive errno and no descriptor; HOST_ACCESS_DONE: see there;
  *		otherwise 0
- * @serial:	HOST_PING, HOST_PONG and those of access lists: the sender's choice; otherwise 0
+ * @serial:	HOST_PING, HOST_PONG and those of access lists: the sender's choice; to a driver
+ *		(host/kernel_child.h) what the connection may; otherwise 0
  * @access:	Travels only with those that have a body
  */
 struct host_message {
