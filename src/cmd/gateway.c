@@ -166,6 +166,16 @@ static int read_kind(const struct options *o, struct host_config *c)
 	return EXIT_REFUSED;
 }
 
+static int read_drift(const struct options *o)
+{
+	static const char *const words[] = { "repair", "report", "adopt" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(options_get(o, "drift"), words[i]) == 0)
+			return EXIT_DONE;
+	return refuse_value(o, "drift", "repair, report or adopt");
+}
+
 static int read_config(const struct options *o, struct host_config *c,
 		       const char *arguments[2 * OPTIONS_MAX + 1])
 {
@@ -192,9 +202,8 @@ static int read_config(const struct options *o, struct host_config *c,
 	code = read_kind(o, c);
 	if (code == EXIT_DONE)
 		code = read_isolation(o, c);
-	if (code == EXIT_DONE && strcmp(options_get(o, "drift"), "repair") != 0 &&
-	    strcmp(options_get(o, "drift"), "report") != 0)
-		code = refuse_value(o, "drift", "repair or report");
+	if (code == EXIT_DONE)
+		code = read_drift(o);
 	if (code == EXIT_DONE)
 		code = read_serving(o, c, arguments);
 	return code == EXIT_DONE ? read_log(o, c) : code;

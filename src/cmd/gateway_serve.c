@@ -36,6 +36,7 @@
 #include "cmd/places.h"
 #include "cmd/role.h"
 #include "cmd/serving.h"
+#include "gateway/adopt.h"
 #include "gateway/uplink.h"
 #include "store/master_key.h"
 #include "sys/clock.h"
@@ -91,6 +92,7 @@ struct serve {
 	struct uplink *uplink;
 	struct iface *iface;
 	struct reconcile reconcile;
+	struct adopt *adopt; /* NULL: --drift says otherwise */
 	struct replay_cache *cache;
 	struct http_server *server;
 	char socket_path[PATH_MAX_LEN];
@@ -162,7 +164,7 @@ static int read_kind(const struct options *o, struct serve *s)
 	s->reconcile.is_plain = s->config.is_plain;
 	s->reconcile.drift.is_ours = !options_is_default(o, "kind");
 	if (!drift_policy_find(options_get(o, "drift"), &s->reconcile.drift.policy))
-		return complain(EXIT_USAGE, "--drift is repair or report");
+		return complain(EXIT_USAGE, "--drift is repair, report or adopt");
 	return EXIT_DONE;
 }
 
@@ -354,6 +356,19 @@ static void store_outdated(void *context)
 	atomic_store(&s->is_outdated, true);
 }
 
+/* Before the writer's thread, which finds what is to be taken over. */
+static int open_adoption(struct serve *s)
+{
+	struct drift *d = &s->reconcile.drift;
+	int err = d->policy == DRIFT_ADOPT ? adopt_new(&s->adopt) : 0;
+
+	if (s->adopt) {
+		d->take = adopt_take;
+		d->take_context = s->adopt;
+	}
+	return err;
+}
+
 static int open_gateway(struct serve *s, struct diag *d)
 {
 	const struct writer_callbacks callbacks = { .committed = group_committed,
@@ -361,8 +376,12 @@ static int open_gateway(struct serve *s, struct diag *d)
 						    .outdated = store_outdated,
 						    .context = s };
 	struct iface *second = NULL;
-	int err = gateway_new(&s->config, s->store, &callbacks, clock_wall_ns(),
-			      &s->api.gateway, d);
+	int err = open_adoption(s);
+
+	if (err != 0)
+		return err;
+	err = gateway_new(&s->config, s->store, &callbacks, clock_wall_ns(), &s->api.gateway,
+			  d);
 
 	if (err == 0)
 		err = iface_userspace_new(-1, uplink_connect, s->uplink, &second);
@@ -371,6 +390,8 @@ static int open_gateway(struct serve *s, struct diag *d)
 		if (err != 0)
 			iface_free(second);
 	}
+	if (s->adopt)
+		adopt_serve(s->adopt, s->api.gateway);
 	return err == 0 ? background_new(&s->api.background) : err;
 }
 
@@ -620,6 +641,8 @@ static int serve(struct serve *s)
 	while (!s->is_over && !atomic_load(&s->is_outdated)) {
 		int lives_ms = lives_tick(s->api.lives, clock_boot_ns(), clock_wall_ns());
 
+		if (s->adopt)
+			adopt_tick(s->adopt, clock_wall_ns());
 		turn(s, lives_ms < timeout_ms ? lives_ms : timeout_ms);
 		timeout_ms = http_server_run(s->server, clock_boot_ns());
 	}
@@ -669,6 +692,7 @@ static void close_all(struct serve *s)
 	lives_free(s->api.lives);
 	observer_free(s->api.observer);
 	gateway_free(s->api.gateway);
+	adopt_free(s->adopt); /* behind the writer's thread, which hands it what it finds */
 	endpoints_free(s->reconcile.endpoints);
 	access_sync_free(s->reconcile.access);
 	iface_free(s->iface);

@@ -260,7 +260,8 @@ static void handle_get(void *context, struct text *out, enum uapi_dialect dialec
 					.fwmark = dev->mark,
 					.send_failed = counted(dev, WORKER_SEND_FAILED),
 					.write_failed = counted(dev, WORKER_WRITE_FAILED),
-					.cut = counted(dev, WORKER_CUT) };
+					.cut = counted(dev, WORKER_CUT),
+					.usernet = dev->shared.usernet };
 
 	engine_enter(dev->control);
 	uapi_dump(dev->shared.engine, out, dialect, &outside, with_private_key);
@@ -322,7 +323,8 @@ static size_t handle_handover(void *context, bool stops, struct text *out, int *
 	struct device *dev = context;
 	size_t n = 0;
 
-	if (dev->is_handing_over || dev->is_offering)
+	/* Connections of usernet cannot be handed over. */
+	if (dev->is_handing_over || dev->is_offering || dev->shared.usernet)
 		return 0;
 	if (stops)
 		stand_still(dev);

@@ -47,8 +47,11 @@ static int make_and_mark(struct device_child *t, struct netlink_link *link)
 
 	if (err == 0)
 		err = netlink_link_find(t->nl, t->config->interface, link);
-	if (err == 0)
-		err = netlink_link_set_alias(t->nl, link->index, ALIAS);
+	if (err < 0)
+		return err;
+	err = netlink_link_set_alias(t->nl, link->index, ALIAS);
+	if (err < 0)
+		(void)netlink_link_delete(t->nl, link->index);
 	return err;
 }
 
