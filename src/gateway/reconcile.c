@@ -203,7 +203,7 @@ struct comparison {
 	size_t capacity;
 	struct uapi_set set;
 	struct endpoints *endpoints;
-	const struct access_sync *access;
+	struct access_sync *access;
 	struct used *used; /* by ascending id */
 	size_t n_used;
 	size_t used_capacity;
@@ -367,6 +367,8 @@ static int note_wanted(void *context, const struct store_peer *p)
 	struct present *found = find_present(c, p->public_key);
 	int err = 0;
 
+	if (c->access)
+		access_sync_take(c->access, p);
 	if (!is_served(p))
 		return 0;
 	if (p->expires_ns != 0 && p->expires_ns <= c->wall_ns) {
@@ -516,14 +518,6 @@ static void hand_over(struct reconcile *r, const struct comparison *c)
 	free(details.peers);
 }
 
-/* Access lists first. Where that fails the peers that have none are served all the same. */
-static int set_access(struct reconcile *r, struct diag *d)
-{
-	if (!r->access || access_sync_is_well(r->access))
-		return 0;
-	return access_sync_all(r->access, d);
-}
-
 /* Return: is what the comparison found to be set? */
 static bool must_set(struct reconcile *r, const struct comparison *c)
 {
@@ -539,10 +533,17 @@ static bool must_set(struct reconcile *r, const struct comparison *c)
 	return c->set.n_peers > 0;
 }
 
-static int compare_and_set(struct reconcile *r, bool is_look, struct diag *d)
+static void comparison_done(struct comparison *c)
 {
-	struct diag why = { .text = "" };
-	int closed = set_access(r, &why);
+	uapi_set_done(&c->set);
+	free(c->present);
+	free(c->used);
+}
+
+/* @ret_closed: 0, or why access lists did not take force; then nothing was set. */
+static int compare_once(struct reconcile *r, bool is_look, int *ret_closed, struct diag *why,
+			struct diag *d)
+{
 	struct comparison c = { .endpoints = r->endpoints,
 				.access = r->access,
 				.is_plain = r->is_plain,
@@ -555,17 +556,32 @@ static int compare_and_set(struct reconcile *r, bool is_look, struct diag *d)
 	err = set_profiles(r, d);
 	if (err == 0)
 		err = compare(r, &c, d);
-	if (err == 0 && must_set(r, &c))
+	*ret_closed = r->access ? access_sync_end(r->access, err, why) : 0;
+	if (err == 0 && *ret_closed == 0 && must_set(r, &c))
 		err = set_all(r, &c.set, d);
+	comparison_done(&c);
+	return err;
+}
+
+/* Access lists take force before a peer is set. Where they do not, the peers that have none are
+ * served all the same. */
+static int compare_and_set(struct reconcile *r, bool is_look, struct diag *d)
+{
+	struct diag why = { .text = "" };
+	bool was_well = !r->access || access_sync_is_well(r->access);
+	int closed = was_well ? 0 : access_sync_begin(r->access, &why);
+	int late = 0, err = compare_once(r, is_look, &late, &why, d);
+
+	if (err == 0 && late != 0) {
+		closed = late;
+		err = compare_once(r, is_look, &late, &why, d);
+	}
 	if (err == 0 && closed != 0) {
 		err = closed;
 		*d = why;
 	}
 	atomic_store(&r->in_sync, err == 0);
 	r->next_try_ns = err == 0 ? 0 : clock_boot_ns() + SECOND_NS;
-	uapi_set_done(&c.set);
-	free(c.present);
-	free(c.used);
 	return err;
 }
 
