@@ -193,6 +193,23 @@ void call_reply_body(struct call *call, const char *type, struct text *body)
 	answer(call, &reply);
 }
 
+void call_reply_whole(struct call *call, unsigned int status, const char *type,
+		      struct text *body, const struct http_field *fields, size_t n)
+{
+	struct http_reply reply = { .status = status, .content_type = type };
+
+	if (body->err != 0) {
+		text_done(body);
+		send_error(call, 503, reason_of(-ENOMEM));
+		return;
+	}
+	reply.body = *body;
+	*body = (struct text){ .data = NULL };
+	for (size_t i = 0; i < n; i++)
+		http_reply_add(&reply, fields[i].name, fields[i].value);
+	answer(call, &reply);
+}
+
 void call_reply_line(struct call *call, unsigned int status, json_t *value)
 {
 	struct http_reply reply = { .status = status, .content_type = "application/json" };
@@ -302,7 +319,7 @@ static const char *reason_of(int err)
 	case ERR_CORRUPT:
 		return "The disk failed; nothing is accepted until the gateway is restarted";
 	case -EBUSY:
-		return "The database is locked by another program";
+		return "The database is locked by another program or cannot be reached";
 	case -ENOMEM:
 		return "Out of memory";
 	case -ENOTCONN:

@@ -20,6 +20,7 @@
 #include "cmd/command.h"
 #include "cmd/device_usernet.h"
 #include "sys/log.h"
+#include "sys/notify.h"
 
 enum {
 	MEMORY_DEFAULT_MB = 32,
@@ -297,6 +298,29 @@ static void report(int fd, int code)
 	close(fd);
 }
 
+/* Whoever waits for us to go to the background waits for that, and hears nothing else. */
+static void open_manager(const struct settings *s, struct notify *manager)
+{
+	int err = s->foreground ? notify_open(manager) : 0;
+
+	if (err < 0)
+		log_warning("NOTIFY_SOCKET: %s; the service manager is not told",
+			    err_text(err));
+}
+
+static int run(struct device *dev, struct notify *manager, struct diag *d)
+{
+	int err;
+
+	notify_send(manager, "READY=1\nSTATUS=The tunnel can be configured");
+	err = device_run(dev, d);
+	notify_send(manager, "STOPPING=1");
+	notify_close(manager);
+	if (err < 0)
+		log_error("%s", d->text[0] ? d->text : err_text(err));
+	return err;
+}
+
 static int exit_code(int err)
 {
 	return err == -EPERM || err == -EACCES || err == -ENOENT || err == -ENODEV
@@ -307,6 +331,7 @@ static int exit_code(int err)
 int cmd_device(int argc, char **argv)
 {
 	struct settings s = { 0 };
+	struct notify manager = { .len = 0 };
 	struct device *dev = NULL;
 	struct diag d = { 0 };
 	char log_name[32];
@@ -322,6 +347,7 @@ int cmd_device(int argc, char **argv)
 		if (code >= 0)
 			return code;
 	}
+	open_manager(&s, &manager);
 	if (s.is_usernet)
 		device_usernet_finish(&s.usernet);
 	null = s.foreground ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -338,9 +364,7 @@ int cmd_device(int argc, char **argv)
 	}
 	detach(null);
 	report(report_fd, EXIT_DONE);
-	err = device_run(dev, &d);
-	if (err < 0)
-		log_error("%s", d.text[0] ? d.text : err_text(err));
+	err = run(dev, &manager, &d);
 	device_free(dev);
 	return err < 0 ? exit_code(err) : EXIT_DONE;
 }

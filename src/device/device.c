@@ -293,13 +293,12 @@ int device_open(const struct device_options *o, struct device **ret, struct diag
 	if (!dev)
 		return diag_set(d, err, 0, "out of memory");
 	memory_give_back();
-	err = o->usernet ? 0 : open_tun(dev, o, d);
+	/* The engine first, which takes its time: where a tunnel is taken over, it stands still
+	 * from open_tun() on. */
+	err = open_engine(dev, memory_bytes, d);
 	if (err == 0)
-		err = open_engine(
-			dev, o->memory_bytes < MEMORY_MIN ? MEMORY_MIN : o->memory_bytes, d);
-	if (err == 0 && o->usernet)
-		err = open_usernet(dev, o, d);
-	else if (err == 0)
+		err = o->usernet ? open_usernet(dev, o, d) : open_tun(dev, o, d);
+	if (err == 0 && !o->usernet)
 		err = shape_link(dev, o->tun_fd < 0 && !o->takes_over, d);
 	if (err == 0)
 		err = open_workers(dev, memory_bytes, d);
@@ -401,8 +400,17 @@ static int become(struct device *dev, struct diag *d)
 /* Everything that can fail is behind us: the old process may end. */
 static int relieve(struct device *dev, struct diag *d)
 {
-	int err = handover_done(&dev->handover);
+	int err;
 
+	engine_enter(dev->control);
+	err = handover_stop(&dev->handover, dev->shared.engine, dev->control, clock_boot_ns(),
+			    &dev->mark, d);
+	engine_leave(dev->control);
+	if (err < 0)
+		return err;
+	dev->shared.sockets.mark = dev->mark;
+	control_steer(dev);
+	err = handover_done(&dev->handover);
 	handover_free(&dev->handover);
 	if (err < 0)
 		return diag_set(

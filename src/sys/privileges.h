@@ -71,6 +71,13 @@ enum privileges_profile {
 int privileges_seccomp(enum privileges_profile profile);
 int privileges_seccomp_install(enum privileges_profile profile);
 
+/** privileges_seccomp_fingerprint() - Of what PRIVILEGES_HOST refuses; equal for equal filters
+ *
+ * A filter outlives exec, and each one on top makes every call slower: a program that was
+ * executed below an equal one need not install it again. Never 0.
+ */
+uint64_t privileges_seccomp_fingerprint(void);
+
 /* Built with a sanitizer: its runtime looks for leaks at the end, and opens files for that. */
 bool privileges_is_sanitized(void);
 

@@ -12,6 +12,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/capability.h>
@@ -221,6 +222,54 @@ static int open_files_as_device(long unused)
 	if (syscall(SYS_readlink, "/proc/self/exe", NULL, 0) != -1 || errno != EACCES)
 		return 4;
 	return 42;
+}
+
+static int attempt_as_driver(long index)
+{
+	const struct attempt *a = &forbidden[index];
+
+	if (privileges_no_dump() < 0 || privileges_seccomp_install(PRIVILEGES_DRIVER) < 0)
+		return 99;
+	syscall(a->call, a->args[0], a->args[1], a->args[2], 0, 0, 0);
+	return 1;
+}
+
+/* A device makes sockets for its ports; a driver has all that it needs. */
+static int make_socket_as_driver(long family)
+{
+	if (privileges_seccomp_install(PRIVILEGES_DRIVER) < 0)
+		return 99;
+	syscall(SYS_socket, family, SOCK_DGRAM, 0);
+	return 1;
+}
+
+static int work_as_driver(long unused)
+{
+	struct pollfd p = { .fd = -1, .events = POLLIN };
+	int ends[2];
+	char octet = 7;
+
+	(void)unused;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 ||
+	    privileges_seccomp_install(PRIVILEGES_DRIVER) < 0)
+		return 99;
+	if (send(ends[0], &octet, 1, 0) != 1 || recv(ends[1], &octet, 1, 0) != 1)
+		return 1;
+	if (poll(&p, 1, 1) != 0)
+		return 2;
+	if (syscall(SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY) != -1 || errno != EACCES)
+		return 3;
+	return 42;
+}
+
+static void the_driver_profile_uses_what_is_open_and_no_more(void)
+{
+	for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++)
+		CHECK(in_child(attempt_as_driver, (long)i) == KILLED_BY_FILTER);
+	CHECK(in_child(make_socket_as_driver, AF_INET) == KILLED_BY_FILTER);
+	CHECK(in_child(make_socket_as_driver, AF_NETLINK) == KILLED_BY_FILTER);
+	CHECK(in_child(make_socket_as_driver, AF_UNIX) == KILLED_BY_FILTER);
+	CHECK(in_child(work_as_driver, 0) == 42);
 }
 
 static void the_device_profile_refuses_paths_without_killing(void)
@@ -535,6 +584,7 @@ int main(void)
 	RUN(calls_of_other_architectures_kill);
 	RUN(the_device_profile_refuses_paths_without_killing);
 	RUN(the_device_profile_lets_a_tunnel_work);
+	RUN(the_driver_profile_uses_what_is_open_and_no_more);
 	RUN(the_usernet_profile_connects_and_has_no_other_sockets);
 	RUN(the_gateway_profile_starts_no_programs_and_takes_no_rights);
 	RUN(the_host_profile_starts_programs_and_loads_no_modules);
