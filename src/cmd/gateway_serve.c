@@ -29,6 +29,7 @@
 #include "api/own_address.h"
 #include "base/codec.h"
 #include "cmd/command.h"
+#include "cmd/gateway_doors.h"
 #include "cmd/gateway_environment.h"
 #include "cmd/gateway_status.h"
 #include "cmd/gateway_store.h"
@@ -479,34 +480,16 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	return 0;
 }
 
-/* Before the first thread: Landlock binds the threads that are started after it. The
- * directory of the database counts too, where DB_PATH says another; a connection to PostgreSQL
- * that is made again reads certificates, and so does whoever sends webhooks. */
 static int close_the_doors(const struct serve *s, struct diag *d)
 {
-	char directory[PATH_MAX_LEN];
-	const char *paths[] = { s->state, directory };
-	const char *files[STORE_POSTGRES_FILES_MAX + PG_STATUS_FILES_MAX + COURIER_FILES_MAX];
-	size_t n_files = 0;
-	char *slash;
-	int err;
+	const struct gateway_doors doors = {
+		.state = s->state,
+		.elsewhere = s->database == s->database_path ? NULL : s->database, /* DB_PATH */
+		.postgres = s->store_option.is_postgres ? s->store : NULL,
+		.watch = s->api.postgres,
+	};
 
-	snprintf(directory, sizeof(directory), "%s", s->database);
-	slash = strrchr(directory, '/');
-	if (slash)
-		slash[slash == directory] = '\0';
-	if (s->store_option.is_postgres)
-		n_files = store_postgres_files(s->store, files);
-	if (s->api.postgres)
-		n_files += postgres_watch_files(s->api.postgres, files + n_files);
-	n_files += courier_files(files + n_files);
-	err = privileges_landlock_reading(
-		paths, s->database == s->database_path || !slash ? 1 : 2, files, n_files);
-	if (err == 0 || err == -ENOTSUP)
-		err = privileges_seccomp(PRIVILEGES_GATEWAY);
-	return err == 0
-		       ? 0
-		       : diag_set(d, err, 0, "the sandbox cannot be closed: %s", err_text(err));
+	return gateway_doors_close(&doors, d);
 }
 
 static uint64_t budget_of(void *context, const struct peer *peer)
