@@ -162,6 +162,9 @@ void call_refuse(struct call *call, unsigned int status, const char *text);
 void call_conclude_refusal(struct call *call, unsigned int status, const char *text);
 /** call_refuse_fields() - 422 with the list of what is wrong; @errors is taken over */
 void call_refuse_fields(struct call *call, json_t *errors);
+/** call_conclude_errors() - With @text and a list as above; the signature is spent */
+void call_conclude_errors(struct call *call, unsigned int status, const char *text,
+			  json_t *errors);
 /** call_fail() - We are wrong: @err of the gateway as status and text; forgets the signature */
 void call_fail(struct call *call, int err, const char *text);
 

@@ -2,6 +2,7 @@
 #include "api/audit.h"
 #include "api/batch.h"
 #include "api/documents.h"
+#include "api/facts.h"
 #include "api/metrics.h"
 #include "api/obfuscation.h"
 #include "api/objects.h"
@@ -17,6 +18,7 @@ static const struct route routes[] = {
 	OWN_ROUTE(HTTP_PATCH, "/api/v1/peers/{}", ROUTE_OPERATE, peers_change),
 	OWN_ROUTE(HTTP_DELETE, "/api/v1/peers/{}", ROUTE_OPERATE, peers_delete),
 	OWN_ROUTE(HTTP_POST, "/api/v1/batch", ROUTE_OPERATE, batch_run),
+	OWN_ROUTE(HTTP_GET, "/api/v1/gateway", ROUTE_READ, facts_show),
 	OWN_ROUTE(HTTP_GET, "/api/v1/accounts", ROUTE_ADMINISTER, accounts_list),
 	OWN_ROUTE(HTTP_POST, "/api/v1/accounts", ROUTE_ADMINISTER, accounts_create),
 	OWN_ROUTE(HTTP_GET, "/api/v1/accounts/{}", ROUTE_ADMINISTER, accounts_show),
@@ -37,17 +39,11 @@ static const struct route routes[] = {
 	OWN_ROUTE(HTTP_GET, "/docs", ROUTE_OPEN, documents_show_page),
 };
 
-static const char *const prefixes[] = { "/api/v1/peers",
-					"/api/v1/batch",
-					"/api/v1/accounts",
-					"/api/v1/keys",
-					"/api/v1/audit",
-					"/api/v1/events",
-					"/api/v1/profiles",
-					"/metrics",
-					"/openapi.json",
-					"/docs",
-					NULL };
+static const char *const prefixes[] = {
+	"/api/v1/peers", "/api/v1/batch", "/api/v1/gateway", "/api/v1/accounts",
+	"/api/v1/keys",	 "/api/v1/audit", "/api/v1/events",  "/api/v1/profiles",
+	"/metrics",	 "/openapi.json", "/docs",	     NULL
+};
 
 const struct surface surface_own = {
 	.name = "own",

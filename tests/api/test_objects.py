@@ -184,6 +184,49 @@ class Batches(OwnTest):
         self.is_(self.run_batch(create=[{"name": "a", "public_key": new_key(2)}]), 200)  # no address was lost
         self.assertEqual(self.show("a")["addresses"][0], "10.0.1.3/32")
 
+    def test_every_entry_that_cannot_be_is_named_with_the_reason(self):
+        self.create("p0", public_key=new_key(1), addresses=["10.0.1.9"])
+        rows = [{"name": "a", "public_key": new_key(2)}, {"name": "p0", "public_key": new_key(3)}, {"name": "b", "public_key": new_key(1)},
+                {"name": "c", "public_key": new_key(4), "addresses": ["10.0.1.9"]}, {"name": "a", "public_key": new_key(5)},
+                {"name": "d", "public_key": new_key(6), "addresses": ["10.9.0.2"]}, {"public_key": self.gateway.public},
+                {"name": "e", "public_key": new_key(7), "routes": ["10.0.1.128/25"]}]
+        answer = self.run_batch(create=rows, update=[{"peer": "p0", "addresses": ["10.0.1.1"]}])
+        self.is_(answer, 409)
+        self.assertEqual({tuple(e["loc"][1:]): e["msg"] for e in answer.json["errors"]}, {
+            ("create", 1): "its name is that of another peer: p0", ("create", 2): "its key is that of another peer: p0",
+            ("create", 3): "its address is that of another peer: p0", ("create", 4): "its name is that of another peer of the same batch: a",
+            ("create", 5): "its address is not a client's address of this gateway: one of 10.0.1.0/24 or fd42:4242:1::/64, and not the first",
+            ("create", 6): "its key cannot be a client's", ("create", 7): "a network of it lies among the addresses of peers",
+            ("update", 0): "its address is not a client's address of this gateway: one of 10.0.1.0/24 or fd42:4242:1::/64, and not the first"})
+        self.assertEqual(answer.json["detail"], "Nothing was changed: create 1: its name is that of another peer: p0")
+        self.assertEqual(self.gateway.local("GET", PEERS).json["total"], 1)
+        self.is_(self.run_batch(create=rows[:1]), 200)
+        self.assertEqual(self.show("a")["addresses"], ["10.0.1.2/32", "fd42:4242:1::2/128"])  # nothing was left behind
+
+    def test_a_dry_run_says_what_would_be_and_does_nothing(self):
+        self.create("p0", public_key=new_key(1))
+        before, on = self.gateway.local("GET", PEERS).text, self.gateway.on_device()
+        rows = [{"name": f"n{n}", "public_key": new_key(n + 10)} for n in range(5)]
+        answer = self.run_batch(create=rows, update=[{"peer": "p0", "note": "x"}], dry_run=True)
+        self.is_(answer, 200, {"created": [], "updated": [], "deleted": 0, "dry_run": True})
+        answer = self.run_batch(create=[*rows, rows[0]], delete=["p0"], dry_run=True)
+        self.is_(answer, 409)
+        self.assertEqual([e["loc"] for e in answer.json["errors"]], [["body", "create", 5]])
+        self.is_(self.run_batch(create=rows, dry_run="yes"), 422)
+        self.assertEqual((self.gateway.local("GET", PEERS).text, self.gateway.on_device()), (before, on))
+        self.is_(self.run_batch(create=rows), 200)
+        self.assertEqual(self.gateway.local("GET", PEERS).json["total"], 6)
+
+
+class SmallPool(OwnTest):
+    extra = ("--subnet4", "10.0.1.0/29")
+
+    def test_a_batch_that_finds_no_address_is_refused_as_the_callers(self):
+        answer = self.gateway.local("POST", BATCH, {"create": [{"public_key": new_key(n)} for n in range(7)]})
+        self.is_(answer, 409)
+        self.assertEqual([(e["loc"][2], e["msg"]) for e in answer.json["errors"]], [(5, "the address pool is full"), (6, "the address pool is full")])
+        self.is_(self.gateway.local("POST", BATCH, {"create": [{"public_key": new_key(n)} for n in range(5)]}), 200)
+
 
 class Accounts(OwnTest):
     def test_accounts_hold_their_peers(self):
