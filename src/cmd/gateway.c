@@ -49,6 +49,7 @@ static void print_help(const struct options *o)
 	      "culvert gateway obfuscation --help: the parameters of its levels.\n"
 	      "culvert gateway key --help: keys for callers of its API.\n"
 	      "culvert gateway api --help: any request to its API, from here.\n"
+	      "culvert gateway import --help: peers of another server.\n"
 	      "\n",
 	      stdout);
 	options_print_help(o, stdout);
@@ -181,20 +182,23 @@ static int run(const struct options *o)
 
 int cmd_gateway(int argc, char **argv)
 {
+	static const struct {
+		const char *word;
+		int (*run)(int argc, char **argv);
+	} others[] = {
+		{ "peer", cmd_gateway_peer },	  { "obfuscation", cmd_gateway_obfuscation },
+		{ "key", cmd_gateway_key },	  { "api", cmd_gateway_api },
+		{ "import", cmd_gateway_import },
+	};
 	struct options o = { .command = "gateway",
 			     .rows = rows,
 			     .n = sizeof(rows) / sizeof(rows[0]) };
 	char state[STATE_DEFAULT_MAX];
 	int code;
 
-	if (argc > 1 && strcmp(argv[1], "peer") == 0)
-		return cmd_gateway_peer(argc - 1, argv + 1);
-	if (argc > 1 && strcmp(argv[1], "obfuscation") == 0)
-		return cmd_gateway_obfuscation(argc - 1, argv + 1);
-	if (argc > 1 && strcmp(argv[1], "key") == 0)
-		return cmd_gateway_key(argc - 1, argv + 1);
-	if (argc > 1 && strcmp(argv[1], "api") == 0)
-		return cmd_gateway_api(argc - 1, argv + 1);
+	for (size_t i = 0; argc > 1 && i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(argv[1], others[i].word) == 0)
+			return others[i].run(argc - 1, argv + 1);
 	options_set_default(&o, "state", state_default(geteuid(), state));
 	code = collect(&o, argc, argv);
 	if (code == EXIT_DONE && o.wants_help)

@@ -10,6 +10,7 @@
 
 #include "base/codec.h"
 #include "cmd/command.h"
+#include "cmd/framing_json.h"
 #include "cmd/input.h"
 #include "cmd/output.h"
 #include "cmd/peer.h"
@@ -152,25 +153,6 @@ static void read_resolvers(const json_t *list, struct parts *p)
 	}
 }
 
-/* {"Jc":"5", …}; what is not there is at its default. */
-static bool read_framing(json_t *all, struct parts *p)
-{
-	const char *name;
-	json_t *value;
-
-	json_object_foreach(all, name, value)
-	{
-		enum frame_key key = frame_key_find(FRAME_CONF, name, strlen(name));
-		const char *text = json_string_value(value);
-
-		if (key == FRAME_KEYS || !text ||
-		    frame_parameters_set(&p->framing, FRAME_CONF, key, text, strlen(text),
-					 NULL) != 0)
-			return false;
-	}
-	return frame_parameters_check(&p->framing, NULL) == FRAME_RULE_NONE;
-}
-
 /* An integer, or "15-24". */
 static bool read_keepalive(const json_t *value, struct frame_range *ret)
 {
@@ -198,7 +180,7 @@ static bool read_values(const json_t *values, const json_t *addresses, struct pa
 	       key_from_base64(server_key, strlen(server_key), w->server_key) == 0 &&
 	       read_addresses(addresses, p) &&
 	       read_keepalive(json_object_get(values, "persistent_keepalive"), &w->keepalive) &&
-	       read_framing(json_object_get(values, "amneziawg"), p);
+	       framing_json_read(json_object_get(values, "amneziawg"), &p->framing);
 }
 
 /* @values is the gateway's answer, with what the command line says instead laid over it. */
