@@ -267,7 +267,7 @@ static bool is_json(const struct text *text)
 {
 	size_t at = text->data ? strspn(text->data, " \t\r\n") : 0;
 
-	return at < text->len && text->data[at] == '{';
+	return text->data && at < text->len && text->data[at] == '{';
 }
 
 static int read_file(struct import_rows *l, const char *path, struct wgconf *ret_server,
