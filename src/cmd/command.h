@@ -38,6 +38,7 @@ int cmd_gateway_api(int argc, char **argv);
 int cmd_gateway_key(int argc, char **argv);
 int cmd_gateway_import(int argc, char **argv);
 int cmd_gateway_adopt(int argc, char **argv);
+int cmd_gateway_export(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
 int cmd_backup(int argc, char **argv);
 int cmd_gateway_serve(int argc, char **argv); /* the unprivileged side; see host/messages.h */

@@ -50,6 +50,7 @@ static void print_help(const struct options *o)
 	      "culvert gateway key --help: keys for callers of its API.\n"
 	      "culvert gateway api --help: any request to its API, from here.\n"
 	      "culvert gateway import --help: peers of another server.\n"
+	      "culvert gateway export --help: all of it as a file for wg-quick.\n"
 	      "culvert gateway adopt --help: begin as the server that ran until now.\n"
 	      "\n",
 	      stdout);
@@ -189,7 +190,8 @@ int cmd_gateway(int argc, char **argv)
 	} others[] = {
 		{ "peer", cmd_gateway_peer },	  { "obfuscation", cmd_gateway_obfuscation },
 		{ "key", cmd_gateway_key },	  { "api", cmd_gateway_api },
-		{ "import", cmd_gateway_import }, { "adopt", cmd_gateway_adopt },
+		{ "import", cmd_gateway_import }, { "export", cmd_gateway_export },
+		{ "adopt", cmd_gateway_adopt },
 	};
 	struct options o = { .command = "gateway",
 			     .rows = rows,

@@ -13,6 +13,7 @@ static const struct module_command commands[] = {
 	{ "gateway-api", role_gateway_api },
 	{ "gateway-key", role_gateway_key },
 	{ "gateway-import", role_gateway_import },
+	{ "gateway-export", role_gateway_export },
 	{ "gateway-adopt", role_gateway_adopt },
 	{ "audit", role_audit },
 	{ "backup", role_backup },

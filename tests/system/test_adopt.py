@@ -5,8 +5,8 @@
     [client] c0 192.0.2.2/24 ──── 192.0.2.1/24 eth0 [edge]
              2001:db8:1::2/64     2001:db8:1::1/64
 
-The old server is our tunnel, set up by the old file with `wg` alone. The client's tunnel is set up once, for the
-old server, and never touched again. With wireguard-go or another client in CULVERT_CLIENT that one is used.
+The client is wireguard-go, or awg-peer for AmneziaWG, where those are there; else ours. It is set up once, for the old
+server, and never touched again. In a soak the old server, a tunnel of ours with the old file, served it before.
 """
 
 import base64
@@ -65,7 +65,10 @@ class AdoptTest(WholeTest):
                 f"\n[Peer]\nPublicKey = {self.server[1]}\nPresharedKey = {psk(7)}\nEndpoint = 192.0.2.1:{port}\nAllowedIPs = 10.66.66.0/24, fd42:42:42::/64\n")
 
     def join(self, text):
-        device = tunnel.Device(self.client, "wgc", os.environ.get("CULVERT_CLIENT", "culvert"), log=self.log)
+        wanted = "awg-peer" if "S1" in text else "wireguard-go"
+        contender = wanted if tunnel.is_available(wanted) else "culvert"
+        print(f"# client: {contender}", flush=True)
+        device = tunnel.Device(self.client, "wgc", contender, log=self.log)
         self.addCleanup(device.stop)
         device.uapi(client_file.uapi(text))
         self.client.address("wgc", "10.66.66.2/32", "fd42:42:42::2/128")
@@ -88,9 +91,10 @@ class AdoptTest(WholeTest):
         self.said = done.stderr
         return json.loads(done.stdout) if done.stdout else None
 
-    def goes_on(self, framing="", had_server=True):
+    def goes_on(self, framing=""):
         """A client of the old server, then of the gateway that adopted it. Return: what adopt said."""
-        old = self.serve_old(self.old_server(framing)) if had_server else None
+        old = self.serve_old(self.old_server(framing)) if suite.SOAK else None
+        print(f"# scale: {'old server first' if old else 'client first'}, full old server first", flush=True)
         self.join(self.old_client(framing))
         if old:
             self.reaches("10.66.66.1", "fd42:42:42::1")
@@ -119,7 +123,7 @@ class Adoption(AdoptTest):
         self.assertAsFound()
 
     def test_a_client_of_amneziawg_2_goes_on_as_it_is(self):
-        answer, gateway = self.goes_on(AWG, had_server=False)
+        answer, gateway = self.goes_on(AWG)
         self.assertEqual(answer["obfuscation_level"], "high")
         heard = {p["name"]: p["profile"] for p in json.loads(self.peer("list", "--json").stdout)}
         self.assertEqual(heard["phone"], "high")
@@ -132,7 +136,7 @@ class Adoption(AdoptTest):
         self.assertEqual(gateway.end(), 0, gateway.errors())
 
     def test_a_client_of_amneziawg_1_goes_on_as_it_is(self):
-        answer, gateway = self.goes_on(AWG1, had_server=False)
+        answer, gateway = self.goes_on(AWG1)
         self.assertIn(answer["obfuscation_level"], ("low", "medium"))
         gateway.end()
 
@@ -149,6 +153,82 @@ class Adoption(AdoptTest):
         self.assertEqual(sorted(os.listdir(self.state)), ["api.key", "culvert.conf", "culvert.db", "lock", "master.key", "server.key"])
         self.adopt(self.file(self.old_server(AWG)), code=REFUSED)
         self.assertIn("database already", self.said)
+
+
+class Export(AdoptTest):
+    def export(self, *words, code=0):
+        done = self.edge.run(CULVERT, "gateway", "export", *words, "--state", self.state, check=False)
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.said = done.stderr
+        return done.stdout
+
+    def whole(self, framing):
+        """A file with all that an export may have."""
+        off = f"[Peer]\n# friendly_name = Ann's tablet\nPublicKey = {self.tablet[1]}\nAllowedIPs = 10.66.66.4/32\n"
+        return self.old_server(framing) + "\n# plain\n[Peer]\nPublicKey = " + keys(5)[1] + \
+            "\nAllowedIPs = 10.66.66.5/32, fd99::/48, 192.168.20.0/24, 192.168.3.0/24\nPersistentKeepalive = 21\n\n" + \
+            "".join(f"#[disabled] {line}\n" for line in off.splitlines())
+
+    def round_trip(self, framing, *words):
+        self.adopt(self.file(self.whole(framing)))
+        gateway = self.start()
+        first = self.export("--with-private-key", *words)
+        self.assertEqual(gateway.end(), 0, gateway.errors())
+        self.assertEqual([n for n in os.listdir(self.state) if "export" in n or "copy" in n], [])
+        shutil.rmtree(self.state)
+        self.adopt(self.file(first))
+        gateway = self.start()
+        self.assertEqual(self.export("--with-private-key", *words), first)
+        gateway.end()
+        return first
+
+    def test_an_export_of_plain_wireguard_is_adopted_and_exported_octet_for_octet(self):
+        text = self.round_trip("")
+        for line in (f"PrivateKey = {self.server[0]}", "ListenPort = 51999", "Address = 10.66.66.1/24, fd42:42:42::1/64", f"PresharedKey = {psk(7)}",
+                     "# friendly_name = laptop", "AllowedIPs = 10.66.66.5/32, 192.168.20.0/24, 192.168.3.0/24, fd99::/48",
+                     "PersistentKeepalive = 21", "#[disabled] # friendly_name = Ann's tablet", f"#[disabled] PublicKey = {self.tablet[1]}"):
+            self.assertIn(line + "\n", text)
+
+    def test_an_export_of_amneziawg_is_adopted_and_exported_octet_for_octet(self):
+        text = self.round_trip(AWG)
+        for line in AWG.splitlines():
+            self.assertIn(line + "\n", text)
+        self.assertIn("MTU = 1404\n", text)
+
+    def test_wg_quick_serves_the_clients_of_the_gateway_with_an_export(self):
+        self.adopt(self.file(self.whole("")))
+        gateway = self.start()
+        secret = self.export("--with-private-key")
+        public = self.export()
+        self.assertNotIn(self.server[0], public)
+        self.assertEqual(public, secret.replace(f"PrivateKey = {self.server[0]}", "# PrivateKey = is left out here"))
+        gateway.end()
+        self.join(self.old_client())
+        path = self.file(secret, "wg9.conf")
+        environment = {**os.environ, "WG_QUICK_USERSPACE_IMPLEMENTATION": CULVERT, "WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD": "1"}
+        words = ["env", *(f"{k}={v}" for k, v in environment.items() if k.startswith("WG_")), "bash", "-c",
+                 'ip() { [ "$*" = "link add wg9 type wireguard" ] && return 1; command ip "$@"; }; export -f ip; '
+                 f'ln -sf {CULVERT} {self.base}/culvert-device; export WG_QUICK_USERSPACE_IMPLEMENTATION={self.base}/culvert-device; wg-quick up {path}']
+        self.edge.run(*words)
+        self.addCleanup(self.edge.run, "wg-quick", "down", path, check=False)
+        shown = self.edge.output("wg", "show", "wg9", "allowed-ips")
+        self.assertEqual(sorted(line.split("\t")[0] for line in shown.splitlines()), sorted([self.phone[1], self.laptop[1], keys(5)[1]]))
+        self.reaches("10.66.66.1", "fd42:42:42::1")
+
+    def test_what_a_file_cannot_hold_is_told(self):
+        self.adopt(self.file(self.old_server()))
+        gateway = self.start()
+        self.peer("add", "far", "--level", "high")
+        self.edge.run(CULVERT, "gateway", "api", "PATCH", "/api/v1/peers/laptop", '{"rate_bps": 1000000}', "--state", self.state)
+        self.export()
+        self.assertIn("1 peers have another level than off", self.said)
+        self.assertIn("1 peers have limits", self.said)
+        self.assertIn("S4 = ", self.export("--format", "awg", "--level", "high"))
+        self.assertIn("2 peers have another level than high", self.said)
+        for words in (("--format", "x"), ("--format", "awg"), ("--format", "wg", "--level", "high"), ("--level", "x"), ("word",)):
+            self.export(*words, code=USAGE)
+        gateway.end()
+        self.export(code=1)  # nobody there to say port and networks
 
 
 class Refusals(AdoptTest):
