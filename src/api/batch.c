@@ -102,6 +102,7 @@ static void read_fields(struct call *call, const json_t *entry, struct operation
 
 	if (json_reader_init(&r, entry) != 0)
 		return;
+	peer_fields_refuse_unknown(&r, op->kind == OPERATION_UPDATE ? "peer" : NULL);
 	if (op->kind == OPERATION_UPDATE) {
 		peers_read_change(call, &r, &op->fields);
 	} else {
@@ -187,6 +188,8 @@ static bool has_lists(struct call *call)
 	}
 	for (int kind = 0; kind < 3; kind++)
 		json_take_list(&r, list_names[kind], &list);
+	json_refuse_unknown(
+		&r, (const char *const[]){ "create", "update", "delete", "dry_run", NULL });
 	if (!json_reader_is_well(&r)) {
 		call_refuse_fields(call, json_reader_take_errors(&r));
 		return false;

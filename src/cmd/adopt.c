@@ -562,6 +562,30 @@ static int run(struct adopting *a, const struct local_command *c, struct diag *d
 	return err;
 }
 
+static bool is_network(const char *text, enum addr_family family)
+{
+	struct ip_prefix p;
+
+	return !text || (ip_prefix_parse(text, true, &p) == 0 && p.ip.family == family);
+}
+
+static int check_options(const struct options *o)
+{
+	const char *port = options_get(o, "port"), *interface = options_get(o, "interface");
+	uint64_t number = 1;
+
+	if (port && (decimal_parse(port, strlen(port), 65535, &number) != 0 || number == 0))
+		return usage("--port is a port from 1 to 65535");
+	if (interface && (!*interface || strlen(interface) > 15 ||
+			  strcspn(interface, " /:") < strlen(interface)))
+		return usage("--interface has 1 to 15 characters");
+	if (!is_network(options_get(o, "subnet4"), ADDR_V4))
+		return usage("--subnet4 is a network such as 10.0.1.0/24");
+	if (!is_network(options_get(o, "subnet6"), ADDR_V6))
+		return usage("--subnet6 is a network such as fd42:4242:1::/64");
+	return EXIT_DONE;
+}
+
 static int start(struct adopting *a, const struct local_command *c)
 {
 	char state[STATE_DEFAULT_MAX];
@@ -570,6 +594,8 @@ static int start(struct adopting *a, const struct local_command *c)
 
 	if (c->n_words == 0)
 		return usage("say which FILE: that of the server");
+	if (check_options(&c->options) != EXIT_DONE)
+		return EXIT_USAGE;
 	a->options = &c->options;
 	a->path = c->words[0];
 	a->is_dry = options_get(&c->options, "dry-run") != NULL;

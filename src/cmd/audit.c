@@ -3,6 +3,7 @@
  * culvert audit: is the audit trail of a gateway whole? It reads the database itself, so that nobody has
  * to be believed who serves it.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,9 +70,11 @@ static int verify(const struct options *o)
 	int err;
 
 	snprintf(path, sizeof(path), "%s/culvert.db", state);
-	if (access(path, R_OK) != 0)
-		return complain(EXIT_PRIVILEGE,
-				"there is no database that we may read; see --state");
+	if (access(path, R_OK) != 0) {
+		err = -errno;
+		diag_set(&d, err, 0, "%s: %s; see --state", path, err_text(err));
+		return complain(err == -EACCES ? EXIT_PRIVILEGE : EXIT_FAILED, d.text);
+	}
 	err = master_key_read(state, &master, &d);
 	if (err == 0)
 		err = audit_verify(path, &master, &r, &d);

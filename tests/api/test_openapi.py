@@ -327,8 +327,6 @@ class Bodies:
             body["generate"] = self.rng.random() < 0.5
         if self.rng.random() < 0.2:
             body["preshared_key"] = True
-        if self.rng.random() < 0.1:
-            body["unknown"] = {"is": ["ignored"]}
         return body
 
     def change_peer(self):
