@@ -297,7 +297,7 @@ static void explain_existing(const struct batch *b, const struct operation *op,
 			     char out[REASON_MAX])
 {
 	const struct gateway_config *c = gateway_config(b->call->api->gateway);
-	const char *what = "name, key or address";
+	const char *what = "";
 	const struct peer *owner = find_owner(b, op, &what);
 	const char *name = owner && owner->name[0] ? owner->name : "one without a name";
 
@@ -310,7 +310,7 @@ static void explain_existing(const struct batch *b, const struct operation *op,
 			     (void *)(uintptr_t)c) != 0)
 		snprintf(out, REASON_MAX, "a network of it lies among the addresses of peers");
 	else
-		snprintf(out, REASON_MAX, "its name, key or address are taken");
+		snprintf(out, REASON_MAX, "its name, key, address or network is taken");
 }
 
 static void explain_range(const struct batch *b, char out[REASON_MAX])

@@ -156,8 +156,10 @@ static void explain(const struct adoption *a, const struct allowed *allowed, int
 		 peers_find_address(gateway_peers(a->gateway), &allowed->v6))
 		snprintf(out, ADOPT_WHY_MAX, "its IPv6 address is that of a peer above");
 	else if (err == ERR_EXISTS)
-		snprintf(out, ADOPT_WHY_MAX,
-			 "it has a network, or a second address, among the addresses of peers");
+		snprintf(
+			out, ADOPT_WHY_MAX,
+			"it has a network that is behind a peer above, or, like a second address,"
+			" lies among the addresses of peers");
 	else if (err == ERR_RANGE)
 		snprintf(
 			out, ADOPT_WHY_MAX,
