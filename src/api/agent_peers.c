@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/agent_interface.h"
 #include "api/key_text.h"
 #include "conf/wgconf.h"
 #include "gateway/allowed.h"
@@ -99,6 +100,8 @@ static void dump_seen(void *context, int err, const struct observation *seen)
 
 void agent_peers_dump(struct call *call)
 {
+	if (!agent_interface_is_there(call, true))
+		return;
 	if (observer_look(call->api->observer, clock_boot_ns(), dump_seen, call) != 0)
 		dump_seen(call, -EBUSY, NULL);
 }
@@ -256,6 +259,12 @@ static const char *reason_of(int err)
 	}
 }
 
+/* Of what was asked, and not of want. */
+static bool is_callers(int err)
+{
+	return err == ERR_EXISTS || err == ERR_KEY || err == ERR_RANGE || err == ERR_EXPIRED;
+}
+
 /* @what: "add", "update", "remove" */
 static void fail(struct call *call, int err, const char *what)
 {
@@ -266,7 +275,7 @@ static void fail(struct call *call, int err, const char *what)
 		return;
 	}
 	snprintf(text, sizeof(text), "Failed to %s peer: %s", what, reason_of(err));
-	if (err == ERR_EXISTS || err == ERR_KEY || err == ERR_RANGE || err == ERR_EXPIRED)
+	if (is_callers(err))
 		call_conclude_refusal(call, 500, text);
 	else
 		call_fail(call, err, text);
@@ -309,7 +318,7 @@ void agent_peers_add(struct call *call)
 	struct wanted w;
 	int err;
 
-	if (!read_body(call, true, &w))
+	if (!agent_interface_is_there(call, false) || !read_body(call, true, &w))
 		return;
 	memcpy(call->key, w.public_key, 32);
 	peer = peers_find_key(gateway_peers(call->api->gateway), w.public_key);
@@ -428,7 +437,10 @@ static void reply_synced(struct call *call, int err)
 		return;
 	}
 	snprintf(text, sizeof(text), "Failed to synchronize configuration: %s", reason_of(err));
-	call_fail(call, err, text);
+	if (is_callers(err))
+		call_conclude_refusal(call, 500, text);
+	else
+		call_fail(call, err, text);
 }
 
 static void one_synced(void *context, int err, int carried, const struct peer *peer)
@@ -562,7 +574,7 @@ void agent_peers_sync(struct call *call)
 	char text[DIAG_TEXT_MAX + 64];
 	int err;
 
-	if (!call_read_object(call))
+	if (!agent_interface_is_there(call, false) || !call_read_object(call))
 		return;
 	if (call->is_repeated) {
 		refuse_repeat(call);

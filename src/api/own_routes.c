@@ -19,6 +19,7 @@ static const struct route routes[] = {
 	OWN_ROUTE(HTTP_DELETE, "/api/v1/peers/{}", ROUTE_OPERATE, peers_delete),
 	OWN_ROUTE(HTTP_POST, "/api/v1/batch", ROUTE_OPERATE, batch_run),
 	OWN_ROUTE(HTTP_GET, "/api/v1/gateway", ROUTE_READ, facts_show),
+	OWN_ROUTE(HTTP_PATCH, "/api/v1/gateway", ROUTE_ADMINISTER, facts_change),
 	OWN_ROUTE(HTTP_GET, "/api/v1/accounts", ROUTE_ADMINISTER, accounts_list),
 	OWN_ROUTE(HTTP_POST, "/api/v1/accounts", ROUTE_ADMINISTER, accounts_create),
 	OWN_ROUTE(HTTP_GET, "/api/v1/accounts/{}", ROUTE_ADMINISTER, accounts_show),

@@ -330,7 +330,8 @@ static void follow(struct call *call, int err)
 		call_again(call);
 		return;
 	case ERR_EXISTS:
-		call_conclude_refusal(call, 409, "Name, key, address or network is another peer's");
+		call_conclude_refusal(call, 409,
+				      "Name, key, address or network is another peer's");
 		return;
 	case ERR_KEY:
 		call_refuse(call, 422, "This key cannot be a client's");

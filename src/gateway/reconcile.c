@@ -9,6 +9,7 @@
 #include "base/array.h"
 #include "crypto/short_hash.h"
 #include "gateway/gateway.h"
+#include "gateway/ifstate.h"
 #include "gateway/profiles.h"
 #include "gateway/routes.h"
 #include "gateway/usage.h"
@@ -201,6 +202,7 @@ struct comparison {
 	uint64_t wall_ns;
 	uint8_t hash_key[SHORT_HASH_KEY_LEN]; /* secret: nobody can make two prints equal */
 	uint64_t now_ns;
+	bool is_down;
 	int err;
 };
 
@@ -330,7 +332,7 @@ static int note_wanted(void *context, const struct store_peer *p)
 	struct present wanted = { 0 }, *found;
 	int err;
 
-	if (!is_served(p) || (p->expires_ns != 0 && p->expires_ns <= c->wall_ns))
+	if (c->is_down || !is_served(p) || (p->expires_ns != 0 && p->expires_ns <= c->wall_ns))
 		return 0;
 	with_budget.budget_bytes = budget_of(c, p);
 	memcpy(wanted.public_key, p->public_key, 32);
@@ -356,6 +358,15 @@ static int add_removals(struct comparison *c)
 	return err;
 }
 
+static int note_state(void *context, const struct store_record *record)
+{
+	struct comparison *c = context;
+
+	if (ifstate_is_record(record->kind, record->name))
+		c->is_down = ifstate_read(record->body) != IFSTATE_UP;
+	return 0;
+}
+
 static int compare(struct reconcile *r, struct comparison *c, struct diag *d)
 {
 	int err = iface_get(r->iface, note_present, c, d);
@@ -366,7 +377,10 @@ static int compare(struct reconcile *r, struct comparison *c, struct diag *d)
 		return err;
 	if (c->n > 0)
 		qsort(c->present, c->n, sizeof(*c->present), by_key);
-	err = store_load_usage(r->store, note_used, c);
+	err = store_load_records(r->store, note_state, c);
+	r->is_down = c->is_down;
+	if (err == 0)
+		err = store_load_usage(r->store, note_used, c);
 	if (err == 0)
 		err = store_load_peers(r->store, note_wanted, c);
 	if (err == 0)
@@ -451,24 +465,32 @@ static int add_profiles(struct uapi_set *set, const struct store_change *c, stru
 	return err;
 }
 
-static int add_peer(struct uapi_set *set, const struct store_change *c)
+static int add_peer(struct uapi_set *set, const struct store_change *c, bool is_down)
 {
 	int err = c->has_former_key ? add_removal(set, c->former_key) : 0;
 
 	if (err != 0)
 		return err;
-	return is_served(&c->peer) ? add_block(set, &c->peer, c->sets_limits)
-				   : add_removal(set, c->peer.public_key);
+	return is_served(&c->peer) && !is_down ? add_block(set, &c->peer, c->sets_limits)
+					       : add_removal(set, c->peer.public_key);
 }
 
-static int add_change(struct uapi_set *set, const struct store_change *c, struct diag *d)
+/* Was the interface switched on or off? Then everybody on it is compared. */
+static bool is_switch(const struct store_change *c)
+{
+	return c->kind == STORE_PUT_RECORD && c->result == 0 &&
+	       ifstate_is_record(c->record.kind, c->record.name);
+}
+
+static int add_change(struct uapi_set *set, const struct store_change *c, bool is_down,
+		      struct diag *d)
 {
 	if (c->result != 0)
 		return 0;
 	switch (c->kind) {
 	case STORE_ADD_PEER:
 	case STORE_CHANGE_PEER:
-		return add_peer(set, c);
+		return add_peer(set, c, is_down);
 	case STORE_REMOVE_PEER:
 		return add_removal(set, c->peer.public_key);
 	case STORE_SET_PROFILES:
@@ -488,7 +510,7 @@ static int carry(struct reconcile *r, struct store_change *first, struct diag *d
 	int err = 0;
 
 	for (struct store_change *c = first; c && err == 0; c = c->next)
-		err = add_change(&set, c, d);
+		err = add_change(&set, c, r->is_down, d);
 	if (err == 0 && (set.n_peers > 0 || set.replace_profiles))
 		err = iface_set(r->iface, &set, d);
 	uapi_set_done(&set);
@@ -520,9 +542,12 @@ static int catch_up(struct reconcile *r)
 void reconcile_group(struct reconcile *r, struct store_change *first)
 {
 	struct diag d = { .text = "" };
+	bool switches = false;
 	int err = -ENOTCONN;
 
-	if (reconcile_is_well(r)) {
+	for (struct store_change *c = first; c && !switches; c = c->next)
+		switches = is_switch(c);
+	if (reconcile_is_well(r) && !switches) {
 		err = carry(r, first, &d);
 		if (err != 0)
 			log_warning("setting peers failed, comparing all: %s", d.text);

@@ -601,6 +601,12 @@ class Generated(DocumentTest):
             self.assertEqual(self.call("dropProfile", f"{API}/profiles/{name}").status, 200)
             self.assertEqual(self.call("dropProfile", f"{API}/profiles/{name}").status, 404)
 
+    def switch(self):
+        for enabled in (False, True):
+            answer = self.call("changeGateway", f"{API}/gateway", {"enabled": enabled})
+            self.assertEqual((answer.status, answer.json["enabled"]), (200, enabled), answer)
+            self.assertEqual(self.call("showGateway", f"{API}/gateway").json, answer.json)
+
     def read_lists(self):
         r = self.rng
         query = "&".join(r.sample((f"limit={r.randrange(1, 20)}", f"after={r.randrange(50)}", "sort=-id", "status=active",
@@ -612,7 +618,7 @@ class Generated(DocumentTest):
 
     def chain(self):
         r, m = self.rng, self.model
-        choices = [self.create_peer, self.create_peer, self.run_batch, self.life_of_a_key, self.read_lists]
+        choices = [self.create_peer, self.create_peer, self.run_batch, self.life_of_a_key, self.read_lists, self.switch]
         if m.peers:
             number = r.choice(sorted(m.peers))
             choices += [lambda: self.change_peer(number)] * 3 + [lambda: self.delete_peer(number), lambda: self.read_peer(number)]
@@ -667,7 +673,7 @@ class Generated(DocumentTest):
         b = self.bodies
         return {"createPeer": b.create_peer, "changePeer": b.change_peer, "createAccount": b.account, "createKey": b.key,
                 "changeAccount": b.change_account, "runBatch": b.batch,
-                "rotateProfile": lambda: {"keep_days": 0}}[operation.node["operationId"]]()
+                "changeGateway": lambda: {"enabled": True}, "rotateProfile": lambda: {"keep_days": 0}}[operation.node["operationId"]]()
 
     def stranger(self):
         r = self.rng
