@@ -64,6 +64,9 @@ enum {
  * @name:	Of this gateway, for statistics; ""
  * @node:	Of this machine, for its status page
  * @ecdh_key:	For payloads that the backend cannot read, if @has_ecdh_key
+ * @actions:	1 << enum host_action for each that the host may be asked for, over @uplink
+ * @switches:	wg-manager may be stopped and started without a program of the host's
+ * @acting, @acting_serial: Who waits for an action to end; NULL: nobody
  */
 struct api {
 	struct gateway *gateway;
@@ -99,6 +102,11 @@ struct api {
 	char node[API_HOST_MAX + 1];
 	struct secret_key ecdh_key;
 	bool has_ecdh_key;
+	struct uplink *uplink;
+	uint32_t actions;
+	bool switches;
+	struct call *acting;
+	uint64_t acting_serial;
 };
 
 /**

@@ -33,6 +33,10 @@ static const struct option_row rows[] = {
 	  "on: peers do not reach each other", NULL },
 	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug", NULL },
 	{ "log-json", NULL, NULL, NULL, "log lines as JSON", NULL },
+	{ "hook-reboot", "PATH", NULL, NULL, "program for POST /api/v1/admin/reboot", NULL },
+	{ "hook-stop", "PATH", NULL, NULL, "for POST /admin/service/NAME/stop", NULL },
+	{ "hook-start", "PATH", NULL, NULL, "for POST /admin/service/NAME/start", NULL },
+	{ "hook-wipe", "PATH", NULL, NULL, "for POST /admin/wipe", NULL },
 	SERVING_ROWS,
 	{ "gateway-program", "PATH", NULL, NULL, NULL,
 	  NULL }, /* tests: another gateway process */
@@ -128,6 +132,16 @@ static int read_serving(const struct options *o, struct host_config *c,
 	return EXIT_DONE;
 }
 
+/* Whether they may be run is looked at when the host starts. */
+static void read_hooks(const struct options *o, struct host_config *c)
+{
+	static const char *const names[HOOKS_PROGRAMS] = { "hook-reboot", "hook-stop",
+							   "hook-start", "hook-wipe" };
+
+	for (size_t i = 0; i < HOOKS_PROGRAMS; i++)
+		c->hooks[i] = options_get(o, names[i]);
+}
+
 static int read_isolation(const struct options *o, struct host_config *c)
 {
 	const char *value = options_get(o, "peer-isolation");
@@ -161,6 +175,7 @@ static int read_config(const struct options *o, struct host_config *c,
 	if (frame_level_find(c->obfuscation, strlen(c->obfuscation)) == FRAME_LEVELS)
 		return refuse_value(o, "obfuscation", "off, low, medium, high or extreme");
 	c->gateway_program = options_get(o, "gateway-program");
+	read_hooks(o, c);
 	code = read_isolation(o, c);
 	if (code == EXIT_DONE)
 		code = read_serving(o, c, arguments);

@@ -55,12 +55,13 @@ struct serving_place {
 	size_t n_allowed;
 };
 
-/* struct serving - @request_rate: of one source, or one key, in a second; 0: no limit */
+/* struct serving - @switches: --api-switch. @request_rate: of one source, or one key, in a second; 0: no limit */
 struct serving {
 	struct serving_place place[SERVING_SURFACES];
 	uint32_t request_rate;
 	bool metrics_without_peers;
 	bool needs_version_2;
+	bool switches;
 };
 
 /* The rows, for an option table. */
@@ -104,6 +105,12 @@ struct serving {
 		  "on",                                                                            \
 		  NULL,                                                                            \
 		  "whether signatures of version 1 are accepted",                                  \
+		  "api" },                                                                         \
+		{ "api-switch",                                                                    \
+		  "on|off",                                                                        \
+		  "off",                                                                           \
+		  NULL,                                                                            \
+		  "whether stopping wg-manager switches the interface off",                        \
 		  "api" },                                                                         \
 	{                                                                                          \
 		"api-request-rate", "N", "1000", NULL,                                             \

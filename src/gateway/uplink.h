@@ -20,6 +20,7 @@ enum { UPLINK_WAIT_MS = 2000 };
 struct uplink_events {
 	void (*device_restarted)(void *context);
 	void (*stop)(void *context);
+	void (*acted)(void *context, uint64_t serial, int err); /* of uplink_act() */
 	void *context;
 };
 
@@ -36,6 +37,14 @@ bool uplink_read(struct uplink *u);
 
 /** uplink_ready() - Tell the host that we serve. Return: 0 or -errno */
 int uplink_ready(struct uplink *u);
+
+/**
+ * uplink_act() - Ask the host for an enum host_action; the event tells what became of it
+ * @ret_serial:	By which the event names it
+ *
+ * Return: 0 or -errno.
+ */
+int uplink_act(struct uplink *u, unsigned int action, uint64_t *ret_serial);
 
 /**
  * uplink_connect() - Ask for a connected UAPI socket and wait for it

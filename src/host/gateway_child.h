@@ -20,6 +20,7 @@
 #include "base/codec.h"
 #include "host/child.h"
 #include "host/claim.h"
+#include "host/hooks.h"
 #include "host/host.h"
 #include "host/messages.h"
 #include "host/state_dir.h"
@@ -42,6 +43,7 @@ struct gateway_child {
 	const struct state_dir *state;
 	const struct claim *claim;
 	const struct view *view;
+	struct hooks *hooks;
 	char public_key[KEY_BASE64_LEN + 1];
 	struct child child;
 	struct host_dialogue dialogue;
@@ -60,6 +62,9 @@ void gateway_child_program(const struct gateway_child *g, char out[PATH_MAX]);
 
 /* Read and answer what it said. */
 void gateway_child_heed(struct gateway_child *g);
+
+/* Tell it what became of the action that it asked for; whoever was not told is gone. */
+void gateway_child_acted(struct gateway_child *g, uint64_t serial, uint32_t error);
 
 /* Tell it that the tunnel lost its peers. */
 void gateway_child_device_restarted(struct gateway_child *g);

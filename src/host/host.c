@@ -39,6 +39,7 @@ struct host {
 	struct netlink *nl;
 	struct device_child device;
 	struct gateway_child gateway;
+	struct hooks hooks;
 	struct report report;
 	bool has_table;
 	enum host_end end;
@@ -93,6 +94,9 @@ static enum host_end look_around(struct host *h, struct diag *d)
 
 	if (end == HOST_DONE)
 		end = preflight_config(h->config, d);
+	for (size_t i = 0; i < HOOKS_PROGRAMS && end == HOST_DONE; i++)
+		if (h->config->hooks[i])
+			end = classify(hooks_check(h->config->hooks[i], d));
 	return end;
 }
 
@@ -285,9 +289,21 @@ static int wait_ms(const struct host *h)
 		due_ns = h->device.due_ns; /* the gateway waits for it */
 	if (report_deadline_ns(&h->report) < due_ns)
 		due_ns = report_deadline_ns(&h->report);
+	if (hooks_deadline_ns(&h->hooks) < due_ns)
+		due_ns = hooks_deadline_ns(&h->hooks);
 	if (due_ns == UINT64_MAX)
 		return -1;
 	return due_ns <= now_ns ? 0 : (int)((due_ns - now_ns) / 1000000 % INT32_MAX) + 1;
+}
+
+static void look_after_hooks(struct host *h)
+{
+	uint64_t serial;
+	uint32_t error;
+
+	hooks_tick(&h->hooks, clock_boot_ns());
+	if (hooks_take_answer(&h->hooks, &serial, &error))
+		gateway_child_acted(&h->gateway, serial, error);
 }
 
 /* Sleep until something happens, and hear what the gateway has to say. */
@@ -315,6 +331,7 @@ static void live(struct host *h, struct diag *d)
 		if (h->signals.stop)
 			return;
 		start_what_is_due(h);
+		look_after_hooks(h);
 		report_state(&h->report,
 			     h->device.child.pid > 0 && h->gateway.phase == GATEWAY_SERVING,
 			     clock_boot_ns());
@@ -329,6 +346,7 @@ static void stop(struct host *h)
 	struct diag d = { 0 };
 
 	report_stopping(&h->report);
+	hooks_stop(&h->hooks);
 	gateway_child_stop(&h->gateway);
 	if (h->has_table && nft_remove(h->config->interface, &d) < 0)
 		log_error("%s", d.text);
@@ -347,10 +365,12 @@ enum host_end host_run(const struct host_config *config, struct diag *d)
 	enum host_end end;
 
 	*d = (struct diag){ 0 };
+	memcpy(h.hooks.paths, config->hooks, sizeof(h.hooks.paths));
 	h.gateway = (struct gateway_child){ .config = config,
 					    .state = &h.state,
 					    .claim = &h.claim,
 					    .view = &h.view,
+					    .hooks = &h.hooks,
 					    .fd = -1 };
 	if (signals_open(&h.signals) < 0)
 		return diag_set(d, -errno, 0, "signals: %s", err_text(-errno)), HOST_FAILED;

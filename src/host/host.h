@@ -20,6 +20,7 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "host/hooks.h"
 
 /**
  * struct host_config - What to run. Texts are borrowed until host_run() returns
@@ -28,6 +29,7 @@
  * @obfuscation: Level of new peers, as frame_level_find() knows it
  * @log_level:	As log_level_find() knows it; of all three processes
  * @isolate:	Peers do not reach each other
+ * @hooks:	Programs that the gateway may ask for; NULL: not allowed
  * @gateway_arguments: More of them for the gateway process, NULL behind the last; or NULL
  * @gateway_program: For tests; NULL: this program
  */
@@ -43,6 +45,7 @@ struct host_config {
 	uint16_t port;
 	bool log_json;
 	bool isolate;
+	const char *hooks[HOOKS_PROGRAMS];
 	const char *const *gateway_arguments;
 	const char *gateway_program;
 };

@@ -120,7 +120,7 @@ const char *host_dialogue_judge(struct host_dialogue *d, const struct host_messa
 		return "a descriptor where none belongs";
 	if (m->error != 0)
 		return "an error where none belongs";
-	if (m->serial != 0 && m->type != HOST_PING)
+	if (m->serial != 0 && m->type != HOST_PING && m->type != HOST_ACT)
 		return "a serial number where none belongs";
 	switch (m->type) {
 	case HOST_READY:
@@ -131,6 +131,13 @@ const char *host_dialogue_judge(struct host_dialogue *d, const struct host_messa
 	case HOST_RECONNECT:
 	case HOST_PING:
 		return NULL;
+	case HOST_ACT:
+		if (!d->is_ready)
+			return "an action before it is ready";
+		return host_action_of(m->serial) >= HOST_ACTION_REBOOT &&
+				       host_action_of(m->serial) < HOST_ACTIONS
+			       ? NULL
+			       : "an action of unknown kind";
 	default:
 		return "a message of unknown type";
 	}

@@ -31,7 +31,7 @@ static void stopped(void *context)
 
 static void start(void)
 {
-	const struct uplink_events events = { restarted, stopped, NULL };
+	const struct uplink_events events = { restarted, stopped, NULL, NULL };
 	int ends[2];
 
 	restarts = stops = 0;
