@@ -254,6 +254,8 @@ static const char *reason_of(int err)
 		return "an address is the gateway's own, or the network's";
 	case ERR_EXPIRED:
 		return "an address was given back a moment ago and rests";
+	case ERR_UNABLE:
+		return CALL_UNABLE;
 	default:
 		return err_text(err);
 	}
@@ -262,7 +264,8 @@ static const char *reason_of(int err)
 /* Of what was asked, and not of want. */
 static bool is_callers(int err)
 {
-	return err == ERR_EXISTS || err == ERR_KEY || err == ERR_RANGE || err == ERR_EXPIRED;
+	return err == ERR_EXISTS || err == ERR_KEY || err == ERR_RANGE || err == ERR_EXPIRED ||
+	       err == ERR_UNABLE;
 }
 
 /* @what: "add", "update", "remove" */

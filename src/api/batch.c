@@ -343,6 +343,13 @@ static void explain(const struct batch *b, const struct operation *op, int err,
 	case ERR_EXPIRED:
 		snprintf(out, REASON_MAX, "its address was given back a moment ago and rests");
 		return;
+	case -EOPNOTSUPP:
+		snprintf(out, REASON_MAX,
+			 "a peer with networks behind it cannot have an access list");
+		return;
+	case ERR_UNABLE:
+		snprintf(out, REASON_MAX, "%s", CALL_UNABLE);
+		return;
 	case ERR_EXHAUSTED:
 		snprintf(out, REASON_MAX, "the address pool is full");
 		return;
@@ -355,7 +362,8 @@ static void explain(const struct batch *b, const struct operation *op, int err,
 static bool is_callers_fault(int err)
 {
 	return err == ERR_EXISTS || err == ERR_UNKNOWN || err == ERR_KEY || err == ERR_RANGE ||
-	       err == ERR_EXPIRED || err == ERR_EXHAUSTED;
+	       err == ERR_EXPIRED || err == ERR_EXHAUSTED || err == -EOPNOTSUPP ||
+	       err == ERR_UNABLE;
 }
 
 /* One entry for each operation that was refused. */

@@ -15,6 +15,7 @@ static const struct module_command commands[] = {
 	{ "gateway-import", role_gateway_import },
 	{ "gateway-export", role_gateway_export },
 	{ "gateway-adopt", role_gateway_adopt },
+	{ "gateway-access", role_gateway_access },
 	{ "audit", role_audit },
 	{ "backup", role_backup },
 	{ "keys-server", role_keys_server },

@@ -12,6 +12,7 @@ int role_gateway_key(int argc, char **argv);
 int role_gateway_import(int argc, char **argv);
 int role_gateway_adopt(int argc, char **argv);
 int role_gateway_export(int argc, char **argv);
+int role_gateway_access(int argc, char **argv);
 int role_keys_server(int argc, char **argv);
 int role_audit(int argc, char **argv);
 int role_backup(int argc, char **argv);

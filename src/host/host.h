@@ -22,12 +22,20 @@
 #include "base/err.h"
 #include "host/hooks.h"
 
+/* What serves the interface. */
+enum host_kind {
+	HOST_KIND_USERSPACE, /* our own tunnel process */
+	HOST_KIND_KERNEL,    /* the kernel's WireGuard, level off only */
+	HOST_KIND_AUTO,	     /* the kernel's where it is there and new peers are at level off */
+};
+
 /**
  * struct host_config - What to run. Texts are borrowed until host_run() returns
  * @endpoint:	What clients are told to connect to; NULL: the gateway finds it out
  * @subnet4, @subnet6: The first host of each is the gateway's address
  * @obfuscation: Level of new peers, as frame_level_find() knows it
  * @log_level:	As log_level_find() knows it; of all three processes
+ * @kind:	What serves the interface
  * @isolate:	Peers do not reach each other
  * @hooks:	Programs that the gateway may ask for; NULL: not allowed
  * @gateway_arguments: More of them for the gateway process, NULL behind the last; or NULL
@@ -43,6 +51,7 @@ struct host_config {
 	struct ip_prefix subnet4;
 	struct ip_prefix subnet6;
 	uint16_t port;
+	enum host_kind kind;
 	bool log_json;
 	bool isolate;
 	const char *hooks[HOOKS_PROGRAMS];

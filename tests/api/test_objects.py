@@ -163,7 +163,8 @@ class Unknown(OwnTest):
                 ("POST", BATCH, {"create": [{"public_key": new_key(2), "nam": "x"}]}, ["create", 0, "nam"], "'name'"),
                 ("POST", BATCH, {"update": [{"peer": "a", "nots": "x"}]}, ["update", 0, "nots"], "'note'"),
                 ("POST", ACCOUNTS, {"name": "c", "enable": False}, ["enable"], "'enabled'"), ("POST", KEYS, {"name": "k", "rol": "admin"}, ["rol"], "'role'"),
-                ("POST", "/api/v1/profiles/low/rotate", {"keep": 1}, ["keep"], "Nothing here"))
+                ("POST", "/api/v1/profiles/low/rotate", {"keep": 1}, ["keep"], "Nothing here"),
+                ("POST", "/api/v1/access", {"name": "l", "rules": [], "nots": "x"}, ["nots"], "'note'"))
         for method, target, body, place, text in rows:
             answer = g.local(method, target, body)
             self.is_(answer, 422)

@@ -349,7 +349,7 @@ class CommandLine(ApiTest):
         self.assertEqual(json.loads(self.run_it("level", "a", "low", "--json").stdout)["obfuscation_level"], "low")
         self.assertIn("a level is off, low", self.run_it("level", "a", "utmost", code=2).stderr)
         self.assertIn("b: There is no such peer", self.run_it("level", "b", "low", code=3).stderr)
-        self.assertIn("a NAME and a LEVEL", self.run_it("level", "a", code=2).stderr)
+        self.assertIn("a NAME and one more word", self.run_it("level", "a", code=2).stderr)
 
     def test_conf_writes_the_key_it_is_given(self):
         made = json.loads(self.run_it("add", "a", "--level", "low", "--json").stdout)
