@@ -53,6 +53,7 @@ static void print_help(const struct options *o)
 	      "\n"
 	      "culvert gateway peer --help: peers of a running gateway.\n"
 	      "culvert gateway obfuscation --help: the parameters of its levels.\n"
+	      "culvert gateway access --help: where peers may go.\n"
 	      "culvert gateway key --help: keys for callers of its API.\n"
 	      "culvert gateway api --help: any request to its API, from here.\n"
 	      "culvert gateway import --help: peers of another server.\n"
@@ -231,9 +232,9 @@ int cmd_gateway(int argc, char **argv)
 		int (*run)(int argc, char **argv);
 	} others[] = {
 		{ "peer", cmd_gateway_peer },	  { "obfuscation", cmd_gateway_obfuscation },
-		{ "key", cmd_gateway_key },	  { "api", cmd_gateway_api },
-		{ "import", cmd_gateway_import }, { "export", cmd_gateway_export },
-		{ "adopt", cmd_gateway_adopt },
+		{ "access", cmd_gateway_access }, { "key", cmd_gateway_key },
+		{ "api", cmd_gateway_api },	  { "import", cmd_gateway_import },
+		{ "export", cmd_gateway_export }, { "adopt", cmd_gateway_adopt },
 	};
 	struct options o = { .command = "gateway",
 			     .rows = rows,
