@@ -254,6 +254,8 @@ static const char *reason_of(int err)
 		return "an address is the gateway's own, or the network's";
 	case ERR_EXPIRED:
 		return "an address was given back a moment ago and rests";
+	case -EOPNOTSUPP:
+		return "it has an access list, with which networks behind it do not go";
 	case ERR_UNABLE:
 		return CALL_UNABLE;
 	default:

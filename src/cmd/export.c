@@ -25,6 +25,7 @@
 #include "gateway/profiles.h"
 #include "gateway/routes.h"
 #include "store/backup_database.h"
+#include "store/kind.h"
 #include "store/master_key.h"
 #include "sys/clock.h"
 #include "sys/file.h"
@@ -423,6 +424,10 @@ static int run(struct exporting *e, const struct options *o)
 	struct diag d = { .text = "" };
 	int err, code = ask_facts(e);
 
+	if (code == EXIT_DONE && kind_is_postgres(e->state))
+		code = complain(
+			EXIT_REFUSED,
+			"this gateway's peers are in PostgreSQL, which is not read here");
 	if (code == EXIT_DONE)
 		code = choose_level(e, o);
 	if (code == EXIT_DONE && options_get(o, "with-private-key"))

@@ -30,11 +30,14 @@
 #include "base/codec.h"
 #include "cmd/command.h"
 #include "cmd/gateway_environment.h"
+#include "cmd/gateway_status.h"
+#include "cmd/gateway_store.h"
 #include "cmd/local_api.h"
 #include "cmd/options.h"
 #include "cmd/places.h"
 #include "cmd/role.h"
 #include "cmd/serving.h"
+#include "gateway/adopt.h"
 #include "gateway/uplink.h"
 #include "store/master_key.h"
 #include "sys/clock.h"
@@ -50,6 +53,7 @@ enum {
 	DESCRIPTORS = 8192, /* for as many connections as the server takes */
 	KEEP_MS = 1500,	    /* at the end: for counting once more */
 	DRAIN_MS = 3000,    /* at the end: for requests under way */
+	SEE_OFF_MS = 1000,  /* before another process takes over: for callers that are here */
 };
 
 static const uint64_t SECOND_NS = 1000000000, MS_NS = 1000000;
@@ -60,6 +64,8 @@ static const struct option_row rows[] = {
 	{ "listen", "URL", "http://127.0.0.1:8000", NULL, "where the REST API listens", NULL },
 	{ "uapi-fd", "N", NULL, NULL, "connected UAPI socket", NULL },
 	{ "host-fd", "N", NULL, NULL, "conversation with the host process", NULL },
+	{ "shelf-in-fd", "N", NULL, NULL, "where sockets are left for the next", NULL },
+	{ "shelf-out-fd", "N", NULL, NULL, "and found", NULL },
 	{ "public-key", "BASE64", NULL, NULL, "the interface's public key", NULL },
 	{ "subnet4", "PREFIX", "10.0.1.0/24", NULL, "IPv4 addresses of the peers", NULL },
 	{ "subnet6", "PREFIX", "fd42:4242:1::/64", NULL, "IPv6 addresses of the peers", NULL },
@@ -79,7 +85,8 @@ static const struct option_row rows[] = {
 /* Everything there is while it serves. All zeroes and -1 descriptors is nothing yet. */
 struct serve {
 	const char *state;
-	const char *database; /* its path */
+	const char *database; /* its path, of SQLite */
+	struct store_option store_option;
 	struct gateway_config config;
 	struct generator generator; /* of the main thread */
 	struct api api;
@@ -87,6 +94,7 @@ struct serve {
 	struct uplink *uplink;
 	struct iface *iface;
 	struct reconcile reconcile;
+	struct adopt *adopt; /* NULL: --drift says otherwise */
 	struct replay_cache *cache;
 	struct http_server *server;
 	char socket_path[PATH_MAX_LEN];
@@ -95,6 +103,7 @@ struct serve {
 	struct machine machine;
 	int signal_fd;
 	bool is_over;
+	bool hands_on; /* its sockets are the next one's */
 	bool host_is_gone;
 	atomic_bool is_outdated; /* the store wants a new process */
 };
@@ -120,6 +129,18 @@ static int read_fd(const struct options *o, const char *name, int *ret)
 	(void)fcntl((int)fd, F_SETFD, FD_CLOEXEC);
 	*ret = (int)fd;
 	return EXIT_DONE;
+}
+
+/* By hand it goes without one. */
+static int read_shelf(const struct options *o, struct serve *s)
+{
+	int code = EXIT_DONE;
+
+	if (options_get(o, "shelf-in-fd"))
+		code = read_fd(o, "shelf-in-fd", &s->places.shelf[0]);
+	if (code == EXIT_DONE && options_get(o, "shelf-out-fd"))
+		code = read_fd(o, "shelf-out-fd", &s->places.shelf[1]);
+	return code;
 }
 
 static int read_numbers(const struct options *o, struct serve *s)
@@ -150,7 +171,7 @@ static int read_kind(const struct options *o, struct serve *s)
 	s->reconcile.is_plain = s->config.is_plain;
 	s->reconcile.drift.is_ours = !options_is_default(o, "kind");
 	if (!drift_policy_find(options_get(o, "drift"), &s->reconcile.drift.policy))
-		return complain(EXIT_USAGE, "--drift is repair or report");
+		return complain(EXIT_USAGE, "--drift is repair, report or adopt");
 	return EXIT_DONE;
 }
 
@@ -217,7 +238,8 @@ static int open_store(struct serve *s, struct diag *d)
 	memcpy(config.public_key, s->config.public_key, 32);
 	config.master = &master;
 	if (err == 0)
-		err = store_open_sqlite(s->database, &config, &s->store, d);
+		err = gateway_store_open(&s->store_option, s->state, s->database, &config,
+					 &s->store, d);
 	secret_key_done(&master);
 	if (err == 0)
 		err = replay_cache_new(s->api.window_s, REPLAY_ENTRIES_MAX, &s->cache);
@@ -269,6 +291,14 @@ static void acted(void *context, uint64_t serial, int err)
 	actions_acted(&s->api, serial, err);
 }
 
+static void told_to_hand_on(void *context)
+{
+	struct serve *s = context;
+
+	s->hands_on = true;
+	s->is_over = true;
+}
+
 /* Its key or port: the host has those, and sets them. */
 static void identity_changed(void *context)
 {
@@ -287,7 +317,11 @@ static void prepare_drift(struct serve *s)
 
 static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag *d)
 {
-	const struct uplink_events events = { device_restarted, told_to_stop, acted, s };
+	const struct uplink_events events = { .device_restarted = device_restarted,
+					      .stop = told_to_stop,
+					      .acted = acted,
+					      .hand_on = told_to_hand_on,
+					      .context = s };
 	int err = uplink_new(host_fd, &events, &s->uplink);
 
 	if (err == 0)
@@ -337,6 +371,19 @@ static void store_outdated(void *context)
 	atomic_store(&s->is_outdated, true);
 }
 
+/* Before the writer's thread, which finds what is to be taken over. */
+static int open_adoption(struct serve *s)
+{
+	struct drift *d = &s->reconcile.drift;
+	int err = d->policy == DRIFT_ADOPT ? adopt_new(&s->adopt) : 0;
+
+	if (s->adopt) {
+		d->take = adopt_take;
+		d->take_context = s->adopt;
+	}
+	return err;
+}
+
 static int open_gateway(struct serve *s, struct diag *d)
 {
 	const struct writer_callbacks callbacks = { .committed = group_committed,
@@ -344,8 +391,12 @@ static int open_gateway(struct serve *s, struct diag *d)
 						    .outdated = store_outdated,
 						    .context = s };
 	struct iface *second = NULL;
-	int err = gateway_new(&s->config, s->store, &callbacks, clock_wall_ns(),
-			      &s->api.gateway, d);
+	int err = open_adoption(s);
+
+	if (err != 0)
+		return err;
+	err = gateway_new(&s->config, s->store, &callbacks, clock_wall_ns(), &s->api.gateway,
+			  d);
 
 	if (err == 0)
 		err = iface_userspace_new(-1, uplink_connect, s->uplink, &second);
@@ -354,6 +405,8 @@ static int open_gateway(struct serve *s, struct diag *d)
 		if (err != 0)
 			iface_free(second);
 	}
+	if (s->adopt)
+		adopt_serve(s->adopt, s->api.gateway);
 	return err == 0 ? background_new(&s->api.background) : err;
 }
 
@@ -428,6 +481,8 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (err == 0)
 		err = places_open(&s->places, o, d);
 	if (err == 0)
+		err = gateway_status_open(o, &s->api.postgres, d);
+	if (err == 0)
 		err = open_interface(s, uapi_fd, host_fd, d);
 	if (err != 0)
 		return err;
@@ -438,11 +493,14 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 }
 
 /* Before the first thread: Landlock binds the threads that are started after it. The
- * directory of the database counts too, where DB_PATH says another. */
+ * directory of the database counts too, where DB_PATH says another; a connection to PostgreSQL
+ * that is made again reads certificates. */
 static int close_the_doors(const struct serve *s, struct diag *d)
 {
 	char directory[PATH_MAX_LEN];
 	const char *paths[] = { s->state, directory };
+	const char *files[STORE_POSTGRES_FILES_MAX + PG_STATUS_FILES_MAX];
+	size_t n_files = 0;
 	char *slash;
 	int err;
 
@@ -450,7 +508,12 @@ static int close_the_doors(const struct serve *s, struct diag *d)
 	slash = strrchr(directory, '/');
 	if (slash)
 		slash[slash == directory] = '\0';
-	err = privileges_landlock(paths, s->database == s->database_path || !slash ? 1 : 2);
+	if (s->store_option.is_postgres)
+		n_files = store_postgres_files(s->store, files);
+	if (s->api.postgres)
+		n_files += postgres_watch_files(s->api.postgres, files + n_files);
+	err = privileges_landlock_reading(
+		paths, s->database == s->database_path || !slash ? 1 : 2, files, n_files);
 	if (err == 0 || err == -ENOTSUP)
 		err = privileges_seccomp(PRIVILEGES_GATEWAY);
 	return err == 0
@@ -491,6 +554,8 @@ static int open_inside(struct serve *s, struct diag *d)
 	s->api.reconcile = &s->reconcile;
 	s->api.uplink = s->uplink;
 	s->api.own_uid = geteuid();
+	if (err == 0 && s->api.postgres)
+		err = postgres_watch_start(s->api.postgres);
 	if (err == 0)
 		err = open_server(s, d);
 	/* Reading everything took memory that serving does not need. */
@@ -560,11 +625,22 @@ static void keep_usage(struct serve *s)
 		turn(s, http_server_run(s->server, clock_boot_ns()) > 20 ? 20 : 0);
 }
 
+/* Callers that are connected ask what they were about to, and are told to connect anew. */
+static void see_off(struct serve *s)
+{
+	uint64_t end_ns = clock_boot_ns() + SEE_OFF_MS * MS_NS;
+
+	while (http_server_connections(s->server) > 0 && clock_boot_ns() < end_ns)
+		turn(s, http_server_run(s->server, clock_boot_ns()) > 20 ? 20 : 0);
+}
+
 static void drain(struct serve *s)
 {
 	uint64_t end_ns = clock_boot_ns() + DRAIN_MS * MS_NS;
 
 	http_server_quiesce(s->server);
+	if (s->hands_on)
+		see_off(s);
 	keep_usage(s);
 	uplink_attend(s->uplink, false); /* the writer's thread may be asking something */
 	gateway_stop(s->api.gateway);
@@ -582,6 +658,8 @@ static int serve(struct serve *s)
 	while (!s->is_over && !atomic_load(&s->is_outdated)) {
 		int lives_ms = lives_tick(s->api.lives, clock_boot_ns(), clock_wall_ns());
 
+		if (s->adopt)
+			adopt_tick(s->adopt, clock_wall_ns());
 		turn(s, lives_ms < timeout_ms ? lives_ms : timeout_ms);
 		timeout_ms = http_server_run(s->server, clock_boot_ns());
 	}
@@ -621,14 +699,17 @@ static void say_ready(const struct serve *s)
 static void close_all(struct serve *s)
 {
 	if (s->server) {
-		unlink(s->socket_path);
+		if (!s->hands_on)
+			unlink(s->socket_path);
 		if (http_server_waiting(s->server) == 0)
 			http_server_free(s->server);
 	}
+	postgres_watch_free(s->api.postgres);
 	background_free(s->api.background);
 	lives_free(s->api.lives);
 	observer_free(s->api.observer);
 	gateway_free(s->api.gateway);
+	adopt_free(s->adopt); /* behind the writer's thread, which hands it what it finds */
 	endpoints_free(s->reconcile.endpoints);
 	access_sync_free(s->reconcile.access);
 	iface_free(s->iface);
@@ -665,6 +746,8 @@ static int read_environment(const struct options *o, struct serve *s)
 	struct diag d = { .text = "" };
 	int err = gateway_environment_read(&s->api, &d);
 
+	if (err == 0)
+		err = store_option_read(o, &s->store_option, &d);
 	if (err == 0 && strcmp(options_get(o, "listen-agent"), "off") != 0)
 		err = gateway_environment_read_agent(&s->api, &d);
 	if (err == 0)
@@ -680,6 +763,8 @@ static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int
 		code = read_fd(o, "uapi-fd", ret_uapi);
 	if (code == EXIT_DONE)
 		code = read_fd(o, "host-fd", ret_host);
+	if (code == EXIT_DONE)
+		code = read_shelf(o, s);
 	if (code != EXIT_DONE)
 		return code;
 	code = read_kind(o, s);
@@ -694,7 +779,7 @@ static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int
 
 static int run(const struct options *o)
 {
-	struct serve s = { .signal_fd = -1 };
+	struct serve s = { .signal_fd = -1, .places.shelf = { -1, -1 } };
 	struct diag d = { .text = "" };
 	int uapi_fd = -1, host_fd = -1, err;
 	int code = read_all(o, &s, &uapi_fd, &host_fd);

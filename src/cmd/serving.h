@@ -94,6 +94,20 @@ struct serving {
 		  "certificates in PEM for https; else STATE/cert.pem",                            \
 		  "tls" },                                                                         \
 		{ "tls-key", "FILE", NULL, NULL, "their private key; else STATE/key.pem", "tls" }, \
+		{ "store", "KIND", "sqlite", NULL, "where peers are kept: sqlite or postgres",     \
+		  NULL },                                                                          \
+		{ "database",                                                                      \
+		  "CONNINFO",                                                                      \
+		  NULL,                                                                            \
+		  NULL,                                                                            \
+		  "with postgres: how it is reached, without a password",                          \
+		  NULL },                                                                          \
+		{ "status-postgres",                                                               \
+		  "CONNINFO",                                                                      \
+		  NULL,                                                                            \
+		  NULL,                                                                            \
+		  "PostgreSQL server that the status page tells of",                               \
+		  "status" },                                                                      \
 		{ "metrics-peers",                                                                 \
 		  "on|off",                                                                        \
 		  "on",                                                                            \
@@ -104,7 +118,7 @@ struct serving {
 		  "WORD",                                                                          \
 		  "repair",                                                                        \
 		  NULL,                                                                            \
-		  "what becomes of changes to the interface by others: repair or report",          \
+		  "what becomes of changes to the interface by others: repair, report or adopt",   \
 		  NULL },                                                                          \
 		{ "api-version1",                                                                  \
 		  "on|off",                                                                        \

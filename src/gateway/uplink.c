@@ -100,6 +100,9 @@ static bool handle(struct uplink *u, const struct host_message *m, int fd)
 		if (u->events.acted)
 			u->events.acted(u->events.context, m->serial, -(int)m->error);
 		return true;
+	case HOST_HAND_ON:
+		u->events.hand_on(u->events.context);
+		return true;
 	case HOST_READY:
 	case HOST_RECONNECT:
 	case HOST_PING:

@@ -29,6 +29,7 @@ struct uplink_events {
 	void (*stop)(void *context);
 	void (*acted)(void *context, uint64_t serial, int err); /* of uplink_act() */
 	void *context;
+	void (*hand_on)(void *context); /* stop, and leave the sockets for the next */
 };
 
 struct uplink;
