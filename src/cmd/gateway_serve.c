@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "api/access_lists.h"
+#include "api/actions.h"
 #include "api/audit.h"
 #include "api/call.h"
 #include "api/dispatch.h"
@@ -79,6 +80,7 @@ static const struct option_row rows[] = {
 	  NULL },
 	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug", NULL },
 	{ "log-json", NULL, NULL, NULL, "log lines as JSON", NULL },
+	{ "actions", "BITS", "0", NULL, "what the host may be asked for", NULL },
 	{ "rest", "SECONDS", "120", NULL, "how long a freed address is not given again", NULL },
 	SERVING_ROWS,
 };
@@ -147,7 +149,12 @@ static int read_shelf(const struct options *o, struct serve *s)
 static int read_numbers(const struct options *o, struct serve *s)
 {
 	const char *port = options_get(o, "port"), *rest = options_get(o, "rest");
+	const char *actions = options_get(o, "actions");
 	uint64_t number;
+
+	if (decimal_parse(actions, strlen(actions), UINT32_MAX, &number) != 0)
+		return complain(EXIT_USAGE, "--actions is a number");
+	s->api.actions = (uint32_t)number;
 
 	if (decimal_parse(port, strlen(port), UINT16_MAX, &number) != 0)
 		return complain(EXIT_USAGE, "--port is a number up to 65535");
@@ -280,6 +287,13 @@ static void told_to_stop(void *context)
 	((struct serve *)context)->is_over = true;
 }
 
+static void acted(void *context, uint64_t serial, int err)
+{
+	struct serve *s = context;
+
+	actions_acted(&s->api, serial, err);
+}
+
 static void told_to_hand_on(void *context)
 {
 	struct serve *s = context;
@@ -308,6 +322,7 @@ static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag
 {
 	const struct uplink_events events = { .device_restarted = device_restarted,
 					      .stop = told_to_stop,
+					      .acted = acted,
 					      .hand_on = told_to_hand_on,
 					      .context = s };
 	int err = uplink_new(host_fd, &events, &s->uplink);
@@ -544,6 +559,7 @@ static int open_inside(struct serve *s, struct diag *d)
 		err = open_lives(s);
 	s->api.cache = s->cache;
 	s->api.reconcile = &s->reconcile;
+	s->api.uplink = s->uplink;
 	s->api.own_uid = geteuid();
 	if (err == 0 && s->api.postgres)
 		err = postgres_watch_start(s->api.postgres);
@@ -639,6 +655,7 @@ static void drain(struct serve *s)
 	keep_usage(s);
 	uplink_attend(s->uplink, false); /* the writer's thread may be asking something */
 	gateway_stop(s->api.gateway);
+	actions_give_up(&s->api);
 	while (http_server_waiting(s->server) > 0 && clock_boot_ns() < end_ns)
 		turn(s, http_server_run(s->server, clock_boot_ns()) > 20 ? 20 : 0);
 	for (int i = 0; i < 10; i++) /* let the last answers leave */

@@ -9,6 +9,7 @@
 #include "base/array.h"
 #include "crypto/short_hash.h"
 #include "gateway/gateway.h"
+#include "gateway/ifstate.h"
 #include "gateway/profiles.h"
 #include "gateway/routes.h"
 #include "gateway/usage.h"
@@ -210,6 +211,7 @@ struct comparison {
 	uint64_t wall_ns;
 	uint8_t hash_key[SHORT_HASH_KEY_LEN]; /* secret: nobody can make two prints equal */
 	uint64_t now_ns;
+	bool is_down;
 	bool is_plain;
 	bool is_look; /* for what somebody else did */
 	struct drift_found found;
@@ -369,7 +371,7 @@ static int note_wanted(void *context, const struct store_peer *p)
 
 	if (c->access)
 		access_sync_take(c->access, p);
-	if (!is_served(p))
+	if (c->is_down || !is_served(p))
 		return 0;
 	if (p->expires_ns != 0 && p->expires_ns <= c->wall_ns) {
 		/* Whoever blocks it is about to: nobody else has done that. */
@@ -399,6 +401,15 @@ static int add_removals(struct comparison *c)
 	return err;
 }
 
+static int note_state(void *context, const struct store_record *record)
+{
+	struct comparison *c = context;
+
+	if (ifstate_is_record(record->kind, record->name))
+		c->is_down = ifstate_read(record->body) != IFSTATE_UP;
+	return 0;
+}
+
 static int compare(struct reconcile *r, struct comparison *c, struct diag *d)
 {
 	int err = iface_get(r->iface, note_present, c, d);
@@ -409,7 +420,10 @@ static int compare(struct reconcile *r, struct comparison *c, struct diag *d)
 		return err;
 	if (c->n > 0)
 		qsort(c->present, c->n, sizeof(*c->present), by_key);
-	err = store_load_usage(r->store, note_used, c);
+	err = store_load_records(r->store, note_state, c);
+	r->is_down = c->is_down;
+	if (err == 0)
+		err = store_load_usage(r->store, note_used, c);
 	if (err == 0)
 		err = store_load_peers(r->store, note_wanted, c);
 	if (err == 0)
@@ -628,8 +642,15 @@ static int add_peer(struct uapi_set *set, const struct reconcile *r,
 		return err;
 	if (r->access && !access_sync_permits(r->access, &c->peer))
 		return add_removal(set, c->peer.public_key);
-	return is_served(&c->peer) ? add_block(set, &c->peer, kind)
-				   : add_removal(set, c->peer.public_key);
+	return is_served(&c->peer) && !r->is_down ? add_block(set, &c->peer, kind)
+						  : add_removal(set, c->peer.public_key);
+}
+
+/* Was the interface switched on or off? Then everybody on it is compared. */
+static bool is_switch(const struct store_change *c)
+{
+	return c->kind == STORE_PUT_RECORD && c->result == 0 &&
+	       ifstate_is_record(c->record.kind, c->record.name);
 }
 
 static int add_change(struct uapi_set *set, const struct reconcile *r,
@@ -694,9 +715,12 @@ static int catch_up(struct reconcile *r)
 void reconcile_group(struct reconcile *r, struct store_change *first)
 {
 	struct diag d = { .text = "" };
+	bool switches = false;
 	int err = -ENOTCONN;
 
-	if (reconcile_is_well(r)) {
+	for (struct store_change *c = first; c && !switches; c = c->next)
+		switches = is_switch(c);
+	if (reconcile_is_well(r) && !switches) {
 		err = carry(r, first, &d);
 		if (err != 0)
 			log_warning("setting peers failed, comparing all: %s", d.text);
