@@ -32,6 +32,7 @@
 #include "cmd/command.h"
 #include "cmd/gateway_doors.h"
 #include "cmd/gateway_environment.h"
+#include "cmd/gateway_lives.h"
 #include "cmd/gateway_status.h"
 #include "cmd/gateway_store.h"
 #include "cmd/local_api.h"
@@ -507,56 +508,12 @@ static int close_the_doors(const struct serve *s, struct diag *d)
 	return gateway_doors_close(&doors, d);
 }
 
-static uint64_t budget_of(void *context, const struct peer *peer)
-{
-	struct usage u;
-
-	lives_usage(context, peer->id, &u);
-	return usage_left(&u, (enum store_period)peer->quota_period, peer->quota_bytes,
-			  clock_wall_ns());
-}
-
-static int open_webhooks(struct serve *s)
-{
-	const struct webhooks_config config = {
-		.allows_private = s->places.serving.webhooks_private,
-		.allows_plain = s->places.serving.webhooks_insecure,
-		.retry_ns = s->places.serving.webhooks_retry_s * SECOND_NS,
-	};
-
-	return webhooks_new(s->api.gateway, &config, &s->api.webhooks);
-}
-
-/* Who came and went, to all who follow that. */
-static void life_changed(void *context, enum lives_event event, const struct peer *peer,
-			 const struct endpoint *at)
-{
-	struct serve *s = context;
-
-	events_note_life(s->api.events, event, peer, at);
-	webhooks_note_life(s->api.webhooks, event, peer, at);
-}
-
-static int open_lives(struct serve *s)
-{
-	struct gateway *g = s->api.gateway;
-	int err = lives_new(g, s->api.observer, account_is_enabled, &s->api.lives);
-
-	if (err != 0)
-		return err;
-	gateway_set_budget(g, budget_of, s->api.lives);
-	gateway_listen(g, lives_note, s->api.lives);
-	gateway_listen(g, events_note, s->api.events);
-	lives_listen(s->api.lives, life_changed, s);
-	return open_webhooks(s);
-}
-
 static int open_inside(struct serve *s, struct diag *d)
 {
 	int err = open_gateway(s, d);
 
 	if (err == 0)
-		err = open_lives(s);
+		err = gateway_lives_open(&s->api, &s->places.serving);
 	s->api.cache = s->cache;
 	s->api.reconcile = &s->reconcile;
 	s->api.uplink = s->uplink;
