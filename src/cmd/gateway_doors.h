@@ -2,6 +2,8 @@
 /**
  * gateway_doors.h - The sandbox of the gateway process: which files it may open from now on
  *
+ * Beside its own those that whoever sends webhooks reads: the resolver's, and certificates.
+ *
  * Threads: before the first thread is started; Landlock binds those that are started after it.
  */
 #pragma once
