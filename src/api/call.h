@@ -46,6 +46,7 @@ enum {
 
 /**
  * struct api - What all handlers share; the objects are borrowed
+ * @users:	NULL unless their surface is served
  * @listeners:	What each listener of the server serves
  * @needs_version_2: Signatures of version 1 are switched off
  * @agent_key:	The node agent's shared secret; its @agent_cache remembers @agent_window_s
@@ -73,6 +74,7 @@ struct api {
 	struct penalty *penalty;
 	struct events *events;
 	struct lives *lives;
+	struct users *users;
 	struct suite *suite;
 	struct surface_listener listeners[HTTP_LISTENERS_MAX];
 	struct hmac_key key;

@@ -28,6 +28,7 @@
 #include "base/codec.h"
 #include "cmd/command.h"
 #include "cmd/gateway_environment.h"
+#include "cmd/gateway_users.h"
 #include "cmd/local_api.h"
 #include "cmd/options.h"
 #include "cmd/places.h"
@@ -43,7 +44,7 @@
 enum {
 	REPLAY_ENTRIES_MAX = 1 << 20,
 	PATH_MAX_LEN = 512,
-	POLLED_OWN = 5,
+	POLLED_OWN = 6,
 	DESCRIPTORS = 8192, /* for as many connections as the server takes */
 	KEEP_MS = 1500,	    /* at the end: for counting once more */
 	DRAIN_MS = 3000,    /* at the end: for requests under way */
@@ -85,6 +86,7 @@ struct serve {
 	char socket_path[PATH_MAX_LEN];
 	char database_path[PATH_MAX_LEN];
 	struct places places;
+	struct gateway_users users;
 	struct machine machine;
 	int signal_fd;
 	bool is_over;
@@ -371,6 +373,9 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (err == 0)
 		err = places_open(&s->places, o, d);
 	if (err == 0)
+		err = gateway_users_open(&s->users, o, s->state, s->config.public_key, s->store,
+					 &s->api, d);
+	if (err == 0)
 		err = open_interface(s, uapi_fd, host_fd, d);
 	if (err != 0)
 		return err;
@@ -385,15 +390,21 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 static int close_the_doors(const struct serve *s, struct diag *d)
 {
 	char directory[PATH_MAX_LEN];
-	const char *paths[] = { s->state, directory };
+	const char *paths[GATEWAY_USERS_PATHS_MAX + 2], *ro[GATEWAY_USERS_PATHS_MAX];
+	size_t n, n_ro;
 	char *slash;
 	int err;
+
+	gateway_users_paths(&s->users, paths, &n, ro, &n_ro);
+	paths[n++] = s->state;
 
 	snprintf(directory, sizeof(directory), "%s", s->database);
 	slash = strrchr(directory, '/');
 	if (slash)
 		slash[slash == directory] = '\0';
-	err = privileges_landlock(paths, s->database == s->database_path || !slash ? 1 : 2);
+	if (s->database != s->database_path && slash)
+		paths[n++] = directory;
+	err = privileges_landlock_reading(paths, n, ro, n_ro);
 	if (err == 0 || err == -ENOTSUP)
 		err = privileges_seccomp(PRIVILEGES_GATEWAY);
 	return err == 0
@@ -430,6 +441,8 @@ static int open_inside(struct serve *s, struct diag *d)
 
 	if (err == 0)
 		err = open_lives(s);
+	if (err == 0)
+		err = gateway_users_start(&s->users, &s->api, d);
 	s->api.cache = s->cache;
 	s->api.reconcile = &s->reconcile;
 	s->api.own_uid = geteuid();
@@ -470,6 +483,7 @@ static void turn(struct serve *s, int timeout_ms)
 		{ .fd = s->signal_fd, .events = POLLIN },
 		{ .fd = s->host_is_gone ? -1 : uplink_fd(s->uplink), .events = POLLIN },
 		{ .fd = background_fd(s->api.background), .events = POLLIN },
+		{ .fd = users_fd(s->api.users), .events = POLLIN },
 	};
 	nfds_t n = POLLED_OWN;
 	int fds[HTTP_LISTENERS_MAX];
@@ -489,6 +503,8 @@ static void turn(struct serve *s, int timeout_ms)
 		read_uplink(s);
 	if (p[4].revents)
 		background_collect(s->api.background);
+	if (p[5].revents)
+		users_collect(s->api.users);
 	events_tick(s->api.events, clock_boot_ns());
 }
 
@@ -508,6 +524,7 @@ static void drain(struct serve *s)
 
 	http_server_quiesce(s->server);
 	keep_usage(s);
+	users_stop(s->api.users);
 	gateway_stop(s->api.gateway);
 	while (http_server_waiting(s->server) > 0 && clock_boot_ns() < end_ns)
 		turn(s, http_server_run(s->server, clock_boot_ns()) > 20 ? 20 : 0);
@@ -521,8 +538,11 @@ static int serve(struct serve *s)
 
 	while (!s->is_over && !atomic_load(&s->is_outdated)) {
 		int lives_ms = lives_tick(s->api.lives, clock_boot_ns(), clock_wall_ns());
+		int users_ms = users_tick(s->api.users, clock_boot_ns());
 
-		turn(s, lives_ms < timeout_ms ? lives_ms : timeout_ms);
+		if (lives_ms < timeout_ms)
+			timeout_ms = lives_ms;
+		turn(s, users_ms < timeout_ms ? users_ms : timeout_ms);
 		timeout_ms = http_server_run(s->server, clock_boot_ns());
 	}
 	drain(s);
@@ -585,6 +605,8 @@ static void close_all(struct serve *s)
 	places_done(&s->places);
 	hmac_key_done(&s->api.key);
 	generator_done(&s->generator);
+	/* A call to a tree that is far away may still run: by now everything else is closed. */
+	users_free(s->api.users);
 }
 
 static void name_paths(struct serve *s)

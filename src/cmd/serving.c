@@ -2,6 +2,7 @@
 #include "cmd/serving.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/codec.h"
@@ -175,6 +176,17 @@ static const char *option_name(enum serving_surface s, const char *suffix, char 
 	return out;
 }
 
+/* By contract API_PORT. */
+static uint16_t users_port(void)
+{
+	const char *text = getenv("API_PORT");
+	uint64_t port;
+
+	if (text && decimal_parse(text, strlen(text), UINT16_MAX, &port) == 0 && port > 0)
+		return (uint16_t)port;
+	return surfaces[SERVING_USERS].port;
+}
+
 static int read_surface(const struct options *o, enum serving_surface s,
 			struct serving_place *ret, struct diag *d)
 {
@@ -188,7 +200,7 @@ static int read_surface(const struct options *o, enum serving_surface s,
 		option = "listen";
 	r.text = options_get(o, option);
 	r.origin = options_origin(o, option);
-	err = read_place(&r, surfaces[s].port, ret);
+	err = read_place(&r, s == SERVING_USERS ? users_port() : surfaces[s].port, ret);
 	if (err != 0)
 		return err;
 	option = option_name(s, "-allow", name);

@@ -89,6 +89,19 @@ struct serving {
 		  "certificates in PEM for https; else STATE/cert.pem",                            \
 		  "tls" },                                                                         \
 		{ "tls-key", "FILE", NULL, NULL, "their private key; else STATE/key.pem", "tls" }, \
+		{ "params",                                                                        \
+		  "STORE",                                                                         \
+		  NULL,                                                                            \
+		  NULL,                                                                            \
+		  "users' tree: dir:/PATH, ssm:/PREFIX; else SSM_PREFIX, STATE/params",            \
+		  NULL },                                                                          \
+		{ "users-list", "self|all", "self", NULL, "which users a user's key sees", NULL }, \
+		{ "users-private-keys",                                                            \
+		  "keep|forget",                                                                   \
+		  "keep",                                                                          \
+		  NULL,                                                                            \
+		  "forget: users' private keys are in the first reply only",                       \
+		  NULL },                                                                          \
 		{ "metrics-peers",                                                                 \
 		  "on|off",                                                                        \
 		  "on",                                                                            \

@@ -12,6 +12,7 @@
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -214,7 +215,27 @@ static int allow_below(int ruleset, const char *path, uint64_t rights)
 	return err;
 }
 
+static int allow_reading(int ruleset, const char *path)
+{
+	struct stat st;
+	int err;
+
+	if (stat(path, &st) < 0)
+		return 0;
+	err = allow_below(ruleset, path,
+			  S_ISDIR(st.st_mode)
+				  ? LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR
+				  : LANDLOCK_ACCESS_FS_READ_FILE);
+	return err == -ENOENT || err == -EACCES ? 0 : err;
+}
+
 int privileges_landlock(const char *const paths_rw[], size_t n)
+{
+	return privileges_landlock_reading(paths_rw, n, NULL, 0);
+}
+
+int privileges_landlock_reading(const char *const paths_rw[], size_t n,
+				const char *const paths_ro[], size_t n_ro)
 {
 	long abi =
 		syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -233,6 +254,8 @@ int privileges_landlock(const char *const paths_rw[], size_t n)
 		return -errno;
 	for (size_t i = 0; i < n && err == 0; i++)
 		err = allow_below(fd, paths_rw[i], attr.fs);
+	for (size_t i = 0; i < n_ro && err == 0; i++)
+		err = allow_reading(fd, paths_ro[i]);
 	/* Landlock wants this promise even from root; see privileges_no_dump(). */
 	if (err == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		err = -errno;

@@ -43,6 +43,9 @@ bool privileges_is_shared_user(uid_t uid); /* "nobody" */
 
 /* Deny all file system access, or all but below @paths_rw (n may be 0). -ENOTSUP is a gap. */
 int privileges_landlock(const char *const paths_rw[], size_t n);
+/* The same, and @paths_ro may be read; those that are not there are passed over. */
+int privileges_landlock_reading(const char *const paths_rw[], size_t n,
+				const char *const paths_ro[], size_t n_ro);
 
 enum privileges_profile {
 	PRIVILEGES_DEVICE,  /* tunnel: sockets, TUN, epoll, threads, random; no open, no exec */
