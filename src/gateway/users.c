@@ -121,6 +121,7 @@ void users_work(struct users_op *op, bool is_look,
 	op->work = work;
 	op->after = after;
 	op->err = 0;
+	op->why.text[0] = '\0';
 	op->next = NULL;
 	if (u->is_stopping) {
 		users_op_end(op, -ECANCELED);

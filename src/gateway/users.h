@@ -9,7 +9,7 @@
  * answered. Whatever a crash leaves is told by the record: what was being made is taken back, what was
  * being removed is removed.
  *
- * The tree is looked through every USERS_LOOK_…_S seconds: who is new there becomes a peer, who is gone is
+ * The tree is looked through every few seconds (USERS_LOOK_…): who is new there becomes a peer, who is gone is
  * removed, who is not "active" is suspended. A list alone removes nobody: the tree is asked once more for
  * the user, and must have a master key.
  *
@@ -30,8 +30,9 @@
 enum {
 	USERS_LANES = 4,
 	USERS_WAITING_MAX = 1024,
-	USERS_LOOK_NEAR_S = 5, /* a directory */
+	USERS_LOOK_NEAR_S = 2, /* a directory */
 	USERS_LOOK_FAR_S = 30,
+	USERS_LOOK_TIMES = 20, /* or this many times what a list cost, if that is longer */
 	USERS_RETRY_S = 10,
 	USERS_FORGET_NEAR_S = 5, /* so long a list may still have who was removed */
 	USERS_FORGET_FAR_S = 60,

@@ -4,7 +4,7 @@
  *
  *	make      store: record MAKING and the peer → tree: write → store: record MADE → answer
  *	remove    store: record REMOVING, no peer → tree: remove → store: no record → answer
- *	take back tree: remove what is ours → store: no peer, no record → answer
+ *	take back as remove; at once store: no peer, no record where the tree has nothing
  */
 #include <errno.h>
 #include <stdio.h>
@@ -117,8 +117,6 @@ int users_add_peer(struct users_op *op, const struct ip_addr *wanted, bool is_ac
 
 /* --- Taking back --- */
 
-static void drop_it(struct users_op *op);
-
 /* What cannot be ended now is tried again by users_look.c. */
 static void give_up(struct users_op *op, int err)
 {
@@ -198,12 +196,70 @@ static void clean_tree(struct users_op *op, struct params *tree)
 	op->err = users_tree_remove(tree, op->user->id, op->user->public_key, &op->why);
 }
 
+/* A user that was made stays one; what was being made is taken back another time. */
+static void not_begun(struct users_op *op, int err)
+{
+	if (op->user->state == USER_MADE)
+		users_op_end(op, err);
+	else
+		give_up(op, err);
+}
+
+static void removing(void *context, int err, int carried, const struct peer *peer)
+{
+	struct users_op *op = context;
+
+	(void)carried, (void)peer;
+	note(op, err);
+	if (op->err != 0) {
+		not_begun(op, op->err);
+		return;
+	}
+	user_table_set_digest(op->u->table, op->user, false, op->user->digest);
+	users_touch(op->u, op->user);
+	op->user->state = USER_REMOVING;
+	op->user->has_peer = false;
+	users_work(op, false, clean_tree, tree_cleaned);
+}
+
+static int begin_to_remove(struct users_op *op)
+{
+	struct gateway *g = op->u->g;
+	const struct peer *peer = users_own_peer(op->u, op->user);
+	struct user as = *op->user;
+	int err;
+
+	as.state = USER_REMOVING;
+	op->err = 0;
+	op->grant.frees_at_once = op->fault != 0; /* nobody ever had it */
+	gateway_batch_begin(g);
+	err = peer ? gateway_remove_peer(g, peer->id, &op->grant, record_put, op) : 0;
+	if (err == 0)
+		err = users_put_record(op, &as, op->fault ? "" : "user.delete", removing);
+	if (err != 0)
+		(void)gateway_batch_end(g, false);
+	else
+		err = gateway_batch_end(g, true);
+	return err;
+}
+
+static void remove_step(struct users_op *op)
+{
+	int err = op->u->is_stopping ? -ECANCELED : begin_to_remove(op);
+
+	if (err == -EBUSY)
+		err = users_later(op, remove_step);
+	if (err != 0)
+		not_begun(op, err);
+}
+
 void users_take_back(struct users_op *op)
 {
 	op->user->is_busy = true;
-	op->user->state = USER_REMOVING;
 	if (op->is_clean)
 		drop_it(op);
+	else if (op->user->has_peer)
+		remove_step(op);
 	else
 		users_work(op, false, clean_tree, tree_cleaned);
 }
@@ -372,52 +428,6 @@ int users_create(struct users *u, const char *id, const struct gateway_grant *gr
 
 /* --- Removing --- */
 
-static void removing(void *context, int err, int carried, const struct peer *peer)
-{
-	struct users_op *op = context;
-
-	(void)carried, (void)peer;
-	note(op, err);
-	if (op->err != 0) {
-		users_op_end(op, op->err);
-		return;
-	}
-	user_table_set_digest(op->u->table, op->user, false, op->user->digest);
-	users_touch(op->u, op->user);
-	op->user->has_peer = false;
-	users_take_back(op);
-}
-
-static int begin_to_remove(struct users_op *op)
-{
-	struct gateway *g = op->u->g;
-	const struct peer *peer = users_own_peer(op->u, op->user);
-	struct user as = *op->user;
-	int err;
-
-	as.state = USER_REMOVING;
-	op->err = 0;
-	gateway_batch_begin(g);
-	err = peer ? gateway_remove_peer(g, peer->id, &op->grant, record_put, op) : 0;
-	if (err == 0)
-		err = users_put_record(op, &as, "user.delete", removing);
-	if (err != 0)
-		(void)gateway_batch_end(g, false);
-	else
-		err = gateway_batch_end(g, true);
-	return err;
-}
-
-static void remove_step(struct users_op *op)
-{
-	int err = begin_to_remove(op);
-
-	if (err == -EBUSY)
-		err = users_later(op, remove_step);
-	if (err != 0)
-		users_op_end(op, err);
-}
-
 int users_remove(struct users *u, const char *id, const struct gateway_grant *grant,
 		 users_done done, void *context)
 {
@@ -435,10 +445,7 @@ int users_remove(struct users *u, const char *id, const struct gateway_grant *gr
 	op->grant = *grant;
 	op->user = user;
 	user->is_busy = true;
-	if (user->state == USER_REMOVING)
-		users_take_back(op);
-	else
-		remove_step(op);
+	users_take_back(op);
 	return 0;
 }
 

@@ -79,6 +79,8 @@ struct users_look {
 	struct user *user;
 	uint64_t began;
 	uint64_t due_ns;
+	uint64_t list_began_ns;
+	uint64_t list_cost_ns;
 	bool complained;
 };
 

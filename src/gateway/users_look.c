@@ -453,7 +453,7 @@ static bool mend(struct users *u, struct user *user)
 		return false;
 	op->user = user;
 	op->grant = own_grant("gateway");
-	if (user->state == USER_MAKING)
+	if (user->has_peer)
 		op->fault = -ECANCELED; /* nobody was told of it */
 	users_take_back(op);
 	return true;
@@ -471,6 +471,13 @@ static bool look_at_known(struct users *u, struct user *user)
 	return ask(u, user->id, read_absence, absence_read, NULL, false);
 }
 
+static uint64_t pause_after(const struct users *u)
+{
+	uint64_t cost_ns = u->look.list_cost_ns * USERS_LOOK_TIMES;
+
+	return cost_ns > u->look_ns ? cost_ns : u->look_ns;
+}
+
 static bool step(struct users *u)
 {
 	struct users_look *l = &u->look;
@@ -484,7 +491,7 @@ static bool step(struct users *u)
 	}
 	user = l->user;
 	if (!user) {
-		finish(u, u->look_ns);
+		finish(u, pause_after(u));
 		return false;
 	}
 	l->user = user->next;
@@ -533,6 +540,7 @@ static void list_read(struct users_op *op)
 	if (u->look.complained)
 		log_info("the users' tree can be read again");
 	u->look.complained = false;
+	u->look.list_cost_ns = clock_boot_ns() - u->look.list_began_ns;
 	if (u->master.is_there && !op->master.is_there)
 		log_warning("the users' tree has no master-api-key any more");
 	u->master = op->master;
@@ -553,6 +561,7 @@ static void begin_to_look(struct users *u)
 		return;
 	}
 	u->look.began = u->serial;
+	u->look.list_began_ns = clock_boot_ns();
 	users_work(op, true, read_list, list_read);
 }
 

@@ -44,6 +44,7 @@ PersistentKeepalive = 25
 # 3. Run: wg-quick up {id}.conf
 # 4. To disconnect: wg-quick down {id}.conf
 """
+LOOK = 3  # seconds, and the tree has been looked through
 LEAVES = {"wg-private-key", "wg-public-key", "created-at", "status", "address", "api-key"}
 TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}$"
 
@@ -131,7 +132,7 @@ class UsersTest(ApiTest):
         self.find_port()
 
     def audited(self):
-        rows = self.gateway.local("GET", "/api/v1/audit?limit=500").json["rows"]
+        rows = self.gateway.local("GET", "/api/v1/audit?limit=500").json["audit"]
         return [(row["who"], row["action"], row["subject"]) for row in rows]
 
 
@@ -238,6 +239,451 @@ class Wire(UsersTest):
                 self.is_(answer, 401, {"detail": text or own})
                 self.assertEqual(answer.headers["WWW-Authenticate"], "Bearer")
         self.is_(self.ask("GET", "/users", None, None, {"Authorization": "bearer " + self.master}), 200, [])
+
+
+class Callers(UsersTest):
+    """Every route with every caller, about one's own and about somebody else's."""
+
+    def callers(self):
+        """{caller: key}; a name that begins with "gone" is of no use any more."""
+        keys = {"nobody": None, "wrong": "f" * 64, "short": "x", "master": self.master,
+                "hash of master": sha256(self.master), "hash of own": None}
+        for user in ("own", "other", "gone", "suspended"):
+            keys[user] = self.made(user)["api_key"]
+        keys["hash of own"] = sha256(keys["own"])
+        self.is_(self.ask("DELETE", "/users/gone", self.master), 200)
+        self.is_(self.gateway.local("PATCH", "/api/v1/peers/suspended", {"enabled": False}), 200)
+        return keys
+
+    def test_every_route_for_every_caller_and_object(self):
+        keys = self.callers()
+        good = {"master", "own", "other"}
+        cells = 0
+        for caller, key in keys.items():
+            for target in ("own", "other", "gone", "suspended", "never"):
+                if caller == "master":
+                    expected = 404 if target in ("gone", "never") else 200
+                elif caller in good:
+                    expected = 200 if target == caller else 404
+                else:
+                    expected = 401
+                answer = self.ask("GET", f"/users/{target}", key)
+                self.assertEqual(answer.status, expected, (caller, target, answer))
+                if expected == 404:  # the same words, whether it is there or not
+                    self.assertEqual(answer.json, {"detail": f"User {target} not found"})
+                cells += 1
+                if caller != "master":  # nothing is changed by anybody else
+                    for method, path, body in (("DELETE", f"/users/{target}", None), ("POST", "/users", {"client_id": f"new-{target}"}),
+                                               ("POST", "/users", {"client_id": target})):
+                        self.is_(self.ask(method, path, key, body), 401)
+                        cells += 1
+            listed = self.ask("GET", "/users", key)
+            self.assertEqual((listed.status, listed.json if listed.status == 200 else None),
+                             (200, ["other", "own", "suspended"]) if caller == "master" else
+                             (200, [caller]) if caller in good else (401, None), caller)
+            self.is_(self.ask("GET", "/health", key), 200)
+            cells += 2
+        print(f"# {cells} cells")
+        self.assertEqual(self.ask("GET", "/users", self.master).json, ["other", "own", "suspended"])
+
+    def test_keys_of_other_surfaces_mean_nothing_here_and_the_other_way_round(self):
+        user = self.made("user1")
+        own = self.gateway.local("POST", "/api/v1/keys", {"name": "k", "role": "admin"}).json["key"]
+        for key in (own, self.gateway.key):
+            self.is_(self.ask("GET", "/users", key), 401)
+            self.is_(self.create("x", key), 401)
+        for key in (user["api_key"], self.master):
+            self.is_(self.gateway.raw("GET", "/api/v1/peers", headers={"Authorization": f"Bearer {key}"}), 401)
+        self.is_(self.gateway.raw("GET", "/users", headers={"Authorization": f"Bearer {self.master}"}), 404)
+        for target in ("/api/v1/peers", "/metrics", "/docs"):
+            self.is_(self.ask("GET", target, self.master), 404)
+
+    def test_the_audit_trail_says_who(self):
+        self.made("user1")
+        self.is_(self.ask("DELETE", "/users/user1", self.master), 200)
+        rows = [(who, action) for who, action, subject in self.audited() if "user1" in subject]
+        self.assertEqual(rows, [("users:master", "peer.create"), ("users:master", "user.create"),
+                                ("users:master", "peer.delete"), ("users:master", "user.delete")])
+
+    def test_a_user_who_is_suspended_is_shown_so_and_the_tree_follows(self):
+        user = self.made("user1")
+        self.is_(self.gateway.local("PATCH", "/api/v1/peers/user1", {"enabled": False}), 200)
+        self.assertEqual(self.shown("user1").json["status"], "inactive")
+        self.is_(self.ask("GET", "/users/user1", user["api_key"]), 401, {"detail": "Invalid API key"})
+        self.assertEqual(self.gateway.on_device(), {})
+        self.soon(lambda: self.tree.read("users/user1/status") == "inactive", "the tree to follow")
+        self.is_(self.gateway.local("PATCH", "/api/v1/peers/user1", {"enabled": True}), 200)
+        self.is_(self.ask("GET", "/users/user1", user["api_key"]), 200)
+        self.soon(lambda: self.tree.read("users/user1/status") == "active", "the tree to follow")
+        self.assertEqual(self.shown("user1").json["status"], "active")
+
+    def test_a_peer_of_that_name_that_is_no_user_stays_out_of_reach(self):
+        self.is_(self.gateway.local("POST", "/api/v1/peers", {"name": "laptop"}), 201)
+        self.is_(self.create("laptop"), 409, {"detail": "User laptop already exists"})
+        self.is_(self.shown("laptop"), 404)
+        self.is_(self.ask("DELETE", "/users/laptop", self.master), 404)
+        self.assertEqual(self.ask("GET", "/users", self.master).json, [])
+        self.is_(self.gateway.local("GET", "/api/v1/peers/laptop"), 200)
+        self.assertEqual(self.tree.names(), set())
+
+
+class EverybodyListed(UsersTest):
+    extra = UsersTest.extra + ("--users-list", "all")
+
+    def test_a_user_sees_all_names_if_the_operator_says_so_but_no_more(self):
+        key = self.made("b")["api_key"]
+        self.made("a")
+        self.is_(self.ask("GET", "/users", key), 200, ["a", "b"])
+        self.is_(self.ask("GET", "/users/a", key), 404)
+
+
+class NothingKept(UsersTest):
+    extra = UsersTest.extra + ("--users-private-keys", "forget")
+
+    def test_a_private_key_is_in_the_first_reply_and_nowhere_else(self):
+        user = self.made("user1")
+        self.assertIn(user["private_key"], user["client_config"])
+        self.assertEqual(self.tree.leaves("user1"), LEAVES - {"wg-private-key"})
+        for key in (self.master, user["api_key"]):
+            shown = self.ask("GET", "/users/user1", key).json
+            self.assertEqual((shown["private_key"], shown["client_config"], shown["public_key"]), (None, None, user["public_key"]))
+
+
+class Following(UsersTest):
+    """What others do in the tree takes effect here, without a restart."""
+
+    def put_user(self, user, **changed):
+        private, public = tunnel.keypair()
+        values = {"wg-private-key": private, "wg-public-key": public, "created-at": "2025-11-02T03:04:05.678901",
+                  "api-key": "a-key-in-clear-text-of-others", "status": "active", **changed}
+        for leaf, value in values.items():
+            if value is not None:
+                self.tree.write(f"users/{user}/{leaf}", value)
+        return values
+
+    def test_a_user_made_elsewhere_becomes_one_here(self):
+        values = self.put_user("user1")
+        self.soon(lambda: self.shown("user1").status == 200, "the user", 15)
+        user = self.shown("user1").json
+        self.assertEqual((user["private_key"], user["public_key"], user["created_at"], user["status"]),
+                         (values["wg-private-key"], values["wg-public-key"], values["created-at"], "active"))
+        self.assertIn("Address = 10.0.0.110/24\n", user["client_config"])
+        self.assertEqual(self.gateway.on_device(), {values["wg-public-key"]: {"10.0.0.110/32"}})
+        self.soon(lambda: "address" in self.tree.leaves("user1"), "the address in the tree")
+        self.assertEqual(self.tree.read("users/user1/address"), "10.0.0.110")
+        self.is_(self.ask("GET", "/users", values["api-key"]), 200, ["user1"])
+        self.assertEqual([row[:2] for row in self.audited()[-2:]], [("users:tree", "user.adopt"), ("users:tree", "peer.create")])
+
+    def test_keys_encoded_twice_inactive_users_addresses_and_hashed_keys(self):
+        private, public = tunnel.keypair()
+        twice = base64.b64encode(public.encode()).decode()
+        self.put_user("a", **{"wg-public-key": twice, "wg-private-key": private, "address": "10.0.0.200/24", "status": "inactive",
+                              "api-key": "sha256:" + sha256("the key of a, long enough")})
+        self.put_user("b", **{"address": "10.0.0.200", "wg-private-key": None, "api-key": None, "status": "active\n"})
+        self.soon(lambda: self.ask("GET", "/users", self.master).json == ["a", "b"], "both", 15)
+        a, b = self.shown("a").json, self.shown("b").json
+        self.assertEqual((a["status"], a["public_key"], a["private_key"]), ("inactive", public, private))
+        self.assertIn("10.0.0.200/24", a["client_config"])
+        self.assertEqual((b["status"], b["private_key"], b["client_config"]), ("active", None, None))
+        self.assertEqual(list(self.gateway.on_device()), [b["public_key"]])
+        self.is_(self.ask("GET", "/users/a", "the key of a, long enough"), 401)  # inactive
+        self.tree.write("users/a/status", "active")
+        self.soon(lambda: self.ask("GET", "/users/a", "the key of a, long enough").status == 200, "a to be active", 15)
+        self.assertEqual(self.gateway.on_device()[public], {"10.0.0.200/32"})
+        self.assertNotEqual(self.tree.read("users/b/address"), "10.0.0.200")  # a had it
+
+    def test_what_is_not_whole_or_not_a_name_is_nobody(self):
+        self.put_user("half", status=None)
+        self.put_user("keyless", **{"wg-public-key": None})
+        self.put_user("wrong", **{"wg-public-key": "x"})
+        self.tree.write("users/alone", "active")
+        self.tree.write("users/a/b/status", "active")
+        self.put_user("good")
+        self.soon(lambda: self.ask("GET", "/users", self.master).json == ["good"], "the good one", 15)
+        self.assertEqual(len(self.gateway.on_device()), 1)
+        self.is_(self.create("keyless"), 200)  # nobody's key was there
+
+    def test_a_user_removed_elsewhere_is_gone_here(self):
+        key = self.made("user1")["api_key"]
+        self.made("user2")
+        time.sleep(LOOK)  # one look, after which both are known from the tree
+        self.tree.remove_user("user1")
+        self.soon(lambda: self.shown("user1").status == 404, "the end of the user", 15)
+        self.is_(self.ask("GET", "/users", key), 401)
+        self.assertEqual(len(self.gateway.on_device()), 1)
+        self.is_(self.create("user1"), 200)
+
+    def test_status_key_and_master_key_changed_elsewhere(self):
+        user = self.made("user1")
+        self.tree.write("users/user1/status", "inactive")
+        self.soon(lambda: self.gateway.on_device() == {}, "the end of the tunnel", 15)
+        self.assertEqual(self.shown("user1").json["status"], "inactive")
+        self.tree.write("users/user1/status", "active")
+        self.tree.write("users/user1/api-key", "another key for this user")
+        self.soon(lambda: self.ask("GET", "/users/user1", "another key for this user").status == 200, "the other key", 15)
+        self.is_(self.ask("GET", "/users/user1", user["api_key"]), 401)
+        self.tree.write("master-api-key", "a new master key\n")
+        self.soon(lambda: self.create("x", "a new master key").status == 200, "the other master key", 15)
+        self.is_(self.create("y"), 401, {"detail": "Invalid master API key"})
+        self.tree.remove("master-api-key")
+        self.soon(lambda: self.ask("DELETE", "/users/y", "a new master key").status == 500, "the end of the master key", 15)
+        self.is_(self.create("y", "a new master key"), 500, {"detail": "Master API key not configured"})
+        self.is_(self.ask("GET", "/users", "another key for this user"), 200, ["user1"])
+        self.tree.remove_user("user1")  # without a master key nobody is removed: is this the right tree?
+        time.sleep(LOOK)
+        self.assertEqual(len(self.gateway.on_device()), 2)
+
+    def test_a_peer_removed_through_another_surface_is_no_user_any_more(self):
+        self.made("user1")
+        self.is_(self.gateway.local("DELETE", "/api/v1/peers/user1"), 200)
+        self.is_(self.shown("user1"), 404)
+        self.soon(lambda: self.tree.names() == set(), "the tree to follow", 15)
+        self.is_(self.create("user1"), 200)
+
+    def test_a_restart_finds_everybody_again_and_another_tree_is_refused(self):
+        user = self.made("user1")
+        self.gateway.stop()
+        self.restart()
+        self.is_(self.ask("GET", "/users/user1", user["api_key"]), 200)
+        self.gateway.kill()
+        self.tree.write("wg/server-public-key", new_key(1))
+        self.gateway.spawn()
+        self.assertEqual(self.gateway.process.wait(20), 1)
+        self.assertIn("another wg/server-public-key than this gateway", self.logged())
+        self.tree.write("wg/server-public-key", self.gateway.public)
+        self.restart()
+        self.gateway.stop()
+        self.restart("--params", "dir:/run/state/elsewhere")  # as if the file system had not been mounted
+        self.assertIn("has no master-api-key, although 1 users are known", self.logged())
+        self.is_(self.create("x"), 500, {"detail": "Master API key not configured"})
+        time.sleep(LOOK)
+        self.is_(self.ask("GET", "/users", user["api_key"]), 200, ["user1"])
+
+
+class FarAway(UsersTest):
+    """A Parameter Store behind it, which checks the signature of each call with botocore."""
+
+    extra = UsersTest.extra[:2] + ("--params", "ssm:/ephem-vpn") + UsersTest.extra[2:]
+
+    def setUp(self):
+        self.store = parameter_store.Store()
+        self.addCleanup(self.store.server.shutdown)
+        self.env = {"AWS_ENDPOINT_URL_SSM": self.store.url, "AWS_REGION": parameter_store.REGION,
+                    "AWS_ACCESS_KEY_ID": parameter_store.ID, "AWS_SECRET_ACCESS_KEY": parameter_store.SECRET}
+        self.prepare()
+        ApiTest.setUp(self)
+        self.find_port()
+        self.master = self.store.values["/ephem-vpn/master-api-key"]
+
+    def prepare(self):
+        pass
+
+    def of(self, user):
+        """{leaf: value} of one user in the store."""
+        start = f"/ephem-vpn/users/{user}/"
+        return {name[len(start):]: value for name, value in self.store.values.items() if name.startswith(start)}
+
+    def known(self):
+        return {name.split("/")[3] for name in self.store.values if name.startswith("/ephem-vpn/users/")}
+
+
+class Far(FarAway):
+    def test_the_life_of_a_user(self):
+        self.assertEqual(self.store.types["/ephem-vpn/master-api-key"], "SecureString")
+        user = self.made("user1")
+        self.assertEqual(self.of("user1"), {"wg-private-key": user["private_key"], "wg-public-key": user["public_key"],
+                                            "created-at": user["created_at"], "status": "active", "address": "10.0.0.110",
+                                            "api-key": "sha256:" + sha256(user["api_key"])})
+        types = {leaf: self.store.types[f"/ephem-vpn/users/user1/{leaf}"] for leaf in LEAVES}
+        self.assertEqual(types, {leaf: "SecureString" if leaf in ("wg-private-key", "api-key") else "String" for leaf in LEAVES})
+        del user["api_key"]
+        self.is_(self.shown("user1"), 200, user)
+        self.is_(self.ask("DELETE", "/users/user1", self.master), 200)
+        self.assertEqual(self.known(), set())
+        self.assertEqual({call.split(".")[1] for call in self.store.calls},
+                         {"GetParameter", "PutParameter", "DeleteParameter", "DescribeParameters"})
+
+    def test_a_slow_store_delays_nobody_else(self):
+        self.made("user1")
+        self.store.delay = 0.2
+        slow = [self.in_thread(self.create, f"slow{n}") for n in range(6)]
+        time.sleep(0.1)
+        worst = 0.0
+        for _ in range(60):
+            for ask in (lambda: self.ask("GET", "/health"), lambda: self.ask("GET", "/users", self.master),
+                        lambda: self.gateway.local("GET", "/api/v1/peers"), lambda: self.gateway.raw("GET", "/openapi.json"),
+                        lambda: self.create("user1")):
+                began = time.monotonic()
+                answer = ask()
+                worst = max(worst, time.monotonic() - began)
+                self.assertIn(answer.status, (200, 409))
+            time.sleep(0.01)
+        print(f"# the longest answer beside six slow calls: {worst * 1000:.0f} ms")
+        self.assertLess(worst, 0.15)
+        for thread in slow:
+            thread.join()
+        self.assertEqual([answer.status for answer in self.answers], [200] * 6, self.answers)
+        self.assertEqual(len(self.gateway.on_device()), 7)
+
+    def in_thread(self, call, *arguments):
+        self.answers = getattr(self, "answers", [])
+        thread = suite.threading.Thread(target=lambda: self.answers.append(call(*arguments)))
+        thread.start()
+        return thread
+
+    def test_a_user_is_made_whole_or_not_at_all_whichever_call_fails(self):
+        for n in range(8):
+            user = f"user{n}"
+            self.store.fail_after = n  # one after the other: six values are written
+            answer = self.create(user)
+            self.store.fail_after = None
+            if answer.status == 200:
+                break
+            self.is_(answer, 503, {"detail": "The parameter store cannot be reached; try again"})
+            self.assertEqual(self.gateway.on_device(), {}, n)
+            self.is_(self.shown(user), 404)
+            self.assertEqual(self.ask("GET", "/users", self.master).json, [])
+        else:
+            self.fail("never made")
+        self.assertEqual(n, 6)
+        self.soon(lambda: self.known() == {"user6"}, "what was begun to be taken back", 60)
+        self.assertEqual([peer["name"] for peer in self.gateway.local("GET", "/api/v1/peers").json["peers"]], ["user6"])
+        for n in range(6):
+            self.soon(lambda user=f"user{n}": self.create(user).status == 200, "another try", 30)
+
+    def test_a_user_is_cut_off_at_once_whichever_call_of_the_removal_fails(self):
+        for n in range(8):
+            key = self.made(f"user{n}")["api_key"]
+            self.store.fail_after = n
+            answer = self.ask("DELETE", f"/users/user{n}", self.master)
+            self.assertEqual(self.gateway.on_device(), {}, n)
+            self.is_(self.ask("GET", "/users", key), 401)
+            self.store.fail_after = None
+            if answer.status == 200:
+                break
+            self.is_(answer, 503)
+            self.is_(self.shown(f"user{n}"), 404)
+            again = self.ask("DELETE", f"/users/user{n}", self.master)  # tried again here, or just now by itself
+            self.assertIn(again.status, (200, 404), again)
+        self.assertEqual(n, 7)  # is it this one's key, and six values
+        self.soon(lambda: self.known() == set(), "the tree to be clean", 60)
+
+    def test_a_name_that_the_store_has_already_is_not_overwritten(self):
+        for leaf, value in (("wg-public-key", new_key(1)), ("wg-private-key", new_key(2)), ("status", "active")):
+            self.store.put(f"/ephem-vpn/users/theirs/{leaf}", value)
+        before = self.of("theirs")
+        self.is_(self.create("theirs"), 409, {"detail": "User theirs already exists"})
+        self.assertEqual(self.of("theirs"), before)
+        self.assertEqual(self.gateway.on_device(), {})
+
+
+class ManyUsers(FarAway):
+    """More of them than a page of the store's lists has, there before the gateway."""
+
+    def prepare(self):
+        self.n = suite.scaled(150, 1000)
+        self.store.put("/ephem-vpn/master-api-key", "0123456789abcdef" * 4, "SecureString")
+        for n in range(self.n):
+            key = new_key(n)
+            for leaf, value in (("wg-public-key", key), ("wg-private-key", new_key(n + self.n)), ("status", "active"),
+                                ("created-at", "2026-01-14T10:30:00.123456"), ("address", f"10.8.{n // 250}.{n % 250 + 2}")):
+                self.store.put(f"/ephem-vpn/users/user{n}/{leaf}", value)
+
+    extra = ("--listen-users", "http://127.0.0.1:0", "--params", "ssm:/ephem-vpn", "--subnet4", "10.8.0.0/16")
+
+    def test_a_thousand_users_are_found_page_by_page(self):
+        began = time.monotonic()
+        self.soon(lambda: len(self.ask("GET", "/users", self.master).json) == self.n, "all users", 240)
+        print(f"# {self.n} users in {time.monotonic() - began:.1f} s and {len(self.store.calls)} calls")
+        self.assertEqual(self.ask("GET", "/users", self.master).json, sorted(f"user{n}" for n in range(self.n)))
+        self.soon(lambda: len(self.gateway.on_device()) == self.n, "all tunnels")
+        self.assertEqual(self.gateway.on_device()[new_key(7)], {"10.8.0.9/32"})
+        self.gateway.stop()
+        self.store.calls.clear()
+        self.restart()
+        self.assertEqual(len(self.ask("GET", "/users", self.master).json), self.n)
+        time.sleep(1.5)  # a look at those who are the same reads nobody again
+        self.assertLess(sum(call.endswith(".GetParameter") for call in self.store.calls), 10)
+
+
+class Crash(FarAway):
+    def test_after_kill_9_in_the_middle_there_is_all_of_a_user_or_nothing(self):
+        for n in range(suite.scaled(9, 60)):
+            user = f"user{n}"
+            self.store.delay, seen = 0.02, []
+            thread = suite.threading.Thread(target=lambda: seen.append(self.try_to(self.create, user)))
+            thread.start()
+            time.sleep(0.004 + 0.02 * (n % 9))
+            self.gateway.kill()
+            thread.join()
+            self.store.delay = 0.0
+            self.restart()
+            acknowledged = seen[0] is not None and seen[0].status == 200
+            self.soon(lambda: self.is_settled(user), "the user to be all or nothing", 10)
+            listed = user in self.ask("GET", "/users", self.master).json
+            if acknowledged:
+                self.assertTrue(listed, n)
+                self.is_(self.ask("GET", f"/users/{user}", seen[0].json["api_key"]), 200)
+            if listed:
+                self.is_(self.ask("DELETE", f"/users/{user}", self.master), 200)
+            self.soon(lambda: self.create(user).status == 200, "the name to be free", 5)
+            self.is_(self.ask("DELETE", f"/users/{user}", self.master), 200)
+        self.assertEqual(self.known(), set())
+
+    def try_to(self, call, *arguments):
+        try:
+            return call(*arguments)
+        except (OSError, http.client.HTTPException):
+            return None
+
+    def is_settled(self, user):
+        listed = user in self.ask("GET", "/users", self.master).json
+        peers = [peer["name"] for peer in self.gateway.local("GET", "/api/v1/peers").json["peers"]]
+        return set(self.of(user)) == (LEAVES if listed else set()) and (user in peers) == listed
+
+    def test_a_removal_that_was_acknowledged_or_begun_stays(self):
+        for n in range(suite.scaled(6, 60)):
+            user = f"user{n}"
+            key = self.made(user)["api_key"]
+            self.store.delay = 0.02
+            thread = suite.threading.Thread(target=lambda: self.try_to(self.ask, "DELETE", f"/users/{user}", self.master))
+            thread.start()
+            time.sleep(0.01 + 0.02 * (n % 8))
+            self.gateway.kill()
+            thread.join()
+            self.store.delay = 0.0
+            self.restart()
+            self.soon(lambda: self.is_settled(user), "the user to be all or nothing", 10)
+            if user not in self.ask("GET", "/users", self.master).json:
+                self.is_(self.ask("GET", "/users", key), 401)
+                self.assertEqual(self.gateway.on_device(), {})
+            else:  # it had not begun
+                self.is_(self.ask("DELETE", f"/users/{user}", self.master), 200)
+
+
+class NotThere(FarAway):
+    def test_a_store_that_is_down_at_the_start_keeps_nobody_from_their_tunnel(self):
+        user = self.made("user1")
+        self.gateway.stop()
+        port = self.store.server.server_port
+        self.store.server.shutdown()
+        self.store.server.server_close()
+        self.restart()
+        self.assertEqual(list(self.gateway.on_device()), [user["public_key"]])
+        self.is_(self.ask("GET", "/users", user["api_key"]), 200, ["user1"])
+        self.is_(self.ask("GET", "/users", self.master), 503)
+        self.is_(self.create("x"), 503)
+        self.is_(self.ask("GET", "/users/user1", user["api_key"]), 503)
+        self.is_(self.gateway.local("GET", "/api/v1/peers"), 200)
+        self.assertIn("is not reached, it is tried again", self.logged())
+        self.assertTrue(port)
+
+    def test_wrong_credentials_are_told_at_the_start(self):
+        self.gateway.stop()
+        self.gateway.env["AWS_SECRET_ACCESS_KEY"] = "wrong"
+        self.gateway.spawn()
+        self.assertEqual(self.gateway.process.wait(20), 1)
+        self.assertIn("InvalidSignatureException", self.logged())
 
 
 if __name__ == "__main__":

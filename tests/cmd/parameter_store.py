@@ -40,7 +40,9 @@ def is_signed(handler, body, secret, token, now):
 
 class Store:
     def __init__(self):
-        self.values, self.types = {}, {}
+        self.values, self.types, self.versions = {}, {}, {}
+        self.delay = 0.0
+        self.fail_after = None  # that many calls are answered yet
         self.clock_offset = 0
         self.tampers = False
         self.failures = []  # (status, type) to answer next
@@ -75,6 +77,7 @@ class Store:
             do_PUT = do_GET
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.handle_error = lambda *_: None  # who asked was killed
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -83,6 +86,11 @@ class Store:
             body = body.replace(b"tamper", b"TAMPER")
         if not is_signed(handler, body, SECRET, self.token, time.time() + self.clock_offset):
             return 400, {"__type": "InvalidSignatureException", "message": "what was signed: ..."}
+        time.sleep(self.delay)
+        if self.fail_after is not None:
+            if self.fail_after == 0:
+                return 400, {"__type": "AccessDeniedException"}
+            self.fail_after -= 1
         self.calls.append(handler.headers["X-Amz-Target"])
         if self.failures:
             status, kind = self.failures.pop(0)
@@ -100,20 +108,30 @@ class Store:
             return 400, {"__type": "AccessDeniedException"}
         if q["Name"] in self.values and not q["Overwrite"]:
             return 400, {"__type": "ParameterAlreadyExists"}
-        self.values[q["Name"]], self.types[q["Name"]] = q["Value"], q["Type"]
-        return 200, {"Version": 1}
+        self.put(q["Name"], q["Value"], q["Type"])
+        return 200, {"Version": self.versions[q["Name"]][0]}
+
+    def put(self, name, value, kind="String"):
+        self.values[name], self.types[name] = value, kind
+        version, _ = self.versions.get(name, (0, 0))
+        self.versions[name] = (version + 1, round(time.time(), 3))
 
     def DeleteParameter(self, q):
         if self.values.pop(q["Name"], None) is None:
             return 400, {"__type": "ParameterNotFound"}
+        self.versions.pop(q["Name"], None)
         return 200, {}
+
+    def describe(self, name):
+        version, modified = self.versions.get(name, (1, 1.5e9))
+        return {"Name": name, "Version": version, "LastModifiedDate": modified}
 
     def DescribeParameters(self, q):
         (only,) = q["ParameterFilters"]
         assert only["Key"] == "Name" and only["Option"] == "BeginsWith"
         names = sorted(n for n in self.values if n.startswith(only["Values"][0]))
         first = int(q.get("NextToken", "0"))
-        reply = {"Parameters": [{"Name": n} for n in names[first : first + PAGE]]}
+        reply = {"Parameters": [self.describe(n) for n in names[first : first + PAGE]]}
         if first + PAGE < len(names):
             reply["NextToken"] = str(first + PAGE)
         return 200, reply
