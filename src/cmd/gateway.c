@@ -120,6 +120,7 @@ static int read_serving(const struct options *o, struct host_config *c,
 		return complain(options_is_argument(o, "listen") ? EXIT_USAGE : EXIT_REFUSED,
 				&d);
 	c->listen = options_get(o, "listen");
+	c->shares_key = serving.place[SERVING_USERS].scheme != SERVING_OFF;
 	serving_arguments(o, arguments);
 	c->gateway_arguments = arguments;
 	return EXIT_DONE;
@@ -164,6 +165,18 @@ static int read_config(const struct options *o, struct host_config *c,
 	return code == EXIT_DONE ? read_log(o, c) : code;
 }
 
+/* By contract: what clients of the users' API hold is one network, of which they have the file. */
+static void set_users_defaults(struct options *o)
+{
+	const char *pool = getenv("POOL"), *port = getenv("WG_LISTEN_PORT");
+
+	if (strcmp(options_get(o, "listen-users"), "off") == 0)
+		return;
+	options_set_default(o, "subnet4", pool && *pool ? pool : "10.0.0.0/24");
+	if (port && *port)
+		options_set_default(o, "port", port);
+}
+
 static int run(const struct options *o)
 {
 	struct host_config config = { 0 };
@@ -197,6 +210,8 @@ int cmd_gateway(int argc, char **argv)
 		return cmd_gateway_api(argc - 1, argv + 1);
 	options_set_default(&o, "state", state_default(geteuid(), state));
 	code = collect(&o, argc, argv);
+	if (code == EXIT_DONE && !o.wants_help)
+		set_users_defaults(&o);
 	if (code == EXIT_DONE && o.wants_help)
 		print_help(&o);
 	else if (code == EXIT_DONE)

@@ -12,6 +12,7 @@ static const struct module_command commands[] = {
 	{ "gateway-obfuscation", role_gateway_obfuscation },
 	{ "gateway-api", role_gateway_api },
 	{ "gateway-key", role_gateway_key },
+	{ "users-key", role_users_key },
 	{ "audit", role_audit },
 	{ "backup", role_backup },
 	{ "keys-server", role_keys_server },

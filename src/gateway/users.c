@@ -224,6 +224,7 @@ int users_new(const struct users_config *config, struct gateway *g,
 	u->epoll = -1;
 	u->g = g;
 	u->master = *master;
+	memcpy(u->public_key, gateway_config(g)->public_key, sizeof(u->public_key));
 	set_periods(u, strncmp(config->store, "dir:", 4) == 0);
 	u->forgets_private_keys = config->forgets_private_keys;
 	u->lists_all = config->lists_all;

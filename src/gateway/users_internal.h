@@ -87,6 +87,7 @@ struct users_look {
 struct users {
 	struct gateway *g;
 	struct suite *suite;
+	uint8_t public_key[32]; /* the gateway's; the threads read it */
 	struct user_table *table;
 	struct users_lane lanes[USERS_LANES];
 	struct users_op *waiting; /* the oldest first */

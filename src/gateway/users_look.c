@@ -512,7 +512,9 @@ static void go_on(struct users *u)
 
 static void read_list(struct users_op *op, struct params *tree)
 {
-	op->err = users_tree_master(tree, false, &op->master, &op->why);
+	op->err = users_tree_check_server(tree, op->u->public_key, &op->why);
+	if (op->err == 0)
+		op->err = users_tree_master(tree, false, &op->master, &op->why);
 	if (op->err == 0)
 		op->err = users_tree_list(tree, &op->list, &op->why);
 }

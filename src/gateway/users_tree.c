@@ -158,7 +158,7 @@ int users_tree_master(struct params *p, bool may_make, struct users_master *ret,
 	return 0;
 }
 
-static int check_server(struct params *p, const uint8_t public_key[32], struct diag *d)
+int users_tree_check_server(struct params *p, const uint8_t public_key[32], struct diag *d)
 {
 	struct text text = { .data = NULL };
 	uint8_t stored[32];
@@ -182,7 +182,7 @@ int users_tree_open(const char *store, const uint8_t public_key[32], bool may_ma
 
 	*ret = (struct users_master){ .is_there = false };
 	if (err == 0)
-		err = check_server(p, public_key, d);
+		err = users_tree_check_server(p, public_key, d);
 	if (err == 0)
 		err = users_tree_master(p, may_make, ret, d);
 	params_free(p);

@@ -109,6 +109,9 @@ int users_tree_master(struct params *p, bool may_make, struct users_master *ret,
 int users_tree_open(const char *store, const uint8_t public_key[32], bool may_make,
 		    struct users_master *ret, struct diag *d);
 
+/** users_tree_check_server() - Is it the tree of who has @public_key? Return: 0; ERR_KEY; as params_get() */
+int users_tree_check_server(struct params *p, const uint8_t public_key[32], struct diag *d);
+
 /**
  * users_tree_write() - Write a new user, all of it or nothing
  * @ret_is_clean: On failure: nothing of it is left there

@@ -28,6 +28,7 @@
  * @obfuscation: Level of new peers, as frame_level_find() knows it
  * @log_level:	As log_level_find() knows it; of all three processes
  * @isolate:	Peers do not reach each other
+ * @shares_key: The users' tree has the server's key too (host/tree_key.h)
  * @gateway_arguments: More of them for the gateway process, NULL behind the last; or NULL
  * @gateway_program: For tests; NULL: this program
  */
@@ -43,6 +44,7 @@ struct host_config {
 	uint16_t port;
 	bool log_json;
 	bool isolate;
+	bool shares_key;
 	const char *const *gateway_arguments;
 	const char *gateway_program;
 };
