@@ -59,8 +59,8 @@ int state_dir_open_but_key(struct state_dir *s, const char *path, uid_t uid, gid
 			   struct diag *d);
 /** state_dir_find_key() - Open the key, if there is one. Return: as state_dir_open() */
 int state_dir_find_key(struct state_dir *s, bool *ret_is_there, struct diag *d);
-/** state_dir_put_key() - Where there is none, it is @text, in base64 */
-int state_dir_put_key(struct state_dir *s, const char *text, struct diag *d);
+/** state_dir_put_key() - Where there is none, it is @key, in base64 */
+int state_dir_put_key(struct state_dir *s, const char *key, struct diag *d);
 /** state_dir_open_key() - Open the key, or make it */
 int state_dir_open_key(struct state_dir *s, struct diag *d);
 void state_dir_close(struct state_dir *s);

@@ -17,7 +17,7 @@ import stat
 import sys
 import time
 
-from gateway import Answer, ApiTest, Gateway, new_key, suite, tunnel
+from gateway import Answer, ApiTest, netns, new_key, suite, tunnel
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cmd"))
 import parameter_store  # noqa: E402
@@ -146,7 +146,7 @@ class Wire(UsersTest):
         self.assertRegex(user["api_key"], r"^[0-9a-f]{64}$")
         self.assertRegex(user["created_at"], TIME)
         self.assertEqual((user["client_id"], user["status"]), ("user1", "active"))
-        public = suite.netns.run("wg", "pubkey", input=user["private_key"]).stdout.strip()
+        public = netns.run("wg", "pubkey", input=user["private_key"]).stdout.strip()
         self.assertEqual(user["public_key"], public)
         self.assertEqual(user["client_config"],
                          CONFIG.format(id="user1", private=user["private_key"], address="10.0.0.110", server=self.gateway.public))
@@ -659,6 +659,41 @@ class Crash(FarAway):
                 self.assertEqual(self.gateway.on_device(), {})
             else:  # it had not begun
                 self.is_(self.ask("DELETE", f"/users/{user}", self.master), 200)
+
+
+class Encrypted(FarAway):
+    """By a name, over TLS: inside the sandbox, which has few files and no program."""
+
+    def setUp(self):
+        netns.run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                  "-keyout", "/run/store.key", "-out", "/run/store.crt", "-subj", "/CN=ssm.test", "-addext", "subjectAltName=DNS:ssm.test")
+        with open("/run/store.pem", "w") as f:
+            f.write(open("/run/store.crt").read() + open("/run/store.key").read())
+        with open("/run/hosts", "w") as f:
+            f.write("127.0.0.1 localhost\n127.0.0.1 ssm.test\n::1 ssm.test\n")
+        os.chmod("/run/hosts", 0o644)
+        netns.run("mount", "--bind", "/run/hosts", "/etc/hosts")
+        self.addCleanup(netns.run, "umount", "/etc/hosts")
+        self.store = parameter_store.Store("/run/store.pem", "ssm.test")
+        self.addCleanup(self.store.server.shutdown)
+        self.env = {"AWS_ENDPOINT_URL_SSM": self.store.url, "AWS_REGION": parameter_store.REGION, "AWS_CA_BUNDLE": "/run/store.crt",
+                    "AWS_ACCESS_KEY_ID": parameter_store.ID, "AWS_SECRET_ACCESS_KEY": parameter_store.SECRET}
+        ApiTest.setUp(self)
+        self.find_port()
+        self.master = self.store.values["/ephem-vpn/master-api-key"]
+
+    def test_the_sandbox_lets_names_and_certificates_through(self):
+        user = self.made("user1")
+        self.is_(self.ask("GET", "/users/user1", user["api_key"]), 200)
+        self.is_(self.ask("DELETE", "/users/user1", self.master), 200)
+        self.assertEqual(self.gateway.stop(), 0)
+
+    def test_a_certificate_of_somebody_else_is_refused(self):
+        self.gateway.stop()
+        del self.gateway.env["AWS_CA_BUNDLE"]
+        self.gateway.spawn()
+        self.assertEqual(self.gateway.process.wait(20), 1)
+        self.assertIn("ssm.test", self.logged())
 
 
 class NotThere(FarAway):

@@ -3,7 +3,7 @@
 
 Each request's signature is made again by botocore, from what arrived, and compared.
 """
-import hmac, http.server, json, threading, time
+import hmac, http.server, json, ssl, threading, time
 import calendar
 
 import botocore.auth, botocore.awsrequest, botocore.credentials
@@ -39,7 +39,8 @@ def is_signed(handler, body, secret, token, now):
 
 
 class Store:
-    def __init__(self):
+    def __init__(self, certificate=None, host="127.0.0.1"):
+        """certificate: a PEM file with its key; then it speaks https, as @host."""
         self.values, self.types, self.versions = {}, {}, {}
         self.delay = 0.0
         self.fail_after = None  # that many calls are answered yet
@@ -78,7 +79,11 @@ class Store:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.handle_error = lambda *_: None  # who asked was killed
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"http{'s' if certificate else ''}://{host}:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def handle(self, handler, body):
