@@ -12,7 +12,9 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import statistics
+import struct
 import sys
 import tempfile
 import threading
@@ -73,8 +75,17 @@ class Neighbour(threading.Thread):
             time.sleep(0.01)
 
 
+def let_all_have_used(g):
+    """As if each had carried something: what was counted of a peer is kept in memory."""
+    fields = struct.pack(">7Q", 1_000_000, 2_000_000, 1_000_000, 2_000_000, 0, 0, 3_000_000)
+    with sqlite3.connect(f"{g.state}/culvert.db") as db:
+        db.execute("INSERT INTO usage (peer_id, data) SELECT id, ? FROM peer", (fields,))
+    db.close()
+
+
 def run(g, options):
     g.preload(options.peers)
+    let_all_have_used(g)
     g.start()
     scrape()
     time.sleep(8)  # the first look, and storing what it found

@@ -21,7 +21,7 @@ enum { WAIT_TEXT_MAX = 16 };
 /* Whoever fails too often waits. */
 static void note_failure(struct call *call)
 {
-	penalty_failed(call->api->penalty, &http_exchange_request(call->x)->remote,
+	penalty_failed(call->api->failures, &http_exchange_request(call->x)->remote,
 		       clock_boot_ns());
 }
 
@@ -196,13 +196,14 @@ static bool refuse_key(struct call *call)
 	return false;
 }
 
-/* "key NAME", cut between characters. */
-static void name_key(char out[PRINCIPAL_NAME_MAX + 1], const char *name)
+/* "key NAME"; of a name that is too long "key #ID " and as much as there is place for, cut between
+ * characters: two keys are never one in the audit trail. */
+static void name_key(char out[PRINCIPAL_NAME_MAX + 1], const char *name, int64_t id)
 {
-	static const char prefix[] = "key ";
-	size_t at = sizeof(prefix) - 1, n;
+	size_t at = (size_t)snprintf(out, PRINCIPAL_NAME_MAX + 1, "key "), n;
 
-	memcpy(out, prefix, sizeof(prefix));
+	if (at + strlen(name) > PRINCIPAL_NAME_MAX)
+		at = (size_t)snprintf(out, PRINCIPAL_NAME_MAX + 1, "key #%" PRId64 " ", id);
 	for (; *name; name += n) {
 		n = utf8_len(name, strlen(name));
 		if (n == 0 || at + n > PRINCIPAL_NAME_MAX)
@@ -237,7 +238,7 @@ static bool authenticate_key(struct call *call, const char *value)
 	call->who.role = key.role;
 	call->who.account_id = key.account_id;
 	call->who.key_id = given_id;
-	name_key(call->who.name, record->name);
+	name_key(call->who.name, record->name, given_id);
 	return true;
 }
 
@@ -373,11 +374,19 @@ static bool by_route(struct call *call)
 bool authenticate(struct call *call)
 {
 	const struct ip_addr *from = &http_exchange_request(call->x)->remote;
-	unsigned int wait_s = penalty_wait_s(call->api->penalty, from, clock_boot_ns());
+	uint64_t now_ns = clock_boot_ns();
+	unsigned int wait_s = penalty_wait_s(call->api->failures, from, now_ns);
 
 	if (wait_s > 0 && call->match.route->auth != ROUTE_OPEN) {
-		call_refuse_for(call, wait_s);
+		call_refuse_for(call, wait_s, "Too many failures; wait");
 		return false;
 	}
-	return by_route(call);
+	wait_s = allowance_source(&call->api->allowance, from, now_ns);
+	if (wait_s == 0 && !by_route(call))
+		return false;
+	if (wait_s == 0 && call->match.route->auth != ROUTE_OPEN)
+		wait_s = allowance_key(&call->api->allowance, &call->who, from, now_ns);
+	if (wait_s > 0)
+		call_refuse_for(call, wait_s, "Too many requests; wait");
+	return wait_s == 0;
 }

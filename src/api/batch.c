@@ -253,7 +253,7 @@ static const char *reason_of(int err)
 {
 	switch (err) {
 	case ERR_EXISTS:
-		return "its name, key or address are taken";
+		return "its name, key, address or network is taken";
 	case ERR_UNKNOWN:
 		return "there is no such peer, account or access list";
 	case ERR_KEY:

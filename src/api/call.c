@@ -224,16 +224,25 @@ void call_refuse(struct call *call, unsigned int status, const char *text)
 	send_error(call, status, text);
 }
 
-void call_refuse_for(struct call *call, unsigned int wait_s)
+/* The same request may be sent again. */
+static void forget_signature(struct call *call)
+{
+	hmac_forget(call->who.kind == PRINCIPAL_AGENT ? call->api->agent_cache
+						      : call->api->cache,
+		    &call->use);
+}
+
+void call_refuse_for(struct call *call, unsigned int wait_s, const char *text)
 {
 	enum surface_family family = call->surface->family;
-	json_t *value = error_value(family, 429, "Too many failures; wait");
+	json_t *value = error_value(family, 429, text);
 	struct http_reply reply = { .status = 429, .content_type = error_type(family) };
 	char seconds[12];
 
 	if (value)
 		json_write(value, &reply.body);
 	json_decref(value);
+	forget_signature(call);
 	snprintf(seconds, sizeof(seconds), "%u", wait_s);
 	http_reply_add(&reply, "Retry-After", seconds);
 	answer(call, &reply);
@@ -313,9 +322,7 @@ void call_fail(struct call *call, int err, const char *text)
 {
 	unsigned int status = status_of(err);
 
-	hmac_forget(call->who.kind == PRINCIPAL_AGENT ? call->api->agent_cache
-						      : call->api->cache,
-		    &call->use);
+	forget_signature(call);
 	log_warning("%s failed: %s", call->match.route->pattern, err_text(err));
 	send_error(call, status, text ? text : reason_of(err));
 }

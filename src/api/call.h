@@ -23,6 +23,7 @@
 #include <jansson.h>
 
 #include "api/surface.h"
+#include "auth/allowance.h"
 #include "auth/e2e.h"
 #include "auth/hmac.h"
 #include "auth/penalty.h"
@@ -71,7 +72,8 @@ struct api {
 	struct background *background;
 	struct reconcile *reconcile;
 	struct replay_cache *cache;
-	struct penalty *penalty;
+	struct pace *failures;
+	struct allowance allowance;
 	struct events *events;
 	struct lives *lives;
 	struct users *users;
@@ -170,8 +172,8 @@ void call_fail(struct call *call, int err, const char *text);
 /** call_redirect() - 307 to @location */
 void call_redirect(struct call *call, const char *location);
 
-/** call_refuse_for() - 429: not before @wait_s seconds */
-void call_refuse_for(struct call *call, unsigned int wait_s);
+/** call_refuse_for() - 429: not before @wait_s seconds; forgets the signature */
+void call_refuse_for(struct call *call, unsigned int wait_s, const char *text);
 
 /* --- Reading --- */
 

@@ -9,6 +9,7 @@
 #include "api/metrics.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@
 enum {
 	LINE_MAX_LEN = 4096, /* longest line, all labels escaped */
 	WGD_KEY_LEN = 16,
+	ADDED_PER_TURN = 4000, /* peers; two milliseconds */
 	STATUS_CLASSES_FIRST = 2,
 };
 
@@ -312,13 +314,16 @@ static struct counted count(const struct scrape *s, const struct observation *se
 			    const struct peer *peer)
 {
 	const struct observed *o = seen ? observation_find(seen, peer->public_key) : NULL;
-	const struct usage *known = lives_usage(s->api->lives, peer->id);
-	struct counted c = { .rx = known ? known->rx : 0, .tx = known ? known->tx : 0 };
+	struct counted c = { .rx = 0 };
+	struct usage known;
 
+	lives_usage(s->api->lives, peer->id, &known);
+	c.rx = known.rx;
+	c.tx = known.tx;
 	if (!o)
 		return c;
-	c.rx += usage_more(o->rx_bytes, known ? known->seen_rx : 0);
-	c.tx += usage_more(o->tx_bytes, known ? known->seen_tx : 0);
+	c.rx += usage_more(o->rx_bytes, known.seen_rx);
+	c.tx += usage_more(o->tx_bytes, known.seen_tx);
 	c.handshake_s = o->last_handshake_ns / SECOND_NS;
 	c.is_connected = o->last_handshake_ns != 0 &&
 			 o->last_handshake_ns + LIVES_SILENT_S * SECOND_NS > s->wall_ns;
@@ -442,14 +447,16 @@ static bool has_room(const struct scrape *s)
 	return s->filled + LINE_MAX_LEN <= sizeof(s->block);
 }
 
-/* On through the peers until the block is full or they are at their end. @m NULL: only add up. */
-static void walk(struct scrape *s, const struct metric *m)
+/* On through the peers until the block is full or they are at their end. @m NULL: only add up, some of
+ * them in one turn. Return: may it go on in this turn? */
+static bool walk(struct scrape *s, const struct metric *m)
 {
+	int left = m ? INT_MAX : ADDED_PER_TURN;
 	const struct peers *peers = gateway_peers(s->api->gateway);
 	const struct observation *seen = observer_last(s->api->observer, NULL);
 	const struct peer *peer = next_peer(s, peers_after(peers, s->after));
 
-	for (; peer && has_room(s); peer = next_peer(s, peer->next)) {
+	for (; peer && has_room(s) && left-- > 0; peer = next_peer(s, peer->next)) {
 		struct counted c = count(s, seen, peer);
 		char *end = s->block + s->filled;
 
@@ -461,22 +468,23 @@ static void walk(struct scrape *s, const struct metric *m)
 		s->after = peer->id;
 	}
 	if (peer)
-		return;
+		return m != NULL;
 	s->adds_up = false;
 	s->after = 0;
 	s->is_inside = false;
 	s->at += m != NULL;
+	return true;
 }
 
-/* More of the metric @s is at. */
-static void proceed(struct scrape *s)
+/* More of the metric @s is at. Return: may it go on in this turn? */
+static bool proceed(struct scrape *s)
 {
 	const struct metric *m = &s->dialect->metrics[s->at];
 	char *end = s->block + s->filled;
 
-	if (m->value > VALUE_PEER_LAST && s->adds_up) {
-		walk(s, NULL); /* no metric has walked through the peers */
-	} else if (m->value > VALUE_PEER_LAST) {
+	if (m->value > VALUE_PEER_LAST && s->adds_up)
+		return walk(s, NULL); /* no metric has walked through the peers */
+	if (m->value > VALUE_PEER_LAST) {
 		/* How busy we are is nothing that an account's key shows. */
 		if (m->value != VALUE_ANSWERS || s->account_id == 0)
 			s->filled = (size_t)(put_total(end, s, m) - s->block);
@@ -490,23 +498,25 @@ static void proceed(struct scrape *s)
 		if (has_room(s))
 			walk(s, m);
 	}
+	return true;
 }
 
 static ssize_t read_scrape(void *context, char *out, size_t max)
 {
 	struct scrape *s = context;
+	bool goes_on = true;
 	size_t len;
 
 	if (s->sent == s->filled) {
 		if (s->is_waiting)
 			return 0;
 		s->sent = s->filled = 0;
-		while (s->at < s->dialect->n && has_room(s))
-			proceed(s);
+		while (goes_on && s->at < s->dialect->n && has_room(s))
+			goes_on = proceed(s);
 	}
 	len = s->filled - s->sent;
 	if (len == 0)
-		return -1;
+		return goes_on ? -1 : HTTP_STREAM_PAUSE;
 	if (len > max)
 		len = max;
 	memcpy(out, s->block + s->sent, len);

@@ -152,11 +152,12 @@ static void add_observed(json_t *json, const struct profiles *all, const struct 
 }
 
 /* Altogether: what was added up before, and what the interface has counted since. */
-static void add_traffic(json_t *json, const struct usage *used, const struct peer *peer,
+static void add_traffic(json_t *json, const struct lives *lives, const struct peer *peer,
 			const struct observed *o)
 {
-	struct usage u = used ? *used : (struct usage){ .rx = 0 };
+	struct usage u;
 
+	lives_usage(lives, peer->id, &u);
 	if (o)
 		usage_count(&u, (enum store_period)peer->quota_period, clock_wall_ns(),
 			    o->rx_bytes, o->tx_bytes);
@@ -176,7 +177,7 @@ json_t *peer_json_observed(const struct call *call, const struct peer *peer,
 	if (!json)
 		return NULL;
 	add_observed(json, gateway_profiles(call->api->gateway), o);
-	add_traffic(json, lives_usage(call->api->lives, peer->id), peer, o);
+	add_traffic(json, call->api->lives, peer, o);
 	return json;
 }
 

@@ -116,6 +116,18 @@ static const struct peer *skip(const struct call *call, const struct query *q,
 	return peer;
 }
 
+/* Of all that the caller may see. */
+static size_t count_visible(const struct call *call)
+{
+	const struct gateway *g = call->api->gateway;
+	const struct record *account;
+
+	if (call->who.account_id == 0)
+		return peers_count(gateway_peers(g));
+	account = records_find_id(gateway_records(g), STORE_ACCOUNT, call->who.account_id);
+	return account ? account->n_peers : 0;
+}
+
 static void list(void *context, int err, const struct observation *seen)
 {
 	struct call *call = context;
@@ -139,7 +151,7 @@ static void list(void *context, int err, const struct observation *seen)
 	}
 	call_reply(call, 200,
 		   json_pack("{s:o, s:o, s:I}", "peers", page, "next", next, "total",
-			     (json_int_t)peers_count(peers)));
+			     (json_int_t)count_visible(call)));
 }
 
 void peers_list(struct call *call)
@@ -309,7 +321,7 @@ static void follow(struct call *call, int err)
 		call_again(call);
 		return;
 	case ERR_EXISTS:
-		call_conclude_refusal(call, 409, "Name, key or address are another peer's");
+		call_conclude_refusal(call, 409, "Name, key, address or network is another peer's");
 		return;
 	case ERR_KEY:
 		call_refuse(call, 422, "This key cannot be a client's");

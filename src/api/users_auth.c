@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,7 +20,7 @@ static bool refuse(struct call *call, unsigned int status, const char *text)
 static bool refuse_key(struct call *call, const char *text, bool is_guess)
 {
 	if (is_guess)
-		penalty_failed(call->api->penalty, &http_exchange_request(call->x)->remote,
+		penalty_failed(call->api->failures, &http_exchange_request(call->x)->remote,
 			       clock_boot_ns());
 	return refuse(call, 401, text);
 }
@@ -52,12 +53,18 @@ static bool be_master(struct call *call)
 	return true;
 }
 
+/* "user:ID"; of an ID that is too long "user:#N " and as much as there is place for: two users are never
+ * one in the audit trail, and no ID begins so. */
 static bool be_user(struct call *call, const struct user *user)
 {
+	size_t size = sizeof(call->who.name);
+	int n = snprintf(call->who.name, size, "user:%s", user->id);
+
 	call->who.kind = PRINCIPAL_USER;
 	call->who.key_id = user->record_id;
-	snprintf(call->who.name, sizeof(call->who.name), "user:%.*s", PRINCIPAL_NAME_MAX - 5,
-		 user->id);
+	if (n >= (int)size)
+		snprintf(call->who.name, size, "user:#%" PRId64 " %.30s", user->record_id,
+			 user->id);
 	return true;
 }
 

@@ -6,14 +6,16 @@
  * row and PENALTY_PER_S times a second after that; then it is told to wait, before anything is
  * checked. Success costs nothing. Loopback is exempt: a proxy in front of us is everybody.
  *
- * Memory:  fixed; sources that hash to one place share it, so a flood from everywhere makes others
- *	    wait at most PENALTY_WAIT_S.
+ * Sources that share a place (auth/pace.h) share its failures, so a flood from everywhere makes others
+ * wait at most PENALTY_WAIT_S.
+ *
  * Threads: none here; time comes in.
  */
 #pragma once
 
 #include <stdint.h>
 
+#include "auth/pace.h"
 #include "base/addr.h"
 
 enum {
@@ -22,14 +24,8 @@ enum {
 	PENALTY_WAIT_S = 20,
 };
 
-struct penalty;
-
-int penalty_new(struct penalty **ret);		 /* 0 or -ENOMEM */
-struct penalty *penalty_free(struct penalty *p); /* takes NULL, returns NULL */
-
 /** penalty_wait_s() - How many seconds @from has to wait; 0: none */
-unsigned int penalty_wait_s(const struct penalty *p, const struct ip_addr *from,
-			    uint64_t now_ns);
+unsigned int penalty_wait_s(const struct pace *p, const struct ip_addr *from, uint64_t now_ns);
 
 /** penalty_failed() - @from failed once more */
-void penalty_failed(struct penalty *p, const struct ip_addr *from, uint64_t now_ns);
+void penalty_failed(struct pace *p, const struct ip_addr *from, uint64_t now_ns);

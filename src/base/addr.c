@@ -37,6 +37,14 @@ struct ip_addr ip_addr_v6(const uint8_t b[16])
 	return a;
 }
 
+bool ip_addr_is_loopback(const struct ip_addr *a)
+{
+	static const uint8_t loopback[16] = { [15] = 1 };
+
+	return (a->family == ADDR_V4 && a->b[0] == 127) ||
+	       (a->family == ADDR_V6 && memcmp(a->b, loopback, sizeof(loopback)) == 0);
+}
+
 bool ip_addr_equal(const struct ip_addr *a, const struct ip_addr *b)
 {
 	return memcmp(a, b, sizeof(*a)) == 0;

@@ -57,6 +57,13 @@ static inline unsigned int ip_addr_bits(const struct ip_addr *a)
 	return a->family == ADDR_V4 ? 32 : 128;
 }
 
+/** ip_addr_source_len() - Octets that tell one source from another: of IPv6 the /64 */
+static inline size_t ip_addr_source_len(const struct ip_addr *a)
+{
+	return a->family == ADDR_V4 ? 4 : 8;
+}
+
+bool ip_addr_is_loopback(const struct ip_addr *a); /* 127.0.0.0/8, ::1 */
 bool ip_addr_equal(const struct ip_addr *a, const struct ip_addr *b);
 bool endpoint_same_remote(const struct endpoint *a, const struct endpoint *b);
 bool ip_prefix_contains(const struct ip_prefix *p, const struct ip_addr *a);

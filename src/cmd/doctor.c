@@ -21,6 +21,7 @@
 #include "cmd/conf_warn.h"
 #include "cmd/doctor_host.h"
 #include "cmd/running.h"
+#include "cmd/state_default.h"
 #include "conf/wgconf_framing.h"
 #include "net/netlink.h"
 #include "net/resolve.h"
@@ -458,7 +459,8 @@ int cmd_doctor(int argc, char **argv)
 		{ "state", required_argument, NULL, 's' },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct call c = { .host = { .state = "/var/lib/culvert" } };
+	char state[STATE_DEFAULT_MAX];
+	struct call c = { .host = { .state = state_default(geteuid(), state) } };
 	int option;
 
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {

@@ -2,6 +2,7 @@
 #include "cmd/doctor_host.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -337,6 +338,20 @@ static void look_at_api(const struct looking *l)
 		     l->host->api, err_text(err));
 }
 
+/* Where a gateway has been, one should be. */
+static void look_at_absence(const struct looking *l)
+{
+	char database[PATH_MAX];
+
+	if (snprintf(database, sizeof(database), "%s/culvert.db", l->host->state) <
+		    (int)sizeof(database) &&
+	    access(database, F_OK) == 0)
+		tell(l, "gateway",
+		     "the gateway of %s does not run: start it (systemctl start culvert-gateway, "
+		     "or culvert gateway)",
+		     l->host->state);
+}
+
 static void look_at_socket(const struct looking *l)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -345,8 +360,10 @@ static void look_at_socket(const struct looking *l)
 	if (!l->host->state || snprintf(a.sun_path, sizeof(a.sun_path), "%s/gateway.sock",
 					l->host->state) >= (int)sizeof(a.sun_path))
 		return;
-	if (access(a.sun_path, F_OK) < 0)
+	if (access(a.sun_path, F_OK) < 0) {
+		look_at_absence(l);
 		return;
+	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return;

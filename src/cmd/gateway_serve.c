@@ -38,6 +38,7 @@
 #include "store/master_key.h"
 #include "sys/clock.h"
 #include "sys/log.h"
+#include "sys/memory.h"
 #include "sys/privileges.h"
 #include "sys/random.h"
 
@@ -365,7 +366,11 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (err == 0)
 		err = suite_new(SUITE_BEST, &s->api.suite);
 	if (err == 0)
-		err = penalty_new(&s->api.penalty);
+		err = pace_new(&s->api.failures);
+	if (err == 0)
+		err = pace_new(&s->api.allowance.sources);
+	if (err == 0)
+		err = pace_new(&s->api.allowance.keys);
 	if (err == 0)
 		err = events_new(&s->api.events);
 	if (err == 0)
@@ -414,9 +419,9 @@ static int close_the_doors(const struct serve *s, struct diag *d)
 
 static uint64_t budget_of(void *context, const struct peer *peer)
 {
-	const struct usage *known = lives_usage(context, peer->id);
-	struct usage u = known ? *known : (struct usage){ .rx = 0 };
+	struct usage u;
 
+	lives_usage(context, peer->id, &u);
 	return usage_left(&u, (enum store_period)peer->quota_period, peer->quota_bytes,
 			  clock_wall_ns());
 }
@@ -600,7 +605,9 @@ static void close_all(struct serve *s)
 	dns_laps_free(s->api.laps);
 	machine_close(&s->machine);
 	secret_key_done(&s->api.ecdh_key);
-	penalty_free(s->api.penalty);
+	pace_free(s->api.failures);
+	pace_free(s->api.allowance.sources);
+	pace_free(s->api.allowance.keys);
 	suite_free(s->api.suite);
 	places_done(&s->places);
 	hmac_key_done(&s->api.key);
@@ -656,6 +663,7 @@ static int run(const struct options *o)
 	machine_init(&s.machine);
 	if (code != EXIT_DONE)
 		return code;
+	memory_give_back();
 	err = open_outside(&s, o, uapi_fd, host_fd, &d);
 	if (err == 0)
 		err = close_the_doors(&s, &d);

@@ -142,8 +142,9 @@ int places_open(struct places *s, const struct options *o, struct diag *d)
 	int err = serving_read(o, &s->serving, d);
 
 	memset(number, -1, sizeof(number));
-	s->api->needs_version_2 = strcmp(options_get(o, "api-version1"), "off") == 0;
-	s->api->metrics_without_peers = strcmp(options_get(o, "metrics-peers"), "off") == 0;
+	s->api->needs_version_2 = s->serving.needs_version_2;
+	s->api->metrics_without_peers = s->serving.metrics_without_peers;
+	s->api->allowance.per_s = s->serving.request_rate;
 	if (err == 0)
 		err = open_certificate(s, o, d);
 	for (enum serving_surface which = 0; which < SERVING_SURFACES && err == 0; which++)

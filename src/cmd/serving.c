@@ -10,6 +10,7 @@
 enum {
 	HOST_MAX = 64,
 	NAME_MAX_LEN = 40,
+	REQUEST_RATE_MAX = 1000000,
 };
 
 static const struct {
@@ -258,6 +259,40 @@ static int check_pair(const struct serving *s, enum serving_surface a, enum serv
 	return 0;
 }
 
+/* --- What they have in common --- */
+
+static int read_switch(const struct options *o, const char *name, bool *ret, struct diag *d)
+{
+	const char *text = options_get(o, name);
+
+	if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0)
+		return diag_set(d, ERR_FORMAT, 0, "%s: \"%.100s\" is neither on nor off",
+				options_origin(o, name), text);
+	*ret = text[1] == 'n';
+	return 0;
+}
+
+static int read_common(const struct options *o, struct serving *ret, struct diag *d)
+{
+	const char *rate = options_get(o, "api-request-rate");
+	bool has_peers, has_version_1;
+	uint64_t number;
+	int err = read_switch(o, "metrics-peers", &has_peers, d);
+
+	if (err == 0)
+		err = read_switch(o, "api-version1", &has_version_1, d);
+	if (err == 0 && decimal_parse(rate, strlen(rate), REQUEST_RATE_MAX, &number) != 0)
+		err = diag_set(d, ERR_RANGE, 0,
+			       "%s: \"%.100s\" is no number of requests from 0 to %d",
+			       options_origin(o, "api-request-rate"), rate, REQUEST_RATE_MAX);
+	if (err != 0)
+		return err;
+	ret->metrics_without_peers = !has_peers;
+	ret->needs_version_2 = !has_version_1;
+	ret->request_rate = (uint32_t)number;
+	return 0;
+}
+
 int serving_read(const struct options *o, struct serving *ret, struct diag *d)
 {
 	int err = 0;
@@ -268,7 +303,7 @@ int serving_read(const struct options *o, struct serving *ret, struct diag *d)
 	for (enum serving_surface a = 0; a < SERVING_SURFACES; a++)
 		for (enum serving_surface b = a + 1; b < SERVING_SURFACES && err == 0; b++)
 			err = check_pair(ret, a, b, d);
-	return err;
+	return err == 0 ? read_common(o, ret, d) : err;
 }
 
 void serving_arguments(const struct options *o, const char *out[])

@@ -55,8 +55,12 @@ struct serving_place {
 	size_t n_allowed;
 };
 
+/* struct serving - @request_rate: of one source, or one key, in a second; 0: no limit */
 struct serving {
 	struct serving_place place[SERVING_SURFACES];
+	uint32_t request_rate;
+	bool metrics_without_peers;
+	bool needs_version_2;
 };
 
 /* The rows, for an option table. */
@@ -108,15 +112,21 @@ struct serving {
 		  NULL,                                                                            \
 		  "whether /metrics has lines for each peer",                                      \
 		  "metrics" },                                                                     \
+		{ "api-version1",                                                                  \
+		  "on|off",                                                                        \
+		  "on",                                                                            \
+		  NULL,                                                                            \
+		  "whether signatures of version 1 are accepted",                                  \
+		  "api" },                                                                         \
 	{                                                                                          \
-		"api-version1", "on|off", "on", NULL,                                              \
-			"whether signatures of version 1 are accepted", "api"                      \
+		"api-request-rate", "N", "1000", NULL,                                             \
+			"requests in a second from one source, or with one key", "api"             \
 	}
 
 /**
  * serving_read() - Read and check all of it
  *
- * Return: 0; ERR_FORMAT, ERR_EXISTS (two on one address) with a sentence in @d that names the
+ * Return: 0; ERR_FORMAT, ERR_RANGE, ERR_EXISTS (two on one address) with a sentence in @d that names the
  *	   options.
  */
 int serving_read(const struct options *o, struct serving *ret, struct diag *d);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include <linux/capability.h>
-#include <malloc.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include "net/udp_socket.h"
 #include "sys/clock.h"
 #include "sys/log.h"
+#include "sys/memory.h"
 #include "sys/privileges.h"
 #include "sys/random.h"
 
@@ -29,7 +29,6 @@ enum {
 	GSO_SIZE = 65536,
 	PACKETS_PER_RECEIVE = 256,
 	MEMORY_MIN = 4 << 20,
-	LARGE_ALLOCATION = 128 << 10,
 	DATA_BUFFERS_MIN = 2, /* of 64 KiB, per worker */
 	DATA_BUFFERS_MAX = 16,
 };
@@ -269,12 +268,7 @@ int device_open(const struct device_options *o, struct device **ret, struct diag
 
 	if (!dev)
 		return diag_set(d, err, 0, "out of memory");
-	/* One arena: threads of ours allocate rarely, and arenas keep memory. And what is large,
-	 * a request or an answer about 100 000 peers, goes back to the system when it is freed;
-	 * left alone, the library learns from the first one to keep the next. */
-	mallopt(M_ARENA_MAX, 1);
-	mallopt(M_MMAP_THRESHOLD, LARGE_ALLOCATION);
-	mallopt(M_TRIM_THRESHOLD, LARGE_ALLOCATION);
+	memory_give_back();
 	err = open_tun(dev, o, d);
 	if (err == 0)
 		err = open_engine(

@@ -70,10 +70,24 @@ static void refer(struct gateway *g, enum store_record_kind kind, int64_t id, in
 		record->n_peers += (size_t)by;
 }
 
+/* Without memory one is not counted: then another peer may get it as well. */
+static int claim(void *context, const struct ip_prefix *p)
+{
+	(void)networks_claim(context, p);
+	return 0;
+}
+
+static int release(void *context, const struct ip_prefix *p)
+{
+	networks_release(context, p);
+	return 0;
+}
+
 void decide_refer(struct gateway *g, const struct peer *peer, int by)
 {
 	refer(g, STORE_ACCOUNT, peer->account_id, by);
 	refer(g, STORE_ACCESS, peer->access_id, by);
+	(void)routes_each(peer->routes, by > 0 ? claim : release, g->networks);
 }
 
 /* Do the records that it names exist, and is nobody dropping them? */
@@ -117,18 +131,16 @@ static void end_change(struct gateway *g, struct pending *p)
 {
 	struct peer before = *p->peer; /* its texts are not looked at */
 
+	decide_refer(g, p->change.result == 0 ? p->peer : p->wanted, -1);
 	p->wanted->changed_ns = p->change.now_ns;
 	p->wanted->is_busy = false;
 	/* What the store has committed and memory cannot follow is for the next start. */
 	if (p->change.result == 0 && peers_replace(g->peers, p->peer, p->wanted) != 0)
 		p->change.result = -ENOMEM;
-	if (p->change.result == 0) {
+	if (p->change.result == 0)
 		give_back_difference(g, p->wanted, &before, p->change.rest_until_ns);
-		decide_refer(g, &before, -1);
-	} else {
+	else
 		give_back_difference(g, &before, p->wanted, 0);
-		decide_refer(g, p->wanted, -1);
-	}
 }
 
 static void end_removal(struct gateway *g, struct pending *p)
@@ -270,17 +282,43 @@ static int check_names(const struct gateway *g, const uint8_t key[32], const cha
 										  : 0;
 }
 
-/* A network behind a peer that lies among the addresses of peers would take somebody's away. A
- * wider one is no matter: the longer prefix decides. */
+/* struct judging - Networks that somebody wants; @own: how often @self (NULL: a new one) has @wanted */
+struct judging {
+	const struct gateway *g;
+	const struct peer *self;
+	const struct ip_prefix *wanted;
+	size_t own;
+};
+
+static int count_own(void *context, const struct ip_prefix *p)
+{
+	struct judging *j = context;
+
+	j->own += p->bits == j->wanted->bits && ip_addr_equal(&p->ip, &j->wanted->ip);
+	return 0;
+}
+
+/* A network behind a peer that lies among the addresses of peers would take somebody's away, and so
+ * would one that another peer has. A wider one is no matter: the longer prefix decides. */
 static int judge_route(void *context, const struct ip_prefix *p)
 {
-	const struct gateway *g = context;
-	const struct ip_prefix *subnets[] = { &g->config.subnet4, &g->config.subnet6 };
+	struct judging *j = context;
+	const struct ip_prefix *subnets[] = { &j->g->config.subnet4, &j->g->config.subnet6 };
 
 	for (size_t i = 0; i < 2; i++)
 		if (p->bits >= subnets[i]->bits && ip_prefix_contains(subnets[i], &p->ip))
 			return ERR_EXISTS;
-	return 0;
+	j->wanted = p;
+	j->own = 0;
+	(void)routes_each(j->self ? j->self->routes : NULL, count_own, j);
+	return networks_count(j->g->networks, p) > j->own ? ERR_EXISTS : 0;
+}
+
+static int judge_routes(const struct gateway *g, const char *routes, const struct peer *self)
+{
+	struct judging j = { .g = g, .self = self };
+
+	return routes_each(routes, judge_route, &j);
 }
 
 static struct peer first_draft(const struct gateway_add *add)
@@ -344,7 +382,7 @@ int gateway_add_peer(struct gateway *g, const struct gateway_add *add,
 	int err = check_names(g, add->public_key, add->name, NULL);
 
 	if (err == 0)
-		err = routes_each(add->limits.routes, judge_route, g);
+		err = judge_routes(g, add->limits.routes, NULL);
 	if (err == 0)
 		err = check_refers(g, &add->limits);
 	if (err != 0)
@@ -456,7 +494,7 @@ static int check_edit(struct gateway *g, const struct gateway_edit *e, const str
 			      e->fields & GATEWAY_NAME ? e->name : is->name, is);
 
 	if (err == 0 && e->fields & GATEWAY_ROUTES)
-		err = routes_each(e->limits.routes, judge_route, g);
+		err = judge_routes(g, e->limits.routes, is);
 	if (err != 0)
 		return err;
 	if (e->fields & GATEWAY_ACCOUNT)

@@ -263,6 +263,8 @@ int gateway_new(const struct gateway_config *config, struct store *store,
 	if (err == 0)
 		err = records_new(&g->records);
 	if (err == 0)
+		err = networks_new(&g->networks);
+	if (err == 0)
 		err = answered_new(&g->answered);
 	if (err == 0)
 		err = make_pool(&config->subnet4, &g->v4, d);
@@ -298,6 +300,7 @@ struct gateway *gateway_free(struct gateway *g)
 	pool_free(g->v6);
 	peers_free(g->peers);
 	records_free(g->records);
+	networks_free(g->networks);
 	answered_free(g->answered);
 	profiles_done(&g->profiles);
 	free(g);

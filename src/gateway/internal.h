@@ -10,6 +10,7 @@
 #pragma once
 
 #include "gateway/gateway.h"
+#include "gateway/networks.h"
 #include "gateway/records.h"
 
 /**
@@ -22,6 +23,7 @@ struct gateway {
 	struct writer *writer;
 	struct peers *peers;
 	struct records *records;
+	struct networks *networks; /* behind peers, also behind those that a change is about */
 	struct answered *answered;
 	struct profiles profiles;
 	bool is_rotating;
@@ -81,7 +83,8 @@ void decide_ended(struct gateway *g, struct pending *p);
 void rotation_ended(struct gateway *g, struct pending *p);
 void records_ended(struct gateway *g, struct pending *p);
 
-/* A peer names its records (@by 1), or no longer (-1): those that are named cannot be dropped. */
+/* A peer names its records (@by 1), or no longer (-1): those that are named cannot be dropped. And it
+ * has its networks, or no longer. */
 void decide_refer(struct gateway *g, const struct peer *peer, int by);
 
 /* Give an address back to its pool; ADDR_NONE is none. */

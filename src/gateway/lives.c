@@ -32,10 +32,12 @@ enum {
 
 static const uint64_t SECOND_NS = 1000000000;
 
-/* struct entry - What one peer has used, and where it has been */
+/* struct entry - What one peer has used, as usage_write() writes it, and where it has been. Most have no
+ * @steps, which are the longer part */
 struct entry {
 	int64_t peer_id;
-	struct usage usage;
+	uint8_t head[USAGE_BLOB_MIN];
+	uint8_t *steps;
 	bool is_dirty;
 	struct leak *leak; /* NULL: it never moved */
 	struct entry *next;
@@ -70,6 +72,7 @@ struct lives {
 	struct due *heap;
 	size_t n_due;
 	size_t due_capacity;
+	bool is_incomplete; /* something could not be put there */
 	struct known *known;
 	size_t n_known;
 	struct known *fresh; /* of the newest look; compared with @known a part at a time */
@@ -152,6 +155,7 @@ static void mark_dirty(struct lives *l, struct entry *e)
 
 static void free_entry(struct entry *e)
 {
+	free(e->steps);
 	free(e->leak);
 	free(e);
 }
@@ -175,11 +179,47 @@ static void forget(struct lives *l, int64_t id)
 		free_entry(e);
 }
 
-const struct usage *lives_usage(const struct lives *l, int64_t peer_id)
+static void read_entry(const struct entry *e, struct usage *ret)
+{
+	uint8_t blob[USAGE_BLOB_MAX];
+	int err;
+
+	memcpy(blob, e->head, USAGE_BLOB_MIN);
+	if (e->steps)
+		memcpy(blob + USAGE_BLOB_MIN, e->steps, USAGE_BLOB_MAX - USAGE_BLOB_MIN);
+	err = usage_read(blob, e->steps ? USAGE_BLOB_MAX : USAGE_BLOB_MIN, ret);
+	assert(err == 0); /* zeroes, or what was written here */
+	(void)err;
+}
+
+/* Without memory it stays as it was: then the next look counts what this one would have. */
+static int write_entry(struct entry *e, const struct usage *u)
+{
+	uint8_t blob[USAGE_BLOB_MAX];
+	size_t more = usage_write(u, blob) - USAGE_BLOB_MIN;
+
+	if (more && !e->steps)
+		e->steps = malloc(more);
+	if (more && !e->steps)
+		return -ENOMEM;
+	memcpy(e->head, blob, USAGE_BLOB_MIN);
+	if (more) {
+		memcpy(e->steps, blob + USAGE_BLOB_MIN, more);
+	} else {
+		free(e->steps);
+		e->steps = NULL;
+	}
+	return 0;
+}
+
+void lives_usage(const struct lives *l, int64_t peer_id, struct usage *ret)
 {
 	const struct entry *e = find(l, peer_id);
 
-	return e ? &e->usage : NULL;
+	if (e)
+		read_entry(e, ret);
+	else
+		*ret = (struct usage){ .rx = 0 };
 }
 
 /* --- The heap of what is due --- */
@@ -188,8 +228,10 @@ static void put_due(struct lives *l, int64_t peer_id, uint64_t wall_ns)
 {
 	size_t at = l->n_due;
 
-	if (array_room(&l->heap, l->n_due, sizeof(*l->heap), &l->due_capacity) != 0)
-		return; /* without memory it is found at the next look */
+	if (array_room(&l->heap, l->n_due, sizeof(*l->heap), &l->due_capacity) != 0) {
+		l->is_incomplete = true; /* all begin anew when there is memory again */
+		return;
+	}
 	l->n_due++;
 	for (; at > 0 && l->heap[(at - 1) / 2].wall_ns > wall_ns; at = (at - 1) / 2)
 		l->heap[at] = l->heap[(at - 1) / 2];
@@ -250,10 +292,13 @@ static int64_t pop_due(struct lives *l)
 
 static bool is_over_quota(struct lives *l, const struct peer *peer)
 {
-	struct entry *e = peer->quota_bytes ? find(l, peer->id) : NULL;
+	struct usage u;
 
-	return e && usage_left(&e->usage, (enum store_period)peer->quota_period,
-			       peer->quota_bytes, l->wall_ns) == 0;
+	if (!peer->quota_bytes)
+		return false;
+	lives_usage(l, peer->id, &u);
+	return usage_left(&u, (enum store_period)peer->quota_period, peer->quota_bytes,
+			  l->wall_ns) == 0;
 }
 
 static bool is_account_off(const struct lives *l, const struct peer *peer)
@@ -310,7 +355,7 @@ static const char *action_of(unsigned int was, unsigned int is)
 }
 
 /* Also a new budget, where a period has begun: the change carries it. */
-static void look_after(struct lives *l, const struct peer *peer, bool has_new_period)
+static void look_after(struct lives *l, const struct peer *peer, bool is_new_period)
 {
 	uint64_t next_ns;
 	unsigned int blocked = judge(l, peer, &next_ns);
@@ -322,7 +367,7 @@ static void look_after(struct lives *l, const struct peer *peer, bool has_new_pe
 	const struct gateway_grant grant = { .now_ns = l->wall_ns, .who = "gateway" };
 	int err = 0;
 
-	if (blocked != peer->blocked || (has_new_period && peer->quota_bytes))
+	if (blocked != peer->blocked || (is_new_period && peer->quota_bytes))
 		err = gateway_change_peer(l->gateway, peer->id, &edit, &grant, ignore, NULL);
 	/* Somebody is changing it, or too many are: soon again. */
 	if (err != 0 && err != ERR_UNKNOWN)
@@ -332,17 +377,38 @@ static void look_after(struct lives *l, const struct peer *peer, bool has_new_pe
 	push_due(l, peer->id, next_ns);
 }
 
+/* Has a period of its quota ended since it was last counted? It is told once. */
+static bool has_new_period(struct lives *l, const struct peer *peer)
+{
+	struct entry *e = peer->quota_bytes ? find(l, peer->id) : NULL;
+	struct usage u;
+
+	if (!e)
+		return false;
+	read_entry(e, &u);
+	if (!usage_is_over(&u, l->wall_ns))
+		return false;
+	(void)usage_left(&u, (enum store_period)peer->quota_period, peer->quota_bytes,
+			 l->wall_ns);
+	return write_entry(e, &u) == 0;
+}
+
 static void do_what_is_due(struct lives *l)
 {
 	const struct peers *peers = gateway_peers(l->gateway);
 
+	if (l->is_incomplete) {
+		l->is_incomplete = false;
+		l->n_due = 0;
+		judge_all(l);
+	}
+
 	for (int i = 0; i < DUE_PER_TICK && l->n_due > 0 && l->heap[0].wall_ns <= l->wall_ns;
 	     i++) {
 		const struct peer *peer = peers_find_id(peers, pop_due(l));
-		const struct entry *e = peer ? find(l, peer->id) : NULL;
 
 		if (peer)
-			look_after(l, peer, e && usage_is_over(&e->usage, l->wall_ns));
+			look_after(l, peer, has_new_period(l, peer));
 	}
 }
 
@@ -398,14 +464,17 @@ static void tell_difference(struct lives *l, const struct known *was, const stru
 static void count(struct lives *l, const struct peer *peer, const struct known *is)
 {
 	struct entry *e;
+	struct usage u;
 
 	if (is->rx == 0 && is->tx == 0 && !find(l, peer->id))
 		return;
 	e = find_or_make(l, peer->id);
 	if (!e)
 		return;
-	usage_count(&e->usage, (enum store_period)peer->quota_period, l->wall_ns, is->rx,
-		    is->tx);
+	read_entry(e, &u);
+	usage_count(&u, (enum store_period)peer->quota_period, l->wall_ns, is->rx, is->tx);
+	if (write_entry(e, &u) != 0)
+		return;
 	mark_dirty(l, e);
 	if (peer->quota_bytes && !(peer->blocked & STORE_BLOCK_QUOTA) && is_over_quota(l, peer))
 		look_after(l, peer, false);
@@ -535,6 +604,7 @@ static void stored(void *context, int err, int carried, const struct peer *peer)
 
 static void store_some(struct lives *l)
 {
+	struct usage u;
 	size_t n = 0;
 
 	while (l->dirty_first && n < LIVES_STORED_MAX) {
@@ -548,8 +618,9 @@ static void store_some(struct lives *l)
 			free_entry(e);
 			continue;
 		}
+		read_entry(e, &u);
 		l->rows[n] = (struct store_usage){ e->peer_id, l->blobs[n],
-						   usage_write(&e->usage, l->blobs[n]) };
+						   usage_write(&u, l->blobs[n]) };
 		n++;
 	}
 	if (n < LIVES_STORED_MAX)
@@ -567,8 +638,10 @@ static int load_one(void *context, const struct store_usage *row)
 {
 	struct lives *l = context;
 	struct entry *e = find_or_make(l, row->peer_id);
+	struct usage u;
+	int err = e ? usage_read(row->data, row->len, &u) : -ENOMEM;
 
-	return e ? usage_read(row->data, row->len, &e->usage) : -ENOMEM;
+	return err == 0 ? write_entry(e, &u) : err;
 }
 
 /* Everybody, once: who has been over time while nobody looked. */

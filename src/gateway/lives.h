@@ -70,5 +70,5 @@ int lives_tick(struct lives *l, uint64_t now_ns, uint64_t wall_ns);
  */
 bool lives_finish(struct lives *l, uint64_t now_ns, uint64_t wall_ns);
 
-/** lives_usage() - What a peer has used; NULL: nothing yet */
-const struct usage *lives_usage(const struct lives *l, int64_t peer_id);
+/** lives_usage() - What a peer has used; all zeroes: nothing yet */
+void lives_usage(const struct lives *l, int64_t peer_id, struct usage *ret);

@@ -20,7 +20,8 @@
 
 enum {
 	USAGE_STEPS = 30,
-	USAGE_BLOB_MAX = 8 * (7 + USAGE_STEPS),
+	USAGE_BLOB_MIN = 8 * 7, /* where nothing rolls; the steps follow it */
+	USAGE_BLOB_MAX = USAGE_BLOB_MIN + 8 * USAGE_STEPS,
 };
 
 /**
@@ -63,7 +64,7 @@ bool usage_is_over(const struct usage *u, uint64_t now_ns);
 /** usage_next_ns() - When the period, or its oldest step, ends; UINT64_MAX: never */
 uint64_t usage_next_ns(enum store_period period, uint64_t now_ns);
 
-/** usage_write() - For the store. Return: octets written to @out */
+/** usage_write() - For the store. Return: octets written to @out, USAGE_BLOB_MIN or _MAX */
 size_t usage_write(const struct usage *u, uint8_t out[USAGE_BLOB_MAX]);
 /** usage_read() - Return: 0 or ERR_CORRUPT */
 int usage_read(const void *data, size_t len, struct usage *ret);

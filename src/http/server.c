@@ -72,7 +72,8 @@ struct streaming {
 	struct http_exchange *x; /* NULL: gone */
 	struct MHD_Connection *connection;
 	struct http_stream stream;
-	bool waits; /* suspended: there was nothing to send */
+	bool waits;	/* suspended: there was nothing to send */
+	bool is_paused; /* until the next turn */
 };
 
 struct http_exchange {
@@ -393,8 +394,9 @@ static ssize_t read_stream(void *context, uint64_t at, char *out, size_t max)
 		set_deadline(t->connection, HTTP_REPLY_DEADLINE_S);
 		return n;
 	}
-	if (n < 0)
+	if (n < 0 && n != HTTP_STREAM_PAUSE)
 		return MHD_CONTENT_READER_END_OF_STREAM;
+	t->is_paused = n == HTTP_STREAM_PAUSE;
 	set_deadline(t->connection, UINT64_MAX); /* it is we who have nothing to say */
 	t->waits = true;
 	MHD_suspend_connection(t->connection);
@@ -532,7 +534,7 @@ static void wake(struct streaming *t)
 {
 	if (!t->waits)
 		return;
-	t->waits = false;
+	t->waits = t->is_paused = false;
 	set_deadline(t->connection, HTTP_REPLY_DEADLINE_S);
 	MHD_resume_connection(t->connection);
 }
@@ -726,6 +728,23 @@ static int run_daemon(struct MHD_Daemon *d, int timeout_ms)
 										   : timeout_ms;
 }
 
+/* Streams that have let others go first. */
+static void wake_paused(struct http_server *s)
+{
+	for (unsigned int i = 0; i < s->n_streams; i++)
+		if (s->streams[i]->is_paused)
+			wake(s->streams[i]);
+}
+
+static bool has_paused(const struct http_server *s)
+{
+	unsigned int i = 0;
+
+	while (i < s->n_streams && !s->streams[i]->is_paused)
+		i++;
+	return i < s->n_streams;
+}
+
 int http_server_run(struct http_server *s, uint64_t now_ns)
 {
 	int timeout_ms = TICK_MS;
@@ -735,9 +754,10 @@ int http_server_run(struct http_server *s, uint64_t now_ns)
 		s->checked_ns = now_ns;
 		cut_off_the_late(s);
 	}
+	wake_paused(s);
 	for (unsigned int i = 0; i < s->n_listeners; i++)
 		timeout_ms = run_daemon(s->listeners[i].daemon, timeout_ms);
-	return timeout_ms;
+	return has_paused(s) ? 0 : timeout_ms;
 }
 
 void http_server_quiesce(struct http_server *s)

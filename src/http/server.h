@@ -77,10 +77,13 @@ struct http_request {
 	struct ucred caller;
 };
 
+enum { HTTP_STREAM_PAUSE = -2 };
+
 /**
  * struct http_stream - A body that is made piece by piece
  * @read:	Write up to @max octets to @out. Return: how many; 0: none yet, the connection
- *		waits for http_stream_wake(); -1: that was all
+ *		waits for http_stream_wake(); -1: that was all; HTTP_STREAM_PAUSE: there is more to do, and
+ *		others go first
  * @close:	Called once, whatever became of it; nothing is called afterwards
  */
 struct http_stream {

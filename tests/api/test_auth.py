@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may call: signatures of both versions, their age, their replay, also over a kill -9."""
 
+import http.client
 import os
 import random
 import time
 
-from gateway import ApiTest, new_key, suite
+from gateway import ApiTest, netns, new_key, suite
 
 C = "/api/v1/configurations/"
 P = new_key(0)
@@ -227,6 +228,45 @@ class LocalSocket(ApiTest):
 
     def test_it_does_not_open_the_routes_of_the_contract(self):
         self.is_(self.gateway.local("GET", "/api/v1/ip-usage"), 422)
+
+
+class Allowance(ApiTest):
+    """From an address of our own that is not the loopback; a port for each surface."""
+
+    extra = ("--api-request-rate", "20", "--listen-status", "http://0.0.0.0:8001 insecure share",
+             "--listen-gateway", "http://127.0.0.1:0")
+
+    def setUp(self):
+        netns.run("ip", "address", "replace", "203.0.113.77/32", "dev", "lo")
+        super().setUp()
+
+    def status(self, source):
+        c = http.client.HTTPConnection("203.0.113.77", 8001, source_address=(source, 0), timeout=10)
+        try:
+            c.request("GET", "/health")
+            answer = c.getresponse()
+            answer.read()
+            return answer.status, answer.getheader("Retry-After")
+        finally:
+            c.close()
+
+    def test_a_source_that_sends_too_much_is_told_when_to_come_back(self):
+        answers = [self.status("203.0.113.77") for _ in range(100)]
+        refused = [after for status, after in answers if status == 429]
+        self.assertGreaterEqual(len(refused), 30)  # a bucket of 40, and 20 a second more
+        self.assertEqual(answers[:40], [(200, None)] * 40)
+        self.assertEqual(set(refused), {"1"})
+        self.assertEqual([self.status("127.0.0.1")[0] for _ in range(100)], [200] * 100)
+        time.sleep(1.1)
+        self.assertEqual(self.status("203.0.113.77")[0], 200)
+
+    def test_a_wrong_rate_is_refused_before_anything_starts(self):
+        for bad in ("-1", "", "many", "1000001"):
+            self.gateway.stop()
+            process = self.gateway.spawn("--api-request-rate", bad)
+            self.assertNotEqual(process.wait(10), 0)
+            self.assertIn("api-request-rate", self.logged())
+            self.gateway.start()
 
 
 if __name__ == "__main__":

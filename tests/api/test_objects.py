@@ -207,7 +207,8 @@ class Accounts(OwnTest):
         self.create("mine", public_key=new_key(1), account=ids[0])
         self.create("theirs", public_key=new_key(2), account=ids[1])
         key = self.new_key("k", role="operator", account=ids[0])["key"]
-        self.assertEqual([p["name"] for p in self.bearer(key, "GET", PEERS).json["peers"]], ["mine"])
+        listed = self.bearer(key, "GET", PEERS).json
+        self.assertEqual(([p["name"] for p in listed["peers"]], listed["total"]), (["mine"], 1))
         self.is_(self.bearer(key, "GET", f"{PEERS}/theirs"), 404)
         self.is_(self.bearer(key, "DELETE", f"{PEERS}/theirs"), 404)
         self.is_(self.bearer(key, "PATCH", f"{PEERS}/{new_key(2).replace('/', '%2F')}", {"note": "x"}), 404)
@@ -247,6 +248,25 @@ class Keys(OwnTest):
         self.is_(g.local("POST", BATCH, {"create": [{"name": "y", "public_key": new_key(4), "routes": long}]}), 422)
         self.is_(g.local("PATCH", PEERS + "/site", {"routes": long[:20]}), 200)
 
+    def test_a_network_is_behind_one_peer_at_a_time(self):
+        g, net = self.gateway, "192.168.7.0/24"
+        def make(n, name, routes):
+            return g.local("POST", PEERS, {"name": name, "public_key": new_key(n), "routes": routes})
+        self.is_(make(1, "a", [net, "fd77::/64"]), 201)
+        self.is_(make(2, "b", [net]), 409)
+        self.is_(make(2, "b", ["192.168.7.0/25", "192.168.0.0/16"]), 201)  # the longer prefix decides
+        self.is_(g.local("PATCH", PEERS + "/b", {"routes": ["fd77::/64"]}), 409)
+        self.is_(g.local("PATCH", PEERS + "/a", {"routes": [net]}), 200)  # its own stay, one goes
+        self.is_(g.local("PATCH", PEERS + "/b", {"routes": ["fd77::/64"]}), 200)
+        both = {"create": [{"name": n, "public_key": new_key(k), "routes": ["10.77.0.0/16"]} for k, n in ((3, "c"), (4, "d"))]}
+        self.is_(g.local("POST", BATCH, both), 409)
+        self.is_(make(3, "c", ["10.77.0.0/16"]), 201)  # what was refused holds nothing
+        g.kill()
+        g.start()
+        self.is_(make(4, "d", ["10.77.0.0/16"]), 409)
+        self.is_(g.local("DELETE", PEERS + "/c"), 200)
+        self.is_(make(4, "d", ["10.77.0.0/16"]), 201)
+
     def test_a_batch_that_is_in_its_own_way_is_told_so(self):
         g = self.gateway
         for name, key in (("p0", 0), ("p1", 1)):
@@ -267,7 +287,8 @@ class Keys(OwnTest):
             body = json.dumps({"name": f"x{n}", "public_key": new_key(n)}).encode()
             answers.append(g.raw("POST", PEERS, body, headers).status)
         self.assertEqual(answers, [201, 201])
-        self.is_(g.local("GET", "/api/v1/audit"), 200)
+        who = {row["who"] for row in g.local("GET", "/api/v1/audit").json["audit"] if row["action"] == "peer.create"}
+        self.assertEqual(len(who), 2, who)
 
     def test_the_account_of_a_key_is_a_number(self):
         for word in ("shop", "2x", "0", "-1"):

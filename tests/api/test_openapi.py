@@ -290,7 +290,13 @@ class Bodies:
     """Requests' bodies: sound ones, and what comes of breaking them."""
 
     def __init__(self, rng, model):
-        self.rng, self.model = rng, model
+        self.rng, self.model, self.networks = rng, model, 0
+
+    def network(self, family=4):
+        """One that nobody has yet."""
+        self.networks += 1
+        a, b = 1 + self.networks // 250, 1 + self.networks % 250
+        return f"11.{a}.{b}.0/24" if family == 4 else f"fd77:{a:x}:{b:x}::/64"
 
     def members(self):
         r = self.rng
@@ -307,7 +313,7 @@ class Bodies:
                 ("none", "day", "week", "month", "rolling-day", "rolling-month"))})),
             "rate_bps": lambda: r.choice((None, 0, 8, 10**9, 2**63 - 1)),
             "keepalive": lambda: r.choice((None, 0, 25, 65535)),
-            "routes": lambda: r.choice((None, [], [f"192.168.{r.randrange(256)}.0/24"], ["fd77::/48", "172.16.0.0/12"])),
+            "routes": lambda: r.choice((None, [], [self.network()], [self.network(), self.network(6)])),
             "schedule": lambda: r.choice((None, "mon-sun 00:00-24:00", "mon-fri 22:00-06:00, sat", "sun +02:00")),
             "note": lambda: r.choice((None, "", "a note", "x" * 512, "Zeile\nzwei 😀", "</td><script>")),
         }

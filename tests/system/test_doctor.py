@@ -149,6 +149,9 @@ class Doctor(suite.NetTest):
         self.one("api", "gateway.sock", "--state", "/run/state")
         os.unlink("/run/state/gateway.sock")
         self.assertEqual(self.findings("--state", "/run/state"), [])
+        with open("/run/state/culvert.db", "w"):
+            pass
+        self.one("gateway", "does not run", "--state", "/run/state")
 
 
 if __name__ == "__main__":

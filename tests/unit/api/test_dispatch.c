@@ -44,7 +44,7 @@ static void start(void)
 			    .window_s = 60,
 			    .own_uid = geteuid(),
 			    .key = { .id = "gateway", .text = "key", .len = 3 } };
-	if (penalty_new(&api.penalty) != 0 || replay_cache_new(60, 64, &api.cache) != 0 ||
+	if (pace_new(&api.failures) != 0 || replay_cache_new(60, 64, &api.cache) != 0 ||
 	    background_new(&api.background) != 0)
 		abort();
 	tcp = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr = { htonl(0x7f000001) } };
@@ -70,7 +70,7 @@ static void stop(void)
 	background_free(api.background);
 	gateway_free(api.gateway);
 	replay_cache_free(api.cache);
-	penalty_free(api.penalty);
+	pace_free(api.failures);
 	unlink(local.sun_path);
 }
 

@@ -19,6 +19,7 @@
 static const uint64_t SECOND = 1000000000;
 
 static struct http_server *server;
+static int turns; /* that it has had */
 static uint64_t now_ns = 1000000000000;
 static char local_path[64];
 static struct sockaddr_in address;
@@ -115,7 +116,7 @@ static int dial(bool is_local)
 
 static void run(int times)
 {
-	for (int i = 0; i < times; i++)
+	for (int i = 0; i < times; i++, turns++)
 		http_server_run(server, now_ns);
 }
 
@@ -409,14 +410,23 @@ static void stop(void)
 
 static struct {
 	int pieces; /* to come */
+	int pauses; /* before the next one */
+	int turns;  /* of the server, at the last pause */
 	bool waits; /* behind the next one */
 	bool closed;
+	bool all_apart; /* no two pauses in one turn */
 	struct http_exchange *x;
 } stream;
 
 static ssize_t next_piece(void *context, char *out, size_t max)
 {
 	(void)context;
+	if (stream.pauses > 0) {
+		stream.all_apart &= turns != stream.turns;
+		stream.turns = turns;
+		stream.pauses--;
+		return HTTP_STREAM_PAUSE;
+	}
 	if (stream.waits)
 		return 0;
 	if (stream.pieces == 0)
@@ -481,6 +491,18 @@ static void a_stream_sends_what_there_is_and_waits_for_more(void)
 	http_stream_wake(stream.x);
 	hear(fd, &closed);
 	CHECK(closed && stream.closed);
+	stop_stream(fd);
+}
+
+static void a_stream_that_pauses_goes_on_by_itself_a_turn_later(void)
+{
+	int fd = start_stream(2);
+	bool closed = false;
+
+	stream.pauses = 5;
+	stream.all_apart = true;
+	CHECK(strstr(hear(fd, &closed), "piece 1\n") && !closed);
+	CHECK(stream.pauses == 0 && stream.all_apart);
 	stop_stream(fd);
 }
 
@@ -582,6 +604,7 @@ int main(void)
 	stop();
 	/* Each of these has a server of its own. */
 	RUN(a_stream_sends_what_there_is_and_waits_for_more);
+	RUN(a_stream_that_pauses_goes_on_by_itself_a_turn_later);
 	RUN(a_stream_whose_reader_left_is_closed);
 	RUN(streams_end_when_the_server_does);
 	RUN(head_is_a_get_without_its_body);
