@@ -378,8 +378,8 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (err == 0)
 		err = places_open(&s->places, o, d);
 	if (err == 0)
-		err = gateway_users_open(&s->users, o, s->state, s->config.public_key, s->store,
-					 &s->api, d);
+		err = gateway_users_open(&s->users, o, &s->places.serving, s->state,
+					 s->config.public_key, s->store, &s->api, d);
 	if (err == 0)
 		err = open_interface(s, uapi_fd, host_fd, d);
 	if (err != 0)

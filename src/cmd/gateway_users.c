@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "api/call.h"
-#include "cmd/options.h"
 #include "sys/log.h"
 
 static const char *variable(const char *name)
@@ -36,19 +35,6 @@ int gateway_users_store(const struct options *o, const char *state,
 	if (n >= GATEWAY_USERS_STORE_MAX)
 		return diag_set(d, ERR_RANGE, 0, "the name of the users' tree is too long");
 	return 0;
-}
-
-/* Return: ERR_FORMAT for a word that is neither. */
-static int read_word(const struct options *o, const char *name, const char *no, const char *yes,
-		     bool *ret, struct diag *d)
-{
-	const char *word = options_get(o, name);
-
-	*ret = strcmp(word, yes) == 0;
-	if (*ret || strcmp(word, no) == 0)
-		return 0;
-	return diag_set(d, ERR_FORMAT, 0, "%s: \"%.40s\" is not %s or %s",
-			options_origin(o, name), word, no, yes);
 }
 
 static int count_user(void *context, const struct store_record *record)
@@ -84,21 +70,19 @@ static void set_endpoint(struct api *api)
 		snprintf(api->endpoint, sizeof(api->endpoint), "%s", name);
 }
 
-int gateway_users_open(struct gateway_users *gu, const struct options *o, const char *state,
+int gateway_users_open(struct gateway_users *gu, const struct options *o,
+		       const struct serving *serving, const char *state,
 		       const uint8_t public_key[32], struct store *store, struct api *api,
 		       struct diag *d)
 {
 	size_t n_users = 0;
 	int err;
 
-	if (strcmp(options_get(o, "listen-users"), "off") == 0)
+	if (serving->place[SERVING_USERS].scheme == SERVING_OFF)
 		return 0;
+	gu->config.lists_all = serving->lists_all_users;
+	gu->config.forgets_private_keys = serving->forgets_private_keys;
 	err = gateway_users_store(o, state, gu->store, d);
-	if (err == 0)
-		err = read_word(o, "users-list", "self", "all", &gu->config.lists_all, d);
-	if (err == 0)
-		err = read_word(o, "users-private-keys", "keep", "forget",
-				&gu->config.forgets_private_keys, d);
 	if (err == 0)
 		err = store_load_records(store, count_user, &n_users);
 	if (err == 0)

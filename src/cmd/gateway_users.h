@@ -9,10 +9,10 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "cmd/serving.h"
 #include "gateway/users.h"
 
 struct api;
-struct options;
 
 enum {
 	GATEWAY_USERS_STORE_MAX = 1100,
@@ -35,7 +35,7 @@ struct gateway_users {
 /**
  * gateway_users_store() - What --params says; else ssm: and SSM_PREFIX; else a directory in @state
  *
- * Return: 0; ERR_FORMAT, ERR_RANGE with a sentence in @d.
+ * What --params says was checked by serving_read(). Return: 0; ERR_RANGE with a sentence in @d.
  */
 int gateway_users_store(const struct options *o, const char *state,
 			char out[GATEWAY_USERS_STORE_MAX], struct diag *d);
@@ -47,7 +47,8 @@ int gateway_users_store(const struct options *o, const char *state,
  *
  * Return: 0; as users_tree_open(), with a sentence in @d.
  */
-int gateway_users_open(struct gateway_users *gu, const struct options *o, const char *state,
+int gateway_users_open(struct gateway_users *gu, const struct options *o,
+		       const struct serving *serving, const char *state,
 		       const uint8_t public_key[32], struct store *store, struct api *api,
 		       struct diag *d);
 

@@ -293,6 +293,34 @@ static int read_common(const struct options *o, struct serving *ret, struct diag
 	return 0;
 }
 
+static int read_choice(const struct options *o, const char *name, const char *no,
+		       const char *yes, bool *ret, struct diag *d)
+{
+	const char *word = options_get(o, name);
+
+	*ret = strcmp(word, yes) == 0;
+	if (*ret || strcmp(word, no) == 0)
+		return 0;
+	return diag_set(d, ERR_FORMAT, 0, "%s: \"%.100s\" is neither %s nor %s",
+			options_origin(o, name), word, no, yes);
+}
+
+static int read_users(const struct options *o, struct serving *ret, struct diag *d)
+{
+	const char *tree = options_get(o, "params");
+	int err = read_choice(o, "users-list", "self", "all", &ret->lists_all_users, d);
+
+	if (err == 0)
+		err = read_choice(o, "users-private-keys", "keep", "forget",
+				  &ret->forgets_private_keys, d);
+	if (err == 0 && tree && strncmp(tree, "dir:/", 5) != 0 &&
+	    strncmp(tree, "ssm:/", 5) != 0)
+		err = diag_set(d, ERR_FORMAT, 0,
+			       "%s: \"%.100s\" is neither dir:/PATH nor ssm:/PREFIX",
+			       options_origin(o, "params"), tree);
+	return err;
+}
+
 int serving_read(const struct options *o, struct serving *ret, struct diag *d)
 {
 	int err = 0;
@@ -303,6 +331,8 @@ int serving_read(const struct options *o, struct serving *ret, struct diag *d)
 	for (enum serving_surface a = 0; a < SERVING_SURFACES; a++)
 		for (enum serving_surface b = a + 1; b < SERVING_SURFACES && err == 0; b++)
 			err = check_pair(ret, a, b, d);
+	if (err == 0)
+		err = read_users(o, ret, d);
 	return err == 0 ? read_common(o, ret, d) : err;
 }
 

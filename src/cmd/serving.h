@@ -61,6 +61,8 @@ struct serving {
 	uint32_t request_rate;
 	bool metrics_without_peers;
 	bool needs_version_2;
+	bool lists_all_users;
+	bool forgets_private_keys;
 };
 
 /* The rows, for an option table. */

@@ -93,6 +93,7 @@ class Tree:
 
 class UsersTest(ApiTest):
     extra = ("--listen-users", "http://127.0.0.1:0", "--subnet4", "10.0.0.0/24", "--endpoint", "vpn.example.com")
+    host = "127.0.0.1"
 
     def setUp(self):
         super().setUp()
@@ -108,7 +109,7 @@ class UsersTest(ApiTest):
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"
         data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
-        c = http.client.HTTPConnection("127.0.0.1", self.users_port, timeout=60)
+        c = http.client.HTTPConnection(self.host, self.users_port, timeout=60)
         try:
             c.request(method, target, data, headers)
             response = c.getresponse()
@@ -325,6 +326,31 @@ class Callers(UsersTest):
         self.assertEqual(self.ask("GET", "/users", self.master).json, [])
         self.is_(self.gateway.local("GET", "/api/v1/peers/laptop"), 200)
         self.assertEqual(self.tree.names(), set())
+
+
+class Guesser(UsersTest):
+    extra = ("--listen-users", "http://10.9.9.9:0 insecure") + UsersTest.extra[2:]
+    host = "10.9.9.9"
+
+    def setUp(self):
+        netns.run("ip", "address", "add", "10.9.9.9/32", "dev", "lo")
+        self.addCleanup(netns.run, "ip", "address", "delete", "10.9.9.9/32", "dev", "lo")
+        super().setUp()
+
+    def find_port(self):
+        self.users_port = int(re.findall(r"users: http://10\.9\.9\.9:(\d+)", self.logged())[-1])
+
+    def test_who_guesses_keys_has_to_wait_and_who_has_one_does_not(self):
+        key = self.made("user1")["api_key"]
+        for _ in range(40):  # a user's key where only the master's will do is no guess
+            self.is_(self.ask("GET", "/users", key), 200)
+            self.is_(self.create("x", key), 401)
+        statuses = [self.ask("GET", "/users", f"guess {n}").status for n in range(30)]
+        self.assertEqual((statuses[:20], set(statuses[22:])), ([401] * 20, {429}))
+        waiting = self.ask("GET", "/users", self.master)
+        self.assertEqual(waiting.status, 429)
+        self.assertGreaterEqual(int(waiting.headers["Retry-After"]), 1)
+        self.is_(self.ask("GET", "/health"), 200)
 
 
 class EverybodyListed(UsersTest):

@@ -182,6 +182,24 @@ class SharedKey(WholeTest):
         self.assertAsFound()
 
 
+class Refused(WholeTest):
+    def test_wrong_words_are_refused_before_anything_is_changed(self):
+        for options, said in ((("--params", "/srv/params"), "--params: \"/srv/params\" is neither dir:/PATH nor ssm:/PREFIX"),
+                              (("--params", "dir:here"), "neither dir:/PATH nor"), (("--users-list", "some"), "neither self nor all"),
+                              (("--users-private-keys", "on"), "neither keep nor forget"),
+                              (("--listen-status", f"{URL} insecure share",), "both have /health")):
+            gateway = self.start(*options)
+            gateway.process.communicate(timeout=30)
+            self.assertIn(gateway.process.returncode, (2, 3), gateway.errors())
+            self.assertIn(said, gateway.errors())
+            self.assertFalse(os.path.exists(f"{self.base}/state"))
+        gateway = self.start("--params", "ssm:/a//b")
+        gateway.process.communicate(timeout=30)
+        self.assertEqual(gateway.process.returncode, REFUSED, gateway.errors())
+        self.assertIn("looks like /ephem-vpn", gateway.errors())
+        self.assertAsFound()
+
+
 class Environment(WholeTest):
     def test_pool_ports_and_name_come_from_the_environment(self):
         env = {"POOL": "10.77.0.0/24", "WG_LISTEN_PORT": "51999", "API_PORT": "8055", "DNS_NAME": "vpn.example.org"}
