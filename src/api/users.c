@@ -66,6 +66,14 @@ static void name_in_path(const struct call *call, char out[USER_ID_MAX + 1])
 	}
 }
 
+/* Whoever has the master key may know of one that was made elsewhere just now. */
+static void refuse_unknown(struct call *call, const char *id)
+{
+	if (call->who.kind == PRINCIPAL_MASTER)
+		users_expect(call->api->users);
+	refuse_name(call, 404, id, "not found");
+}
+
 /* NULL: none of that name, or none that the caller may know of; answered then. */
 static const struct user *find(struct call *call, char id[USER_ID_MAX + 1])
 {
@@ -77,7 +85,7 @@ static const struct user *find(struct call *call, char id[USER_ID_MAX + 1])
 	if (user && call->who.kind == PRINCIPAL_USER && user->record_id != call->who.key_id)
 		user = NULL;
 	if (!user)
-		refuse_name(call, 404, id, "not found");
+		refuse_unknown(call, id);
 	return user;
 }
 
@@ -107,15 +115,17 @@ static json_t *config_text(const struct call *call, const struct user *user,
 	return value;
 }
 
-/* NULL: no memory. */
+/* NULL: no memory, or the peer was removed by somebody else a moment ago. */
 static json_t *user_json(const struct call *call, const struct user *user,
 			 const struct users_secrets *secrets)
 {
 	const struct peer *peer = users_peer(call->api->users, user);
 	char private_key[KEY_BASE64_LEN + 1] = "", public_key[KEY_BASE64_LEN + 1];
-	json_t *value = json_object();
+	json_t *value = peer ? json_object() : NULL;
 	bool has_key = secrets->has_private_key;
 
+	if (!peer)
+		return NULL;
 	key_to_base64(peer->public_key, public_key);
 	if (has_key)
 		key_to_base64(secrets->private_key.b, private_key);
@@ -150,12 +160,14 @@ static void created(void *context, int err, const struct user *user,
 {
 	struct call *call = context;
 
-	if (err == ERR_EXISTS)
+	if (err == ERR_EXISTS) {
+		users_expect(call->api->users);
 		refuse_exists(call);
-	else if (err != 0)
+	} else if (err != 0) {
 		fail(call, err);
-	else
+	} else {
 		call_reply(call, 200, user_json(call, user, secrets));
+	}
 }
 
 static bool read_create(struct call *call)
@@ -235,7 +247,7 @@ static void shown(void *context, int err, const struct user *user,
 		call_reply(call, 200, user_json(call, user, secrets));
 	} else if (err == ERR_UNKNOWN) { /* gone while the tree was asked */
 		name_in_path(call, id);
-		refuse_name(call, 404, id, "not found");
+		refuse_unknown(call, id);
 	} else {
 		fail(call, err);
 	}
@@ -285,7 +297,7 @@ static void delete (struct call *call)
 	if (call->match.part_len <= USER_ID_MAX && user_id_ok(id))
 		err = users_remove(call->api->users, id, &grant, deleted, call);
 	if (err == ERR_UNKNOWN)
-		refuse_name(call, 404, id, "not found");
+		refuse_unknown(call, id);
 	else if (err != 0)
 		fail(call, err);
 }

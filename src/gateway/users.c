@@ -209,6 +209,7 @@ static void set_periods(struct users *u, bool is_near)
 {
 	u->look_ns = SECOND_NS *
 		     (is_near ? (uint64_t)USERS_LOOK_NEAR_S : (uint64_t)USERS_LOOK_FAR_S);
+	u->soon_ns = SECOND_NS / 2 * (is_near ? 1 : 10);
 	u->forget_ns = SECOND_NS *
 		       (is_near ? (uint64_t)USERS_FORGET_NEAR_S : (uint64_t)USERS_FORGET_FAR_S);
 }

@@ -107,6 +107,9 @@ enum users_master_state users_master_state(const struct users *u);
 int users_ids(const struct users *u, const char ***ret, size_t *ret_n);
 bool users_lists_all(const struct users *u);
 
+/** users_expect() - Somebody asked for a user whom only the tree may know: look through it soon */
+void users_expect(struct users *u);
+
 /* --- Changes. 0: @done will be called; -EBUSY: gateway_wait(), then again; -EAGAIN: the same user is
  *	being made or removed; -ECANCELED: users_stop(); ERR_LIMIT, -ENOMEM. @done also says -EREMOTEIO: the
  *	tree cannot be read or written. --- */

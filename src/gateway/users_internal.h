@@ -96,6 +96,7 @@ struct users {
 	struct users_master master;
 	struct users_look look;
 	uint64_t look_ns;
+	uint64_t soon_ns;
 	uint64_t forget_ns;
 	uint64_t serial; /* of changes */
 	uint64_t now_ns; /* boot clock, of the last tick */
@@ -135,5 +136,3 @@ int users_add_peer(struct users_op *op, const struct ip_addr *wanted, bool is_ac
 void users_take_back(struct users_op *op);
 
 int users_look_tick(struct users *u, uint64_t now_ns); /* as users_tick() */
-/* Begin again soon. */
-void users_look_soon(struct users *u);

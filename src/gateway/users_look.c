@@ -13,9 +13,6 @@
 #include "sys/log.h"
 
 enum { STEPS = 2000 }; /* that need nobody's answer, before others get their turn */
-
-static const uint64_t SOON_NS = 500000000;
-
 static void finish(struct users *u, uint64_t again_ns)
 {
 	users_list_done(&u->look.list);
@@ -24,10 +21,10 @@ static void finish(struct users *u, uint64_t again_ns)
 	u->look.due_ns = u->now_ns + again_ns;
 }
 
-void users_look_soon(struct users *u)
+void users_expect(struct users *u)
 {
-	if (u->look.due_ns != UINT64_MAX && u->look.due_ns > u->now_ns + SOON_NS)
-		u->look.due_ns = u->now_ns + SOON_NS;
+	if (u->look.due_ns != UINT64_MAX && u->look.due_ns > u->now_ns + u->soon_ns)
+		u->look.due_ns = u->now_ns + u->soon_ns;
 }
 
 /* The next one, if nothing waits for an answer. */
@@ -600,5 +597,5 @@ void users_note(void *context, const struct store_change *c, const struct peer *
 	(void)peer;
 	if ((c->kind == STORE_REMOVE_PEER || c->kind == STORE_CHANGE_PEER) &&
 	    users_get(u, c->peer.name))
-		users_look_soon(u);
+		users_expect(u);
 }

@@ -595,6 +595,13 @@ class Far(FarAway):
         self.assertEqual(n, 7)  # is it this one's key, and six values
         self.soon(lambda: self.known() == set(), "the tree to be clean", 60)
 
+    def test_who_is_asked_for_is_looked_for(self):
+        time.sleep(1)  # the first look is over, the next one half a minute away
+        for leaf, value in (("wg-public-key", new_key(1)), ("status", "active")):
+            self.store.put(f"/ephem-vpn/users/theirs/{leaf}", value)
+        self.is_(self.shown("theirs"), 404)
+        self.soon(lambda: self.shown("theirs").status == 200, "the user", 12)
+
     def test_a_name_that_the_store_has_already_is_not_overwritten(self):
         for leaf, value in (("wg-public-key", new_key(1)), ("wg-private-key", new_key(2)), ("status", "active")):
             self.store.put(f"/ephem-vpn/users/theirs/{leaf}", value)
@@ -667,6 +674,28 @@ class Crash(FarAway):
         listed = user in self.ask("GET", "/users", self.master).json
         peers = [peer["name"] for peer in self.gateway.local("GET", "/api/v1/peers").json["peers"]]
         return set(self.of(user)) == (LEAVES if listed else set()) and (user in peers) == listed
+
+    def test_a_stop_in_the_middle_answers_and_leaves_nothing_half_made(self):
+        for n in range(3):
+            user, seen = f"stopped{n}", []
+            self.store.delay = 0.15
+            threads = [suite.threading.Thread(target=lambda: seen.append(self.try_to(self.create, user))),
+                       suite.threading.Thread(target=lambda: seen.append(self.try_to(self.create, user + "x")))]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.1 + 0.3 * n)
+            self.assertEqual(self.gateway.stop(), 0)
+            for thread in threads:
+                thread.join()
+            self.store.delay = 0.0
+            self.restart()
+            statuses = sorted(answer.status if answer else 0 for answer in seen)
+            self.assertTrue(set(statuses) <= {200, 503}, statuses)
+            for one in (user, user + "x"):
+                self.soon(lambda: self.is_settled(one), "the user to be all or nothing", 10)
+            self.assertEqual(len(self.ask("GET", "/users", self.master).json), statuses.count(200), statuses)
+            for one in self.ask("GET", "/users", self.master).json:
+                self.is_(self.ask("DELETE", f"/users/{one}", self.master), 200)
 
     def test_a_removal_that_was_acknowledged_or_begun_stays(self):
         for n in range(suite.scaled(6, 60)):
