@@ -216,23 +216,31 @@ static void create(struct call *call)
 
 /* --- List, show --- */
 
+static void list_own(struct call *call)
+{
+	const struct record *own = records_find_id(gateway_records(call->api->gateway),
+						   STORE_USER, call->who.key_id);
+
+	call_reply(call, 200, own ? json_pack("[s]", own->name) : json_array());
+}
+
 static void list(struct call *call)
 {
-	const struct users *users = call->api->users;
-	bool sees_all = call->who.kind == PRINCIPAL_MASTER || users_lists_all(users);
-	json_t *value = json_array();
+	json_t *value;
 	const char **ids = NULL;
 	size_t n = 0;
 
-	if (!value || users_ids(users, &ids, &n) != 0) {
-		json_decref(value);
+	if (call->who.kind == PRINCIPAL_USER && !users_lists_all(call->api->users)) {
+		list_own(call);
+		return;
+	}
+	if (users_ids(call->api->users, &ids, &n) != 0) {
 		call_fail(call, -ENOMEM, NULL);
 		return;
 	}
-	for (size_t i = 0; i < n; i++) {
-		if (sees_all || users_find(users, ids[i])->record_id == call->who.key_id)
-			json_array_append_new(value, json_string(ids[i]));
-	}
+	value = json_array();
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(value, json_string(ids[i]));
 	free(ids);
 	call_reply(call, 200, value);
 }

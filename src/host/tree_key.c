@@ -15,7 +15,7 @@
 
 enum {
 	ARGUMENTS_MAX = 96,
-	PATIENCE_MS = 100000, /* several tries over a network */
+	PATIENCE_MS = 60000, /* several tries over a network */
 };
 
 #define STOP_PATIENCE_NS (UINT64_C(1) * 1000000000)

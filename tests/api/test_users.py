@@ -353,6 +353,35 @@ class Guesser(UsersTest):
         self.is_(self.ask("GET", "/health"), 200)
 
 
+class AtOnce(UsersTest):
+    def test_many_callers_at_once_get_a_user_each_and_one_name_is_given_once(self):
+        answers = {}
+
+        def work(n):
+            for i in range(10):
+                answers[n, i] = self.create(f"user{n}-{i}")
+                answers[n, i, "same"] = self.create(f"same{i}")
+
+        threads = [suite.threading.Thread(target=work, args=(n,)) for n in range(8)]
+        began = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        print(f"# {len(answers)} requests in {time.monotonic() - began:.1f} s")
+        own = [answer for key, answer in answers.items() if len(key) == 2]
+        same = [answer.status for key, answer in answers.items() if len(key) == 3]
+        self.assertEqual([answer.status for answer in own], [200] * 80)
+        self.assertEqual(same.count(200), 10)
+        self.assertLessEqual(set(same), {200, 409, 503})  # 503: it is being made just now
+        addresses = {re.search("Address = (.*)", answer.json["client_config"])[1] for answer in own}
+        self.assertEqual(len(addresses), 80)
+        names = {f"user{n}-{i}" for n in range(8) for i in range(10)} | {f"same{i}" for i in range(10)}
+        self.assertEqual(self.ask("GET", "/users", self.master).json, sorted(names))
+        self.assertEqual(self.tree.names(), names)
+        self.assertEqual(len(self.gateway.on_device()), 90)
+
+
 class EverybodyListed(UsersTest):
     extra = UsersTest.extra + ("--users-list", "all")
 
