@@ -303,6 +303,8 @@ static const char *reason_of(int err)
 		return "an address is the gateway's own, or the network's";
 	case ERR_EXPIRED:
 		return "an address was given back a moment ago and rests";
+	case ERR_UNABLE:
+		return CALL_UNABLE;
 	default:
 		return err_text(err);
 	}
@@ -318,7 +320,8 @@ static void fail(struct call *call, int err, const char *what)
 		return;
 	}
 	snprintf(text, sizeof(text), "Failed to %s peer: %s", what, reason_of(err));
-	if (err == ERR_EXISTS || err == ERR_KEY || err == ERR_RANGE || err == ERR_EXPIRED)
+	if (err == ERR_EXISTS || err == ERR_KEY || err == ERR_RANGE || err == ERR_EXPIRED ||
+	    err == ERR_UNABLE)
 		call_conclude_refusal(call, 500, text);
 	else
 		call_fail(call, err, text);

@@ -262,8 +262,12 @@ static const char *reason_of(int err)
 		return "its address is not a client's address of this gateway";
 	case ERR_EXPIRED:
 		return "its address was given back a moment ago and rests";
+	case -EOPNOTSUPP:
+		return "a peer with networks behind it cannot have an access list";
 	case ERR_EXHAUSTED:
 		return "the address pool is full";
+	case ERR_UNABLE:
+		return CALL_UNABLE;
 	default:
 		return err_text(err);
 	}
@@ -272,7 +276,7 @@ static const char *reason_of(int err)
 static bool is_callers_fault(int err)
 {
 	return err == ERR_EXISTS || err == ERR_UNKNOWN || err == ERR_KEY || err == ERR_RANGE ||
-	       err == ERR_EXPIRED;
+	       err == ERR_EXPIRED || err == -EOPNOTSUPP || err == ERR_UNABLE;
 }
 
 static void refuse(struct call *call, const struct operation *op, int err)

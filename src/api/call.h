@@ -17,6 +17,11 @@
  */
 #pragma once
 
+/* What to say of ERR_UNABLE. */
+#define CALL_UNABLE                                                                        \
+	"This interface is the kernel's WireGuard: it has no obfuscation and no limits of" \
+	" rates"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -53,6 +58,7 @@ enum {
  * @agent_key:	The node agent's shared secret; its @agent_cache remembers @agent_window_s
  * @agent_health_is_open, @agent_metrics_are_open: Without a signature, too
  * @metrics_without_peers: /metrics has no line for each peer, unless asked to
+ * @isolates_peers: They do not reach each other, whatever access lists say
  * @answers:	How many of each class of statuses were given
  * @started_ns:	Boot clock
  * @own_uid:	The user we run as
@@ -87,6 +93,7 @@ struct api {
 	bool agent_health_is_open;
 	bool agent_metrics_are_open;
 	bool metrics_without_peers;
+	bool isolates_peers;
 	uint64_t answers[API_STATUS_CLASSES];
 	uint64_t started_ns;
 	uid_t own_uid;

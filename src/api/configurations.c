@@ -262,6 +262,9 @@ static void create(struct call *call, const struct gateway_add *add)
 	case ERR_KEY:
 		refuse_key(call);
 		return;
+	case ERR_UNABLE:
+		call_conclude_refusal(call, 409, CALL_UNABLE);
+		return;
 	case ERR_EXHAUSTED:
 		call_fail(call, err, failed);
 		return;

@@ -43,6 +43,7 @@ enum value {
 	VALUE_ALL_RECEIVED,
 	VALUE_INTERFACES,
 	VALUE_OBSERVED_AGE,
+	VALUE_DRIFT,
 	VALUE_ANSWERS, /* a line for each class of statuses */
 };
 
@@ -251,6 +252,8 @@ static const struct metric exporter_metrics[] = {
 	  VALUE_CONNECTED },
 	{ "culvert_observation_age_seconds", "How old what the interface said is", KIND_GAUGE,
 	  VALUE_OBSERVED_AGE },
+	{ "culvert_drift_total", "Changes to the interface that somebody else made",
+	  KIND_COUNTER, VALUE_DRIFT },
 	{ "culvert_http_requests_total", "Requests answered", KIND_COUNTER, VALUE_ANSWERS },
 };
 
@@ -391,6 +394,8 @@ static uint64_t value_of_all(const struct scrape *s, enum value which)
 	case VALUE_OBSERVED_AGE:
 		observer_last(s->api->observer, &at_ns);
 		return (clock_boot_ns() - at_ns) / SECOND_NS;
+	case VALUE_DRIFT:
+		return drift_total(&s->api->reconcile->drift);
 	default:
 		return 1;
 	}

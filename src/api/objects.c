@@ -16,18 +16,18 @@ static const char not_there[] = "There is no such object";
 
 /* --- What both have in common --- */
 
-static const struct records *records_of(const struct call *call)
+const struct records *object_records(const struct call *call)
 {
 	return gateway_records(call->api->gateway);
 }
 
-static struct record *find(const struct call *call, enum store_record_kind kind)
+struct record *object_find(const struct call *call, enum store_record_kind kind)
 {
 	uint64_t id;
 
 	if (decimal_parse(call->match.part, call->match.part_len, INT64_MAX, &id) != 0)
 		return NULL;
-	return records_find_id(records_of(call), kind, (int64_t)id);
+	return records_find_id(object_records(call), kind, (int64_t)id);
 }
 
 /* "after=ID": those behind it. */
@@ -38,8 +38,8 @@ static bool read_after(const char *query, uint64_t *ret)
 			   decimal_parse(query + 6, strlen(query + 6), INT64_MAX, ret) == 0);
 }
 
-static void list(struct call *call, enum store_record_kind kind, const char *name,
-		 json_t *(*show)(const struct record *record))
+json_t *object_page(struct call *call, enum store_record_kind kind, const char *name,
+		    json_t *(*show)(const struct record *record))
 {
 	json_t *page = json_array(), *next = json_null();
 	const struct record *one;
@@ -50,23 +50,31 @@ static void list(struct call *call, enum store_record_kind kind, const char *nam
 		json_decref(page);
 		json_decref(next);
 		call_refuse(call, 400, "The query takes after (an id)");
-		return;
+		return NULL;
 	}
-	one = records_after(records_of(call), kind, (int64_t)after);
+	one = records_after(object_records(call), kind, (int64_t)after);
 	for (; one && n < LIST_MAX; one = one->next, n++) {
 		json_array_append_new(page, show(one));
 		if (n + 1 == LIST_MAX && one->next)
 			next = json_integer(one->id);
 	}
-	call_reply(call, 200,
-		   json_pack("{s:o, s:o, s:I}", name, page, "next", next, "total",
-			     (json_int_t)records_count(records_of(call), kind)));
+	return json_pack("{s:o, s:o, s:I}", name, page, "next", next, "total",
+			 (json_int_t)records_count(object_records(call), kind));
 }
 
-static void show(struct call *call, enum store_record_kind kind,
+static void list(struct call *call, enum store_record_kind kind, const char *name,
+		 json_t *(*show)(const struct record *record))
+{
+	json_t *page = object_page(call, kind, name, show);
+
+	if (page)
+		call_reply(call, 200, page);
+}
+
+void object_show(struct call *call, enum store_record_kind kind,
 		 json_t *(*to_json)(const struct record *record))
 {
-	const struct record *one = find(call, kind);
+	const struct record *one = object_find(call, kind);
 
 	if (one)
 		call_reply(call, 200, to_json(one));
@@ -85,9 +93,15 @@ static void dropped(void *context, int err, int carried, const struct peer *peer
 		call_reply(call, 200, json_pack("{s:s}", "status", "deleted"));
 }
 
-static void drop(struct call *call, enum store_record_kind kind, const char *action)
+void object_refuse_unknown(struct call *call)
 {
-	const struct record *one = find(call, kind);
+	call_conclude_refusal(call, 404, not_there);
+}
+
+void object_drop(struct call *call, enum store_record_kind kind, const char *action,
+		 const char *in_use)
+{
+	const struct record *one = object_find(call, kind);
 	struct gateway_grant grant = call_grant(call);
 	int err = one ? gateway_drop_record(call->api->gateway, kind, one->id, action, &grant,
 					    dropped, call)
@@ -98,13 +112,12 @@ static void drop(struct call *call, enum store_record_kind kind, const char *act
 	else if (err == ERR_UNKNOWN)
 		call_conclude_refusal(call, 404, not_there);
 	else if (err == ERR_EXISTS)
-		call_conclude_refusal(call, 409,
-				      "It still has peers: move or remove them first");
+		call_conclude_refusal(call, 409, in_use);
 	else if (err != 0)
 		call_fail(call, err, NULL);
 }
 
-static const char *read_name(struct json_reader *r, bool required)
+const char *object_read_name(struct json_reader *r, bool required)
 {
 	const char *name = NULL, *why;
 
@@ -114,8 +127,7 @@ static const char *read_name(struct json_reader *r, bool required)
 	return name;
 }
 
-/* Return: false when the call was answered. */
-static bool begin_reading(struct call *call, struct json_reader *r)
+bool object_begin_reading(struct call *call, struct json_reader *r)
 {
 	if (!call_read_object(call))
 		return false;
@@ -125,7 +137,7 @@ static bool begin_reading(struct call *call, struct json_reader *r)
 	return false;
 }
 
-static bool end_reading(struct call *call, struct json_reader *r)
+bool object_end_reading(struct call *call, struct json_reader *r)
 {
 	if (!json_reader_is_well(r)) {
 		call_refuse_fields(call, json_reader_take_errors(r));
@@ -135,44 +147,61 @@ static bool end_reading(struct call *call, struct json_reader *r)
 	return true;
 }
 
-static void follow_put(struct call *call, int err)
+void object_follow_put(struct call *call, int err)
 {
 	if (err == -EBUSY)
 		call_again(call);
 	else if (err == ERR_EXISTS)
 		call_conclude_refusal(call, 409, "One with this name exists");
+	else if (err == ERR_UNKNOWN)
+		call_refuse(call, 422, "There is no such access list");
+	else if (err == -EOPNOTSUPP)
+		call_conclude_refusal(call, 409,
+				      "A peer of it has networks behind it, from which packets"
+				      " would pass an access list");
 	else if (err != 0)
 		call_fail(call, err, NULL);
 }
 
 /* --- Accounts --- */
 
-/* struct account - {"enabled": true, "note": "…"} */
+/* struct account - {"enabled": true, "access": 7, "note": "…"} */
 struct account {
 	bool is_enabled;
-	const char *note; /* NULL: none */
+	int64_t access_id; /* 0: none */
+	const char *note;  /* NULL: none */
 };
 
-static json_t *account_read(const struct record *record, struct account *ret)
+static json_t *account_read(const char *text, struct account *ret)
 {
-	json_t *body = json_loads(record->body, 0, NULL);
+	json_t *body = json_loads(text, 0, NULL);
 
 	ret->is_enabled = !json_is_false(json_object_get(body, "enabled"));
+	ret->access_id = json_integer_value(json_object_get(body, "access"));
 	ret->note = json_string_value(json_object_get(body, "note"));
 	return body;
+}
+
+int64_t account_access_list(const char *body)
+{
+	struct account a;
+
+	json_decref(account_read(body, &a));
+	return a.access_id;
 }
 
 bool account_is_enabled(const struct record *account)
 {
 	struct account a;
 
-	json_decref(account_read(account, &a));
+	json_decref(account_read(account->body, &a));
 	return a.is_enabled;
 }
 
 static char *account_write(const struct account *a)
 {
-	json_t *body = json_pack("{s:b, s:s?}", "enabled", (int)a->is_enabled, "note", a->note);
+	json_t *body = json_pack("{s:b, s:I, s:s?}", "enabled", (int)a->is_enabled, "access",
+				 (json_int_t)a->access_id, "note", a->note);
 	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 
 	json_decref(body);
@@ -183,10 +212,11 @@ static json_t *account_json(const struct record *record)
 {
 	char created[TIME_TEXT_MAX];
 	struct account a;
-	json_t *body = account_read(record, &a);
+	json_t *body = account_read(record->body, &a);
 	json_t *json =
-		json_pack("{s:I, s:s, s:b, s:s?, s:I, s:s}", "id", (json_int_t)record->id,
-			  "name", record->name, "enabled", (int)a.is_enabled, "note", a.note,
+		json_pack("{s:I, s:s, s:b, s:o, s:s?, s:I, s:s}", "id", (json_int_t)record->id,
+			  "name", record->name, "enabled", (int)a.is_enabled, "access",
+			  a.access_id ? json_integer(a.access_id) : json_null(), "note", a.note,
 			  "peers", (json_int_t)record->n_peers, "created",
 			  time_text_utc(record->created_ns, created));
 
@@ -198,8 +228,8 @@ static void account_made(struct call *call, int err, unsigned int status)
 {
 	const char *name = json_string_value(json_object_get(call->body, "name"));
 	const struct record *one =
-		call->id ? records_find_id(records_of(call), STORE_ACCOUNT, call->id)
-			 : records_find_name(records_of(call), STORE_ACCOUNT, name);
+		call->id ? records_find_id(object_records(call), STORE_ACCOUNT, call->id)
+			 : records_find_name(object_records(call), STORE_ACCOUNT, name);
 
 	if (err != 0)
 		call_fail(call, err, NULL);
@@ -232,15 +262,19 @@ static void put_account(struct call *call, int64_t id, const char *name,
 		return;
 	}
 	call->id = id;
-	follow_put(call, gateway_put_record(call->api->gateway, STORE_ACCOUNT, id, name, body,
-					    id ? "account.update" : "account.create", &grant,
-					    id ? account_changed : account_created, call));
+	object_follow_put(call,
+			  gateway_put_record(call->api->gateway, STORE_ACCOUNT, id, name, body,
+					     id ? "account.update" : "account.create", &grant,
+					     id ? account_changed : account_created, call));
 	free(body);
 }
 
 static void read_account(struct json_reader *r, struct account *a)
 {
 	json_take_bool(r, "enabled", false, &a->is_enabled);
+	if (json_object_get(r->object, "access"))
+		a->access_id = 0;
+	json_take_number(r, "access", 0, INT64_MAX, &a->access_id);
 	if (json_object_get(r->object, "note"))
 		a->note = NULL;
 	json_take_text(r, "note", false, STORE_NOTE_MAX, &a->note);
@@ -252,17 +286,17 @@ void accounts_create(struct call *call)
 	struct json_reader r;
 	const char *name;
 
-	if (!begin_reading(call, &r))
+	if (!object_begin_reading(call, &r))
 		return;
-	name = read_name(&r, true);
+	name = object_read_name(&r, true);
 	read_account(&r, &a);
-	if (end_reading(call, &r))
+	if (object_end_reading(call, &r))
 		put_account(call, 0, name, &a);
 }
 
 void accounts_change(struct call *call)
 {
-	const struct record *one = find(call, STORE_ACCOUNT);
+	const struct record *one = object_find(call, STORE_ACCOUNT);
 	struct json_reader r;
 	struct account a;
 	const char *name;
@@ -272,12 +306,12 @@ void accounts_change(struct call *call)
 		call_conclude_refusal(call, 404, not_there);
 		return;
 	}
-	if (!begin_reading(call, &r))
+	if (!object_begin_reading(call, &r))
 		return;
-	body = account_read(one, &a);
-	name = read_name(&r, false);
+	body = account_read(one->body, &a);
+	name = object_read_name(&r, false);
 	read_account(&r, &a);
-	if (end_reading(call, &r))
+	if (object_end_reading(call, &r))
 		put_account(call, one->id, name ? name : one->name, &a);
 	json_decref(body);
 }
@@ -289,12 +323,13 @@ void accounts_list(struct call *call)
 
 void accounts_show(struct call *call)
 {
-	show(call, STORE_ACCOUNT, account_json);
+	object_show(call, STORE_ACCOUNT, account_json);
 }
 
 void accounts_delete(struct call *call)
 {
-	drop(call, STORE_ACCOUNT, "account.delete");
+	object_drop(call, STORE_ACCOUNT, "account.delete",
+		    "It still has peers: move or remove them first");
 }
 
 /* --- Keys --- */
@@ -329,7 +364,7 @@ static void key_created(void *context, int err, int carried, const struct peer *
 		call_fail(call, err, NULL);
 		return;
 	}
-	one = records_find_name(records_of(call), STORE_KEY, name);
+	one = records_find_name(object_records(call), STORE_KEY, name);
 	json = one ? key_json(one) : NULL;
 	b.id = one ? one->id : 0;
 	memcpy(b.secret, call->private_key.b, sizeof(b.secret));
@@ -353,7 +388,7 @@ static void read_key(struct call *call, struct json_reader *r, struct key_record
 	json_take_text(r, "expires", false, TIME_TEXT_MAX, &expires);
 	k->role = key_record_role(roles[role]);
 	k->account_id = account;
-	if (account != 0 && !records_find_id(records_of(call), STORE_ACCOUNT, account))
+	if (account != 0 && !records_find_id(object_records(call), STORE_ACCOUNT, account))
 		json_refuse(r, "account", "value_error", "There is no such account");
 	if (account != 0 && k->role == ROLE_ADMIN)
 		json_refuse(r, "role", "value_error",
@@ -372,11 +407,11 @@ void keys_create(struct call *call)
 	struct json_reader r;
 	const char *name;
 
-	if (!begin_reading(call, &r))
+	if (!object_begin_reading(call, &r))
 		return;
-	name = read_name(&r, true);
+	name = object_read_name(&r, true);
 	read_key(call, &r, &k);
-	if (!end_reading(call, &r))
+	if (!object_end_reading(call, &r))
 		return;
 	random_fill(call->private_key.b, sizeof(call->private_key.b));
 	bearer_digest(call->private_key.b, k.digest);
@@ -384,9 +419,9 @@ void keys_create(struct call *call)
 	if (body.err != 0)
 		call_fail(call, -ENOMEM, NULL);
 	else
-		follow_put(call,
-			   gateway_put_record(call->api->gateway, STORE_KEY, 0, name, body.data,
-					      "key.create", &grant, key_created, call));
+		object_follow_put(call, gateway_put_record(call->api->gateway, STORE_KEY, 0,
+							   name, body.data, "key.create",
+							   &grant, key_created, call));
 	text_done(&body);
 }
 
@@ -397,10 +432,10 @@ void keys_list(struct call *call)
 
 void keys_show(struct call *call)
 {
-	show(call, STORE_KEY, key_json);
+	object_show(call, STORE_KEY, key_json);
 }
 
 void keys_delete(struct call *call)
 {
-	drop(call, STORE_KEY, "key.delete");
+	object_drop(call, STORE_KEY, "key.delete", "It is in use");
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "api/access_lists.h"
 #include "api/audit.h"
 #include "api/batch.h"
 #include "api/documents.h"
@@ -26,6 +27,11 @@ static const struct route routes[] = {
 	OWN_ROUTE(HTTP_POST, "/api/v1/keys", ROUTE_ADMINISTER, keys_create),
 	OWN_ROUTE(HTTP_GET, "/api/v1/keys/{}", ROUTE_ADMINISTER, keys_show),
 	OWN_ROUTE(HTTP_DELETE, "/api/v1/keys/{}", ROUTE_ADMINISTER, keys_delete),
+	OWN_ROUTE(HTTP_GET, "/api/v1/access", ROUTE_READ, access_lists_list),
+	OWN_ROUTE(HTTP_POST, "/api/v1/access", ROUTE_ADMINISTER, access_lists_create),
+	OWN_ROUTE(HTTP_GET, "/api/v1/access/{}", ROUTE_READ, access_lists_show),
+	OWN_ROUTE(HTTP_PATCH, "/api/v1/access/{}", ROUTE_ADMINISTER, access_lists_change),
+	OWN_ROUTE(HTTP_DELETE, "/api/v1/access/{}", ROUTE_ADMINISTER, access_lists_delete),
 	OWN_ROUTE(HTTP_GET, "/api/v1/audit", ROUTE_ADMINISTER, audit_list),
 	OWN_ROUTE(HTTP_GET, "/api/v1/events", ROUTE_READ, events_follow),
 	OWN_ROUTE(HTTP_GET, "/api/v1/profiles", ROUTE_READ, obfuscation_list),
@@ -41,6 +47,7 @@ static const char *const prefixes[] = { "/api/v1/peers",
 					"/api/v1/batch",
 					"/api/v1/accounts",
 					"/api/v1/keys",
+					"/api/v1/access",
 					"/api/v1/audit",
 					"/api/v1/events",
 					"/api/v1/profiles",

@@ -321,7 +321,8 @@ static void follow(struct call *call, int err)
 		call_again(call);
 		return;
 	case ERR_EXISTS:
-		call_conclude_refusal(call, 409, "Name, key, address or network is another peer's");
+		call_conclude_refusal(call, 409,
+				      "Name, key, address or network is another peer's");
 		return;
 	case ERR_KEY:
 		call_refuse(call, 422, "This key cannot be a client's");
@@ -335,6 +336,15 @@ static void follow(struct call *call, int err)
 		return;
 	case ERR_UNKNOWN:
 		call_refuse(call, 422, "There is no such account, or access list");
+		return;
+	case -EOPNOTSUPP:
+		call_conclude_refusal(
+			call, 409,
+			"A peer with networks behind it cannot have an access list,"
+			" be it its account's: packets from those would pass it");
+		return;
+	case ERR_UNABLE:
+		call_refuse(call, 422, CALL_UNABLE);
 		return;
 	default:
 		call_fail(call, err, NULL);
@@ -386,6 +396,9 @@ void peers_read_fields(const struct call *call, struct json_reader *r, struct pe
 	if (f->edit.fields & GATEWAY_ROUTES && call->who.account_id != 0)
 		json_refuse(r, "routes", "value_error",
 			    "A key of an account cannot set networks");
+	if (f->edit.fields & GATEWAY_ACCESS && call->who.account_id != 0)
+		json_refuse(r, "access", "value_error",
+			    "A key of an account cannot choose an access list");
 }
 
 static bool read_create(struct call *call, struct peer_fields *f)
@@ -473,6 +486,8 @@ void peers_configuration(struct call *call)
 		call_refuse(call, 400,
 			    "The query takes obfuscation_level, one of: off, low,"
 			    " medium, high, extreme");
+	else if (gateway_config(call->api->gateway)->is_plain && peer.level != FRAME_OFF)
+		call_refuse(call, 422, CALL_UNABLE);
 	else if (!client_conf_has(call->api, peer.level))
 		call_refuse(call, 503, no_parameters);
 	else

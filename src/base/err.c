@@ -35,6 +35,8 @@ const char *err_text(int err)
 		return "stored state is corrupt";
 	case ERR_VERSION:
 		return "unknown version";
+	case ERR_UNABLE:
+		return "not possible on this kind of interface";
 	default:
 		break;
 	}

@@ -25,6 +25,7 @@ enum {
 	ERR_RANGE = -1010,     /* parses, but lies outside what is allowed */
 	ERR_CORRUPT = -1011,   /* stored state that contradicts itself */
 	ERR_VERSION = -1012,   /* written by a version we do not know */
+	ERR_UNABLE = -1013,    /* right in itself, but this kind of interface cannot do it */
 };
 
 enum { DIAG_TEXT_MAX = 256 };

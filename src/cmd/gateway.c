@@ -29,6 +29,8 @@ static const struct option_row rows[] = {
 	  NULL },
 	{ "obfuscation", "LEVEL", "off", NULL,
 	  "of new peers: off, low, medium, high or extreme", NULL },
+	{ "kind", "KIND", "userspace", NULL,
+	  "what serves the interface: userspace, kernel or auto", NULL },
 	{ "peer-isolation", "on|off", "off", "WG_PEER_ISOLATION",
 	  "on: peers do not reach each other", NULL },
 	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug", NULL },
@@ -136,6 +138,26 @@ static int read_isolation(const struct options *o, struct host_config *c)
 	return EXIT_DONE;
 }
 
+/* A kernel's interface knows no obfuscation: said before anything is made. */
+static int read_kind(const struct options *o, struct host_config *c)
+{
+	const char *value = options_get(o, "kind");
+
+	if (strcmp(value, "auto") == 0)
+		c->kind = HOST_KIND_AUTO;
+	else if (strcmp(value, "kernel") == 0)
+		c->kind = HOST_KIND_KERNEL;
+	else if (strcmp(value, "userspace") != 0)
+		return refuse_value(o, "kind", "userspace, kernel or auto");
+	if (c->kind != HOST_KIND_KERNEL || strcmp(c->obfuscation, "off") == 0)
+		return EXIT_DONE;
+	fprintf(stderr,
+		"culvert gateway: %s: the kernel's WireGuard knows no obfuscation, and new peers are"
+		" to have level %s: choose kind userspace, or obfuscation off\n",
+		options_origin(o, "kind"), c->obfuscation);
+	return EXIT_REFUSED;
+}
+
 static int read_config(const struct options *o, struct host_config *c,
 		       const char *arguments[2 * OPTIONS_MAX + 1])
 {
@@ -159,7 +181,12 @@ static int read_config(const struct options *o, struct host_config *c,
 	if (frame_level_find(c->obfuscation, strlen(c->obfuscation)) == FRAME_LEVELS)
 		return refuse_value(o, "obfuscation", "off, low, medium, high or extreme");
 	c->gateway_program = options_get(o, "gateway-program");
-	code = read_isolation(o, c);
+	code = read_kind(o, c);
+	if (code == EXIT_DONE)
+		code = read_isolation(o, c);
+	if (code == EXIT_DONE && strcmp(options_get(o, "drift"), "repair") != 0 &&
+	    strcmp(options_get(o, "drift"), "report") != 0)
+		code = refuse_value(o, "drift", "repair or report");
 	if (code == EXIT_DONE)
 		code = read_serving(o, c, arguments);
 	return code == EXIT_DONE ? read_log(o, c) : code;
@@ -206,6 +233,8 @@ int cmd_gateway(int argc, char **argv)
 		return cmd_gateway_obfuscation(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "key") == 0)
 		return cmd_gateway_key(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "access") == 0)
+		return cmd_gateway_access(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "api") == 0)
 		return cmd_gateway_api(argc - 1, argv + 1);
 	options_set_default(&o, "state", state_default(geteuid(), state));

@@ -19,6 +19,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "api/access_lists.h"
 #include "api/audit.h"
 #include "api/call.h"
 #include "api/dispatch.h"
@@ -65,6 +66,9 @@ static const struct option_row rows[] = {
 	{ "port", "N", "51820", NULL, "UDP port of the tunnel", NULL },
 	{ "endpoint", "HOST", NULL, NULL, "name or address peers connect to", NULL },
 	{ "obfuscation", "LEVEL", "off", NULL, "of new peers", NULL },
+	{ "isolation", "WORD", "off", NULL, "on: peers do not reach each other", NULL },
+	{ "kind", "KIND", "userspace", NULL, "what serves the interface: userspace or kernel",
+	  NULL },
 	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug", NULL },
 	{ "log-json", NULL, NULL, NULL, "log lines as JSON", NULL },
 	{ "rest", "SECONDS", "120", NULL, "how long a freed address is not given again", NULL },
@@ -129,6 +133,19 @@ static int read_numbers(const struct options *o, struct serve *s)
 	if (decimal_parse(rest, strlen(rest), 86400, &number) != 0)
 		return complain(EXIT_USAGE, "--rest is a number of seconds up to 86400");
 	s->config.rest_ns = number * SECOND_NS;
+	return EXIT_DONE;
+}
+
+/* A host that says the kind runs a device of ours; tests may have another. */
+static int read_kind(const struct options *o, struct serve *s)
+{
+	s->config.is_plain = strcmp(options_get(o, "kind"), "kernel") == 0;
+	if (!s->config.is_plain && strcmp(options_get(o, "kind"), "userspace") != 0)
+		return complain(EXIT_USAGE, "--kind is userspace or kernel");
+	s->reconcile.is_plain = s->config.is_plain;
+	s->reconcile.drift.is_ours = !options_is_default(o, "kind");
+	if (!drift_policy_find(options_get(o, "drift"), &s->reconcile.drift.policy))
+		return complain(EXIT_USAGE, "--drift is repair or report");
 	return EXIT_DONE;
 }
 
@@ -240,6 +257,22 @@ static void told_to_stop(void *context)
 	((struct serve *)context)->is_over = true;
 }
 
+/* Its key or port: the host has those, and sets them. */
+static void identity_changed(void *context)
+{
+	uplink_drifted(((struct serve *)context)->uplink);
+}
+
+static void prepare_drift(struct serve *s)
+{
+	struct drift *d = &s->reconcile.drift;
+
+	d->port = s->config.port;
+	memcpy(d->public_key, s->config.public_key, sizeof(d->public_key));
+	d->identity_changed = identity_changed;
+	d->context = s;
+}
+
 static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag *d)
 {
 	const struct uplink_events events = { device_restarted, told_to_stop, s };
@@ -247,8 +280,12 @@ static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag
 
 	if (err == 0)
 		err = iface_userspace_new(uapi_fd, uplink_connect, s->uplink, &s->iface);
+	if (err == 0)
+		err = access_sync_new(s->store, uplink_access, s->uplink, &access_list_readers,
+				      &s->reconcile.access);
 	if (err != 0)
 		return err;
+	prepare_drift(s);
 	s->reconcile.store = s->store;
 	s->reconcile.iface = s->iface;
 	s->reconcile.endpoints = endpoints_new();
@@ -259,6 +296,7 @@ static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag
 	if (reconcile_now(&s->reconcile, d) != 0)
 		log_error("the interface is not in sync yet: %s", d->text);
 	d->text[0] = '\0';
+	uplink_attend(s->uplink, true);
 	return 0;
 }
 
@@ -530,6 +568,7 @@ static void drain(struct serve *s)
 	http_server_quiesce(s->server);
 	keep_usage(s);
 	users_stop(s->api.users);
+	uplink_attend(s->uplink, false); /* the writer's thread may be asking something */
 	gateway_stop(s->api.gateway);
 	while (http_server_waiting(s->server) > 0 && clock_boot_ns() < end_ns)
 		turn(s, http_server_run(s->server, clock_boot_ns()) > 20 ? 20 : 0);
@@ -595,6 +634,7 @@ static void close_all(struct serve *s)
 	observer_free(s->api.observer);
 	gateway_free(s->api.gateway);
 	endpoints_free(s->reconcile.endpoints);
+	access_sync_free(s->reconcile.access);
 	iface_free(s->iface);
 	store_free(s->store);
 	uplink_free(s->uplink);
@@ -648,7 +688,12 @@ static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int
 		code = read_fd(o, "host-fd", ret_host);
 	if (code != EXIT_DONE)
 		return code;
+	code = read_kind(o, s);
+	if (code != EXIT_DONE)
+		return code;
 	name_paths(s);
+	s->api.isolates_peers = strcmp(options_get(o, "isolation"), "on") == 0;
+	s->config.account_list = account_access_list;
 	s->api.started_ns = clock_boot_ns();
 	return read_environment(o, s);
 }

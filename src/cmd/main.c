@@ -12,6 +12,7 @@ static const struct command commands[] = {
 	{ "gateway", "run a WireGuard gateway with its REST API", cmd_gateway },
 	{ "gateway-serve", NULL, cmd_gateway_serve }, /* started by gateway */
 	{ "users-key", NULL, cmd_users_key },	      /* likewise */
+	{ "kernel-serve", NULL, cmd_kernel_serve },   /* likewise */
 	{ "audit", "check a gateway's audit trail", cmd_audit },
 	{ "backup", "keep a gateway's state in one encrypted file", cmd_backup },
 	{ "keys", "make private keys, public keys and preshared keys", cmd_keys },

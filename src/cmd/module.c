@@ -89,6 +89,11 @@ int cmd_gateway_api(int argc, char **argv)
 	return module_run("gateway-api", argc, argv);
 }
 
+int cmd_gateway_access(int argc, char **argv)
+{
+	return module_run("gateway-access", argc, argv);
+}
+
 int cmd_gateway_key(int argc, char **argv)
 {
 	return module_run("gateway-key", argc, argv);

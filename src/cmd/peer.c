@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/access_name.h"
 #include "cmd/command.h"
 #include "cmd/local_api.h"
 #include "cmd/local_command.h"
@@ -26,6 +27,7 @@ static const struct option_row rows[] = {
 	  NULL },
 	{ "amnezia", NULL, NULL, NULL, "add: a link for AmneziaVPN instead of the file", NULL },
 	{ "level", "LEVEL", NULL, NULL, "add, conf: off, low, medium, high or extreme", NULL },
+	{ "access", "LIST", NULL, NULL, "add: an access list, by its name", NULL },
 	{ "dns", "LIST", NULL, NULL, "add, conf: resolvers for the client, or 'none'", NULL },
 	{ "allowed-ips", "LIST", NULL, NULL, "add, conf: what the client sends here; else all",
 	  NULL },
@@ -202,6 +204,35 @@ static int change_level(const struct peer_request *r)
 	return report(r, code, reply, done);
 }
 
+int peer_set_access(const struct peer_request *r, json_t *body, const char *name)
+{
+	struct diag d = { .text = "" };
+	json_t *list = NULL;
+	int code = EXIT_DONE;
+
+	if (strcmp(name, "none") != 0)
+		code = access_name_find(options_get(r->options, "state"), name, &list, &d);
+	if (code != EXIT_DONE)
+		return peer_complain(code, d.text);
+	json_object_set_new(body, "access",
+			    list ? json_incref(json_object_get(list, "id")) : json_null());
+	json_decref(list);
+	return code;
+}
+
+static int change_access(const struct peer_request *r)
+{
+	json_t *body = json_object(), *reply = NULL;
+	int code = peer_set_access(r, body, r->level);
+
+	if (code == EXIT_DONE)
+		code = ask_peer(r, "PATCH", body, &reply);
+	json_decref(body);
+	return report(r, code, reply,
+		      strcmp(r->level, "none") == 0 ? "has no access list of its own"
+						    : "reaches what its access list allows");
+}
+
 static int drop(const struct peer_request *r)
 {
 	json_t *reply = NULL;
@@ -214,11 +245,12 @@ static const struct verb verbs[] = {
 	{ "add",
 	  1,
 	  peer_add,
-	  { "public-key", "address", "amnezia", "level", "dns", "allowed-ips" } },
+	  { "public-key", "address", "amnezia", "level", "access", "dns", "allowed-ips" } },
 	{ "conf", 1, peer_conf, { "level", "dns", "allowed-ips", "private-key" } },
 	{ "list", 0, list, { NULL } },
 	{ "show", 1, show, { NULL } },
 	{ "level", 2, change_level, { NULL } },
+	{ "access", 2, change_access, { NULL } },
 	{ "disable", 1, disable, { NULL } },
 	{ "enable", 1, enable, { NULL } },
 	{ "remove", 1, drop, { NULL } },
@@ -232,6 +264,7 @@ static void print_help(const struct options *o, FILE *out)
 	      "       culvert gateway peer conf NAME [OPTIONS]\n"
 	      "       culvert gateway peer list [OPTIONS]\n"
 	      "       culvert gateway peer level NAME LEVEL [OPTIONS]\n"
+	      "       culvert gateway peer access NAME LIST|none [OPTIONS]\n"
 	      "       culvert gateway peer show|disable|enable|remove NAME [OPTIONS]\n"
 	      "\n"
 	      "NAME is a peer's name or its public key. add writes the client's configuration to\n"
@@ -276,7 +309,7 @@ static int check_options(const struct verb *v, const struct options *o)
 static int run_verb(const struct local_command *c)
 {
 	static const char *const needs[] = { "this takes no NAME", "this takes one NAME",
-					     "this takes a NAME and a LEVEL" };
+					     "this takes a NAME and one more word" };
 	struct peer_request r = { .options = &c->options,
 				  .json = options_get(&c->options, "json") != NULL };
 	int n = c->n_words;
@@ -286,7 +319,8 @@ static int run_verb(const struct local_command *c)
 		if (strcmp(c->words[0], verbs[i].name) == 0)
 			v = &verbs[i];
 	if (!v)
-		return usage("say add, conf, list, show, level, disable, enable or remove");
+		return usage(
+			"say add, conf, list, show, level, access, disable, enable or remove");
 	if (n != v->words + 1)
 		return usage(needs[v->words]);
 	if (check_options(v, &c->options) != EXIT_DONE)

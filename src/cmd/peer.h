@@ -14,7 +14,7 @@
 /**
  * struct peer_request - What the command line asks for
  * @name:	NULL where the verb takes none
- * @level:	NULL likewise
+ * @level:	NULL likewise; of some verbs the name of an access list
  */
 struct peer_request {
 	const struct options *options;
@@ -36,5 +36,8 @@ int peer_ask(const struct peer_request *r, const char *method, const char *path,
 
 /** peer_path() - The path of the peer @name. Return: 0 or what is in @out->err */
 int peer_path(const char *name, struct text *out);
+
+/** peer_set_access() - Member "access" of @body: the number of the list @name, null for "none" */
+int peer_set_access(const struct peer_request *r, json_t *body, const char *name);
 
 int peer_print_json(const json_t *value);

@@ -423,8 +423,12 @@ int peer_add(const struct peer_request *r)
 		code = make_key(&c, options_get(r->options, "public-key"));
 	if (code == EXIT_DONE) {
 		body = add_body(r, &c);
-		code = body ? peer_ask(r, "POST", "/api/v1/peers", body, &c.reply)
-			    : peer_complain(EXIT_REFUSED, "the name is not UTF-8");
+		if (!body)
+			code = peer_complain(EXIT_REFUSED, "the name is not UTF-8");
+		else if (options_get(r->options, "access"))
+			code = peer_set_access(r, body, options_get(r->options, "access"));
+		if (code == EXIT_DONE)
+			code = peer_ask(r, "POST", "/api/v1/peers", body, &c.reply);
 		json_decref(body);
 	}
 	if (code == EXIT_DONE)

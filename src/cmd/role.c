@@ -13,6 +13,7 @@ static const struct module_command commands[] = {
 	{ "gateway-api", role_gateway_api },
 	{ "gateway-key", role_gateway_key },
 	{ "users-key", role_users_key },
+	{ "gateway-access", role_gateway_access },
 	{ "audit", role_audit },
 	{ "backup", role_backup },
 	{ "keys-server", role_keys_server },

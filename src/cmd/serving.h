@@ -114,6 +114,12 @@ struct serving {
 		  NULL,                                                                            \
 		  "whether /metrics has lines for each peer",                                      \
 		  "metrics" },                                                                     \
+		{ "drift",                                                                         \
+		  "WORD",                                                                          \
+		  "repair",                                                                        \
+		  NULL,                                                                            \
+		  "what becomes of changes to the interface by others: repair or report",          \
+		  NULL },                                                                          \
 		{ "api-version1",                                                                  \
 		  "on|off",                                                                        \
 		  "on",                                                                            \

@@ -148,11 +148,22 @@ enum uapi_dialect {
 	UAPI_DIALECTS,
 };
 
+/**
+ * struct uapi_get_device - What concerns the interface itself
+ * @private_key, @listen_port, @fwmark: Left out when zero
+ * @framing:	NULL: nothing is said of it
+ * @has_state:	Of an answer to state=1: the next two are said
+ * @public_key:	Its own
+ * @state:	The same number again: nobody from outside has changed peers meanwhile
+ */
 struct uapi_get_device {
-	struct secret_key private_key; /* left out when zero */
-	uint16_t listen_port;	       /* left out when zero */
-	uint32_t fwmark;	       /* left out when zero */
+	struct secret_key private_key;
+	uint16_t listen_port;
+	uint32_t fwmark;
 	const struct frame_set *framing;
+	bool has_state;
+	uint8_t public_key[32];
+	uint64_t state;
 };
 
 struct uapi_get_peer {

@@ -61,6 +61,10 @@ void uapi_write_device(struct text *out, const struct uapi_get_device *device)
 		keyvalue_write_number(out, "fwmark=", device->fwmark);
 	if (device->framing)
 		write_framing(out, device->framing);
+	if (device->has_state) {
+		keyvalue_write_hex(out, "culvert_public_key=", device->public_key, 32);
+		keyvalue_write_number(out, "culvert_state=", device->state);
+	}
 }
 
 /* Keys that only we know: `wg` skips them. */
@@ -333,11 +337,24 @@ static int read_pin(struct uapi_get_reader *r, const struct keyvalue *kv, struct
 	return read_name(kv, r->current.profile_pin, d);
 }
 
+static int read_own_key(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
+{
+	return keyvalue_key(kv, r->device.public_key, d);
+}
+
+static int read_state(struct uapi_get_reader *r, const struct keyvalue *kv, struct diag *d)
+{
+	r->device.has_state = true;
+	return keyvalue_number(kv, UINT64_MAX, &r->device.state, d);
+}
+
 static const struct get_key device_keys[] = {
 	{ "public_key", read_public_key },
 	{ "private_key", read_private_key },
 	{ "listen_port", read_listen_port },
 	{ "fwmark", read_fwmark },
+	{ "culvert_public_key", read_own_key },
+	{ "culvert_state", read_state },
 	{ "errno", read_errno },
 	{ NULL, NULL },
 };

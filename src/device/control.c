@@ -265,6 +265,16 @@ static void handle_get(void *context, struct text *out, enum uapi_dialect dialec
 	engine_leave(dev->control);
 }
 
+static void handle_state(void *context, struct uapi_get_device *ret)
+{
+	struct device *dev = context;
+
+	ret->listen_port = dev->port;
+	engine_enter(dev->control);
+	engine_get_public_key(dev->shared.engine, ret->public_key);
+	engine_leave(dev->control);
+}
+
 static void handle_watched(void *context, bool is_watched)
 {
 	struct device *dev = context;
@@ -332,6 +342,7 @@ struct uapi_handler control_handler(struct device *dev)
 	return (struct uapi_handler){
 		.set = handle_set,
 		.get = handle_get,
+		.state = handle_state,
 		.watched = handle_watched,
 		.handover = handle_handover,
 		.handover_end = handle_handover_end,

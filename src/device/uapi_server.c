@@ -15,6 +15,7 @@
 #include "device/handover.h"
 #include "sys/clock.h"
 #include "sys/log.h"
+#include "sys/random.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 
@@ -29,6 +30,7 @@ enum operation {
 	OPERATION_NONE, /* between requests */
 	OPERATION_GET,
 	OPERATION_SET,
+	OPERATION_STATE,
 	OPERATION_WATCH,
 	OPERATION_LIMIT,
 	OPERATION_HANDOVER,
@@ -55,6 +57,7 @@ struct connection {
 	enum uapi_dialect dialect;
 	bool is_closing; /* after the reply */
 	bool is_watching;
+	bool asks_state;   /* it drives the device: its sets are not news to it */
 	bool is_limited;   /* not for the private key */
 	bool is_successor; /* everything waits for its done=1 */
 	bool has_overrun;  /* blocks were left out because the client does not read */
@@ -81,6 +84,7 @@ struct uapi_server {
 	unsigned int n;
 	unsigned int n_watching;
 	unsigned int n_limited;
+	uint64_t state; /* begins anywhere: a successor shall not seem to be us */
 	const struct connection *unread; /* limited, and has a reply to get that is not read */
 };
 
@@ -207,9 +211,22 @@ static void finish_set(struct connection *c)
 		c->error = s->handler.set(s->handler.context, &c->set, &d);
 		if (c->error)
 			log_warning("control request refused: %s", d.text);
+		else if (!c->is_limited && !c->asks_state)
+			s->state++;
 	}
 	uapi_write_errno(&c->out, c->error, false);
 	forget_set(c);
+}
+
+static void finish_state(struct connection *c)
+{
+	struct uapi_server *s = c->server;
+	struct uapi_get_device device = { .has_state = true, .state = s->state };
+
+	c->asks_state = true;
+	s->handler.state(s->handler.context, &device);
+	uapi_write_device(&c->out, &device);
+	uapi_write_errno(&c->out, 0, true);
 }
 
 /* Descriptors travel with the first octet of the answer. Return: 0 or -errno. */
@@ -279,11 +296,12 @@ static void finish_limit(struct connection *c)
 
 static void finish(struct connection *c)
 {
-	if (c->operation == OPERATION_GET) {
-		if (c->error)
-			uapi_write_errno(&c->out, c->error, true);
-		else
-			finish_get(c);
+	if ((c->operation == OPERATION_GET || c->operation == OPERATION_STATE) && c->error) {
+		uapi_write_errno(&c->out, c->error, true);
+	} else if (c->operation == OPERATION_GET) {
+		finish_get(c);
+	} else if (c->operation == OPERATION_STATE) {
+		finish_state(c);
 	} else if (c->operation == OPERATION_SET) {
 		finish_set(c);
 	} else if (c->operation == OPERATION_WATCH) {
@@ -320,6 +338,8 @@ static void begin(struct connection *c, const char *line)
 		c->operation = OPERATION_GET;
 	else if (strcmp(line, "set=1") == 0)
 		begin_set(c);
+	else if (strcmp(line, "state=1") == 0)
+		c->operation = OPERATION_STATE;
 	else if (strcmp(line, "watch=1") == 0 && !c->is_watching)
 		c->operation = OPERATION_WATCH;
 	else if (strcmp(line, "limited=1") == 0)
@@ -513,6 +533,7 @@ int uapi_server_new(const int listeners[UAPI_DIALECTS], int epoll,
 	memcpy(s->listeners, listeners, sizeof(s->listeners));
 	s->epoll = epoll;
 	s->handler = *handler;
+	random_fill(&s->state, sizeof(s->state));
 	s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (s->timer < 0 || watch_listeners(s) < 0 ||
 	    epoll_ctl(epoll, EPOLL_CTL_ADD, s->timer, &tick) < 0) {

@@ -19,6 +19,10 @@
  * reply to another of them is not read yet (it may be long), and one that moved more octets in a
  * second than it should is left alone for the next.
  *
+ * state=1 is answered with listen_port, culvert_public_key and culvert_state: a number that changes
+ * with each set of another connection that is neither limited nor asks the same. Who drives the
+ * device so sees, for the price of one question, whether somebody else did too.
+ *
  * handover=1 passes the device's descriptors to a successor: device/handover.h.
  *
  * Bounds:  UAPI_CONNECTIONS_MAX at once; a line of UAPI_LINE_MAX; the bounds of conf/uapi.h.
@@ -47,6 +51,8 @@ struct uapi_handler {
 	int (*set)(void *context, const struct uapi_set *set, struct diag *d);
 	void (*get)(void *context, struct text *out, enum uapi_dialect dialect,
 		    bool with_private_key);
+	/* Its public key and port, for state=1. */
+	void (*state)(void *context, struct uapi_get_device *ret);
 	/* There is somebody to tell changes, or nobody any more. */
 	void (*watched)(void *context, bool is_watched);
 	/* A successor asks: stop, write the answer's text, list descriptors to pass (they

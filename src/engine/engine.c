@@ -116,6 +116,15 @@ void engine_get_private_key(struct engine *e, struct secret_key *ret)
 	*ret = atomic_load_explicit(&e->identity, memory_order_acquire)->noise.private_key;
 }
 
+void engine_get_public_key(struct engine *e, uint8_t ret[32])
+{
+	struct identity *id = atomic_load_explicit(&e->identity, memory_order_acquire);
+
+	memset(ret, 0, 32);
+	if (!secret_is_zero(id->noise.private_key.b, sizeof(id->noise.private_key.b)))
+		memcpy(ret, id->noise.public_key, 32);
+}
+
 /* --- Making and unmaking --- */
 
 static int make_tables(struct engine *e)

@@ -194,6 +194,7 @@ void engine_source_failed(struct engine_worker *w, struct peer *peer);
 int engine_set_private_key(struct engine_worker *w, uint64_t now_ns,
 			   const struct secret_key *key);
 void engine_get_private_key(struct engine *e, struct secret_key *ret);
+void engine_get_public_key(struct engine *e, uint8_t ret[32]); /* zero: there is none */
 
 /* --- How messages look (frame/frame.h); one plain profile at first --- */
 

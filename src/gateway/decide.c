@@ -321,6 +321,12 @@ static int judge_routes(const struct gateway *g, const char *routes, const struc
 	return routes_each(routes, judge_route, &j);
 }
 
+/* Can this kind of interface do it? */
+static int check_able(const struct gateway *g, enum frame_level level, uint64_t rate_bps)
+{
+	return g->config.is_plain && (level != FRAME_OFF || rate_bps != 0) ? ERR_UNABLE : 0;
+}
+
 static struct peer first_draft(const struct gateway_add *add)
 {
 	const struct gateway_limits *l = &add->limits;
@@ -361,7 +367,9 @@ static int insert(struct gateway *g, const struct gateway_add *add, uint64_t now
 	init.routes = or_none(add->limits.routes);
 	init.schedule = or_none(add->limits.schedule);
 	init.note = or_none(add->limits.note);
-	err = take_both(g, add, now_ns, &init);
+	err = decide_access_judge_peer(g, &init);
+	if (err == 0)
+		err = take_both(g, add, now_ns, &init);
 	if (err != 0)
 		return err;
 	err = peers_add(g->peers, &init, ret);
@@ -385,6 +393,8 @@ int gateway_add_peer(struct gateway *g, const struct gateway_add *add,
 		err = judge_routes(g, add->limits.routes, NULL);
 	if (err == 0)
 		err = check_refers(g, &add->limits);
+	if (err == 0)
+		err = check_able(g, add->level, add->limits.rate_bps);
 	if (err != 0)
 		return err;
 	p = pending_new(STORE_ADD_PEER, "peer.create", grant, done, context);
@@ -495,6 +505,9 @@ static int check_edit(struct gateway *g, const struct gateway_edit *e, const str
 
 	if (err == 0 && e->fields & GATEWAY_ROUTES)
 		err = judge_routes(g, e->limits.routes, is);
+	if (err == 0)
+		err = check_able(g, e->fields & GATEWAY_LEVEL ? e->level : FRAME_OFF,
+				 e->fields & GATEWAY_RATE ? e->limits.rate_bps : 0);
 	if (err != 0)
 		return err;
 	if (e->fields & GATEWAY_ACCOUNT)
@@ -514,7 +527,9 @@ static int plan(struct gateway *g, const struct gateway_edit *e, struct pending 
 	if (err != 0)
 		return err;
 	edit(e, to);
-	if (e->fields & GATEWAY_ADDRESSES) {
+	if (e->fields & (GATEWAY_ACCESS | GATEWAY_ACCOUNT | GATEWAY_ROUTES))
+		err = decide_access_judge_peer(g, to);
+	if (err == 0 && e->fields & GATEWAY_ADDRESSES) {
 		err = move(g, e, c->now_ns, p->peer, to);
 		c->is_moved = true;
 		c->rest_until_ns = p->rest_until_ns;

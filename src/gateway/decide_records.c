@@ -6,6 +6,17 @@
 
 #include "gateway/internal.h"
 
+/* The list that an account named, or now does not, is one account poorer. */
+static void unrefer(struct gateway *g, const struct pending *p)
+{
+	if (p->change.record.kind != STORE_ACCOUNT || p->change.kind != STORE_PUT_RECORD)
+		return;
+	if (p->change.result != 0)
+		decide_access_refer(g, p->body, -1);
+	else if (p->record)
+		decide_access_refer(g, p->record->body, -1);
+}
+
 static void end_put(struct gateway *g, struct pending *p)
 {
 	const struct store_record *one = &p->change.record;
@@ -20,12 +31,15 @@ static void end_put(struct gateway *g, struct pending *p)
 
 void records_ended(struct gateway *g, struct pending *p)
 {
+	unrefer(g, p);
 	if (p->change.result != 0)
 		return;
 	if (p->change.kind == STORE_PUT_RECORD) {
 		end_put(g, p);
 		return;
 	}
+	if (p->change.record.kind == STORE_ACCOUNT)
+		decide_access_refer(g, p->record->body, -1);
 	records_remove(g->records, p->record);
 	p->record = NULL;
 }
@@ -74,6 +88,8 @@ int gateway_put_record(struct gateway *g, enum store_record_kind kind, int64_t i
 	if (id != 0 && (!record || record->is_busy))
 		return record ? -EBUSY : ERR_UNKNOWN;
 	err = check_name(g, kind, name, record);
+	if (err == 0 && kind == STORE_ACCOUNT)
+		err = decide_access_judge_account(g, record, body);
 	if (err != 0)
 		return err;
 	p = pending_new(STORE_PUT_RECORD, action, grant, done, context);
@@ -87,7 +103,12 @@ int gateway_put_record(struct gateway *g, enum store_record_kind kind, int64_t i
 		if (p->change.now_ns <= record->changed_ns)
 			p->change.now_ns = record->changed_ns + 1;
 	}
-	return submit(g, p, set_body(p, name, body));
+	if (kind == STORE_ACCOUNT)
+		decide_access_refer(g, body, 1);
+	err = submit(g, p, set_body(p, name, body));
+	if (err != 0 && kind == STORE_ACCOUNT)
+		decide_access_refer(g, body, -1);
+	return err;
 }
 
 int gateway_drop_record(struct gateway *g, enum store_record_kind kind, int64_t id,
@@ -99,7 +120,7 @@ int gateway_drop_record(struct gateway *g, enum store_record_kind kind, int64_t 
 
 	if (!record || record->is_busy)
 		return record ? -EBUSY : ERR_UNKNOWN;
-	if (record->n_peers > 0)
+	if (record->n_peers > 0 || record->n_accounts > 0)
 		return ERR_EXISTS;
 	p = pending_new(STORE_DROP_RECORD, action, grant, done, context);
 	if (!p)

@@ -194,6 +194,16 @@ static int load_record(void *context, const struct store_record *one)
 	return records_add(l->g->records, one, &record);
 }
 
+/* Lists may have been made after the accounts that name them. */
+static int refer_accounts(struct gateway *g)
+{
+	const struct record *one = records_after(g->records, STORE_ACCOUNT, 0);
+
+	for (; one; one = one->next)
+		decide_access_refer(g, one->body, 1);
+	return 0;
+}
+
 static int load_resting(void *context, const struct store_resting *r)
 {
 	struct loading *l = context;
@@ -216,6 +226,8 @@ static int load(struct gateway *g, uint64_t now_ns, struct diag *d)
 	struct loading l = { .g = g, .now_ns = now_ns };
 	int err = store_load_records(g->store, load_record, &l);
 
+	if (err == 0)
+		err = refer_accounts(g);
 	if (err == 0)
 		err = store_load_peers(g->store, load_peer, &l);
 	if (err == 0)

@@ -25,7 +25,9 @@
 /**
  * struct gateway_config - One interface
  * @generator:	For the parameters of levels; borrowed
+ * @is_plain:	The kernel's WireGuard: no obfuscation, no limits of rates
  * @rest_ns:	How long a removed peer's addresses are not given again
+ * @account_list: Which access list an account's body gives its peers; 0: none. NULL: no accounts do
  */
 struct gateway_config {
 	char interface[16];
@@ -34,7 +36,9 @@ struct gateway_config {
 	struct ip_prefix subnet6;
 	uint16_t port;
 	struct generator *generator;
+	bool is_plain;
 	uint64_t rest_ns;
+	int64_t (*account_list)(const char *body);
 };
 
 /**
@@ -227,7 +231,9 @@ int gateway_batch_end(struct gateway *g, bool keep);
 /**
  * gateway_add_peer() - Also ERR_EXISTS (key, name or address; look which), ERR_EXHAUSTED,
  *	ERR_KEY (nobody may use that key), ERR_RANGE (an address no pool gives), ERR_EXPIRED (an
- *	address that still rests), ERR_UNKNOWN (account or access list)
+ *	address that still rests), ERR_UNKNOWN (account or access list), -EOPNOTSUPP (networks
+ *	behind a peer that has an access list, be it its account's), ERR_UNABLE (a plain
+ *	interface has no level but off, and no rates)
  */
 int gateway_add_peer(struct gateway *g, const struct gateway_add *add,
 		     const struct gateway_grant *grant, gateway_done done, void *context);
@@ -246,14 +252,15 @@ int gateway_remove_peer(struct gateway *g, int64_t id, const struct gateway_gran
 /**
  * gateway_put_record() - Make a record (@id 0), or give one another name and body
  *
- * Also ERR_EXISTS (the name), ERR_UNKNOWN (no such record of that kind). @done's @peer is NULL;
+ * Also ERR_EXISTS (the name), ERR_UNKNOWN (no such record of that kind, or no such access list of an
+ * account), -EOPNOTSUPP (an access list for peers with networks behind them). @done's @peer is NULL;
  * find the record by its name.
  */
 int gateway_put_record(struct gateway *g, enum store_record_kind kind, int64_t id,
 		       const char *name, const char *body, const char *action,
 		       const struct gateway_grant *grant, gateway_done done, void *context);
 
-/** gateway_drop_record() - Also ERR_UNKNOWN; ERR_EXISTS: peers refer to it */
+/** gateway_drop_record() - Also ERR_UNKNOWN; ERR_EXISTS: peers or accounts refer to it */
 int gateway_drop_record(struct gateway *g, enum store_record_kind kind, int64_t id,
 			const char *action, const struct gateway_grant *grant,
 			gateway_done done, void *context);

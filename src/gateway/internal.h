@@ -3,7 +3,7 @@
  * internal.h - Inside the gateway: its state, and a change on its way
  *
  * gateway.c loads and collects, decide.c decides about peers, rotation.c about profiles,
- * decide_records.c about small objects.
+ * decide_records.c about small objects, decide_access.c about who may have an access list.
  *
  * Threads: the main loop's.
  */
@@ -86,6 +86,17 @@ void records_ended(struct gateway *g, struct pending *p);
 /* A peer names its records (@by 1), or no longer (-1): those that are named cannot be dropped. And it
  * has its networks, or no longer. */
 void decide_refer(struct gateway *g, const struct peer *peer, int by);
+
+/* The same for an account, by its body. */
+void decide_access_refer(struct gateway *g, const char *account_body, int by);
+
+/* May that become an account's body? @account: as it is; NULL: a new one. Return: 0; -EBUSY; ERR_UNKNOWN (no
+ * such list); -EOPNOTSUPP (a peer would have both a list and networks behind it). */
+int decide_access_judge_account(const struct gateway *g, const struct record *account,
+				const char *body);
+
+/* Return: 0; -EOPNOTSUPP as above. A list knows a peer by its addresses alone. */
+int decide_access_judge_peer(const struct gateway *g, const struct peer *peer);
 
 /* Give an address back to its pool; ADDR_NONE is none. */
 void gateway_give_back(struct gateway *g, const struct ip_addr *a, uint64_t until_ns);

@@ -559,8 +559,10 @@ static size_t count_heard(const struct observation *seen)
 /* The more a look costs, the longer until the next. */
 static void pause_looking(struct lives *l)
 {
+	uint64_t times = gateway_config(l->gateway)->is_plain ? LIVES_LOOK_PLAIN_TIMES
+							      : LIVES_LOOK_TIMES;
 	uint64_t now_ns = clock_boot_ns();
-	uint64_t next_ns = now_ns + LIVES_LOOK_TIMES * (now_ns - l->look_began_ns);
+	uint64_t next_ns = now_ns + times * (now_ns - l->look_began_ns);
 
 	if (next_ns > l->next_look_ns)
 		l->next_look_ns = next_ns;

@@ -23,7 +23,9 @@
 
 enum {
 	LIVES_LOOK_S = 5,
-	LIVES_LOOK_TIMES = 50, /* or this many times what a look cost, if that is longer */
+	LIVES_LOOK_TIMES = 50, /* or this many times what a look cost, if that is longer … */
+	LIVES_LOOK_PLAIN_TIMES =
+		1, /* … but this many where the interface itself stops nobody */
 	LIVES_STORED_MAX = 1000,
 	LIVES_SILENT_S = 185,	/* without a handshake: no session lives that long */
 	LIVES_EVENTS_MAX = 500, /* of one look */

@@ -72,19 +72,24 @@ static bool is_served(const struct store_peer *p)
 	return p->status == STORE_PEER_ACTIVE && p->blocked == 0;
 }
 
-static struct frame_range keepalive_of(const struct store_peer *p)
+static struct frame_range keepalive_of(const struct store_peer *p, bool is_plain)
 {
 	uint32_t hi = p->keepalive_s;
-	uint32_t lo = p->level == FRAME_EXTREME
+	uint32_t lo = p->level == FRAME_EXTREME && !is_plain
 			      ? hi * RECONCILE_KEEPALIVE_MIN_S / GATEWAY_KEEPALIVE_S
 			      : hi;
 
 	return (struct frame_range){ .lo = lo, .hi = hi };
 }
 
-/* @sets_limits: rate and budget are said even if there are none; an interface of another make does
- * not know them and is not asked for nothing. */
-static int add_block(struct uapi_set *set, const struct store_peer *p, bool sets_limits)
+/* What a block is made of beside the peer. @sets_limits: rate and budget are said even if there are
+ * none; an interface of another make does not know them and is not asked for nothing. */
+struct block_kind {
+	bool is_plain;
+	bool sets_limits;
+};
+
+static int add_block(struct uapi_set *set, const struct store_peer *p, struct block_kind kind)
 {
 	struct uapi_set_peer *block;
 	int err = new_block(set, p->public_key, &block);
@@ -95,10 +100,11 @@ static int add_block(struct uapi_set *set, const struct store_peer *p, bool sets
 	block->has_preshared_key = true; /* zero: none */
 	block->preshared_key = p->preshared_key;
 	block->has_keepalive = true;
-	block->keepalive = keepalive_of(p);
-	block->has_rate = sets_limits || p->rate_bps != 0;
+	block->keepalive = keepalive_of(p, kind.is_plain);
+	block->has_rate = !kind.is_plain && (kind.sets_limits || p->rate_bps != 0);
 	block->rate_bps = p->rate_bps;
-	block->has_budget = sets_limits || p->budget_bytes != UINT64_MAX;
+	block->has_budget =
+		!kind.is_plain && (kind.sets_limits || p->budget_bytes != UINT64_MAX);
 	block->budget_bytes = p->budget_bytes;
 	return each_prefix(p, add_prefix, set);
 }
@@ -153,7 +159,7 @@ static int set_profiles(struct reconcile *r, struct diag *d)
 {
 	struct uapi_set set = { .replace_profiles = true };
 	struct profile_gathering g = { .set = &set, .d = d };
-	int err = store_load_profiles(r->store, add_profile, &g);
+	int err = r->is_plain ? 0 : store_load_profiles(r->store, add_profile, &g);
 
 	if (err == 0 && set.n_profiles > 0)
 		err = iface_set(r->iface, &set, d);
@@ -195,12 +201,16 @@ struct comparison {
 	size_t capacity;
 	struct uapi_set set;
 	struct endpoints *endpoints;
+	const struct access_sync *access;
 	struct used *used; /* by ascending id */
 	size_t n_used;
 	size_t used_capacity;
 	uint64_t wall_ns;
 	uint8_t hash_key[SHORT_HASH_KEY_LEN]; /* secret: nobody can make two prints equal */
 	uint64_t now_ns;
+	bool is_plain;
+	bool is_look; /* for what somebody else did */
+	struct drift_found found;
 	int err;
 };
 
@@ -261,7 +271,9 @@ static int add_absent(struct comparison *c, const struct store_peer *p)
 {
 	struct endpoints_entry known;
 	struct uapi_set_peer *block;
-	int err = add_block(&c->set, p, false);
+	int err = add_block(&c->set, p, (struct block_kind){ .is_plain = c->is_plain });
+
+	c->found.missing++;
 
 	if (err != 0 || !c->endpoints ||
 	    !endpoints_find(c->endpoints, p->public_key, c->now_ns, &known))
@@ -270,6 +282,8 @@ static int add_absent(struct comparison *c, const struct store_peer *p)
 	block->endpoint = known.endpoint;
 	block->has_endpoint = true;
 	/* An interface of another make, which does not know the key, hears nobody so. */
+	if (c->is_plain)
+		return 0;
 	memcpy(block->profile_heard, known.profile, sizeof(block->profile_heard));
 	block->has_profile_heard = known.profile[0] != '\0';
 	return 0;
@@ -279,12 +293,12 @@ static int add_absent(struct comparison *c, const struct store_peer *p)
 static bool is_right(const struct comparison *c, const struct present *is,
 		     const struct store_peer *p)
 {
-	struct frame_range keepalive = keepalive_of(p);
+	struct frame_range keepalive = keepalive_of(p, c->is_plain);
 	struct printing printing = { .hash_key = c->hash_key };
 
 	each_prefix(p, print_prefix, &printing);
 	print_key(&printing, &p->preshared_key);
-	print_rate(&printing, p->rate_bps);
+	print_rate(&printing, c->is_plain ? 0 : p->rate_bps);
 	return is->print == printing.print && is->keepalive.lo == keepalive.lo &&
 	       is->keepalive.hi == keepalive.hi;
 }
@@ -323,24 +337,47 @@ static uint64_t budget_of(const struct comparison *c, const struct store_peer *p
 		     : p->quota_bytes;
 }
 
+static struct present *find_present(const struct comparison *c, const uint8_t key[32])
+{
+	struct present wanted = { 0 };
+
+	memcpy(wanted.public_key, key, 32);
+	return c->n == 0 ? NULL : bsearch(&wanted, c->present, c->n, sizeof(wanted), by_key);
+}
+
+static int bring_to(struct comparison *c, struct present *found, const struct store_peer *p)
+{
+	const struct block_kind kind = { .is_plain = c->is_plain, .sets_limits = true };
+
+	if (!found)
+		return add_absent(c, p);
+	found->is_wanted = true;
+	if (is_right(c, found, p))
+		return 0;
+	c->found.different++;
+	return add_block(&c->set, p, kind);
+}
+
 static int note_wanted(void *context, const struct store_peer *p)
 {
 	struct comparison *c = context;
 	struct store_peer with_budget = *p;
-	struct present wanted = { 0 }, *found;
-	int err;
+	struct present *found = find_present(c, p->public_key);
+	int err = 0;
 
-	if (!is_served(p) || (p->expires_ns != 0 && p->expires_ns <= c->wall_ns))
+	if (!is_served(p))
 		return 0;
-	with_budget.budget_bytes = budget_of(c, p);
-	memcpy(wanted.public_key, p->public_key, 32);
-	found = c->n == 0 ? NULL : bsearch(&wanted, c->present, c->n, sizeof(wanted), by_key);
-	if (!found) {
-		err = add_absent(c, &with_budget);
-	} else {
-		found->is_wanted = true;
-		err = is_right(c, found, p) ? 0 : add_block(&c->set, &with_budget, true);
+	if (p->expires_ns != 0 && p->expires_ns <= c->wall_ns) {
+		/* Whoever blocks it is about to: nobody else has done that. */
+		if (found && c->is_look)
+			found->is_wanted = true;
+		return 0;
 	}
+	with_budget.budget_bytes = budget_of(c, p);
+	if (!c->access || access_sync_permits(c->access, p))
+		err = bring_to(c, found, &with_budget);
+	else if (found) /* what is there may stay: the host has not forgotten its list */
+		found->is_wanted = true;
 	secret_key_done(&with_budget.preshared_key);
 	return err;
 }
@@ -351,8 +388,10 @@ static int add_removals(struct comparison *c)
 	int err = 0;
 
 	for (size_t i = 0; i < c->n && err == 0; i++)
-		if (!c->present[i].is_wanted)
+		if (!c->present[i].is_wanted) {
+			c->found.foreign++;
 			err = add_removal(&c->set, c->present[i].public_key);
+		}
 	return err;
 }
 
@@ -412,23 +451,46 @@ static int set_all(struct reconcile *r, const struct uapi_set *all, struct diag 
 	return err;
 }
 
-int reconcile_now(struct reconcile *r, struct diag *d)
+/* Access lists first. Where that fails the peers that have none are served all the same. */
+static int set_access(struct reconcile *r, struct diag *d)
 {
+	if (!r->access || access_sync_is_well(r->access))
+		return 0;
+	return access_sync_all(r->access, d);
+}
+
+/* Return: is what the comparison found to be set? */
+static bool must_set(struct reconcile *r, const struct comparison *c)
+{
+	if (c->is_look)
+		return drift_note(&r->drift, &c->found);
+	if (c->set.n_peers > 0)
+		log_info("setting %zu peers that differ between store and interface",
+			 c->set.n_peers);
+	return c->set.n_peers > 0;
+}
+
+static int compare_and_set(struct reconcile *r, bool is_look, struct diag *d)
+{
+	struct diag why = { .text = "" };
+	int closed = set_access(r, &why);
 	struct comparison c = { .endpoints = r->endpoints,
+				.access = r->access,
+				.is_plain = r->is_plain,
+				.is_look = is_look,
 				.now_ns = clock_boot_ns(),
 				.wall_ns = clock_wall_ns() };
 	int err;
 
 	random_fill(c.hash_key, sizeof(c.hash_key));
-	if (atomic_exchange(&r->is_stale, false))
-		iface_close(r->iface);
 	err = set_profiles(r, d);
 	if (err == 0)
 		err = compare(r, &c, d);
-	if (err == 0 && c.set.n_peers > 0) {
-		log_info("setting %zu peers that differ between store and interface",
-			 c.set.n_peers);
+	if (err == 0 && must_set(r, &c))
 		err = set_all(r, &c.set, d);
+	if (err == 0 && closed != 0) {
+		err = closed;
+		*d = why;
 	}
 	atomic_store(&r->in_sync, err == 0);
 	r->next_try_ns = err == 0 ? 0 : clock_boot_ns() + SECOND_NS;
@@ -436,6 +498,25 @@ int reconcile_now(struct reconcile *r, struct diag *d)
 	free(c.present);
 	free(c.used);
 	return err;
+}
+
+int reconcile_now(struct reconcile *r, struct diag *d)
+{
+	if (atomic_exchange(&r->is_stale, false))
+		iface_close(r->iface);
+	drift_begin(&r->drift, r->iface);
+	return compare_and_set(r, false, d);
+}
+
+/* Did somebody else change the interface? What fails here is tried again by catch_up(). */
+static void look_for_drift(struct reconcile *r)
+{
+	struct diag d = { .text = "" };
+
+	if (!drift_look(&r->drift, r->iface))
+		return;
+	if (compare_and_set(r, true, &d) != 0)
+		log_warning("the interface cannot be compared: %s", d.text);
 }
 
 /* --- One group --- */
@@ -451,28 +532,34 @@ static int add_profiles(struct uapi_set *set, const struct store_change *c, stru
 	return err;
 }
 
-static int add_peer(struct uapi_set *set, const struct store_change *c)
+static int add_peer(struct uapi_set *set, const struct reconcile *r,
+		    const struct store_change *c)
 {
+	const struct block_kind kind = { .is_plain = r->is_plain,
+					 .sets_limits = c->sets_limits };
 	int err = c->has_former_key ? add_removal(set, c->former_key) : 0;
 
 	if (err != 0)
 		return err;
-	return is_served(&c->peer) ? add_block(set, &c->peer, c->sets_limits)
+	if (r->access && !access_sync_permits(r->access, &c->peer))
+		return add_removal(set, c->peer.public_key);
+	return is_served(&c->peer) ? add_block(set, &c->peer, kind)
 				   : add_removal(set, c->peer.public_key);
 }
 
-static int add_change(struct uapi_set *set, const struct store_change *c, struct diag *d)
+static int add_change(struct uapi_set *set, const struct reconcile *r,
+		      const struct store_change *c, struct diag *d)
 {
 	if (c->result != 0)
 		return 0;
 	switch (c->kind) {
 	case STORE_ADD_PEER:
 	case STORE_CHANGE_PEER:
-		return add_peer(set, c);
+		return add_peer(set, r, c);
 	case STORE_REMOVE_PEER:
 		return add_removal(set, c->peer.public_key);
 	case STORE_SET_PROFILES:
-		return add_profiles(set, c, d);
+		return r->is_plain ? 0 : add_profiles(set, c, d);
 	case STORE_PUT_RECORD:
 	case STORE_DROP_RECORD:
 	case STORE_SET_USAGE:
@@ -485,12 +572,14 @@ static int add_change(struct uapi_set *set, const struct store_change *c, struct
 static int carry(struct reconcile *r, struct store_change *first, struct diag *d)
 {
 	struct uapi_set set = { .n_peers = 0 };
-	int err = 0;
+	int err = r->access ? access_sync_before(r->access, first, d) : 0;
 
 	for (struct store_change *c = first; c && err == 0; c = c->next)
-		err = add_change(&set, c, d);
+		err = add_change(&set, r, c, d);
 	if (err == 0 && (set.n_peers > 0 || set.replace_profiles))
 		err = iface_set(r->iface, &set, d);
+	if (err == 0 && r->access)
+		err = access_sync_after(r->access, first, d);
 	uapi_set_done(&set);
 	return err;
 }
@@ -537,8 +626,15 @@ void reconcile_group(struct reconcile *r, struct store_change *first)
 
 uint64_t reconcile_idle(struct reconcile *r)
 {
+	if (r->access && reconcile_is_well(r)) {
+		access_sync_check(r->access);
+		if (!access_sync_is_well(r->access))
+			atomic_store(&r->in_sync, false);
+	}
 	if (!reconcile_is_well(r) || !iface_is_open(r->iface))
 		catch_up(r);
+	else
+		look_for_drift(r);
 	return SECOND_NS;
 }
 

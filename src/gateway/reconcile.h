@@ -9,6 +9,11 @@
  * that tunnels which are right already do not notice. The profiles are then set as well,
  * without being asked for: those that stay the same are not touched by it.
  *
+ * What somebody else does to the interface is noticed and dealt with as gateway/drift.h says.
+ *
+ * A plain interface is one of the kernel's: it has no profiles, rates, budgets and ranges, and is
+ * asked for none. Peers that were stored with them are served without.
+ *
  * Threads: everything but reconcile_mark_stale() and reconcile_is_well() in the writer's
  *	    thread, or before it starts.
  */
@@ -19,6 +24,8 @@
 
 #include <stdatomic.h>
 
+#include "gateway/access_sync.h"
+#include "gateway/drift.h"
 #include "gateway/endpoints.h"
 #include "iface/iface.h"
 #include "store/store.h"
@@ -32,6 +39,9 @@ enum {
 /**
  * struct reconcile - All zeroes but @store and @iface is ready; both borrowed
  * @endpoints:	Where the peers were, for an interface that does not know it; or NULL
+ * @access:	Borrowed: is told of everything first; NULL: there are no access lists
+ * @is_plain:	It is one of the kernel's
+ * @drift:	Its settings may be given before the first call
  * @in_sync:	The interface has everything that was committed. May be read from any thread
  * @is_stale:	Set from outside: what we believed of the interface is void
  */
@@ -39,6 +49,9 @@ struct reconcile {
 	struct store *store;
 	struct iface *iface;
 	struct endpoints *endpoints;
+	struct access_sync *access;
+	bool is_plain;
+	struct drift drift;
 	atomic_bool in_sync;
 	bool has_complained;
 	atomic_bool is_stale;

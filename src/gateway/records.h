@@ -23,6 +23,7 @@ enum { RECORDS_MAX = 1 << 17 };
  * @body:	JSON, owned; wiped when freed
  * @is_busy:	A change of it is on the way to the disk
  * @n_peers:	That refer to it
+ * @n_accounts:	Likewise; or will, once their change has reached the disk
  */
 struct record {
 	int64_t id;
@@ -33,6 +34,7 @@ struct record {
 	uint64_t changed_ns;
 	bool is_busy;
 	size_t n_peers;
+	size_t n_accounts;
 	/* links, of records.c */
 	struct record *by_id;
 	struct record *by_name;

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include <poll.h>
 #include <pthread.h>
 #include <unistd.h>
 
 #include "host/messages.h"
+#include "sys/clock.h"
 #include "sys/log.h"
 
 enum {
@@ -31,6 +33,10 @@ struct uplink {
 	pthread_mutex_t lock; /* of what follows, and of sending */
 	pthread_cond_t answered;
 	struct waiter *waiters; /* the oldest first */
+	bool is_attended;
+	uint64_t serial; /* of the last message about access lists */
+	bool is_done;	 /* that one was answered, with @access_error */
+	int access_error;
 };
 
 static int send_type(struct uplink *u, uint32_t type)
@@ -60,8 +66,23 @@ static void answer(struct uplink *u, const struct host_message *m, int fd)
 		close(fd);
 }
 
+static void note_done(struct uplink *u, const struct host_message *m)
+{
+	pthread_mutex_lock(&u->lock);
+	if (m->serial == u->serial) {
+		u->access_error = m->error ? -(int)m->error : 0;
+		u->is_done = true;
+	}
+	pthread_cond_broadcast(&u->answered);
+	pthread_mutex_unlock(&u->lock);
+}
+
 static bool handle(struct uplink *u, const struct host_message *m, int fd)
 {
+	if (m->type == HOST_ACCESS_DONE) {
+		note_done(u, m);
+		return true;
+	}
 	switch ((enum host_message_type)m->type) {
 	case HOST_UAPI:
 		answer(u, m, fd);
@@ -77,6 +98,7 @@ static bool handle(struct uplink *u, const struct host_message *m, int fd)
 	case HOST_READY:
 	case HOST_RECONNECT:
 	case HOST_PING:
+	case HOST_DRIFTED:
 		break;
 	}
 	log_error("the host process says something unknown (%u)", m->type);
@@ -103,13 +125,13 @@ bool uplink_read(struct uplink *u)
 	}
 }
 
-static struct timespec deadline(void)
+static struct timespec deadline(long wait_ms)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += UPLINK_WAIT_MS / MS_PER_S;
-	t.tv_nsec += (long)(UPLINK_WAIT_MS % MS_PER_S) * NS_PER_MS;
+	t.tv_sec += wait_ms / MS_PER_S;
+	t.tv_nsec += wait_ms % MS_PER_S * NS_PER_MS;
 	if (t.tv_nsec >= NS_PER_S) {
 		t.tv_sec++;
 		t.tv_nsec -= NS_PER_S;
@@ -137,7 +159,7 @@ static void delist(struct uplink *u, struct waiter *w)
 
 int uplink_connect(void *uplink, int *ret_fd)
 {
-	struct timespec until = deadline();
+	struct timespec until = deadline(UPLINK_WAIT_MS);
 	struct waiter w = { .fd = -1 };
 	struct uplink *u = uplink;
 	int err;
@@ -156,6 +178,58 @@ int uplink_connect(void *uplink, int *ret_fd)
 	return err;
 }
 
+/* Nobody else reads yet. */
+static void read_alone(struct uplink *u)
+{
+	uint64_t end_ns = clock_boot_ns() + (uint64_t)UPLINK_ACCESS_WAIT_MS * NS_PER_MS;
+
+	while (!u->is_done && clock_boot_ns() < end_ns) {
+		struct pollfd p = { .fd = u->fd, .events = POLLIN };
+
+		if (poll(&p, 1, UPLINK_ACCESS_WAIT_MS) > 0 && !uplink_read(u))
+			return;
+	}
+}
+
+static int wait_for_access(struct uplink *u)
+{
+	struct timespec until = deadline(UPLINK_ACCESS_WAIT_MS);
+	int err = 0;
+
+	while (err == 0 && !u->is_done && u->is_attended)
+		err = -pthread_cond_timedwait(&u->answered, &u->lock, &until);
+	return err;
+}
+
+int uplink_access(void *uplink, struct host_message *m)
+{
+	struct uplink *u = uplink;
+	bool is_alone;
+	int err;
+
+	pthread_mutex_lock(&u->lock);
+	m->serial = ++u->serial;
+	u->is_done = false;
+	err = host_message_send(u->fd, m, -1);
+	if (err == 0)
+		err = wait_for_access(u);
+	is_alone = !u->is_attended;
+	pthread_mutex_unlock(&u->lock);
+	if (err == 0 && is_alone)
+		read_alone(u);
+	if (err != 0)
+		return err;
+	return u->is_done ? u->access_error : -ETIMEDOUT;
+}
+
+void uplink_attend(struct uplink *u, bool is_attended)
+{
+	pthread_mutex_lock(&u->lock);
+	u->is_attended = is_attended;
+	pthread_cond_broadcast(&u->answered);
+	pthread_mutex_unlock(&u->lock);
+}
+
 int uplink_ready(struct uplink *u)
 {
 	int err;
@@ -164,6 +238,13 @@ int uplink_ready(struct uplink *u)
 	err = send_type(u, HOST_READY);
 	pthread_mutex_unlock(&u->lock);
 	return err;
+}
+
+void uplink_drifted(struct uplink *u)
+{
+	pthread_mutex_lock(&u->lock);
+	(void)send_type(u, HOST_DRIFTED); /* it is said again while it lasts */
+	pthread_mutex_unlock(&u->lock);
 }
 
 int uplink_fd(const struct uplink *u)

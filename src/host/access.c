@@ -1,25 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * nft refuses to add an element whose key is there with another verdict, and to remove one
- * that is not there. Hence @was in each change: nothing has to be read back from the kernel, and a
- * caller whose picture is wrong is told.
- */
 #include "host/access.h"
+
+#include <errno.h>
 
 #include "base/text.h"
 #include "net/nft.h"
 
-enum { COMMANDS_MAX = 1 << 20 };
+enum {
+	COMMANDS_MAX = 1 << 20,
+	PRIORITY = -190, /* behind the tracking of connections (-200), before marks (-150) */
+};
+
+#define CHAIN "access"
+
+static void name_table(const struct access *a, char letter, char out[NFT_TABLE_NAME_MAX])
+{
+	nft_lists_name(a->interface, letter, out);
+}
+
+static char other(char letter)
+{
+	return letter == 'a' ? 'b' : 'a';
+}
+
+static void put_comma(struct text *t)
+{
+	if (t->data[t->len - 1] == '}')
+		text_puts(t, ",");
+}
+
+static void put_table(struct text *t, const char *verb, const char *table)
+{
+	put_comma(t);
+	text_printf(t, "{\"%s\":{\"table\":{\"family\":\"inet\",\"name\":\"%s\"}}}", verb,
+		    table);
+}
+
+/* Deleting what is not there fails, so it is added first. */
+static void put_removal(struct text *t, const char *table)
+{
+	put_table(t, "add", table);
+	put_table(t, "delete", table);
+}
 
 static void put_object(struct text *t, const char *verb, const char *object, const char *table)
 {
-	text_printf(t, "%s{\"%s\":{\"%s\":{\"family\":\"inet\",\"table\":\"%s\",",
-		    t->len > 1 && t->data[t->len - 1] == '}' ? "," : "", verb, object, table);
+	put_comma(t);
+	text_printf(t, "{\"%s\":{\"%s\":{\"family\":\"inet\",\"table\":\"%s\",", verb, object,
+		    table);
 }
 
-static void begin(struct text *t, const char *interface, char table[NFT_TABLE_NAME_MAX])
+static void begin(struct text *t)
 {
-	nft_table_name(interface, table);
 	text_puts(t, "{\"nftables\":[");
 }
 
@@ -42,60 +74,158 @@ static const char *ip_word(uint8_t family)
 	return family == ADDR_V4 ? "ip" : "ip6";
 }
 
-/* --- the maps --- */
+/* The table that changes are for. */
+static int find_table(const struct access *a, char out[NFT_TABLE_NAME_MAX], struct diag *d)
+{
+	if (!a->staged && !a->in_force)
+		return diag_set(d, ERR_UNKNOWN, 0, "there is no table of access lists");
+	name_table(a, a->staged ? a->staged : a->in_force, out);
+	return 0;
+}
 
-static void put_map(struct text *t, const char *table, uint8_t family)
+/* --- the tables --- */
+
+void access_init(struct access *a, const char *interface)
+{
+	char table[NFT_TABLE_NAME_MAX];
+
+	*a = (struct access){ .interface = interface };
+	for (char letter = 'a'; letter <= 'b'; letter++) {
+		name_table(a, letter, table);
+		if (nft_has_chain(table, CHAIN) == 1)
+			a->in_force = letter;
+	}
+}
+
+int access_clear(struct access *a, struct diag *d)
+{
+	struct text t = { .max = COMMANDS_MAX };
+	char table[NFT_TABLE_NAME_MAX];
+	int err;
+
+	begin(&t);
+	for (char letter = 'a'; letter <= 'b'; letter++) {
+		name_table(a, letter, table);
+		put_removal(&t, table);
+	}
+	err = finish(&t, d);
+	if (err == 0)
+		a->in_force = a->staged = 0;
+	return err;
+}
+
+static void put_map(struct text *t, const char *table, const char *name, const char *key,
+		    const char *value)
 {
 	put_object(t, "add", "map", table);
-	text_printf(t, "\"name\":\"access%u\",\"type\":\"ipv%u_addr\",\"map\":\"verdict\"}}}",
-		    family, family);
+	text_printf(t, "\"name\":\"%s\",\"type\":\"%s\",\"map\":\"%s\"}}}", name, key, value);
 }
 
-/* A chain of its own, behind those that translate and clamp; policy: nothing to say. */
-static void put_hook(struct text *t, const char *table, const char *hook)
+/* Without a chain at a hook it does nothing yet. */
+int access_stage(struct access *a, struct diag *d)
 {
-	put_object(t, "add", "chain", table);
-	text_printf(t,
-		    "\"name\":\"access_%s\",\"type\":\"filter\",\"hook\":\"%s\",\"prio\":0,"
-		    "\"policy\":\"accept\"}}}",
-		    hook, hook);
+	struct text t = { .max = COMMANDS_MAX };
+	char letter = other(a->in_force), table[NFT_TABLE_NAME_MAX];
+	int err;
+
+	name_table(a, letter, table);
+	begin(&t);
+	put_removal(&t, table);
+	put_table(&t, "add", table);
+	put_map(&t, table, "access4", "ipv4_addr", "mark");
+	put_map(&t, table, "access6", "ipv6_addr", "mark");
+	put_map(&t, table, "lists", "mark", "verdict");
+	err = finish(&t, d);
+	a->staged = err == 0 ? letter : 0;
+	return err;
 }
 
-static void put_lookup(struct text *t, const char *table, const char *hook,
-		       const char *interface, uint8_t family)
+static void begin_rule(struct text *t, const char *table)
 {
 	put_object(t, "add", "rule", table);
+	text_puts(t, "\"chain\":\"" CHAIN "\",\"expr\":[");
+}
+
+static void put_mark_match(struct text *t)
+{
+	text_puts(t, "{\"match\":{\"op\":\"==\",\"left\":{\"meta\":{\"key\":\"mark\"}},"
+		     "\"right\":0}},{\"accept\":null}]}}}");
+}
+
+static void put_lookup(struct text *t, const char *table, uint8_t family)
+{
+	begin_rule(t, table);
 	text_printf(t,
-		    "\"chain\":\"access_%s\",\"expr\":[{\"match\":{\"op\":\"==\",\"left\":"
-		    "{\"meta\":{\"key\":\"iifname\"}},\"right\":",
-		    hook);
-	nft_put_string(t, interface);
-	text_printf(t,
-		    "}},{\"vmap\":{\"key\":{\"payload\":{\"protocol\":\"%s\","
-		    "\"field\":\"saddr\"}},\"data\":\"@access%u\"}}]}}}",
+		    "{\"mangle\":{\"key\":{\"meta\":{\"key\":\"mark\"}},\"value\":{\"map\":{"
+		    "\"key\":{\"payload\":{\"protocol\":\"%s\",\"field\":\"saddr\"}},"
+		    "\"data\":\"@access%u\"}}}}]}}}",
 		    ip_word(family), family);
 }
 
-int access_begin(const char *interface, struct diag *d)
+/* From here on its packets are looked at. */
+static void put_hook(struct text *t, const char *table, const char *interface)
 {
-	static const char *const hooks[] = { "forward", "input" };
+	put_object(t, "add", "chain", table);
+	text_printf(t,
+		    "\"name\":\"" CHAIN "\",\"type\":\"filter\",\"hook\":\"prerouting\","
+		    "\"prio\":%d,\"policy\":\"accept\"}}}",
+		    PRIORITY);
+	begin_rule(t, table);
+	text_puts(t, "{\"match\":{\"op\":\"!=\",\"left\":{\"meta\":{\"key\":\"iifname\"}},"
+		     "\"right\":");
+	nft_put_string(t, interface);
+	text_puts(t, "}},{\"accept\":null}]}}}");
+	begin_rule(t, table);
+	text_puts(t, "{\"mangle\":{\"key\":{\"meta\":{\"key\":\"mark\"}},\"value\":0}}]}}}");
+	put_lookup(t, table, ADDR_V4);
+	put_lookup(t, table, ADDR_V6);
+	begin_rule(t, table);
+	put_mark_match(t);
+	begin_rule(t, table);
+	text_puts(t, "{\"vmap\":{\"key\":{\"meta\":{\"key\":\"mark\"}},\"data\":\"@lists\"}}"
+		     "]}}}");
+	begin_rule(t, table);
+	text_puts(t, "{\"drop\":null}]}}}");
+}
+
+int access_enforce(struct access *a, struct diag *d)
+{
 	struct text t = { .max = COMMANDS_MAX };
 	char table[NFT_TABLE_NAME_MAX];
+	int err;
 
-	begin(&t, interface, table);
-	put_map(&t, table, ADDR_V4);
-	put_map(&t, table, ADDR_V6);
-	for (size_t i = 0; i < sizeof(hooks) / sizeof(hooks[0]); i++) {
-		put_hook(&t, table, hooks[i]);
-		put_lookup(&t, table, hooks[i], interface, ADDR_V4);
-		put_lookup(&t, table, hooks[i], interface, ADDR_V6);
-	}
-	return finish(&t, d);
+	if (!a->staged)
+		return diag_set(d, ERR_UNKNOWN, 0, "no table of access lists was begun");
+	begin(&t);
+	name_table(a, a->staged, table);
+	put_hook(&t, table, a->interface);
+	name_table(a, other(a->staged), table);
+	put_removal(&t, table);
+	err = finish(&t, d);
+	if (err < 0)
+		return err;
+	a->in_force = a->staged;
+	a->staged = 0;
+	return 0;
+}
+
+int access_check(struct access *a)
+{
+	char table[NFT_TABLE_NAME_MAX];
+	int has;
+
+	if (!a->in_force)
+		return ERR_UNKNOWN;
+	name_table(a, a->in_force, table);
+	has = nft_has_chain(table, CHAIN);
+	if (has == 0)
+		a->in_force = 0;
+	return has < 0 ? has : has ? 0 : ERR_UNKNOWN;
 }
 
 /* --- lists --- */
 
-static bool is_possible(const struct access_rule *r)
+bool access_is_possible(const struct access_rule *r)
 {
 	bool has_ports = r->protocol == ACCESS_TCP || r->protocol == ACCESS_UDP;
 
@@ -127,6 +257,13 @@ static void put_protocol(struct text *t, const struct access_rule *r)
 			r->port_first, r->port_last);
 }
 
+/* Without its mark. */
+static void put_passing(struct text *t)
+{
+	text_puts(t, "{\"mangle\":{\"key\":{\"meta\":{\"key\":\"mark\"}},\"value\":0}},"
+		     "{\"accept\":null}]}}}");
+}
+
 static void put_rule(struct text *t, const char *table, uint32_t list,
 		     const struct access_rule *r)
 {
@@ -146,7 +283,7 @@ static void put_rule(struct text *t, const char *table, uint32_t list,
 			ip_word(r->to.ip.family), address, r->to.bits);
 	if (r->protocol != ACCESS_ANY)
 		put_protocol(t, r);
-	text_puts(t, "{\"accept\":null}]}}}");
+	put_passing(t);
 }
 
 /* Made if it was not there; emptied if it was. */
@@ -158,6 +295,34 @@ static void put_empty_list(struct text *t, const char *table, uint32_t list)
 	text_printf(t, "\"name\":\"list_%u\"}}}", list);
 }
 
+/* It answers whoever reached it, and says when that did not work: not in FTP's sense, where what is
+ * related is a connection to anywhere. */
+static void put_answers(struct text *t, const char *table, uint32_t list)
+{
+	put_object(t, "add", "rule", table);
+	text_printf(t,
+		    "\"chain\":\"list_%u\",\"expr\":[{\"match\":{\"op\":\"==\",\"left\":{"
+		    "\"ct\":{\"key\":\"direction\"}},\"right\":\"reply\"}},",
+		    list);
+	put_passing(t);
+	put_object(t, "add", "rule", table);
+	text_printf(t,
+		    "\"chain\":\"list_%u\",\"expr\":[{\"match\":{\"op\":\"in\",\"left\":{"
+		    "\"ct\":{\"key\":\"state\"}},\"right\":\"related\"}},{\"match\":{\"op\":"
+		    "\"==\",\"left\":{\"meta\":{\"key\":\"l4proto\"}},\"right\":{\"set\":["
+		    "\"icmp\",\"ipv6-icmp\"]}}},",
+		    list);
+	put_passing(t);
+}
+
+static void put_way_in(struct text *t, const char *verb, const char *table, uint32_t list)
+{
+	put_object(t, verb, "element", table);
+	text_printf(t,
+		    "\"name\":\"lists\",\"elem\":[[%u,{\"goto\":{\"target\":\"list_%u\"}}]]}}}",
+		    list, list);
+}
+
 static int check_list(uint32_t list, const struct access_rule *rules, size_t n, struct diag *d)
 {
 	if (list == 0)
@@ -166,7 +331,7 @@ static int check_list(uint32_t list, const struct access_rule *rules, size_t n, 
 		return diag_set(d, ERR_RANGE, 0, "an access list has at most %d rules",
 				ACCESS_RULES_MAX);
 	for (size_t i = 0; i < n; i++) {
-		if (!is_possible(&rules[i]))
+		if (!access_is_possible(&rules[i]))
 			return diag_set(d, ERR_RANGE, 0,
 					"rule %zu of the access list cannot be: a network, a "
 					"protocol, and ports from 1 upwards are expected",
@@ -175,36 +340,38 @@ static int check_list(uint32_t list, const struct access_rule *rules, size_t n, 
 	return 0;
 }
 
-int access_set_list(const char *interface, uint32_t list, const struct access_rule *rules,
-		    size_t n, struct diag *d)
+int access_set_list(struct access *a, uint32_t list, const struct access_rule *rules, size_t n,
+		    struct diag *d)
 {
 	struct text t = { .max = COMMANDS_MAX };
 	char table[NFT_TABLE_NAME_MAX];
 	int err = check_list(list, rules, n, d);
 
+	if (err == 0)
+		err = find_table(a, table, d);
 	if (err < 0)
 		return err;
-	begin(&t, interface, table);
+	begin(&t);
 	put_empty_list(&t, table, list);
-	put_object(&t, "add", "rule", table);
-	text_printf(&t,
-		    "\"chain\":\"list_%u\",\"expr\":[{\"match\":{\"op\":\"in\",\"left\":{"
-		    "\"ct\":{\"key\":\"state\"}},\"right\":[\"established\",\"related\"]}},"
-		    "{\"accept\":null}]}}}",
-		    list);
+	put_answers(&t, table, list);
 	for (size_t i = 0; i < n; i++)
 		put_rule(&t, table, list, &rules[i]);
 	put_object(&t, "add", "rule", table);
 	text_printf(&t, "\"chain\":\"list_%u\",\"expr\":[{\"drop\":null}]}}}", list);
+	put_way_in(&t, "add", table, list);
 	return finish(&t, d);
 }
 
-int access_remove_list(const char *interface, uint32_t list, struct diag *d)
+int access_remove_list(struct access *a, uint32_t list, struct diag *d)
 {
 	struct text t = { .max = COMMANDS_MAX };
 	char table[NFT_TABLE_NAME_MAX];
+	int err = find_table(a, table, d);
 
-	begin(&t, interface, table);
+	if (err < 0)
+		return err;
+	begin(&t);
+	put_way_in(&t, "delete", table, list);
 	put_object(&t, "delete", "chain", table);
 	text_printf(&t, "\"name\":\"list_%u\"}}}", list);
 	return finish(&t, d);
@@ -212,40 +379,28 @@ int access_remove_list(const char *interface, uint32_t list, struct diag *d)
 
 /* --- who has which --- */
 
-static void put_element(struct text *t, const char *verb, const char *table,
-			const struct ip_addr *peer, uint32_t list)
+int access_apply(struct access *a, const struct nft_element *changes, size_t n, struct diag *d)
 {
-	char address[ADDR_TEXT_MAX];
-
-	ip_addr_format(peer, address);
-	put_object(t, verb, "element", table);
-	text_printf(
-		t,
-		"\"name\":\"access%u\",\"elem\":[[\"%s\",{\"goto\":{\"target\":\"list_%u\"}}]]}}}",
-		peer->family, address, list);
-}
-
-int access_apply(const char *interface, const struct access_change *changes, size_t n,
-		 struct diag *d)
-{
-	struct text t = { .max = COMMANDS_MAX };
 	char table[NFT_TABLE_NAME_MAX];
+	int err = find_table(a, table, d);
 
-	if (n > ACCESS_CHANGES_MAX)
-		return diag_set(d, ERR_RANGE, 0, "at most %d peers change lists at once",
-				ACCESS_CHANGES_MAX);
-	for (size_t i = 0; i < n; i++) {
-		if (changes[i].peer.family != ADDR_V4 && changes[i].peer.family != ADDR_V6)
-			return diag_set(d, ERR_RANGE, 0, "change %zu has no address", i + 1);
+	if (err < 0)
+		return err;
+	err = nft_elements_set(table, "access4", "access6", changes, n);
+	switch (err) {
+	case 0:
+		return 0;
+	case -E2BIG:
+	case -EINVAL:
+		return diag_set(
+			d, ERR_RANGE, 0,
+			"a change of access lists has no address, or there are more than %d",
+			ACCESS_CHANGES_MAX);
+	case -ENOENT:
+	case -EEXIST:
+		return diag_set(d, ERR_UNKNOWN, 0,
+				"the addresses with access lists are others than believed");
+	default:
+		return diag_set(d, err, 0, "access lists: %s", err_text(err));
 	}
-	begin(&t, interface, table);
-	for (size_t i = 0; i < n; i++) {
-		const struct access_change *c = &changes[i];
-
-		if (c->was != 0)
-			put_element(&t, "delete", table, &c->peer, c->was);
-		if (c->is != 0)
-			put_element(&t, "add", table, &c->peer, c->is);
-	}
-	return finish(&t, d);
 }

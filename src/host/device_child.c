@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host/kernel_child.h"
 #include "host/tunnel.h"
 #include "sys/clock.h"
 #include "sys/file.h"
@@ -23,10 +24,12 @@ enum {
 	/* What fits a path of 1500 octets over either family at the level that adds most to a
 	 * packet: 80, and padding of 24. Clients at other levels may send larger ones. */
 	LINK_MTU = 1396,
+	KERNEL_LINK_MTU = 1420, /* level off only */
 };
 
 #define SOCKET_PATIENCE_NS (UINT64_C(10) * 1000000000)
 #define STOP_PATIENCE_NS   (UINT64_C(5) * 1000000000)
+#define REPAIR_PAUSE_NS	   UINT64_C(1000000000)
 
 static int start_process(struct device_child *t, struct diag *d)
 {
@@ -42,11 +45,16 @@ static int start_process(struct device_child *t, struct diag *d)
 	if (err < 0)
 		return diag_set(d, err, 0, "cannot start the tunnel process: %s",
 				err_text(err));
-	err = claim_add_child(t->claim, t->child.pid);
+	return 0;
+}
+
+static void enter_in_journal(const struct device_child *t)
+{
+	int err = claim_add_child(t->claim, t->child.pid);
+
 	if (err < 0)
 		log_warning("cannot enter the tunnel process in the journal: %s",
 			    err_text(err));
-	return 0;
 }
 
 /* It ended while we waited. It has written its reason to standard error. */
@@ -157,7 +165,7 @@ static int set_addresses(struct device_child *t, struct diag *d)
 	allow_ipv6(t->config->interface);
 	if (add_address(t, &t->config->subnet6, d) < 0)
 		log_warning("%s; going on without IPv6 inside the tunnel", d->text);
-	err = netlink_link_set_mtu(t->nl, t->index, LINK_MTU);
+	err = netlink_link_set_mtu(t->nl, t->index, t->is_kernel ? KERNEL_LINK_MTU : LINK_MTU);
 	if (err < 0)
 		log_warning("cannot set the MTU of %s: %s", t->config->interface,
 			    err_text(err));
@@ -167,19 +175,84 @@ static int set_addresses(struct device_child *t, struct diag *d)
 		       : 0;
 }
 
-int device_child_start(struct device_child *t, struct diag *d)
+int device_child_choose(struct device_child *t, struct diag *d)
 {
-	int err = start_process(t, d);
-	int fd;
+	const struct host_config *c = t->config;
+	int err;
+
+	if (c->kind == HOST_KIND_USERSPACE ||
+	    (c->kind == HOST_KIND_AUTO && strcmp(c->obfuscation, "off") != 0))
+		return 0;
+	err = kernel_child_make(t, d);
+	t->is_kernel = err == 0;
+	if (err == -EOPNOTSUPP && c->kind == HOST_KIND_AUTO) {
+		*d = (struct diag){ 0 };
+		return 0;
+	}
+	return err;
+}
+
+/* Return: a connection that may do everything, as soon as there is one. */
+static int begin(struct device_child *t, struct diag *d)
+{
+	int err = t->is_kernel ? kernel_child_start(t, d) : start_process(t, d);
 
 	if (err < 0)
 		return err;
-	fd = wait_for_socket(t, d);
+	enter_in_journal(t);
+	if (!t->is_kernel)
+		return wait_for_socket(t, d);
+	err = kernel_child_connect(t);
+	return err < 0 ? diag_set(d, err, 0, "the driver of %s does not answer: %s",
+				  t->config->interface, err_text(err))
+		       : err;
+}
+
+int device_child_start(struct device_child *t, struct diag *d)
+{
+	int fd = begin(t, d);
+	int err;
+
 	if (fd < 0)
 		return fd;
 	err = set_key(t, fd, d);
 	close(fd);
 	return err < 0 ? err : set_addresses(t, d);
+}
+
+int device_child_connect_limited(const struct device_child *t)
+{
+	int fd, err;
+
+	if (!t->is_kernel)
+		return tunnel_connect_limited(t->config->interface);
+	fd = kernel_child_connect(t);
+	err = fd < 0 ? fd : tunnel_limit(fd);
+	if (err == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+void device_child_repair(struct device_child *t)
+{
+	uint64_t now_ns = clock_boot_ns();
+	struct diag d = { 0 };
+	int fd;
+
+	if (t->child.pid == 0 || now_ns - t->repaired_ns < REPAIR_PAUSE_NS)
+		return;
+	t->repaired_ns = now_ns;
+	fd = t->is_kernel ? kernel_child_connect(t) : tunnel_connect(t->config->interface);
+	if (fd < 0 || set_key(t, fd, &d) < 0)
+		log_error("key and port of %s cannot be set again: %s", t->config->interface,
+			  d.text[0] ? d.text : err_text(fd));
+	else
+		log_warning("somebody changed key or port of %s: set again",
+			    t->config->interface);
+	if (fd >= 0)
+		close(fd);
 }
 
 void device_child_stop(struct device_child *t)
@@ -196,6 +269,11 @@ void device_child_stop(struct device_child *t)
 	    link.index == t->index)
 		netlink_link_delete(t->nl, t->index);
 	t->index = 0;
+	if (t->control_fd > 0)
+		close(t->control_fd);
+	t->control_fd = 0;
+	if (t->is_kernel)
+		return;
 	/* Ours, left behind by force; not one that another process answers on. */
 	fd = tunnel_connect(t->config->interface);
 	if (fd == -ECONNREFUSED)

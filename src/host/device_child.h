@@ -18,6 +18,8 @@
 /**
  * struct device_child - All zeroes is none
  * @index:	Of the interface; 0: not there yet
+ * @is_kernel:	The interface is the kernel's, and the process a driver of it (kernel_child.h)
+ * @control_fd:	For handing connections to that driver; 0: none
  * @due_ns:	When a dead one is to be started again
  */
 struct device_child {
@@ -28,8 +30,19 @@ struct device_child {
 	struct netlink *nl;
 	struct child child;
 	uint64_t due_ns;
+	uint64_t repaired_ns; /* last time that device_child_repair() did something */
 	uint32_t index;
+	int control_fd;
+	bool is_kernel;
 };
+
+/**
+ * device_child_choose() - Which kind of interface it is to be; a kernel one is made at once
+ *
+ * Return: 0; -EOPNOTSUPP when the kernel's was asked for and there is none; -errno. With a
+ *	   sentence in @d.
+ */
+int device_child_choose(struct device_child *t, struct diag *d);
 
 /**
  * device_child_start() - From nothing to an interface that is up and has its addresses
@@ -40,6 +53,16 @@ struct device_child {
  *	   privilege; other codes. With a sentence in @d, empty when the process said why.
  */
 int device_child_start(struct device_child *t, struct diag *d);
+
+/** device_child_connect_limited() - A connection to hand to the gateway; as tunnel_connect_limited() */
+int device_child_connect_limited(const struct device_child *t);
+
+/**
+ * device_child_repair() - Somebody changed key or port behind our back: set them again
+ *
+ * At most once a second; more often it does nothing.
+ */
+void device_child_repair(struct device_child *t);
 
 /* End it; the interface and its addresses go with it. The socket as well if it could not. */
 void device_child_stop(struct device_child *t);

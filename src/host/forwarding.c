@@ -15,6 +15,8 @@
 /* Switches that decide for the whole namespace. */
 #define FORWARD_V4 "net/ipv4/ip_forward"
 #define FORWARD_V6 "net/ipv6/conf/all/forwarding"
+/* The kernel's WireGuard switches it off for the whole namespace when a link of its goes up. */
+#define REDIRECTS  "net/ipv4/conf/all/send_redirects"
 
 static int open_sysctl(const char *name, int flags)
 {
@@ -156,7 +158,9 @@ int forwarding_note(struct journal *j, uint64_t netns, struct diag *d)
 	struct noting n = { .j = j, .netns = netns };
 	int err = 0;
 
-	if (!is_on(FORWARD_V4) && !is_noted(j, netns, FORWARD_V4))
+	if (is_on(REDIRECTS) && !is_noted(j, netns, REDIRECTS))
+		err = note(j, netns, REDIRECTS);
+	if (err == 0 && !is_on(FORWARD_V4) && !is_noted(j, netns, FORWARD_V4))
 		err = note_v4(&n);
 	if (err == 0 && is_there(FORWARD_V6) && !is_on(FORWARD_V6) &&
 	    !is_noted(j, netns, FORWARD_V6))

@@ -5,7 +5,8 @@
  * Switching forwarding on moves more than one switch: the kernel changes every interface
  * along with it, starts to ignore router advertisements (and a host that got its own IPv6
  * route from one would lose it), and changes how it takes redirects. All of these are
- * written down first, and the ones that would hurt are set so that nothing changes.
+ * written down first, and the ones that would hurt are set so that nothing changes. So is one
+ * that the kernel's WireGuard moves: whether the host sends redirects.
  *
  * Source:  ip-sysctl in the kernel's documentation; addrconf_fixup_forwarding() keeps
  *	    routes of advertisements only where accept_ra is 2.
@@ -21,7 +22,7 @@
 /**
  * forwarding_note() - Write the settings of today into the journal, for @netns
  *
- * Does nothing where forwarding is on already, or another holder noted them before.
+ * Leaves out what is on already, and what another holder noted before.
  * Save the journal before the next call.
  */
 int forwarding_note(struct journal *j, uint64_t netns, struct diag *d);

@@ -11,9 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host/access_desk.h"
 #include "host/credentials.h"
 #include "host/tree_key.h"
-#include "host/tunnel.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 
@@ -44,6 +44,7 @@ static void enter(struct gateway_child *g, enum gateway_state to, uint64_t now_n
 	switch (to) {
 	case GATEWAY_STARTING:
 		g->dialogue = (struct host_dialogue){ 0 };
+		g->access = (struct access){ .interface = NULL };
 		g->ready_by_ns = now_ns + READY_PATIENCE_NS;
 		break;
 	case GATEWAY_SERVING:
@@ -92,7 +93,9 @@ static void fill_arguments(const struct gateway_child *g, struct arguments *a)
 		"--subnet6",	 ip_prefix_format(&c->subnet6, a->subnet6),
 		"--port",	 a->port,
 		"--obfuscation", c->obfuscation,
-		"--log-level",	 c->log_level
+		"--log-level",	 c->log_level,
+		"--isolation",	 c->isolate ? "on" : "off",
+		"--kind",	 g->device->is_kernel ? "kernel" : "userspace",
 	};
 
 	static_assert(sizeof(fixed) / sizeof(fixed[0]) + 4 <= ARGUMENTS_MAX, "room for all");
@@ -208,7 +211,7 @@ static int spawn_with_credentials(struct gateway_child *g, int uapi_fd, int thei
 int gateway_child_start(struct gateway_child *g, struct diag *d)
 {
 	int ends[2] = { -1, -1 };
-	int uapi_fd = tunnel_connect_limited(g->config->interface);
+	int uapi_fd = device_child_connect_limited(g->device);
 	int err = uapi_fd < 0 ? uapi_fd : 0;
 
 	*d = (struct diag){ 0 }; /* what was only a warning before */
@@ -252,10 +255,20 @@ static void answer(struct gateway_child *g, const struct host_message *m)
 		enter(g, GATEWAY_SERVING, clock_boot_ns());
 		return;
 	}
+	if (host_access_is_type(m->type)) {
+		reply.type = HOST_ACCESS_DONE;
+		if (!g->access.interface)
+			access_init(&g->access, g->config->interface);
+		reply.error = access_desk_do(&g->access, m);
+	}
+	if (m->type == HOST_DRIFTED) {
+		device_child_repair(g->device);
+		return;
+	}
 	if (m->type == HOST_RECONNECT) {
 		reply.type = HOST_UAPI;
 		fd = host_dialogue_may_reconnect(&g->dialogue, clock_boot_ns())
-			     ? tunnel_connect_limited(g->config->interface)
+			     ? device_child_connect_limited(g->device)
 			     : -EBUSY;
 		reply.error = fd < 0 ? (uint32_t)-fd : 0;
 	}

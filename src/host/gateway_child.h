@@ -18,8 +18,10 @@
 #include <stdint.h>
 
 #include "base/codec.h"
+#include "host/access.h"
 #include "host/child.h"
 #include "host/claim.h"
+#include "host/device_child.h"
 #include "host/host.h"
 #include "host/messages.h"
 #include "host/state_dir.h"
@@ -35,6 +37,7 @@ enum gateway_state {
 /**
  * struct gateway_child - All zeroes is ABSENT and due at once; @fd must be -1
  * @fd:		Our end of the conversation, -1: none
+ * @access:	Without an interface until it is first spoken of
  * @has_served:	One of its lives reached SERVING
  */
 struct gateway_child {
@@ -42,9 +45,11 @@ struct gateway_child {
 	const struct state_dir *state;
 	const struct claim *claim;
 	const struct view *view;
+	struct device_child *device;
 	char public_key[KEY_BASE64_LEN + 1];
 	struct child child;
 	struct host_dialogue dialogue;
+	struct access access;
 	enum gateway_state phase;
 	uint64_t due_ns;
 	uint64_t ready_by_ns;

@@ -60,6 +60,7 @@ static enum host_end classify(int err)
 		return HOST_REFUSED;
 	case -EACCES:
 	case -EPERM:
+	case -EOPNOTSUPP: /* a kernel without WireGuard */
 		return HOST_PRIVILEGE;
 	default:
 		return HOST_FAILED;
@@ -90,7 +91,7 @@ static int find_public_key(struct host *h, struct diag *d)
 
 static enum host_end look_around(struct host *h, struct diag *d)
 {
-	enum host_end end = preflight_rights(d);
+	enum host_end end = preflight_rights(h->config, d);
 
 	if (end == HOST_DONE)
 		end = preflight_config(h->config, d);
@@ -163,7 +164,9 @@ static int start_device(struct host *h, struct diag *d)
 					   .claim = &h->claim,
 					   .signals = &h->signals,
 					   .nl = h->nl };
-	return device_child_start(&h->device, d);
+	int err = device_child_choose(&h->device, d);
+
+	return err < 0 ? err : device_child_start(&h->device, d);
 }
 
 static int open_ways(struct host *h, struct diag *d)
@@ -251,7 +254,8 @@ static void bury_device(struct host *h)
 	else
 		log_error("the tunnel process ended with code %d; starting it again",
 			  WEXITSTATUS(status));
-	h->device.index = 0;
+	if (!h->device.is_kernel) /* a kernel interface outlives its driver */
+		h->device.index = 0;
 	h->device.due_ns = child_ended(&h->device.child, clock_boot_ns());
 }
 
@@ -363,9 +367,9 @@ static void stop(struct host *h)
 
 	report_stopping(&h->report);
 	gateway_child_stop(&h->gateway);
+	device_child_stop(&h->device); /* while there are rules for what comes out of it */
 	if (h->has_table && nft_remove(h->config->interface, &d) < 0)
 		log_error("%s", d.text);
-	device_child_stop(&h->device);
 	if (claim_release(&h->claim, &d) < 0)
 		log_error("%s", d.text);
 	netlink_close(h->nl);
@@ -381,6 +385,7 @@ enum host_end host_run(const struct host_config *config, struct diag *d)
 
 	*d = (struct diag){ 0 };
 	h.gateway = (struct gateway_child){ .config = config,
+					    .device = &h.device,
 					    .state = &h.state,
 					    .claim = &h.claim,
 					    .view = &h.view,

@@ -21,12 +21,20 @@
 #include "base/addr.h"
 #include "base/err.h"
 
+/* What serves the interface. */
+enum host_kind {
+	HOST_KIND_USERSPACE, /* our own tunnel process */
+	HOST_KIND_KERNEL,    /* the kernel's WireGuard, level off only */
+	HOST_KIND_AUTO,	     /* the kernel's where it is there and new peers are at level off */
+};
+
 /**
  * struct host_config - What to run. Texts are borrowed until host_run() returns
  * @endpoint:	What clients are told to connect to; NULL: the gateway finds it out
  * @subnet4, @subnet6: The first host of each is the gateway's address
  * @obfuscation: Level of new peers, as frame_level_find() knows it
  * @log_level:	As log_level_find() knows it; of all three processes
+ * @kind:	What serves the interface
  * @isolate:	Peers do not reach each other
  * @shares_key: The users' tree has the server's key too (host/tree_key.h)
  * @gateway_arguments: More of them for the gateway process, NULL behind the last; or NULL
@@ -42,6 +50,7 @@ struct host_config {
 	struct ip_prefix subnet4;
 	struct ip_prefix subnet6;
 	uint16_t port;
+	enum host_kind kind;
 	bool log_json;
 	bool isolate;
 	bool shares_key;

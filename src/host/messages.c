@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include <sys/socket.h>
@@ -10,7 +11,10 @@
 
 #include "base/err.h"
 
-static_assert(sizeof(struct host_message) == 16, "no padding that could carry something");
+static_assert(offsetof(struct host_message, access) == HOST_HEADER_LEN &&
+		      sizeof(struct host_message) ==
+			      HOST_HEADER_LEN + sizeof(struct host_access),
+	      "no padding that could carry something");
 
 enum { FDS_MAX = 4 }; /* room to see that too many came, and to close them */
 
@@ -21,10 +25,15 @@ union fd_control {
 	char space[CMSG_SPACE(FDS_MAX * sizeof(int))];
 };
 
+static size_t size_of(uint32_t type)
+{
+	return host_access_has_body(type) ? sizeof(struct host_message) : HOST_HEADER_LEN;
+}
+
 int host_message_send(int fd, const struct host_message *m, int passed_fd)
 {
-	struct host_message copy = *m;
-	struct iovec part = { .iov_base = &copy, .iov_len = sizeof(copy) };
+	struct iovec part = { .iov_base = (void *)(uintptr_t)m, /* not written to */
+			      .iov_len = size_of(m->type) };
 	union fd_control control = { 0 };
 	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1 };
 	struct cmsghdr *item;
@@ -70,6 +79,11 @@ static size_t take_fds(struct msghdr *header, int *fds, size_t max)
 	return seen;
 }
 
+int host_message_read(const struct host_message *m, size_t len)
+{
+	return len >= HOST_HEADER_LEN && len == size_of(m->type) ? 0 : ERR_FORMAT;
+}
+
 int host_message_receive(int fd, struct host_message *ret, int *ret_fd)
 {
 	struct host_message m;
@@ -92,34 +106,39 @@ int host_message_receive(int fd, struct host_message *ret, int *ret_fd)
 	/* An empty datagram and the end look alike; neither is anything to go on with. */
 	if (n == 0 && n_fds == 0)
 		return 0;
-	if (n != sizeof(m) || n_fds > 1 || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+	if (host_message_read(&m, (size_t)n) < 0 || n_fds > 1 ||
+	    (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
 		if (passed >= 0)
 			close(passed);
 		return ERR_FORMAT;
 	}
-	*ret = m;
+	memcpy(ret, &m, (size_t)n);
 	*ret_fd = passed;
 	return 1;
 }
 
-static bool is_too_many(struct host_dialogue *d, uint64_t now_ns)
+static bool is_too_many(struct host_dialogue *d, uint32_t type, uint64_t now_ns)
 {
 	if (now_ns - d->window_ns >= SECOND_NS) {
 		d->window_ns = now_ns;
-		d->in_window = 0;
+		d->in_window = d->access_in_window = 0;
 	}
-	return ++d->in_window > HOST_MESSAGES_PER_SECOND;
+	return host_access_is_type(type) ? ++d->access_in_window > HOST_ACCESS_PER_SECOND
+					 : ++d->in_window > HOST_MESSAGES_PER_SECOND;
 }
 
 const char *host_dialogue_judge(struct host_dialogue *d, const struct host_message *m,
 				bool has_fd, uint64_t now_ns)
 {
-	if (is_too_many(d, now_ns))
+	if (is_too_many(d, m->type, now_ns))
 		return "more messages than allowed in a second";
 	if (has_fd)
 		return "a descriptor where none belongs";
 	if (m->error != 0)
 		return "an error where none belongs";
+	if (host_access_is_type(m->type))
+		return host_access_has_body(m->type) ? host_access_judge(m->type, &m->access)
+						     : NULL;
 	if (m->serial != 0 && m->type != HOST_PING)
 		return "a serial number where none belongs";
 	switch (m->type) {
@@ -130,6 +149,7 @@ const char *host_dialogue_judge(struct host_dialogue *d, const struct host_messa
 		return NULL;
 	case HOST_RECONNECT:
 	case HOST_PING:
+	case HOST_DRIFTED:
 		return NULL;
 	default:
 		return "a message of unknown type";

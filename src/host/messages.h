@@ -3,13 +3,14 @@
  * messages.h - What the host process and the gateway say to each other
  *
  * The host is privileged; the gateway reads what strangers send. Between them is one
- * SOCK_SEQPACKET pair and messages of one fixed size without any text, so that there is
- * nothing to parse. A descriptor travels only with HOST_UAPI, only from the host.
+ * SOCK_SEQPACKET pair and messages of two fixed sizes without any text, so that there is
+ * nothing to parse. Those with a body are in host/access_messages.h. A descriptor travels only with HOST_UAPI, only from the host.
  *
  *	gateway → host			host → gateway
  *	HOST_READY	it serves; once
  *	HOST_RECONNECT	a new UAPI socket	HOST_UAPI	with the descriptor, or an errno
  *	HOST_PING	any @serial		HOST_PONG	the same @serial
+ *	HOST_DRIFTED	key or port of the interface are not what they should be: no answer
  *						HOST_DEVICE_RESTARTED  all peers are gone
  *						HOST_STOP	finish, then exit
  *
@@ -22,7 +23,7 @@
  *
  * How the gateway is started: `culvert gateway-serve --state DIR --interface IF
  * --listen URL --uapi-fd N --host-fd M --public-key BASE64 --subnet4 P --subnet6 P
- * --port N --obfuscation LEVEL --log-level LEVEL [--endpoint HOST] [--log-json]`, as an
+ * --port N --obfuscation LEVEL --log-level LEVEL --isolation on|off [--endpoint HOST] [--log-json]`, as an
  * unprivileged user that owns DIR, with no capability, no new privileges, and no other
  * descriptors than 0 (empty), 1, 2, N and M. It prints the line "gateway ready …", then sends
  * HOST_READY. When M reads end-of-file the host is gone: exit.
@@ -35,26 +36,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "host/access_messages.h"
+
 enum host_message_type {
 	HOST_READY = 1,
 	HOST_RECONNECT,
 	HOST_PING,
+	HOST_DRIFTED,
 	HOST_UAPI = 101,
 	HOST_PONG,
 	HOST_DEVICE_RESTARTED,
 	HOST_STOP,
 };
 
+enum { HOST_HEADER_LEN = 16 }; /* of a message without a body */
+
 /**
  * struct host_message - The one message there is
- * @type:	enum host_message_type
- * @error:	HOST_UAPI: 0, or a positive errno and no descriptor; otherwise 0
- * @serial:	HOST_PING, HOST_PONG: the sender's choice; otherwise 0
+ * @type:	enum host_message_type or host_access_type
+ * @error:	HOST_UAPI: 0, or a positive errno and no descriptor; HOST_ACCESS_DONE: see there;
+ *		otherwise 0
+ * @serial:	HOST_PING, HOST_PONG and those of access lists: the sender's choice; otherwise 0
+ * @access:	Travels only with those that have a body
  */
 struct host_message {
 	uint32_t type;
 	uint32_t error;
 	uint64_t serial;
+	struct host_access access;
 };
 
 /**
@@ -64,6 +73,14 @@ struct host_message {
  * Return: 0 or -errno; -EAGAIN when the other side does not read.
  */
 int host_message_send(int fd, const struct host_message *m, int passed_fd);
+
+/**
+ * host_message_read() - Is that a message? Pure
+ * @m:		Room of which the first @len octets were written
+ *
+ * Return: 0; ERR_FORMAT when its size is not that of its type.
+ */
+int host_message_read(const struct host_message *m, size_t len);
 
 /**
  * host_message_receive() - Take one message off the socket
@@ -77,6 +94,7 @@ int host_message_receive(int fd, struct host_message *ret, int *ret_fd);
 /**
  * struct host_dialogue - The host's side: what one gateway process has said so far
  * @window_ns, @in_window: Messages since the current second began
+ * @access_in_window: The same for those of access lists
  * @reconnects_ns, @reconnects: New UAPI sockets since the current span of them began
  *
  * All zeroes is a gateway that has just been started.
@@ -85,12 +103,15 @@ struct host_dialogue {
 	uint64_t window_ns;
 	uint64_t reconnects_ns;
 	uint32_t in_window;
+	uint32_t access_in_window;
 	uint32_t reconnects;
 	bool is_ready;
 };
 
 enum {
 	HOST_MESSAGES_PER_SECOND = 100,
+	HOST_ACCESS_PER_SECOND =
+		5000, /* a million addresses; the answers slow it down before */
 	HOST_RECONNECTS_MAX = 20,
 	HOST_RECONNECTS_S = 10,
 };

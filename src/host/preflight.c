@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host/kernel_child.h"
 #include "sys/log.h"
 #include "sys/privileges.h"
 
@@ -27,7 +28,7 @@ static bool has_cap(cap_value_t cap)
 	return value == CAP_SET;
 }
 
-enum host_end preflight_rights(struct diag *d)
+enum host_end preflight_rights(const struct host_config *config, struct diag *d)
 {
 	int fd;
 
@@ -37,6 +38,8 @@ enum host_end preflight_rights(struct diag *d)
 			"a gateway sets addresses, forwarding and firewall rules: start it as root");
 		return HOST_PRIVILEGE;
 	}
+	if (config->kind == HOST_KIND_KERNEL)
+		return HOST_DONE;
 	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 	if (fd < 0) {
 		diag_set(
@@ -197,6 +200,12 @@ enum host_end preflight_network(const struct host_config *config, struct netlink
 	enum host_end end;
 	int err = netlink_link_find(nl, config->interface, &link);
 
+	if (err == 0 && kernel_child_is_ours(&link)) { /* nobody alive claims the name */
+		log_warning("removing the interface %s, which a gateway that was killed left",
+			    config->interface);
+		err = netlink_link_delete(nl, link.index);
+		err = err == 0 ? -ENODEV : err;
+	}
 	if (err == 0) {
 		diag_set(d, -EEXIST, 0,
 			 "the interface %s exists already and is not ours: choose another with "

@@ -12,7 +12,7 @@
 #include "net/netlink.h"
 
 /** preflight_rights() - Capabilities and the TUN device. HOST_DONE, or HOST_PRIVILEGE */
-enum host_end preflight_rights(struct diag *d);
+enum host_end preflight_rights(const struct host_config *config, struct diag *d);
 
 /** preflight_config() - The interface's name, and subnets a gateway can live in */
 enum host_end preflight_config(const struct host_config *config, struct diag *d);

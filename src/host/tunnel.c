@@ -91,21 +91,28 @@ static int ask(int fd, const char *request, size_t len)
 	return answer;
 }
 
-int tunnel_connect_limited(const char *interface)
+int tunnel_limit(int fd)
 {
 	static const char request[] = "limited=1\n\n";
-	int fd = tunnel_connect(interface);
-	int answer;
+	int answer = ask(fd, request, sizeof(request) - 1);
 
-	if (fd < 0)
-		return fd;
-	answer = ask(fd, request, sizeof(request) - 1);
-	if (answer == 0)
-		return fd;
-	close(fd);
 	if (answer == EBUSY)
 		return -EBUSY;
 	return answer > 0 ? -EPROTO : answer;
+}
+
+int tunnel_connect_limited(const char *interface)
+{
+	int fd = tunnel_connect(interface);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = tunnel_limit(fd);
+	if (err == 0)
+		return fd;
+	close(fd);
+	return err;
 }
 
 int tunnel_configure(int fd, const struct secret_key *key, uint16_t port, struct diag *d)

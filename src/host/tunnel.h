@@ -27,6 +27,9 @@ int tunnel_connect(const char *interface);
  */
 int tunnel_connect_limited(const char *interface);
 
+/** tunnel_limit() - Make a connection such a one. @fd stays open. Return: 0 or as above */
+int tunnel_limit(int fd);
+
 /**
  * tunnel_configure() - Set key and port on a connection, and wait for the answer
  *

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,9 +22,21 @@ struct iface;
 /* Called per peer of the interface; @peer is borrowed. */
 typedef void (*iface_peer_visitor)(void *context, const struct uapi_get_peer *peer);
 
+/**
+ * struct iface_state - Was the interface changed, asked without all of its peers
+ * @number:	Another one than before: somebody may have changed peers, perhaps we ourselves
+ * @public_key:	Its own, zero: none
+ */
+struct iface_state {
+	uint64_t number;
+	uint8_t public_key[32];
+	uint16_t listen_port;
+};
+
 struct iface_ops {
 	int (*set)(struct iface *i, const struct uapi_set *set, struct diag *d);
 	int (*get)(struct iface *i, iface_peer_visitor visit, void *context, struct diag *d);
+	int (*state)(struct iface *i, struct iface_state *ret, struct diag *d); /* or NULL */
 	bool (*is_open)(struct iface *i);
 	void (*close)(struct iface *i);
 	void (*free)(struct iface *i);
@@ -56,6 +69,17 @@ static inline int iface_get(struct iface *i, iface_peer_visitor visit, void *con
 			    struct diag *d)
 {
 	return i->ops->get(i, visit, context, d);
+}
+
+/**
+ * iface_state() - Learn whether it was changed
+ *
+ * Return: as iface_set(); -EOPNOTSUPP when it is of a make that does not tell. One that closes
+ *	   the connection when it is asked for the first time is taken for such a one, for good.
+ */
+static inline int iface_state(struct iface *i, struct iface_state *ret, struct diag *d)
+{
+	return i->ops->state ? i->ops->state(i, ret, d) : -EOPNOTSUPP;
 }
 
 /** iface_is_open() - Is there a connection, as far as is known without asking anything? */

@@ -27,6 +27,8 @@ struct userspace {
 	size_t len;   /* octets of @buffer not yet read as lines */
 	iface_line_visitor line; /* who hears every line of an answer; NULL: nobody */
 	void *line_context;
+	bool has_told_state; /* it knows the question */
+	bool tells_no_state; /* it does not */
 };
 
 static struct userspace *of(struct iface *i)
@@ -197,6 +199,27 @@ static int userspace_get(struct iface *i, iface_peer_visitor visit, void *contex
 	return err;
 }
 
+static int userspace_state(struct iface *i, struct iface_state *ret, struct diag *d)
+{
+	static const char request[] = "state=1\n\n";
+	struct uapi_get_reader r = { .is_done = false };
+	struct userspace *u = of(i);
+	int err = u->tells_no_state ? -EOPNOTSUPP : ask(u, request, sizeof(request) - 1, &r, d);
+
+	if (err == -ECONNRESET && !u->has_told_state)
+		u->tells_no_state = true;
+	if (err == 0 && !r.device.has_state)
+		err = diag_set(d, ERR_FORMAT, 0, "the interface does not tell its state");
+	if (err == 0) {
+		u->has_told_state = true;
+		ret->number = r.device.state;
+		ret->listen_port = r.device.listen_port;
+		memcpy(ret->public_key, r.device.public_key, sizeof(ret->public_key));
+	}
+	uapi_get_reader_done(&r);
+	return u->tells_no_state ? -EOPNOTSUPP : err;
+}
+
 int iface_userspace_read(struct iface *i, iface_line_visitor line, iface_peer_visitor visit,
 			 void *context, struct diag *d)
 {
@@ -230,6 +253,7 @@ static void userspace_free(struct iface *i)
 static const struct iface_ops userspace_ops = {
 	.set = userspace_set,
 	.get = userspace_get,
+	.state = userspace_state,
 	.is_open = userspace_is_open,
 	.close = userspace_close,
 	.free = userspace_free,

@@ -143,6 +143,8 @@ static int read_link_attribute(const struct nlattr *attr, void *context)
 		*number = mnl_attr_get_u32(attr);
 	else if (type == IFLA_IFNAME && mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) == 0)
 		strncpy(link->name, mnl_attr_get_str(attr), sizeof(link->name) - 1);
+	else if (type == IFLA_IFALIAS && mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) == 0)
+		strncpy(link->alias, mnl_attr_get_str(attr), sizeof(link->alias) - 1);
 	else if (type == IFLA_LINKINFO && mnl_attr_validate(attr, MNL_TYPE_NESTED) == 0)
 		mnl_attr_parse_nested(attr, read_kind, link);
 	return MNL_CB_OK;
@@ -228,6 +230,17 @@ int netlink_link_set_gso(struct netlink *nl, uint32_t index, uint32_t max_size,
 
 	mnl_attr_put_u32(message, IFLA_GSO_MAX_SIZE, max_size);
 	mnl_attr_put_u32(message, IFLA_GSO_MAX_SEGS, max_segs);
+	return ask(nl, message, NULL, NULL);
+}
+
+int netlink_link_set_alias(struct netlink *nl, uint32_t index, const char *alias)
+{
+	struct ifinfomsg *info;
+	struct nlmsghdr *message = begin_link(nl, RTM_NEWLINK, index, &info);
+
+	if (strlen(alias) >= LINK_ALIAS_MAX)
+		return -ENAMETOOLONG;
+	mnl_attr_put_strz(message, IFLA_IFALIAS, alias);
 	return ask(nl, message, NULL, NULL);
 }
 

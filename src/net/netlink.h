@@ -20,16 +20,19 @@
 enum {
 	LINK_NAME_MAX = 16, /* with its NUL: IFNAMSIZ */
 	LINK_KIND_MAX = 16,
+	LINK_ALIAS_MAX = 64, /* with its NUL; longer ones are cut */
 };
 
 /**
  * struct netlink_link - What there is to know about one interface
  * @kind:	"tun", "wireguard", "veth"; "" for hardware
+ * @alias:	What somebody wrote on it, for people; "": nothing
  * @flags:	IFF_UP and the rest
  */
 struct netlink_link {
 	char name[LINK_NAME_MAX];
 	char kind[LINK_KIND_MAX];
+	char alias[LINK_ALIAS_MAX];
 	uint32_t index;
 	uint32_t flags;
 	uint32_t mtu;
@@ -72,6 +75,7 @@ int netlink_link_set_mtu(struct netlink *nl, uint32_t index, uint32_t mtu);
 int netlink_link_set_txqueuelen(struct netlink *nl, uint32_t index, uint32_t packets);
 int netlink_link_set_gso(struct netlink *nl, uint32_t index, uint32_t max_size,
 			 uint32_t max_segs);
+int netlink_link_set_alias(struct netlink *nl, uint32_t index, const char *alias);
 int netlink_link_delete(struct netlink *nl, uint32_t index);
 /* -EEXIST: a link of that name; -EOPNOTSUPP: the kernel has no such kind. */
 int netlink_link_create(struct netlink *nl, const char *name, const char *kind);

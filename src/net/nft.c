@@ -31,6 +31,15 @@ void nft_table_name(const char *interface, char out[NFT_TABLE_NAME_MAX])
 	}
 }
 
+void nft_lists_name(const char *interface, char letter, char out[NFT_TABLE_NAME_MAX])
+{
+	size_t len;
+
+	nft_table_name(interface, out);
+	len = strlen(out);
+	snprintf(out + len, NFT_TABLE_NAME_MAX - len, "/lists-%c", letter);
+}
+
 /* The first line of what nft said, without its "Error: ". */
 static int refuse(struct diag *d, const struct program_result *result)
 {
@@ -228,6 +237,13 @@ int nft_gateway(const struct nft_gateway *g, struct diag *d)
 	return run_text(&t, d);
 }
 
+static void put_removal(struct text *t, const char *table)
+{
+	put_table(t, "add", table);
+	text_puts(t, ",");
+	put_table(t, "delete", table);
+}
+
 int nft_remove(const char *interface, struct diag *d)
 {
 	struct text t = { .max = JSON_MAX };
@@ -235,9 +251,12 @@ int nft_remove(const char *interface, struct diag *d)
 
 	nft_table_name(interface, table);
 	text_puts(&t, "{\"nftables\":[");
-	put_table(&t, "add", table);
-	text_puts(&t, ",");
-	put_table(&t, "delete", table);
+	put_removal(&t, table);
+	for (char letter = 'a'; letter <= 'b'; letter++) {
+		nft_lists_name(interface, letter, table);
+		text_puts(&t, ",");
+		put_removal(&t, table);
+	}
 	text_puts(&t, "]}");
 	return run_text(&t, d);
 }

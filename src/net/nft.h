@@ -49,7 +49,13 @@ struct nft_gateway {
  */
 int nft_gateway(const struct nft_gateway *g, struct diag *d);
 
-/** nft_remove() - Remove the table of @interface; 0 also when there was none */
+/**
+ * nft_lists_name() - "culvert_wg0/lists-a": the table beside it, of host/access.h
+ * @letter:	'a' or 'b'; no interface has a '/' in its name
+ */
+void nft_lists_name(const char *interface, char letter, char out[NFT_TABLE_NAME_MAX]);
+
+/** nft_remove() - Remove the tables of @interface; 0 also when there were none */
 int nft_remove(const char *interface, struct diag *d);
 
 /** nft_put_string() - A JSON string: names of interfaces hold almost anything but '/' and blanks */

@@ -50,13 +50,14 @@ int privileges_landlock_reading(const char *const paths_rw[], size_t n,
 enum privileges_profile {
 	PRIVILEGES_DEVICE,  /* tunnel: sockets, TUN, epoll, threads, random; no open, no exec */
 	PRIVILEGES_GATEWAY, /* HTTP, SQLite below one directory; no exec */
+	PRIVILEGES_DRIVER,  /* a kernel interface: what is open already, and no more */
 	PRIVILEGES_HOST,    /* netlink, fork+exec of nft and ourselves */
 };
 
 /**
  * privileges_seccomp() - Install the system call filter of @profile
  *
- * DEVICE and GATEWAY are allow lists: anything else kills the process (SIGSYS), except
+ * DEVICE, GATEWAY and DRIVER are allow lists: anything else kills the process (SIGSYS), except
  * that calls by path get EACCES and clone3 ENOSYS (the C library then uses clone, whose
  * flags can be judged). HOST starts other programs, and a filter outlives exec: it is a
  * list of what none of them ever needs. Other architectures' calls kill in all three.

@@ -380,7 +380,7 @@ static int add_gateway(scmp_filter_ctx filter)
 	return err < 0 ? err : add_conditions(filter, when_gateway);
 }
 
-/* What DEVICE and GATEWAY share. */
+/* What all but HOST share. */
 static int add_common(scmp_filter_ctx filter)
 {
 	int err = add_calls(filter, SCMP_ACT_ALLOW, calls_common);
@@ -403,6 +403,8 @@ static int add_profile(scmp_filter_ctx filter, enum privileges_profile profile)
 		return add_device(filter);
 	case PRIVILEGES_GATEWAY:
 		return add_gateway(filter);
+	case PRIVILEGES_DRIVER:
+		return add_calls(filter, SCMP_ACT_ERRNO(EACCES), calls_by_path);
 	case PRIVILEGES_HOST:
 		return add_calls(filter, SCMP_ACT_KILL_PROCESS, calls_never);
 	}

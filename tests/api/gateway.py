@@ -28,6 +28,8 @@ import tunnel  # noqa: E402
 
 READY, RECONNECT, PING = 1, 2, 3
 UAPI, PONG, DEVICE_RESTARTED, STOP = 101, 102, 103, 104
+ACCESS_CLEAR, ACCESS_STAGE, ACCESS_ENFORCE, ACCESS_CHECK, ACCESS_LIST, ACCESS_REMOVE, ACCESS_MEMBERS = range(50, 57)
+ACCESS_DONE = 150
 CULVERT = os.environ.get("CULVERT") or os.path.join(tunnel.ROOT, "build", "culvert")
 # Behind Landlock the leak checker cannot look at its own threads.
 SANITIZER = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
@@ -88,6 +90,57 @@ class LocalConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+class Access:
+    """What host/access_messages.h says the host does with access lists, as two dictionaries."""
+
+    def __init__(self):
+        self.lists, self.members = {}, {}  # number: [rule], address: number
+        self.staged = None
+        self.fails_with = 0
+        self.watch = lambda kind, changes: None
+        self.heard = []
+
+    def heed(self, kind, body):
+        """The code of the answer."""
+        self.heard.append(kind)
+        self.watch(kind, self.changes(body) if kind == ACCESS_MEMBERS else None)
+        if self.fails_with:
+            return self.fails_with
+        lists, members = self.staged or (self.lists, self.members)
+        if kind in (ACCESS_CLEAR, ACCESS_STAGE):
+            self.staged = ({}, {}) if kind == ACCESS_STAGE else None
+            if kind == ACCESS_CLEAR:
+                self.lists, self.members = {}, {}
+        elif kind == ACCESS_ENFORCE:
+            (self.lists, self.members), self.staged = self.staged, None
+        elif kind in (ACCESS_LIST, ACCESS_REMOVE):
+            number, n = struct.unpack_from("=II", body)
+            lists.pop(number, None)
+            if kind == ACCESS_LIST:
+                lists[number] = [self._rule(body, 8 + 24 * i) for i in range(n)]
+        elif kind == ACCESS_MEMBERS:
+            for address, was, now in self.changes(body):
+                if members.get(address, 0) != was:
+                    return 1006
+                members.pop(address, None)
+                if now:
+                    members[address] = now
+        return 0
+
+    @staticmethod
+    def changes(body):
+        """[(address, was, now)]"""
+        found = [struct.unpack_from("=16sIII", body, 8 + 28 * i) for i in range(struct.unpack_from("=II", body)[1])]
+        return [(socket.inet_ntop(socket.AF_INET6, octets) if family == 6 else socket.inet_ntoa(octets[:4]), was, now)
+                for octets, family, was, now in found]
+
+    @staticmethod
+    def _rule(body, at):
+        octets, family, bits, protocol, _, first, last = struct.unpack_from("=16sBBBBHH", body, at)
+        to = socket.inet_ntop(socket.AF_INET6, octets) if family == 6 else socket.inet_ntoa(octets[:4])
+        return f"{to}/{bits}", ("any", "tcp", "udp", "icmp")[protocol], first, last
+
+
 class Gateway:
     """One state directory, one interface, and a gateway process that may come and go."""
 
@@ -105,6 +158,7 @@ class Gateway:
         self.port = None
         self._host = None
         self._lock = threading.Lock()
+        self.access = Access()
         self.start_device()
 
     # --- the tunnel ---
@@ -153,12 +207,12 @@ class Gateway:
     def _serve_host(self, conversation):
         while True:
             try:
-                data = conversation.recv(64)
+                data = conversation.recv(16384)
             except OSError:
                 return
             if not data:
                 return
-            kind, _, serial = struct.unpack("=IIQ", data)
+            kind, _, serial = struct.unpack_from("=IIQ", data)
             if kind == READY:
                 self.was_ready.set()
             elif kind == RECONNECT:
@@ -171,6 +225,11 @@ class Gateway:
                     conversation.send(struct.pack("=IIQ", UAPI, error.errno, 0))
             elif kind == PING:
                 conversation.send(struct.pack("=IIQ", PONG, 0, serial))
+            elif ACCESS_CLEAR <= kind <= ACCESS_MEMBERS:
+                try:
+                    conversation.send(struct.pack("=IIQ", ACCESS_DONE, self.access.heed(kind, data[16:]), serial))
+                except OSError:
+                    return
 
     def tell(self, kind):
         if self._host:

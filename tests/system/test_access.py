@@ -33,7 +33,7 @@ def own_address(text):
     return line.split("=")[1].split(",")[0].split("/")[0].strip()
 
 
-class Access(WholeTest):
+class AccessTest(WholeTest):
     def connect_second(self, text):
         """As connect(), for another namespace; the tunnel goes out of its own wire."""
         self.second = self.net.namespace("second")
@@ -53,6 +53,8 @@ class Access(WholeTest):
         self.soon(lambda: self.pings(self.second, "198.51.100.2"), "a ping from the second", 15)
         return gateway, own_address(text)
 
+
+class Access(AccessTest):
     def test_peers_reach_each_other_unless_they_are_isolated(self):
         gateway, second = self.two()
         self.reaches(second)

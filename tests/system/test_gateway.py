@@ -25,6 +25,9 @@ from test_host import CULVERT, Gateway, is_settled, picture
 
 
 class WholeTest(suite.NetTest):
+    kind = "userspace"  # what serves the interface; the lab of the kernel's module runs all this again
+    driver = "culvert-device"  # a word of the process that the host starts for it
+
     def setUp(self):
         super().setUp()
         os.chmod("/run", 0o755)
@@ -44,7 +47,8 @@ class WholeTest(suite.NetTest):
             self.assertEqual(value, after[key], f"{key} differs")
 
     def start(self, *options, **more):
-        gateway = Gateway(self.edge, self.state, "--endpoint", "192.0.2.1", *options, program=None, **more)
+        gateway = Gateway(self.edge, self.state, "--endpoint", "192.0.2.1", "--kind", self.kind, *options,
+                          program=None, **more)
         self.addCleanup(gateway.process.kill)
         self.addCleanup(lambda: shutil.rmtree(self.state, ignore_errors=True))
         return gateway.ready()
@@ -129,7 +133,7 @@ class Whole(WholeTest):
         keys = {self.add(name)["public_key"] for name in names}
         self.connect(self.peer("add", "phone").stdout)
         self.reaches("10.0.1.1")
-        os.kill(self.child(gateway, "culvert-device"), signal.SIGKILL)
+        os.kill(self.child(gateway, self.driver), signal.SIGKILL)
         self.soon(lambda: keys <= set(self.edge.run("wg", "show", "wg0", "peers", check=False).stdout.split()),
                   "all peers", timeout=15)
         self.reaches("10.0.1.1", "198.51.100.2", timeout=30)
@@ -142,9 +146,9 @@ class Whole(WholeTest):
         self.connect(self.peer("add", "phone").stdout)
         self.reaches("10.0.1.1")
         self.assertIn("phone", self.peer("list").stdout)  # also a look at where it is
-        tunnel = self.child(gateway, "culvert-device")
+        tunnel = self.child(gateway, self.driver)
         os.kill(tunnel, signal.SIGKILL)
-        self.soon(lambda: self.child(gateway, "culvert-device") not in (tunnel, None), "another tunnel", timeout=10)
+        self.soon(lambda: self.child(gateway, self.driver) not in (tunnel, None), "another tunnel", timeout=10)
         start = time.monotonic()
         self.reaches("10.0.1.1", timeout=10)
         self.assertLess(time.monotonic() - start, 8)
@@ -154,7 +158,7 @@ class Whole(WholeTest):
     def test_all_peers_are_there_after_everything_was_killed(self):
         gateway = self.start()
         added = [self.add(f"peer-{n}") for n in range(10)]
-        for pid in (gateway.process.pid, self.child(gateway, "culvert-device"), self.child(gateway, "gateway-serve")):
+        for pid in (gateway.process.pid, self.child(gateway, self.driver), self.child(gateway, "gateway-serve")):
             os.kill(pid, signal.SIGKILL)
         gateway.process.wait(10)
         again = self.start()
@@ -183,7 +187,7 @@ class Whole(WholeTest):
         with self.edge:
             taken = socket.create_server(("127.0.0.1", 8000))
         self.addCleanup(taken.close)
-        gateway = Gateway(self.edge, self.state, program=None)
+        gateway = Gateway(self.edge, self.state, "--kind", self.kind, program=None)
         self.assertEqual(gateway.process.wait(30), 1, gateway.errors())
         self.assertRegex(gateway.errors(), "127.0.0.1:8000.*in use")
         self.assertAsFound()

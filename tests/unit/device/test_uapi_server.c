@@ -87,6 +87,13 @@ static void on_get(void *context, struct text *out, enum uapi_dialect dialect,
 	out->err = device.get_err;
 }
 
+static void on_state(void *context, struct uapi_get_device *ret)
+{
+	(void)context;
+	ret->listen_port = 77;
+	memset(ret->public_key, 0xab, sizeof(ret->public_key));
+}
+
 static void on_watched(void *context, bool is_watched)
 {
 	(void)context;
@@ -203,6 +210,7 @@ static void start(void)
 {
 	const struct uapi_handler handler = { .set = on_set,
 					      .get = on_get,
+					      .state = on_state,
 					      .watched = on_watched,
 					      .handover = on_handover,
 					      .handover_end = on_handover_end };
@@ -981,6 +989,63 @@ static void a_limited_connection_has_peers_and_counters_but_not_the_identity(voi
 	stop();
 }
 
+/* ---- state=1 ---- */
+
+/* The number in the answer; 0 when it is not one of the right form. */
+static uint64_t state_of(int fd)
+{
+	static const char before[] =
+		"listen_port=77\nculvert_public_key="
+		"abababababababababababababababababababababababababababababababab\nculvert_state=";
+	const char *heard;
+	char *end;
+	uint64_t number;
+
+	say(fd, "state=1\n\n");
+	heard = hear(fd, NULL);
+	if (strncmp(heard, before, sizeof(before) - 1) != 0)
+		return 0;
+	number = strtoull(heard + sizeof(before) - 1, &end, 10);
+	return strcmp(end, "\nerrno=0\n\n") == 0 ? number : 0;
+}
+
+static void set_a_peer(int fd)
+{
+	say(fd, "set=1\n");
+	say(fd, key_of(1));
+	say(fd, "\n");
+	CHECK(hears(fd, "errno=0\n\n"));
+}
+
+static void the_state_changes_with_what_others_set_and_not_with_what_one_sets_oneself(void)
+{
+	start();
+	int fd = dial(), limited = dial_limited(), other = dial();
+	uint64_t before = state_of(fd);
+
+	CHECK(hears(limited, "errno=0\n\n"));
+	CHECK(before != 0 && state_of(fd) == before);
+	set_a_peer(fd);
+	set_a_peer(limited);
+	CHECK(state_of(fd) == before && state_of(limited) == before);
+	set_a_peer(other);
+	CHECK(state_of(fd) == before + 1 && state_of(limited) == before + 1);
+	device.set_error = UAPI_EINVAL; /* a refused one changes nothing */
+	say(other, "set=1\n\n");
+	CHECK(hears(other, "errno=-22\n\n") && state_of(fd) == before + 1);
+	say(fd, "state=1\nmore=1\n\n");
+	CHECK(hears(fd, "errno=22\n\n"));
+	close(fd);
+	close(limited);
+	close(other);
+	stop();
+	start();
+	fd = dial();
+	CHECK(state_of(fd) != before); /* another process begins elsewhere */
+	close(fd);
+	stop();
+}
+
 static void a_limited_connection_stays_limited(void)
 {
 	start();
@@ -1101,6 +1166,7 @@ int main(void)
 	RUN(a_successor_that_goes_away_gives_everything_back);
 	RUN(a_handover_that_is_refused_hands_nothing_over);
 	RUN(there_are_fewer_limited_connections_than_of_all);
+	RUN(the_state_changes_with_what_others_set_and_not_with_what_one_sets_oneself);
 	RUN(a_set_of_a_limited_connection_is_limited_too);
 	RUN(a_limited_connection_moves_so_much_in_a_second_and_no_more);
 	RUN(a_limited_connection_has_peers_and_counters_but_not_the_identity);

@@ -43,6 +43,9 @@ struct fake_iface {
 	bool refuses;		     /* a set with @refused_key fails with -EINVAL, whole */
 	uint8_t refused_key[32];
 	bool is_open;
+	bool has_limits; /* a rate or a budget was said */
+	bool tells_state;
+	struct iface_state state; /* @number: counts changes, our own too */
 };
 
 static struct fake_peer *fake_find(struct fake_iface *f, const uint8_t key[32])
@@ -66,6 +69,7 @@ static void fake_apply(struct fake_iface *f, const struct uapi_set *set,
 {
 	struct fake_peer *peer = fake_find(f, block->public_key);
 
+	f->has_limits |= block->has_rate || block->has_budget;
 	if (block->remove) {
 		if (peer)
 			*peer = f->peers[--f->n];
@@ -126,6 +130,7 @@ static int fake_set(struct iface *i, const struct uapi_set *set, struct diag *d)
 		if (strcmp(set->profiles[k].name, f->refused_profile) == 0)
 			return diag_set(d, -EINVAL, 0, "the test refuses %s",
 					f->refused_profile);
+	f->state.number++;
 	fake_take_profiles(f, set);
 	if (set->n_peers > f->largest_set)
 		f->largest_set = set->n_peers;
@@ -158,6 +163,16 @@ static int fake_get(struct iface *i, iface_peer_visitor visit, void *context, st
 	return 0;
 }
 
+static int fake_state(struct iface *i, struct iface_state *ret, struct diag *d)
+{
+	const struct fake_iface *f = (struct fake_iface *)i;
+
+	if (!f->tells_state)
+		return diag_set(d, -EOPNOTSUPP, 0, "the test tells nothing");
+	*ret = f->state;
+	return 0;
+}
+
 static bool fake_is_open(struct iface *i)
 {
 	return ((struct fake_iface *)i)->is_open;
@@ -176,6 +191,7 @@ static void fake_free(struct iface *i)
 static const struct iface_ops fake_iface_ops = {
 	.set = fake_set,
 	.get = fake_get,
+	.state = fake_state,
 	.is_open = fake_is_open,
 	.close = fake_close,
 	.free = fake_free,

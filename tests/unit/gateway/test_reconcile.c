@@ -395,6 +395,157 @@ static void a_connection_that_closed_is_noticed_when_idle(void)
 	CHECK(is_same());
 }
 
+/* --- What somebody else does --- */
+
+static int repairs; /* of key or port, asked of the host */
+
+static void note_repair(void *context)
+{
+	(void)context;
+	repairs++;
+}
+
+/* Ten peers, all in place, and the host's side of the identity known. */
+static void start_watched(enum drift_policy policy)
+{
+	start(10);
+	repairs = 0;
+	fake.tells_state = true;
+	fake.state.listen_port = 51820;
+	fake.state.public_key[0] = 7;
+	r.drift.is_ours = true;
+	r.drift.policy = policy;
+	r.drift.port = 51820;
+	r.drift.public_key[0] = 7;
+	r.drift.identity_changed = note_repair;
+	CHECK(now() == 0 && is_same());
+	r.drift.next_ns = 0;
+	reconcile_idle(&r); /* what we set ourselves is looked at, and right */
+	CHECK(drift_total(&r.drift) == 0);
+}
+
+/* By somebody else, who removes one, changes one and adds one. */
+static void meddle(void)
+{
+	struct uapi_set_peer stranger = { .public_key = { 99 } };
+	struct uapi_set set = { .peers = &stranger, .n_peers = 1 };
+
+	fake_apply(&fake, &set, &stranger);
+	fake_find(&fake, store.peers[1].public_key)->n_ips = 1;
+	stranger = (struct uapi_set_peer){ .remove = true };
+	memcpy(stranger.public_key, store.peers[2].public_key, 32);
+	fake_apply(&fake, &set, &stranger);
+	fake.state.number++;
+	r.drift.next_ns = 0;
+}
+
+static void what_others_change_is_counted_and_set_again(void)
+{
+	start_watched(DRIFT_REPAIR);
+	meddle();
+	reconcile_idle(&r);
+	CHECK(is_same() && drift_total(&r.drift) == 3);
+	r.drift.next_ns = 0;
+	reconcile_idle(&r);
+	CHECK(drift_total(&r.drift) == 3);
+}
+
+static void what_others_change_is_left_where_only_a_report_is_wanted(void)
+{
+	start_watched(DRIFT_REPORT);
+	meddle();
+	fake.sets = 0;
+	reconcile_idle(&r);
+	CHECK(!is_same() && drift_total(&r.drift) == 3 && fake.sets == 0);
+	r.drift.next_ns = 0;
+	reconcile_idle(&r); /* said once */
+	CHECK(drift_total(&r.drift) == 3 && reconcile_is_well(&r));
+}
+
+static void an_interface_that_nobody_changed_is_not_compared(void)
+{
+	start_watched(DRIFT_REPAIR);
+	fake.gets = 0;
+	for (int i = 0; i < 5; i++) {
+		r.drift.next_ns = 0;
+		reconcile_idle(&r);
+	}
+	CHECK(fake.gets == 0);
+}
+
+static void another_port_or_key_is_told_to_the_host_while_it_lasts(void)
+{
+	start_watched(DRIFT_REPAIR);
+	fake.state.listen_port = 4444;
+	for (int i = 0; i < 2; i++) {
+		r.drift.next_ns = 0;
+		reconcile_idle(&r);
+	}
+	CHECK(repairs == 2 && drift_total(&r.drift) == 2);
+	fake.state.listen_port = 51820;
+	fake.state.public_key[0] = 8;
+	r.drift.next_ns = 0;
+	reconcile_idle(&r);
+	CHECK(repairs == 3);
+}
+
+static void a_peer_that_has_just_expired_is_nobodys_meddling(void)
+{
+	start_watched(DRIFT_REPAIR);
+	store.peers[3].expires_ns = 1;
+	fake.state.number++;
+	r.drift.next_ns = 0;
+	reconcile_idle(&r);
+	CHECK(drift_total(&r.drift) == 0);
+	CHECK(fake_find(&fake, store.peers[3].public_key) != NULL);
+	CHECK(now() == 0); /* any other comparison ends it */
+	CHECK(!fake_find(&fake, store.peers[3].public_key));
+}
+
+static void what_cannot_stay_is_not_set_for_ever(void)
+{
+	start_watched(DRIFT_REPAIR);
+	fake.sets = 0;
+	for (int i = 0; i < 40; i++) { /* two peers that want one address */
+		fake_find(&fake, store.peers[1].public_key)->n_ips = 1;
+		fake.state.number += i < 12;
+		r.drift.next_ns = 0;
+		reconcile_idle(&r);
+	}
+	CHECK(fake.sets > 5 && fake.sets < 20);
+}
+
+static void an_interface_that_does_not_tell_is_asked_once(void)
+{
+	start(3);
+	r.drift.is_ours = true;
+	CHECK(now() == 0 && r.drift.is_blind);
+	r.drift.next_ns = 0;
+	CHECK(reconcile_idle(&r) > 0 && is_same());
+}
+
+static void a_plain_interface_is_asked_for_nothing_that_it_cannot_do(void)
+{
+	struct store_change add = change(STORE_ADD_PEER, 20);
+
+	start(4);
+	r.is_plain = true;
+	fake.knows_no_profiles = true;
+	store.profiles[store.n_profiles++] = (struct store_profile){ .name = "low" };
+	store.peers[0].level = FRAME_EXTREME;
+	store.peers[1].rate_bps = 1000000;
+	store.peers[2].budget_bytes = 5;
+	CHECK(now() == 0 && fake.n == 4 && fake.profile_sets == 0);
+	CHECK(fake_find(&fake, store.peers[0].public_key)->keepalive.lo == 25);
+	CHECK(!fake.has_limits);
+	fake.sets = 0;
+	CHECK(now() == 0 && fake.sets == 0);
+	add.peer.rate_bps = 7;
+	add.sets_limits = true;
+	reconcile_group(&r, &add);
+	CHECK(add.carried == 0 && fake.n == 5 && !fake.has_limits);
+}
+
 int main(void)
 {
 	RUN(an_empty_interface_gets_everybody_in_one_request);
@@ -415,5 +566,13 @@ int main(void)
 	RUN(an_interface_without_profiles_gets_its_peers);
 	RUN(a_profile_that_cannot_be_read_is_not_in_sync);
 	RUN(a_rotation_reaches_the_interface_with_its_group);
+	RUN(what_others_change_is_counted_and_set_again);
+	RUN(what_others_change_is_left_where_only_a_report_is_wanted);
+	RUN(an_interface_that_nobody_changed_is_not_compared);
+	RUN(another_port_or_key_is_told_to_the_host_while_it_lasts);
+	RUN(a_peer_that_has_just_expired_is_nobodys_meddling);
+	RUN(what_cannot_stay_is_not_set_for_ever);
+	RUN(an_interface_that_does_not_tell_is_asked_once);
+	RUN(a_plain_interface_is_asked_for_nothing_that_it_cannot_do);
 	return DONE();
 }

@@ -183,6 +183,90 @@ static void a_host_that_is_gone_or_talks_nonsense_ends_it(void)
 	close(null);
 }
 
+static struct host_message list;
+
+static void *answer_access(void *argument)
+{
+	static struct host_message m;
+	struct pollfd p = { .fd = host, .events = POLLIN };
+	int fd = -1;
+
+	poll(&p, 1, 2000);
+	CHECK(host_message_receive(host, &m, &fd) == 1 && m.type == HOST_ACCESS_LIST);
+	CHECK(m.access.list == 7 && m.serial == list.serial);
+	m.type = HOST_ACCESS_DONE;
+	m.error = *(const uint32_t *)argument;
+	m.serial--; /* late, of the one before */
+	CHECK(host_message_send(host, &m, -1) == 0);
+	say(HOST_DEVICE_RESTARTED, 0, -1);
+	m.serial++;
+	CHECK(host_message_send(host, &m, -1) == 0);
+	return NULL;
+}
+
+static void who_asks_about_access_lists_reads_while_nobody_else_does(void)
+{
+	uint32_t error = 0;
+	pthread_t other;
+
+	start();
+	list = (struct host_message){ .type = HOST_ACCESS_LIST, .access.list = 7 };
+	for (int i = 0; i < 2; i++) {
+		list.serial = (uint64_t)i + 1;
+		pthread_create(&other, NULL, answer_access, &error);
+		CHECK(uplink_access(u, &list) == (error ? -1006 : 0));
+		pthread_join(other, NULL);
+		error = 1006;
+	}
+	CHECK(restarts == 2);
+	end();
+}
+
+static void *ask_access(void *result)
+{
+	*(int *)result = uplink_access(u, &list);
+	return NULL;
+}
+
+static void an_answer_about_access_lists_reaches_the_thread_that_waits(void)
+{
+	uint32_t error = 22;
+	int result = 1;
+	pthread_t asking, other;
+	struct pollfd p;
+
+	start();
+	uplink_attend(u, true);
+	list = (struct host_message){ .type = HOST_ACCESS_LIST, .serial = 1, .access.list = 7 };
+	pthread_create(&other, NULL, answer_access, &error);
+	pthread_create(&asking, NULL, ask_access, &result);
+	pthread_join(other, NULL);
+	p = (struct pollfd){ .fd = uplink_fd(u), .events = POLLIN };
+	CHECK(poll(&p, 1, 2000) == 1 && uplink_read(u));
+	pthread_join(asking, NULL);
+	CHECK(result == -22 && restarts == 1);
+	end();
+}
+
+static void who_waits_reads_alone_when_the_reader_goes_away(void)
+{
+	uint32_t error = 0;
+	int result = 1;
+	pthread_t asking, other;
+
+	start();
+	uplink_attend(u, true);
+	list = (struct host_message){ .type = HOST_ACCESS_LIST, .serial = 1, .access.list = 7 };
+	pthread_create(&asking, NULL, ask_access, &result);
+	pthread_create(&other, NULL, answer_access, &error);
+	pthread_join(other, NULL);
+	CHECK(result == 1);
+	uplink_attend(u, false);
+	pthread_join(asking, NULL);
+	CHECK(result == 0 && restarts == 1);
+	end();
+}
+
 int main(void)
 {
 	RUN(whoever_asks_gets_the_socket);
@@ -190,5 +274,8 @@ int main(void)
 	RUN(waiting_has_an_end_and_a_late_socket_is_closed);
 	RUN(says_ready_and_hears_stop);
 	RUN(a_host_that_is_gone_or_talks_nonsense_ends_it);
+	RUN(who_asks_about_access_lists_reads_while_nobody_else_does);
+	RUN(who_waits_reads_alone_when_the_reader_goes_away);
+	RUN(an_answer_about_access_lists_reaches_the_thread_that_waits);
 	return DONE();
 }

@@ -21,15 +21,15 @@
 
 #define SECOND_NS UINT64_C(1000000000)
 
-static struct ip_prefix subnets[2];
+static struct access a;
 
 static struct ip_addr address(const char *text)
 {
-	struct ip_addr a = { .family = ADDR_NONE };
+	struct ip_addr ip = { .family = ADDR_NONE };
 
-	if (ip_addr_parse(text, &a) < 0)
+	if (ip_addr_parse(text, &ip) < 0)
 		abort();
-	return a;
+	return ip;
 }
 
 static struct access_rule rule(const char *to, enum access_protocol protocol, uint16_t first,
@@ -52,23 +52,20 @@ static int program(const char *path, const char *const argv[])
 
 static void fresh_table(void)
 {
-	const struct nft_gateway g = {
-		.interface = "lo", .subnets = subnets, .n = 2, .port = 51820
-	};
 	struct diag d = { 0 };
 
-	CHECK(nft_gateway(&g, &d) == 0);
-	CHECK(access_begin("lo", &d) == 0);
+	access_init(&a, "lo");
+	CHECK(access_stage(&a, &d) == 0 && access_enforce(&a, &d) == 0);
 	if (d.text[0])
 		printf("# %s\n", d.text);
 }
 
 static int change(const char *peer, uint32_t was, uint32_t is)
 {
-	struct access_change c = { .peer = address(peer), .was = was, .is = is };
+	struct nft_element c = { .key = address(peer), .was = was, .is = is };
 	struct diag d = { 0 };
 
-	return access_apply("lo", &c, 1, &d);
+	return access_apply(&a, &c, 1, &d);
 }
 
 static socklen_t sockaddr_of(const char *text, uint16_t port, struct sockaddr_storage *ret)
@@ -138,7 +135,7 @@ static void a_list_lets_through_what_it_says_and_nothing_else(void)
 	struct diag d = { 0 };
 
 	fresh_table();
-	CHECK(access_set_list("lo", 7, rules, 3, &d) == 0);
+	CHECK(access_set_list(&a, 7, rules, 3, &d) == 0);
 	CHECK(change("10.9.0.2", 0, 7) == 0 && change("fd09::2", 0, 7) == 0);
 	CHECK(!reaches("10.9.0.2", "10.9.0.1", 52) && reaches("10.9.0.2", "10.9.0.1", 53));
 	CHECK(reaches("10.9.0.2", "10.9.0.1", 60) && !reaches("10.9.0.2", "10.9.0.1", 61));
@@ -156,7 +153,7 @@ static void rules_of_every_protocol_are_taken(void)
 	struct diag d = { 0 };
 
 	fresh_table();
-	CHECK(access_set_list("lo", UINT32_MAX, rules, 4, &d) == 0);
+	CHECK(access_set_list(&a, UINT32_MAX, rules, 4, &d) == 0);
 	CHECK(change("10.9.0.2", 0, UINT32_MAX) == 0 && change("fd09::2", 0, UINT32_MAX) == 0);
 	CHECK(reaches("10.9.0.2", "10.9.1.1", 9) && !reaches("fd09::2", "fd09::1", 9));
 }
@@ -170,10 +167,9 @@ static void answers_go_back_to_whoever_came(void)
 	struct diag d = { 0 };
 
 	fresh_table();
-	CHECK(access_set_list("lo", 1, NULL, 0, &d) == 0);
+	CHECK(access_set_list(&a, 1, NULL, 0, &d) == 0);
 	CHECK(change("10.9.0.2", 0, 1) == 0);
-	CHECK(sendto(inside, "x", 1, 0, (struct sockaddr *)&from, len) == 1);
-	CHECK(!arrives(outside));
+	CHECK(!reaches("10.9.0.2", "10.9.0.1", 1112));
 	CHECK(sendto(outside, "x", 1, 0, (struct sockaddr *)&peer, peer_len) == 1);
 	CHECK(arrives(inside));
 	CHECK(sendto(inside, "x", 1, 0, (struct sockaddr *)&from, len) == 1);
@@ -189,47 +185,134 @@ static void a_list_and_who_has_it_may_change(void)
 	struct diag d = { 0 };
 
 	fresh_table();
-	CHECK(access_set_list("lo", 1, &dns, 1, &d) == 0);
-	CHECK(access_set_list("lo", 2, &web, 1, &d) == 0);
+	CHECK(access_set_list(&a, 1, &dns, 1, &d) == 0);
+	CHECK(access_set_list(&a, 2, &web, 1, &d) == 0);
 	CHECK(change("10.9.0.2", 0, 1) == 0);
 	CHECK(reaches("10.9.0.2", "10.9.0.1", 53) && !reaches("10.9.0.2", "10.9.0.1", 80));
 	CHECK(change("10.9.0.2", 1, 2) == 0);
 	CHECK(!reaches("10.9.0.2", "10.9.0.1", 53) && reaches("10.9.0.2", "10.9.0.1", 80));
-	CHECK(access_set_list("lo", 2, &dns, 1, &d) == 0);
+	CHECK(access_set_list(&a, 2, &dns, 1, &d) == 0);
 	CHECK(reaches("10.9.0.2", "10.9.0.1", 53) && !reaches("10.9.0.2", "10.9.0.1", 80));
-	CHECK(access_remove_list("lo", 2, &d) == ERR_UNKNOWN); /* somebody has it */
+	CHECK(access_remove_list(&a, 2, &d) == 0);
+	CHECK(!reaches("10.9.0.2", "10.9.0.1", 53)); /* it still has that number */
 	CHECK(change("10.9.0.2", 2, 0) == 0);
 	CHECK(reaches("10.9.0.2", "10.9.0.1", 80));
-	CHECK(access_remove_list("lo", 2, &d) == 0);
-	CHECK(change("10.9.0.2", 0, 2) == ERR_UNKNOWN);
+	CHECK(access_remove_list(&a, 2, &d) == ERR_UNKNOWN);
 }
 
 static void a_wrong_picture_changes_nothing(void)
 {
-	struct access_change both[] = { { .peer = address("10.9.0.3"), .is = 1 },
-					{ .peer = address("10.9.0.2"), .was = 1 } };
+	struct nft_element both[] = { { .key = address("10.9.0.3"), .is = 1 },
+				      { .key = address("10.9.0.2"), .was = 1 } };
 	struct diag d = { 0 };
 
 	fresh_table();
-	CHECK(access_set_list("lo", 1, NULL, 0, &d) == 0);
-	CHECK(access_apply("lo", both, 2, &d) == ERR_UNKNOWN && d.text[0]);
+	CHECK(access_set_list(&a, 1, NULL, 0, &d) == 0);
+	CHECK(access_apply(&a, both, 2, &d) == ERR_UNKNOWN && d.text[0]);
 	CHECK(reaches("10.9.0.3", "10.9.0.1", 53));
+	CHECK(change("10.9.0.3", 0, 1) == 0);
+	CHECK(change("10.9.0.3", 0, 1) == ERR_UNKNOWN &&
+	      change("10.9.0.3", 0, 2) == ERR_UNKNOWN);
+	CHECK(!reaches("10.9.0.3", "10.9.0.1", 53));
+}
+
+/* A connection that stands is cut when its list no longer has it. */
+static void a_list_that_changes_counts_for_connections_that_stand(void)
+{
+	struct access_rule any = rule("0.0.0.0/0", ACCESS_ANY, 0, 0);
+	struct sockaddr_storage there, peer;
+	socklen_t len = sockaddr_of("10.9.0.1", 1113, &there);
+	socklen_t peer_len = sockaddr_of("10.9.0.2", 2224, &peer);
+	int outside = bound("10.9.0.1", 1113), inside = bound("10.9.0.2", 2224);
+	struct diag d = { 0 };
+
+	fresh_table();
+	CHECK(access_set_list(&a, 1, &any, 1, &d) == 0 && change("10.9.0.2", 0, 1) == 0);
+	CHECK(sendto(inside, "x", 1, 0, (struct sockaddr *)&there, len) == 1 &&
+	      arrives(outside));
+	CHECK(sendto(outside, "x", 1, 0, (struct sockaddr *)&peer, peer_len) == 1);
+	CHECK(arrives(inside));
+	CHECK(access_set_list(&a, 1, NULL, 0, &d) == 0);
+	CHECK(sendto(inside, "x", 1, 0, (struct sockaddr *)&there, len) == 1 &&
+	      !arrives(outside));
+	close(outside);
+	close(inside);
+}
+
+static void a_new_table_counts_when_it_is_whole(void)
+{
+	struct access_rule dns = rule("10.9.0.1/32", ACCESS_UDP, 53, 53),
+			   web = rule("10.9.0.1/32", ACCESS_UDP, 80, 80);
+	struct access again;
+	struct diag d = { 0 };
+
+	fresh_table();
+	CHECK(access_set_list(&a, 1, &dns, 1, &d) == 0 && change("10.9.0.2", 0, 1) == 0);
+	access_init(&again, "lo"); /* another process */
+	CHECK(again.in_force == a.in_force && access_stage(&again, &d) == 0);
+	CHECK(access_set_list(&again, 1, &web, 1, &d) == 0);
+	a = again;
+	CHECK(change("10.9.0.2", 0, 1) == 0 && change("10.9.0.3", 0, 1) == 0);
+	CHECK(reaches("10.9.0.2", "10.9.0.1", 53) && !reaches("10.9.0.2", "10.9.0.1", 80));
+	CHECK(reaches("10.9.0.3", "10.9.0.1", 53));
+	CHECK(access_enforce(&a, &d) == 0 && access_check(&a) == 0);
+	CHECK(!reaches("10.9.0.2", "10.9.0.1", 53) && reaches("10.9.0.2", "10.9.0.1", 80));
+	CHECK(!reaches("10.9.0.3", "10.9.0.1", 53));
+	CHECK(access_enforce(&a, &d) == ERR_UNKNOWN);
+}
+
+static void a_table_that_somebody_removed_is_missed(void)
+{
+	const char *flush[] = { "nft", "flush", "ruleset", NULL };
+	struct diag d = { 0 };
+
+	fresh_table();
+	CHECK(program("/usr/sbin/nft", flush) == 0);
+	CHECK(change("10.9.0.2", 0, 1) == ERR_UNKNOWN);
+	CHECK(access_check(&a) == ERR_UNKNOWN && access_check(&a) == ERR_UNKNOWN);
+	CHECK(access_set_list(&a, 1, NULL, 0, &d) == ERR_UNKNOWN);
+	fresh_table();
+	CHECK(access_check(&a) == 0 && access_clear(&a, &d) == 0);
+	CHECK(access_check(&a) == ERR_UNKNOWN);
+}
+
+static bool lists_contain(const char *word)
+{
+	static char list[NFT_LIST_MAX];
+	struct diag d = { 0 };
+	char table[NFT_TABLE_NAME_MAX];
+
+	nft_lists_name("lo", a.in_force, table);
+	return nft_list_table(table, false, list, &d) == 0 && strstr(list, word);
+}
+
+static void what_was_made_is_as_nft_reads_it(void)
+{
+	struct diag d = { 0 };
+
+	fresh_table();
+	CHECK(access_set_list(&a, 300, NULL, 0, &d) == 0);
+	CHECK(change("10.9.0.2", 0, 300) == 0 && change("fd09::2", 0, 300) == 0);
+	CHECK(lists_contain("10.9.0.2 : 0x0000012c") && lists_contain("fd09::2 : 0x0000012c"));
+	CHECK(lists_contain("0x0000012c : goto list_300"));
+	CHECK(nft_remove("lo", &d) == 0 && !lists_contain("list"));
 }
 
 static void what_cannot_be_is_refused_with_its_place(void)
 {
 	struct access_rule rules[] = { rule("10.0.0.0/8", ACCESS_TCP, 1, 1),
 				       rule("10.0.0.0/8", ACCESS_TCP, 2, 1) };
-	struct access_change nobody = { .is = 1 };
+	struct nft_element nobody = { .is = 1 };
 	struct diag d = { 0 };
 
-	CHECK(access_set_list("lo", 1, rules, 2, &d) == ERR_RANGE && strstr(d.text, "rule 2 "));
-	CHECK(access_set_list("lo", 0, rules, 1, &d) == ERR_RANGE);
-	CHECK(access_set_list("lo", 1, rules, ACCESS_RULES_MAX + 1, &d) == ERR_RANGE);
+	fresh_table();
+	CHECK(access_set_list(&a, 1, rules, 2, &d) == ERR_RANGE && strstr(d.text, "rule 2 "));
+	CHECK(access_set_list(&a, 0, rules, 1, &d) == ERR_RANGE);
+	CHECK(access_set_list(&a, 1, rules, ACCESS_RULES_MAX + 1, &d) == ERR_RANGE);
 	rules[0].to.bits = 33;
-	CHECK(access_set_list("lo", 1, rules, 1, &d) == ERR_RANGE);
-	CHECK(access_apply("lo", &nobody, 1, &d) == ERR_RANGE);
-	CHECK(access_apply("lo", &nobody, ACCESS_CHANGES_MAX + 1, &d) == ERR_RANGE);
+	CHECK(access_set_list(&a, 1, rules, 1, &d) == ERR_RANGE);
+	CHECK(access_apply(&a, &nobody, 1, &d) == ERR_RANGE);
+	CHECK(access_apply(&a, &nobody, ACCESS_CHANGES_MAX + 1, &d) == ERR_RANGE);
 }
 
 /* --- how much a change costs --- */
@@ -244,24 +327,23 @@ static uint64_t now_ns(void)
 
 static struct ip_addr peer_number(size_t i)
 {
-	struct ip_addr a = { .family = ADDR_V4,
-			     .b = { 11, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i } };
+	struct ip_addr ip = { .family = ADDR_V4,
+			      .b = { 11, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i } };
 
-	return a;
+	return ip;
 }
 
 static void fill(size_t from, size_t to)
 {
-	static struct access_change some[ACCESS_CHANGES_MAX];
+	static struct nft_element some[ACCESS_CHANGES_MAX];
 	struct diag d = { 0 };
 
 	while (from < to) {
 		size_t n = 0;
 
 		while (n < ACCESS_CHANGES_MAX && from < to)
-			some[n++] =
-				(struct access_change){ .peer = peer_number(from++), .is = 1 };
-		CHECK(access_apply("lo", some, n, &d) == 0);
+			some[n++] = (struct nft_element){ .key = peer_number(from++), .is = 1 };
+		CHECK(access_apply(&a, some, n, &d) == 0);
 	}
 }
 
@@ -280,7 +362,7 @@ static uint64_t one_change_ns(void)
 	return best;
 }
 
-static void one_change_costs_milliseconds_among_many(void)
+static void one_change_costs_the_same_among_many(void)
 {
 	size_t many = getenv("CULVERT_SOAK") ? 100000 : 10000;
 	uint64_t few_ns, many_ns, began;
@@ -288,7 +370,7 @@ static void one_change_costs_milliseconds_among_many(void)
 
 	printf("# scale: %zu peers of 100000\n", many);
 	fresh_table();
-	CHECK(access_set_list("lo", 1, NULL, 0, &d) == 0);
+	CHECK(access_set_list(&a, 1, NULL, 0, &d) == 0);
 	fill(0, 100);
 	few_ns = one_change_ns();
 	began = now_ns();
@@ -296,10 +378,10 @@ static void one_change_costs_milliseconds_among_many(void)
 	printf("# %.0f peers a second in batches of %d\n",
 	       (double)(many - 100) * 1e9 / (double)(now_ns() - began), ACCESS_CHANGES_MAX);
 	many_ns = one_change_ns();
-	printf("# one change: %.2f ms among 100, %.2f ms among %zu\n", (double)few_ns / 1e6,
+	printf("# one change: %.3f ms among 100, %.3f ms among %zu\n", (double)few_ns / 1e6,
 	       (double)many_ns / 1e6, many);
-	/* In proportion it would be few_ns * many / 100. */
-	CHECK(many_ns < few_ns * many / 1000 && many_ns < SECOND_NS / 20);
+	/* What else this machine does must not decide; in proportion it would be a hundred times. */
+	CHECK(many_ns < 4 * few_ns && many_ns < SECOND_NS / 50);
 }
 
 static bool prepare(void)
@@ -331,16 +413,17 @@ int main(void)
 		printf("1..0 # SKIP nft or ip does not work here: %s\n", d.text);
 		return 0;
 	}
-	if (ip_prefix_parse("10.0.1.0/24", true, &subnets[0]) < 0 ||
-	    ip_prefix_parse("fd42:4242:1::/64", true, &subnets[1]) < 0)
-		return 1;
 	RUN(who_has_no_list_goes_anywhere);
 	RUN(a_list_lets_through_what_it_says_and_nothing_else);
 	RUN(rules_of_every_protocol_are_taken);
 	RUN(answers_go_back_to_whoever_came);
 	RUN(a_list_and_who_has_it_may_change);
+	RUN(a_list_that_changes_counts_for_connections_that_stand);
+	RUN(a_new_table_counts_when_it_is_whole);
+	RUN(a_table_that_somebody_removed_is_missed);
+	RUN(what_was_made_is_as_nft_reads_it);
 	RUN(a_wrong_picture_changes_nothing);
 	RUN(what_cannot_be_is_refused_with_its_place);
-	RUN(one_change_costs_milliseconds_among_many);
+	RUN(one_change_costs_the_same_among_many);
 	return DONE();
 }

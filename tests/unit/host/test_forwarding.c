@@ -137,13 +137,29 @@ static void a_host_that_forwards_already_is_left_alone(void)
 	set("ipv4", "all", "forwarding", "1");
 	set("ipv6", "all", "forwarding", "1");
 	before = take_picture();
-	CHECK(forwarding_note(&j, 5, &d) == 0 && j.n == 0);
+	CHECK(forwarding_note(&j, 5, &d) == 0 && j.n == 1);
+	CHECK(strstr(j.entries[0].name, "/all/send_redirects"));
 	CHECK(forwarding_enable(&d) == 0 && forwarding_restore(&j, 5, &d) == 0);
 	after = take_picture();
 	CHECK(is_same(&before, &after));
 	journal_close(&j);
 	set("ipv4", "all", "forwarding", "0");
 	set("ipv6", "all", "forwarding", "0");
+}
+
+/* As the kernel's WireGuard does it when a link of its goes up. */
+static void redirects_that_something_else_switched_off_are_put_back(void)
+{
+	struct journal j = { .dir_fd = -1, .lock_fd = -1 };
+	struct picture before = take_picture(), after;
+	struct diag d = { 0 };
+
+	CHECK(forwarding_note(&j, 5, &d) == 0 && forwarding_enable(&d) == 0);
+	set("ipv4", "all", "send_redirects", "0");
+	CHECK(forwarding_restore(&j, 5, &d) == 0);
+	after = take_picture();
+	CHECK(is_same(&before, &after));
+	journal_close(&j);
 }
 
 static void the_second_holder_notes_nothing(void)
@@ -177,6 +193,7 @@ int main(void)
 	RUN(an_odd_host_gets_back_every_setting);
 	RUN(who_listened_to_routers_goes_on_listening);
 	RUN(a_host_that_forwards_already_is_left_alone);
+	RUN(redirects_that_something_else_switched_off_are_put_back);
 	RUN(the_second_holder_notes_nothing);
 	return DONE();
 }

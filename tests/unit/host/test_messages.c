@@ -92,7 +92,7 @@ static void a_wrong_size_is_refused(void)
 
 	open_pair();
 	for (size_t len = 1; len < sizeof(bytes); len++) {
-		if (len == sizeof(struct host_message))
+		if (len == HOST_HEADER_LEN)
 			continue;
 		CHECK(send(theirs, bytes, len, 0) == (ssize_t)len);
 		CHECK(host_message_receive(ours, &got, &fd) == ERR_FORMAT);
@@ -103,7 +103,7 @@ static void a_wrong_size_is_refused(void)
 static void send_fds(int n)
 {
 	struct host_message m = { .type = HOST_PING };
-	struct iovec part = { .iov_base = &m, .iov_len = sizeof(m) };
+	struct iovec part = { .iov_base = &m, .iov_len = HOST_HEADER_LEN };
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(8 * sizeof(int))] = { 0 };
 	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control };
 	struct cmsghdr *item;
@@ -114,7 +114,7 @@ static void send_fds(int n)
 	item->cmsg_type = SCM_RIGHTS;
 	item->cmsg_len = CMSG_LEN((size_t)n * sizeof(int));
 	memset(CMSG_DATA(item), 0, (size_t)n * sizeof(int)); /* standard input, n times */
-	CHECK(sendmsg(theirs, &header, 0) == sizeof(m));
+	CHECK(sendmsg(theirs, &header, 0) == HOST_HEADER_LEN);
 }
 
 static void more_than_one_descriptor_is_refused_and_none_leaks(void)
@@ -154,7 +154,8 @@ static void a_gateway_may_not_say_what_only_the_host_says(void)
 	struct host_dialogue d = { 0 };
 
 	for (uint32_t type = 0; type < 1000; type++) {
-		bool is_allowed = type >= HOST_READY && type <= HOST_PING;
+		bool is_allowed = (type >= HOST_READY && type <= HOST_DRIFTED) ||
+				  (type >= HOST_ACCESS_CLEAR && type <= HOST_ACCESS_CHECK);
 
 		CHECK((judge(&d, type, type * UINT64_C(1000000000)) == NULL) == is_allowed);
 	}
@@ -185,6 +186,35 @@ static void a_flood_is_noticed_and_a_quiet_second_forgives(void)
 	CHECK(!judge(&d, HOST_PING, now_ns + 1000000000));
 }
 
+static void what_is_said_of_access_lists_has_a_bound_of_its_own(void)
+{
+	struct host_dialogue d = { 0 };
+
+	for (int i = 0; i < HOST_ACCESS_PER_SECOND; i++)
+		CHECK(!judge(&d, HOST_ACCESS_CHECK, 7));
+	CHECK(!judge(&d, HOST_PING, 7) && judge(&d, HOST_ACCESS_CHECK, 7));
+	CHECK(!judge(&d, HOST_ACCESS_CHECK, 1000000007));
+}
+
+static void a_body_travels_with_those_that_have_one(void)
+{
+	static struct host_message m = { .type = HOST_ACCESS_LIST, .serial = 5 }, got;
+	int fd;
+
+	m.access.list = 9;
+	m.access.rules[255].port_last = 7;
+	open_pair();
+	CHECK(host_message_send(theirs, &m, -1) == 0);
+	CHECK(host_message_receive(ours, &got, &fd) == 1 && fd == -1);
+	CHECK(memcmp(&m, &got, sizeof(m)) == 0);
+	CHECK(send(theirs, &m, HOST_HEADER_LEN, 0) == HOST_HEADER_LEN);
+	CHECK(host_message_receive(ours, &got, &fd) == ERR_FORMAT);
+	m.type = HOST_ACCESS_CHECK;
+	CHECK(send(theirs, &m, sizeof(m), 0) == sizeof(m));
+	CHECK(host_message_receive(ours, &got, &fd) == ERR_FORMAT);
+	close_pair();
+}
+
 static void new_connections_are_limited_over_a_longer_time(void)
 {
 	struct host_dialogue d = { 0 };
@@ -208,6 +238,8 @@ int main(void)
 	RUN(a_gateway_may_not_say_what_only_the_host_says);
 	RUN(fields_that_mean_nothing_must_be_zero);
 	RUN(a_flood_is_noticed_and_a_quiet_second_forgives);
+	RUN(what_is_said_of_access_lists_has_a_bound_of_its_own);
+	RUN(a_body_travels_with_those_that_have_one);
 	RUN(new_connections_are_limited_over_a_longer_time);
 	return DONE();
 }

@@ -170,6 +170,30 @@ static void one_connection_serves_many_requests(void)
 	end();
 }
 
+static void a_state_is_a_number_a_key_and_a_port(void)
+{
+	struct iface_state state = { .number = 0 };
+
+	start("listen_port=51820\nculvert_public_key=" KEY_A "\nculvert_state=42\nerrno=0\n\n",
+	      "errno=0\n\n");
+	CHECK(iface_state(iface, &state, NULL) == 0);
+	CHECK(state.number == 42 && state.listen_port == 51820 && state.public_key[0] == 0xaa);
+	CHECK(strcmp(device.heard, "state=1\n\n") == 0);
+	CHECK(iface_state(iface, &state, NULL) == ERR_FORMAT && state.number == 42);
+	end();
+}
+
+static void an_interface_that_hangs_up_when_asked_for_its_state_is_not_asked_again(void)
+{
+	struct iface_state state = { .number = 7 };
+
+	start("", NULL);
+	CHECK(iface_state(iface, &state, NULL) == -EOPNOTSUPP && connections == 1);
+	CHECK(iface_state(iface, &state, NULL) == -EOPNOTSUPP && connections == 1);
+	CHECK(state.number == 7);
+	end();
+}
+
 static void a_refusal_says_why_and_starts_anew(void)
 {
 	struct diag d = { .text = "" };
@@ -248,6 +272,8 @@ static void no_connection_is_an_error_with_its_reason(void)
 
 int main(void)
 {
+	RUN(a_state_is_a_number_a_key_and_a_port);
+	RUN(an_interface_that_hangs_up_when_asked_for_its_state_is_not_asked_again);
 	RUN(a_set_is_the_text_of_the_interface);
 	RUN(a_get_visits_every_peer_also_in_small_pieces);
 	RUN(one_connection_serves_many_requests);

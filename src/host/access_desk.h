@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * access_desk.h - The host does what the gateway says about access lists
+ *
+ * In the loop of the host, at once: changes of members take 0.1 ms each 256, a list or a new table
+ * some milliseconds, since nft(8) is started for it.
+ *
+ * Threads: one.
+ */
+#pragma once
+
+#include "host/access.h"
+#include "host/messages.h"
+
+/**
+ * access_desk_do() - One message that was judged
+ *
+ * Return: 0, or a positive code for the answer. What fails is logged.
+ */
+uint32_t access_desk_do(struct access *a, const struct host_message *m);

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/kernel_child.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host/messages.h"
+#include "sys/clock.h"
+
+#define KIND  "wireguard"
+#define ALIAS "made by culvert gateway, which removes it"
+
+bool kernel_child_is_ours(const struct netlink_link *link)
+{
+	return strcmp(link->kind, KIND) == 0 && strcmp(link->alias, ALIAS) == 0;
+}
+
+static int complain(const struct device_child *t, int err, struct diag *d)
+{
+	if (err == -EOPNOTSUPP)
+		return diag_set(
+			d, err, 0,
+			"this kernel has no WireGuard: load it (modprobe wireguard), or choose"
+			" --kind userspace");
+	if (err == -EEXIST)
+		return diag_set(
+			d, err, 0,
+			"the interface %s is there and is not ours: choose another with "
+			"--interface, or remove it (ip link delete %s)",
+			t->config->interface, t->config->interface);
+	return diag_set(d, err, 0, "cannot make the interface %s: %s", t->config->interface,
+			err_text(err));
+}
+
+/* Marked at once: what has no mark when we are killed is taken for somebody else's. */
+static int make_and_mark(struct device_child *t, struct netlink_link *link)
+{
+	int err = netlink_link_create(t->nl, t->config->interface, KIND);
+
+	if (err == 0)
+		err = netlink_link_find(t->nl, t->config->interface, link);
+	if (err == 0)
+		err = netlink_link_set_alias(t->nl, link->index, ALIAS);
+	return err;
+}
+
+int kernel_child_make(struct device_child *t, struct diag *d)
+{
+	struct netlink_link link;
+	int err = netlink_link_find(t->nl, t->config->interface, &link);
+
+	if (err == 0 && !kernel_child_is_ours(&link))
+		err = -EEXIST;
+	if (err == -ENODEV)
+		err = make_and_mark(t, &link);
+	if (err < 0)
+		return complain(t, err, d);
+	t->index = link.index;
+	return 0;
+}
+
+static int spawn(struct device_child *t, int their_end, struct diag *d)
+{
+	const char *const argv[] = { "culvert", "kernel-serve", t->config->interface, NULL };
+	char level[32];
+	const char *const variables[] = { level, NULL };
+	const struct child_plan plan = {
+		.argv = argv, .sets = variables, .fds = { their_end }, .n_fds = 1
+	};
+	int err;
+
+	snprintf(level, sizeof(level), "LOG_LEVEL=%s", t->config->log_level);
+	err = child_start(&t->child, &plan, clock_boot_ns());
+	return err < 0 ? diag_set(d, err, 0, "cannot start the driver of %s: %s",
+				  t->config->interface, err_text(err))
+		       : 0;
+}
+
+int kernel_child_start(struct device_child *t, struct diag *d)
+{
+	int ends[2];
+	int err = kernel_child_make(t, d);
+
+	if (err < 0)
+		return err;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return diag_set(d, -errno, 0, "cannot start the driver of %s: %s",
+				t->config->interface, err_text(-errno));
+	err = spawn(t, ends[1], d);
+	close(ends[1]);
+	if (t->control_fd > 0)
+		close(t->control_fd);
+	t->control_fd = ends[0];
+	return err;
+}
+
+int kernel_child_connect(const struct device_child *t)
+{
+	const struct host_message m = { .type = HOST_UAPI };
+	int ends[2];
+	int err;
+
+	if (t->control_fd <= 0)
+		return -ENOTCONN;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	err = host_message_send(t->control_fd, &m, ends[1]);
+	close(ends[1]);
+	if (err == 0)
+		return ends[0];
+	close(ends[0]);
+	return err;
+}

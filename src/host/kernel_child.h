@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * kernel_child.h - An interface of the kernel's WireGuard, and the small process that drives it
+ *
+ * The interface is made here. The driver (`culvert kernel-serve IF`) then speaks UAPI for it, as
+ * the tunnel process does for an interface of its own, on connections that it is handed over one
+ * socket; it has CAP_NET_ADMIN and nothing else. When it dies, the interface and its tunnels stay
+ * and another driver goes on. When this process dies, the driver removes the interface.
+ *
+ * An interface of ours has an alias that says so: one that was left behind, by both being
+ * killed, is known by it, and removed at the next start. Any other is never touched.
+ *
+ * Threads: one.
+ */
+#pragma once
+
+#include "host/device_child.h"
+
+struct netlink_link;
+
+/** kernel_child_is_ours() - Is it one that a gateway made, and no other can be using? */
+bool kernel_child_is_ours(const struct netlink_link *link);
+
+/**
+ * kernel_child_make() - Make the interface, unless it is there already, and learn its index
+ *
+ * Return: 0; -EOPNOTSUPP: this kernel has no WireGuard; -EEXIST: the name is somebody else's;
+ *	   -errno. With a sentence in @d.
+ */
+int kernel_child_make(struct device_child *t, struct diag *d);
+
+/** kernel_child_start() - Start a driver. Return: 0 or -errno with a sentence in @d */
+int kernel_child_start(struct device_child *t, struct diag *d);
+
+/** kernel_child_connect() - Return: another connection to the driver; -errno */
+int kernel_child_connect(const struct device_child *t);
