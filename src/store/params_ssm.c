@@ -28,6 +28,7 @@ enum {
 
 struct params_ssm {
 	struct params base;
+	struct aws_session session;
 	struct aws_credentials credentials;
 	char prefix[PARAMS_NAME_MAX + 1];
 	char signature[REGION_MAX + 16];
@@ -81,6 +82,7 @@ static int try_once(struct params_ssm *p, const char *call, const char *body, js
 	char target[64], token[AWS_TOKEN_MAX + 32];
 	struct text answer = { 0 };
 	struct aws_request r = {
+		.session = &p->session,
 		.method = "POST",
 		.url = p->url,
 		.headers = { "Content-Type: application/x-amz-json-1.1", target },
@@ -291,6 +293,7 @@ static void free_ssm(struct params *base)
 {
 	struct params_ssm *p = (struct params_ssm *)base;
 
+	aws_session_done(&p->session);
 	aws_credentials_done(&p->credentials);
 	free(p);
 }

@@ -667,6 +667,8 @@ class ManyUsers(FarAway):
         self.assertEqual(len(self.ask("GET", "/users", self.master).json), self.n)
         time.sleep(1.5)  # a look at those who are the same reads nobody again
         self.assertLess(sum(call.endswith(".GetParameter") for call in self.store.calls), 10)
+        print(f"# {self.store.connections} connections")
+        self.assertLess(self.store.connections, 20)  # a few for each thread of each process
 
 
 class Crash(FarAway):

@@ -49,11 +49,13 @@ class Store:
         self.failures = []  # (status, type) to answer next
         self.fail_put = None  # put of a name that ends so is denied
         self.token = ""
-        self.calls = []
+        self.calls, self.connections = [], 0
         self.metadata = {}  # (method, path) -> (header, value that it must have, reply)
         store = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version, wbufsize = "HTTP/1.1", 65536  # connections are kept, replies sent at once
+
             def log_message(self, *args):
                 pass
 
@@ -62,6 +64,10 @@ class Store:
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
+
+            def setup(self):
+                store.connections += 1
+                super().setup()
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
