@@ -27,6 +27,7 @@
 
 #include <jansson.h>
 
+#include "api/postgres_watch.h"
 #include "api/surface.h"
 #include "auth/allowance.h"
 #include "auth/e2e.h"
@@ -53,6 +54,7 @@ enum {
 /**
  * struct api - What all handlers share; the objects are borrowed
  * @users:	NULL unless their surface is served
+ * @postgres:	Server that the status page tells of; NULL: none
  * @listeners:	What each listener of the server serves
  * @needs_version_2: Signatures of version 1 are switched off
  * @agent_key:	The node agent's shared secret; its @agent_cache remembers @agent_window_s
@@ -76,6 +78,7 @@ struct api {
 	struct gateway *gateway;
 	struct observer *observer;
 	struct background *background;
+	struct postgres_watch *postgres;
 	struct reconcile *reconcile;
 	struct replay_cache *cache;
 	struct pace *failures;

@@ -60,6 +60,26 @@ static json_t *disk_json(const struct call *call)
 	return json_real(strtod(text, NULL));
 }
 
+/* NULL where there is no server, or none that answers: the member is then left out. */
+static json_t *postgres_json(const struct call *call)
+{
+	struct pg_status status;
+	json_t *json;
+
+	if (!call->api->postgres || !postgres_watch_get(call->api->postgres, &status))
+		return NULL;
+	json = json_pack("{s:s, s:I}", "role", status.is_replica ? "replica" : "primary",
+			 "connections", (json_int_t)status.connections);
+	if (status.has_lag)
+		json_object_set_new(json, "replication_lag_sec",
+				    json_integer((json_int_t)status.lag_s));
+	json_object_set_new(json, "backup_status",
+			    json_string(status.archives ? "configured" : "not_configured"));
+	if (status.last_backup[0])
+		json_object_set_new(json, "last_backup", json_string(status.last_backup));
+	return json;
+}
+
 static void status_seen(void *context, int err, const struct observation *seen)
 {
 	struct call *call = context;
@@ -67,10 +87,11 @@ static void status_seen(void *context, int err, const struct observation *seen)
 	char address[ADDR_TEXT_MAX];
 
 	call_reply_line(call, 200,
-			json_pack("{s:s, s:s, s:o, s:o, s:o}", "node", call->api->node,
+			json_pack("{s:s, s:s, s:o, s:o*, s:o, s:o}", "node", call->api->node,
 				  "overlay_ip", ip_addr_format(&own, address), "wg",
-				  tunnel_json(call, err == 0 ? seen : NULL), "disk_free_gb",
-				  disk_json(call), "time", now_json(call)));
+				  tunnel_json(call, err == 0 ? seen : NULL), "postgres",
+				  postgres_json(call), "disk_free_gb", disk_json(call), "time",
+				  now_json(call)));
 }
 
 static void health_seen(void *context, int err, const struct observation *seen)

@@ -15,6 +15,7 @@
 #include "cmd/local_command.h"
 #include "cmd/role.h"
 #include "store/audit_verify.h"
+#include "store/kind.h"
 #include "store/master_key.h"
 
 enum { PATH_LEN = 512 };
@@ -22,6 +23,8 @@ enum { PATH_LEN = 512 };
 static const struct option_row rows[] = {
 	{ "state", "DIR", NULL, NULL, "the gateway's; a user's own where one runs, else root's",
 	  NULL },
+	{ "database", "CONNINFO", NULL, NULL, "of a gateway with --store postgres", NULL },
+	{ "interface", "NAME", "wg0", NULL, "with --database: whose trail", NULL },
 	{ "head", "HEX", NULL, NULL,
 	  "the newest hash of an earlier run: rows cut off at the end", NULL },
 	{ "json", NULL, NULL, NULL, "write JSON", NULL },
@@ -59,22 +62,42 @@ static void print_json(const struct audit_report *r, const char *head)
 	json_decref(json);
 }
 
+/* Where the trail is: @path, or the database that is named. */
+static int find(const struct options *o, char path[PATH_LEN])
+{
+	const char *state = options_get(o, "state");
+
+	if (options_get(o, "database"))
+		return EXIT_DONE;
+	if (kind_is_postgres(state))
+		return complain(
+			EXIT_REFUSED,
+			"this gateway's audit trail is in PostgreSQL: say --database, as"
+			" the gateway has it");
+	snprintf(path, PATH_LEN, "%s/culvert.db", state);
+	if (access(path, R_OK) != 0)
+		return complain(EXIT_PRIVILEGE,
+				"there is no database that we may read; see --state");
+	return EXIT_DONE;
+}
+
 static int verify(const struct options *o)
 {
 	const char *state = options_get(o, "state"), *wanted = options_get(o, "head");
+	const char *database = options_get(o, "database");
 	char path[PATH_LEN], head[2 * SEAL_CHAIN_LEN + 1];
 	struct audit_report r;
 	struct secret_key master;
 	struct diag d = { .text = "" };
-	int err;
+	int code = find(o, path), err;
 
-	snprintf(path, sizeof(path), "%s/culvert.db", state);
-	if (access(path, R_OK) != 0)
-		return complain(EXIT_PRIVILEGE,
-				"there is no database that we may read; see --state");
+	if (code != EXIT_DONE)
+		return code;
 	err = master_key_read(state, &master, &d);
 	if (err == 0)
-		err = audit_verify(path, &master, &r, &d);
+		err = database ? audit_verify_postgres(database, options_get(o, "interface"),
+						       &master, &r, &d)
+			       : audit_verify(path, &master, &r, &d);
 	secret_key_done(&master);
 	if (err != 0)
 		return complain(EXIT_FAILED, d.text);

@@ -17,6 +17,7 @@
 #include "cmd/command.h"
 #include "cmd/local_command.h"
 #include "cmd/role.h"
+#include "store/kind.h"
 #include "sys/file.h"
 
 enum { KEEP_MAX = 100000, NOTE_FROM = 16 << 20 };
@@ -146,6 +147,21 @@ static int run_whole(int (*action)(const struct backup_call *c), const struct ba
 	return code;
 }
 
+/* What a backup is made of, or comes back to, is SQLite's file. */
+static int refuse_postgres(const struct backup_call *c, bool restores)
+{
+	if (restores)
+		return backup_complain(EXIT_REFUSED,
+				       "the gateway of %s has its peers in PostgreSQL: remove "
+				       "%s/store first, and it has them in the restored file",
+				       c->state, c->state);
+	return backup_complain(EXIT_REFUSED,
+			       "the gateway of %s has its peers in PostgreSQL: keep those with "
+			       "\"pg_dump --schema=culvert\", and server.key, api.key and "
+			       "master.key with them",
+			       c->state);
+}
+
 static int run(const struct local_command *l, struct backup_call *c)
 {
 	static const struct {
@@ -165,6 +181,8 @@ static int run(const struct local_command *l, struct backup_call *c)
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
 		if (l->n_words != 2 || strcmp(l->words[0], actions[i].word) != 0)
 			continue;
+		if (actions[i].run != backup_verify && kind_is_postgres(c->state))
+			return refuse_postgres(c, actions[i].run == backup_restore);
 		code = find_secret(&l->options, &c->secret);
 		return code == EXIT_DONE ? run_whole(actions[i].run, c) : code;
 	}

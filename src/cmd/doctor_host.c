@@ -338,14 +338,18 @@ static void look_at_api(const struct looking *l)
 		     l->host->api, err_text(err));
 }
 
-/* Where a gateway has been, one should be. */
+/* Where a gateway has been, one should be: SQLite's file, or what says that it was PostgreSQL. */
 static void look_at_absence(const struct looking *l)
 {
-	char database[PATH_MAX];
+	static const char *const names[] = { "culvert.db", "store" };
+	char path[PATH_MAX];
+	bool has_been = false;
 
-	if (snprintf(database, sizeof(database), "%s/culvert.db", l->host->state) <
-		    (int)sizeof(database) &&
-	    access(database, F_OK) == 0)
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		has_been |= snprintf(path, sizeof(path), "%s/%s", l->host->state, names[i]) <
+				    (int)sizeof(path) &&
+			    access(path, F_OK) == 0;
+	if (has_been)
 		tell(l, "gateway",
 		     "the gateway of %s does not run: start it (systemctl start culvert-gateway, "
 		     "or culvert gateway)",

@@ -11,6 +11,7 @@
 #include "cmd/options.h"
 #include "cmd/serving.h"
 #include "cmd/state_default.h"
+#include "cmd/store_option.h"
 #include "frame/level.h"
 #include "host/host.h"
 #include "sys/log.h"
@@ -115,9 +116,13 @@ static int read_log(const struct options *o, struct host_config *c)
 static int read_serving(const struct options *o, struct host_config *c,
 			const char *arguments[2 * OPTIONS_MAX + 1])
 {
+	struct store_option store;
 	struct serving serving;
 	struct diag d = { 0 };
 
+	if (store_option_read(o, &store, &d) != 0)
+		return complain(options_is_argument(o, "store") ? EXIT_USAGE : EXIT_REFUSED,
+				&d);
 	if (serving_read(o, &serving, &d) != 0)
 		return complain(options_is_argument(o, "listen") ? EXIT_USAGE : EXIT_REFUSED,
 				&d);

@@ -29,6 +29,8 @@
 #include "base/codec.h"
 #include "cmd/command.h"
 #include "cmd/gateway_environment.h"
+#include "cmd/gateway_status.h"
+#include "cmd/gateway_store.h"
 #include "cmd/gateway_users.h"
 #include "cmd/local_api.h"
 #include "cmd/options.h"
@@ -78,7 +80,8 @@ static const struct option_row rows[] = {
 /* Everything there is while it serves. All zeroes and -1 descriptors is nothing yet. */
 struct serve {
 	const char *state;
-	const char *database; /* its path */
+	const char *database; /* its path, of SQLite */
+	struct store_option store_option;
 	struct gateway_config config;
 	struct generator generator; /* of the main thread */
 	struct api api;
@@ -212,7 +215,8 @@ static int open_store(struct serve *s, struct diag *d)
 	memcpy(config.public_key, s->config.public_key, 32);
 	config.master = &master;
 	if (err == 0)
-		err = store_open_sqlite(s->database, &config, &s->store, d);
+		err = gateway_store_open(&s->store_option, s->state, s->database, &config,
+					 &s->store, d);
 	secret_key_done(&master);
 	if (err == 0)
 		err = replay_cache_new(s->api.window_s, REPLAY_ENTRIES_MAX, &s->cache);
@@ -419,6 +423,8 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 		err = gateway_users_open(&s->users, o, &s->places.serving, s->state,
 					 s->config.public_key, s->store, &s->api, d);
 	if (err == 0)
+		err = gateway_status_open(o, &s->api.postgres, d);
+	if (err == 0)
 		err = open_interface(s, uapi_fd, host_fd, d);
 	if (err != 0)
 		return err;
@@ -429,16 +435,19 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 }
 
 /* Before the first thread: Landlock binds the threads that are started after it. The
- * directory of the database counts too, where DB_PATH says another. */
+ * directory of the database counts too, where DB_PATH says another; a connection to PostgreSQL
+ * that is made again reads certificates. */
 static int close_the_doors(const struct serve *s, struct diag *d)
 {
 	char directory[PATH_MAX_LEN];
-	const char *paths[GATEWAY_USERS_PATHS_MAX + 2], *ro[GATEWAY_USERS_PATHS_MAX];
-	size_t n, n_ro;
+	const char *paths[GATEWAY_USERS_PATHS_MAX + 2];
+	const char *
+		files[GATEWAY_USERS_PATHS_MAX + STORE_POSTGRES_FILES_MAX + PG_STATUS_FILES_MAX];
+	size_t n, n_files;
 	char *slash;
 	int err;
 
-	gateway_users_paths(&s->users, paths, &n, ro, &n_ro);
+	gateway_users_paths(&s->users, paths, &n, files, &n_files);
 	paths[n++] = s->state;
 
 	snprintf(directory, sizeof(directory), "%s", s->database);
@@ -447,7 +456,11 @@ static int close_the_doors(const struct serve *s, struct diag *d)
 		slash[slash == directory] = '\0';
 	if (s->database != s->database_path && slash)
 		paths[n++] = directory;
-	err = privileges_landlock_reading(paths, n, ro, n_ro);
+	if (s->store_option.is_postgres)
+		n_files += store_postgres_files(s->store, files + n_files);
+	if (s->api.postgres)
+		n_files += postgres_watch_files(s->api.postgres, files + n_files);
+	err = privileges_landlock_reading(paths, n, files, n_files);
 	if (err == 0 || err == -ENOTSUP)
 		err = privileges_seccomp(PRIVILEGES_GATEWAY);
 	return err == 0
@@ -489,6 +502,8 @@ static int open_inside(struct serve *s, struct diag *d)
 	s->api.cache = s->cache;
 	s->api.reconcile = &s->reconcile;
 	s->api.own_uid = geteuid();
+	if (err == 0 && s->api.postgres)
+		err = postgres_watch_start(s->api.postgres);
 	if (err == 0)
 		err = open_server(s, d);
 	/* Reading everything took memory that serving does not need. */
@@ -629,6 +644,7 @@ static void close_all(struct serve *s)
 		if (http_server_waiting(s->server) == 0)
 			http_server_free(s->server);
 	}
+	postgres_watch_free(s->api.postgres);
 	background_free(s->api.background);
 	lives_free(s->api.lives);
 	observer_free(s->api.observer);
@@ -671,6 +687,8 @@ static int read_environment(const struct options *o, struct serve *s)
 	struct diag d = { .text = "" };
 	int err = gateway_environment_read(&s->api, &d);
 
+	if (err == 0)
+		err = store_option_read(o, &s->store_option, &d);
 	if (err == 0 && strcmp(options_get(o, "listen-agent"), "off") != 0)
 		err = gateway_environment_read_agent(&s->api, &d);
 	if (err == 0)

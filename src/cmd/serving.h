@@ -108,6 +108,20 @@ struct serving {
 		  NULL,                                                                            \
 		  "forget: users' private keys are in the first reply only",                       \
 		  NULL },                                                                          \
+		{ "store", "KIND", "sqlite", NULL, "where peers are kept: sqlite or postgres",     \
+		  NULL },                                                                          \
+		{ "database",                                                                      \
+		  "CONNINFO",                                                                      \
+		  NULL,                                                                            \
+		  NULL,                                                                            \
+		  "with postgres: how it is reached, without a password",                          \
+		  NULL },                                                                          \
+		{ "status-postgres",                                                               \
+		  "CONNINFO",                                                                      \
+		  NULL,                                                                            \
+		  NULL,                                                                            \
+		  "PostgreSQL server that the status page tells of",                               \
+		  "status" },                                                                      \
 		{ "metrics-peers",                                                                 \
 		  "on|off",                                                                        \
 		  "on",                                                                            \

@@ -158,7 +158,7 @@ static void name_variables(const char *out[CHILD_VARIABLES_MAX + 1], const char 
 static int spawn(struct gateway_child *g, int uapi_fd, int their_end,
 		 const char *const *credentials)
 {
-	/* What the contract of the REST API names, and nobody but this process reads. */
+	/* What the contract of the REST API and libpq name, and nobody but this process reads. */
 	static const char *const variables[] = { "GATEWAY_API_KEY",
 						 "MAX_TIMESTAMP_DIFF",
 						 "DB_PATH",
@@ -174,6 +174,12 @@ static int spawn(struct gateway_child *g, int uapi_fd, int their_end,
 						 "WG_AGENT_OPEN_HEALTH",
 						 "WG_AGENT_OPEN_METRICS",
 						 "CULVERT_MASTER_KEY",
+						 "PGPASSFILE",
+						 "PGPASSWORD",
+						 "PGSERVICEFILE",
+						 "POSTGRES_USER",
+						 "POSTGRES_DB",
+						 "POSTGRES_PASSWORD",
 						 NULL };
 	const char *inherited[CHILD_VARIABLES_MAX + 1];
 	struct arguments arguments;

@@ -82,11 +82,14 @@ static int make_server_key(struct state_dir *s, struct diag *d)
 	struct secret_key key;
 	int err;
 
-	if (faccessat(s->fd, "culvert.db", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+	/* "store": see store/kind.h. */
+	if (faccessat(s->fd, "culvert.db", F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+	    faccessat(s->fd, "store", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return diag_set(
 			d, ERR_CORRUPT, 0,
 			"%s/server.key is missing although there are peers that know it: "
-			"restore it, or remove culvert.db to begin anew",
+			"restore it, or remove culvert.db (store, with PostgreSQL) to begin "
+			"anew",
 			s->path);
 	random_fill(key.b, sizeof(key.b));
 	dh_clamp(&key);

@@ -40,3 +40,12 @@ struct audit_report {
  */
 int audit_verify(const char *path, const struct secret_key *master, struct audit_report *ret,
 		 struct diag *d);
+
+/**
+ * audit_verify_postgres() - The same for the trail of @interface in the database of @conninfo
+ *
+ * Return: 0 with the report; as pg_target_new() and pg_link_run(); reason in @d.
+ */
+int audit_verify_postgres(const char *conninfo, const char *interface,
+			  const struct secret_key *master, struct audit_report *ret,
+			  struct diag *d);

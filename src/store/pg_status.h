@@ -7,19 +7,21 @@
  * ask, and before a process gives up opening files.
  *
  * Source:  PostgreSQL documentation: pg_stat_activity, pg_stat_archiver, recovery functions.
- * Threads: one at a time per source. A call waits PG_STATUS_WAIT_S twice at most.
+ * Threads: one at a time per source. A call waits PG_STATUS_WAIT_S for each address of the server
+ *	    and then for an answer.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
-#include "base/text.h"
 
 enum {
-	PG_STATUS_WAIT_S = 2, /* for a connection, and for an answer; libpq takes no less */
+	PG_STATUS_WAIT_S = 2, /* libpq takes no less */
 	PG_STATUS_TIME_MAX = 32,
+	PG_STATUS_FILES_MAX = 8,
 };
 
 /**
@@ -44,10 +46,14 @@ struct pg_status_source;
  * pg_status_new() - Load the library; connects to nobody yet
  * @where:	A connection string or URI of libpq; copied, never shown
  *
- * Return: 0; -ENOENT when the library is missing, -ENOMEM, with a sentence in @d.
+ * Return: 0; -ENOENT when the library is missing, ERR_FORMAT, -ENOMEM, with a sentence in @d.
  */
 int pg_status_new(const char *where, struct pg_status_source **ret, struct diag *d);
 struct pg_status_source *pg_status_free(struct pg_status_source *s); /* takes NULL */
+
+/** pg_status_files() - Files and directories that a connection reads. Return: how many; borrowed */
+size_t pg_status_files(const struct pg_status_source *s,
+		       const char *paths[PG_STATUS_FILES_MAX]);
 
 /**
  * pg_status_read() - Ask, connecting first if there is no connection
@@ -56,6 +62,3 @@ struct pg_status_source *pg_status_free(struct pg_status_source *s); /* takes NU
  *	   what we do not understand. The next call connects anew.
  */
 int pg_status_read(struct pg_status_source *s, struct pg_status *ret, struct diag *d);
-
-/** pg_status_put() - The member "postgres" of a status page */
-void pg_status_put(struct text *out, const struct pg_status *status);

@@ -350,6 +350,27 @@ int store_open_sqlite(const char *path, const struct store_config *config, struc
 		      struct diag *d);
 
 /**
+ * store_open_postgres() - Open the schema "culvert" of a database, or make it
+ * @conninfo:	A connection string or URI of libpq, without a password
+ *
+ * The interface's part of the database is this store's alone until it is freed; other gateways
+ * may use the same database for theirs. Every place that a later connection reads is found out
+ * now: see store_postgres_files().
+ *
+ * Return: 0; as store_open_sqlite(); -ENOENT: libpq is missing; -ENOTCONN: no server;
+ *	   -EBUSY: another gateway has the interface; ERR_FORMAT, ERR_RANGE: the connection string,
+ *	   or the server's settings; with the reason in @d.
+ */
+int store_open_postgres(const char *conninfo, const struct store_config *config,
+			struct store **ret, struct diag *d);
+
+enum { STORE_POSTGRES_FILES_MAX = 8 };
+
+/** store_postgres_files() - What a store of that kind reads when it connects anew: files and
+ *  directories, borrowed. Return: how many */
+size_t store_postgres_files(const struct store *s, const char *paths[STORE_POSTGRES_FILES_MAX]);
+
+/**
  * store_apply() - Commit a group of changes and wait for the disk
  *
  * Return: 0 when the group is on the disk (each @result says what became of its change);

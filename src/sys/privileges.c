@@ -215,6 +215,7 @@ static int allow_below(int ruleset, const char *path, uint64_t rights)
 	return err;
 }
 
+/* Of a file no right of directories may be named. */
 static int allow_reading(int ruleset, const char *path)
 {
 	struct stat st;

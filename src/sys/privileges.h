@@ -43,7 +43,7 @@ bool privileges_is_shared_user(uid_t uid); /* "nobody" */
 
 /* Deny all file system access, or all but below @paths_rw (n may be 0). -ENOTSUP is a gap. */
 int privileges_landlock(const char *const paths_rw[], size_t n);
-/* The same, and @paths_ro may be read; those that are not there are passed over. */
+/* The same, but what is at @paths_ro and below may be read. Those that are not there are skipped. */
 int privileges_landlock_reading(const char *const paths_rw[], size_t n,
 				const char *const paths_ro[], size_t n_ro);
 

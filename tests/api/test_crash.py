@@ -6,13 +6,17 @@ CULVERT_CRASHES sets the count and CULVERT_CRASH_PEERS how many other peers are 
 CULVERT_SOAK asks for 500 and 50 000.
 """
 
+import base64
+import hashlib
 import os
 import random
 import sqlite3
+import subprocess
 import threading
 import time
 
 import gateway
+import pgserver
 from gateway import ApiTest, netns, new_key, suite, tunnel
 
 C = "/api/v1/configurations/"
@@ -74,14 +78,25 @@ class Crash(ApiTest):
         addresses = [a for v in everybody.values() for a in v]
         self.assertEqual((lost, back, strange), ([], [], []))
         self.assertEqual(len(addresses), len(set(addresses)), "an address twice")
-        with sqlite3.connect(f"file:{g.state}/culvert.db?mode=ro", uri=True) as db:
-            self.assertEqual(db.execute("PRAGMA integrity_check").fetchone(), ("ok",))
-            self.assertEqual(db.execute("SELECT count(*) FROM peer").fetchone()[0], len(everybody))
-        db.close()
+        self.assertEqual(self.stored(g), len(everybody))
         # From here on the cut off requests are what they became.
         for key in unsure:
             ledger.acknowledged[key] = there.get(key)
         ledger.unsure.clear()
+
+    def preload(self, g, n):
+        return g.preload(n)
+
+    def stored(self, g):
+        """How many peers the database has, which must be whole."""
+        with sqlite3.connect(f"file:{g.state}/culvert.db?mode=ro", uri=True) as db:
+            self.assertEqual(db.execute("PRAGMA integrity_check").fetchone(), ("ok",))
+            n = db.execute("SELECT count(*) FROM peer").fetchone()[0]
+        db.close()
+        return n
+
+    def between(self, crash):
+        """After the kill, before the next start."""
 
     def test_kills_under_load_lose_nothing_acknowledged(self):
         crashes = int(os.environ.get("CULVERT_CRASHES") or (500 if suite.SOAK else 20))
@@ -95,7 +110,7 @@ class Crash(ApiTest):
         peers = int(os.environ.get("CULVERT_CRASH_PEERS") or (50000 if suite.SOAK else 2000))
         print(f"# scale: {peers} other peers, full 50000", flush=True)
         g.stop()
-        self.others = g.preload(peers)
+        self.others = self.preload(g, peers)
         g.start()
         slowest = 0
         for crash in range(crashes):
@@ -111,6 +126,7 @@ class Crash(ApiTest):
             if crash % 5 == 4:  # the tunnel too
                 g.stop_device()
                 g.start_device()
+            self.between(crash)
             started = time.monotonic()
             g.start()
             slowest = max(slowest, time.monotonic() - started)
@@ -134,6 +150,41 @@ class Crash(ApiTest):
                       f"a handshake of {key}")
         print(f"# {len(keys)} of them connected")
         self.assertGreater(len(keys), 3)
+
+
+class CrashOnPostgres(Crash):
+    """The same with PostgreSQL, which is killed too every fourth time."""
+
+    def make(self, **options):
+        if pgserver.why_not():
+            self.skipTest(pgserver.why_not())
+        self.server = pgserver.Server(self.log)
+        self.addCleanup(subprocess.run, ["rm", "-rf", "/run/pg"], check=True)
+        self.addCleanup(self.server.close)
+        return super().make(extra=(*self.extra, "--store", "postgres", "--database", self.server.conninfo), **options)
+
+    def preload(self, g, n):
+        """As Gateway.preload(): the same keys and addresses."""
+        g.start()
+        g.stop()
+        self.server.psql(
+            "INSERT INTO culvert.peer (interface_id, public_key, status, families, port, dns, level, expires_ns,"
+            " quota_bytes, quota_period, rate_bps, keepalive_s, blocked, created_ns, changed_ns)"
+            " SELECT i.id, sha256(convert_to('preloaded ' || n, 'UTF8')), 1, 3, 51820, 'd1', 'off', 0, 0, 0, 0, 25, 0, 1, 1"
+            f" FROM culvert.interface i, generate_series(0, {n - 1}) n ORDER BY n;"
+            "INSERT INTO culvert.address (interface_id, ip, peer_id)"
+            " SELECT interface_id, decode(ip, 'hex'), id FROM (SELECT interface_id, id, row_number() OVER (ORDER BY id) + 1"
+            " AS n FROM culvert.peer) p, LATERAL (VALUES ('0a4' || lpad(to_hex(n), 5, '0')),"
+            " ('fd42424200010000' || lpad(to_hex(n), 16, '0'))) a (ip)")
+        return {base64.b64encode(hashlib.sha256(b"preloaded %d" % i).digest()).decode() for i in range(n)}
+
+    def stored(self, g):
+        return int(self.server.psql("SELECT count(*) FROM culvert.peer")[0][0])
+
+    def between(self, crash):
+        if crash % 4 == 3:
+            self.server.kill()
+            self.server.start()
 
 
 if __name__ == "__main__":

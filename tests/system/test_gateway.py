@@ -20,6 +20,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "net"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "api"))
+import pgserver
 import suite
 from test_host import CULVERT, Gateway, is_settled, picture
 
@@ -191,6 +193,53 @@ class Whole(WholeTest):
         self.assertEqual(gateway.process.wait(30), 1, gateway.errors())
         self.assertRegex(gateway.errors(), "127.0.0.1:8000.*in use")
         self.assertAsFound()
+
+
+class OnPostgres(WholeTest):
+    """The same with PostgreSQL on the socket /run/pg/.s.PGSQL.5499."""
+
+    def setUp(self):
+        if pgserver.why_not():
+            self.skipTest(pgserver.why_not())
+        super().setUp()
+        self.server = pgserver.Server(self.log)
+        self.addCleanup(shutil.rmtree, "/run/pg")
+        self.addCleanup(self.server.close)
+
+    def start(self, *options, **more):
+        return super().start("--store", "postgres", "--database", self.server.conninfo, *options, **more)
+
+    def names(self):
+        done = self.peer("list", "--json", check=False)
+        return [p["name"] for p in json.loads(done.stdout)] if done.returncode == 0 else None
+
+    def test_traffic_flows_while_the_server_and_the_gateway_process_come_and_go(self):
+        gateway = self.start()
+        self.connect(self.peer("add", "phone").stdout)
+        self.reaches("198.51.100.2")
+        self.server.kill()
+        os.kill(self.child(gateway, "gateway-serve"), signal.SIGKILL)
+        time.sleep(3)  # it is started again, finds no server, ends, and is started again
+        self.assertTrue(self.pings(self.client, "198.51.100.2"))
+        self.server.start()
+        self.soon(lambda: self.names() == ["phone"], "the gateway process with its peers", 60)
+        self.assertTrue(self.pings(self.client, "198.51.100.2"))
+        self.assertEqual(gateway.end(), 0, gateway.errors())
+        self.assertAsFound()
+
+    def test_a_gateway_whose_rows_were_changed_by_another_begins_anew_by_itself(self):
+        gateway = self.start()
+        self.add("one")
+        first = self.child(gateway, "gateway-serve")
+        self.server.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'culvert'")
+        self.server.psql("UPDATE culvert.interface SET mark = substr(sha256('another'), 1, 16)")
+        refused = self.peer("add", "two", check=False)
+        self.assertNotEqual(refused.returncode, 0)
+        self.soon(lambda: self.child(gateway, "gateway-serve") not in (None, first), "another process", 20)
+        self.soon(lambda: self.names() == ["one"], "the peers", 20)
+        self.add("two")
+        self.assertEqual(self.server.psql("SELECT count(*) FROM culvert.peer"), [["2"]])
+        self.assertEqual(gateway.end(), 0, gateway.errors())
 
 
 if __name__ == "__main__":

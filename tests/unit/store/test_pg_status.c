@@ -85,7 +85,6 @@ static void a_primary_says_what_it_is_and_when_it_archived(void)
 	struct pg_status_source *s = source("5499"), *other = source("5499");
 	struct pg_status status, first;
 	struct diag d = { 0 };
-	struct text out = { 0 };
 
 	CHECK(pg_status_read(s, &first, &d) == 0);
 	CHECK(!first.is_replica && !first.has_lag && first.archives && first.connections >= 1);
@@ -100,15 +99,6 @@ static void a_primary_says_what_it_is_and_when_it_archived(void)
 	}
 	CHECK(strlen(first.last_backup) == strlen("2026-01-01T00:00:00Z"));
 	CHECK(first.last_backup[10] == 'T' && first.last_backup[19] == 'Z');
-	text_puts(&out, "{");
-	pg_status_put(&out, &first);
-	CHECK(out.data &&
-	      strncmp(out.data, "{\"postgres\":{\"role\":\"primary\",\"connections\":", 44) ==
-		      0);
-	CHECK(out.data &&
-	      strstr(out.data, "\"backup_status\":\"configured\",\"last_backup\":\"2"));
-	CHECK(out.data && !strstr(out.data, "lag"));
-	text_done(&out);
 	pg_status_free(s);
 }
 

@@ -443,6 +443,34 @@ static void landlock_leaves_one_directory_or_none(void)
 	CHECK(rmdir(dir) == 0);
 }
 
+/* A file and a directory that may be read, one that is not there, and nothing else. */
+static int lock_to_reading(long unused)
+{
+	const char *paths[] = { "/etc/passwd", "/proc/self", "/nonexistent/file" };
+	int err = privileges_landlock_reading(NULL, 0, paths, 3);
+
+	(void)unused;
+	if (err == -ENOTSUP)
+		return 77;
+	if (err < 0)
+		return 99;
+	if (open("/etc/passwd", O_RDONLY) < 0 || open("/proc/self/status", O_RDONLY) < 0)
+		return 1;
+	if (open("/etc/passwd", O_WRONLY) >= 0 || open("/etc/group", O_RDONLY) >= 0)
+		return 2;
+	return 42;
+}
+
+static void landlock_lets_what_is_named_be_read_and_not_written(void)
+{
+	int code = in_child(lock_to_reading, 0);
+
+	if (code == 77)
+		printf("# skipped: this kernel has no Landlock\n");
+	else
+		CHECK(code == 42);
+}
+
 static int note_gaps(long unused)
 {
 	(void)unused;
@@ -473,6 +501,7 @@ int main(void)
 	RUN(no_dump_means_no_core_no_tracer_no_new_rights);
 	RUN(as_root_capabilities_and_user_are_given_up);
 	RUN(landlock_leaves_one_directory_or_none);
+	RUN(landlock_lets_what_is_named_be_read_and_not_written);
 	RUN(gaps_are_listed_once);
 	return DONE();
 }

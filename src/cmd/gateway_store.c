@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/gateway_store.h"
+
+#include <unistd.h>
+
+#include "store/kind.h"
+#include "sys/log.h"
+
+int gateway_store_open(const struct store_option *o, const char *state, const char *path,
+		       const struct store_config *config, struct store **ret, struct diag *d)
+{
+	struct store *s = NULL;
+	int err;
+
+	if (!o->is_postgres && kind_is_postgres(state))
+		return diag_set(
+			d, ERR_EXISTS, 0,
+			"this gateway kept its peers in PostgreSQL: say --store postgres"
+			" again, or remove %s/store to begin anew",
+			state);
+	if (!o->is_postgres)
+		return store_open_sqlite(path, config, ret, d);
+	err = store_open_postgres(o->conninfo, config, &s, d);
+	if (err == 0)
+		err = kind_set_postgres(state, d);
+	if (err != 0) {
+		store_free(s);
+		return err;
+	}
+	if (access(path, F_OK) == 0)
+		log_warning("%s is not used: the store is PostgreSQL", path);
+	*ret = s;
+	return 0;
+}
