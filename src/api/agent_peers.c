@@ -303,6 +303,8 @@ static const char *reason_of(int err)
 		return "an address is the gateway's own, or the network's";
 	case ERR_EXPIRED:
 		return "an address was given back a moment ago and rests";
+	case -EOPNOTSUPP:
+		return "it has an access list, with which networks behind it do not go";
 	case ERR_UNABLE:
 		return CALL_UNABLE;
 	default:
@@ -321,7 +323,7 @@ static void fail(struct call *call, int err, const char *what)
 	}
 	snprintf(text, sizeof(text), "Failed to %s peer: %s", what, reason_of(err));
 	if (err == ERR_EXISTS || err == ERR_KEY || err == ERR_RANGE || err == ERR_EXPIRED ||
-	    err == ERR_UNABLE)
+	    err == ERR_UNABLE || err == -EOPNOTSUPP)
 		call_conclude_refusal(call, 500, text);
 	else
 		call_fail(call, err, text);

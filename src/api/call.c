@@ -302,7 +302,7 @@ static const char *reason_of(int err)
 	case ERR_CORRUPT:
 		return "The disk failed; nothing is accepted until the gateway is restarted";
 	case -EBUSY:
-		return "The database is locked by another program";
+		return "The database is locked by another program or cannot be reached";
 	case -ENOMEM:
 		return "Out of memory";
 	case -ENOTCONN:

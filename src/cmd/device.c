@@ -18,16 +18,20 @@
 #include "base/codec.h"
 #include "base/err.h"
 #include "cmd/command.h"
+#include "cmd/device_usernet.h"
 #include "sys/log.h"
+#include "sys/notify.h"
 
 enum {
 	MEMORY_DEFAULT_MB = 32,
+	MEMORY_USERNET_MB = 128,
 	MEMORY_MIN_MB = 4,
 	MEMORY_MAX_MB = 65536,
 };
 
 static const char usage[] =
 	"Usage: culvert device [-f] [--workers N] [--memory MB] [--take-over] INTERFACE\n"
+	"       culvert device --usernet [--address A/N,...] [option...] NAME\n"
 	"\n"
 	"Creates a WireGuard tunnel INTERFACE and serves it. Configure it with wg(8) or\n"
 	"wg-quick(8). Without -f it goes to the background once interface and control socket exist.\n"
@@ -38,13 +42,25 @@ static const char usage[] =
 	"  --take-over       continue what another process serves, without losing the interface\n"
 	"  --version         print the version\n"
 	"\n"
+	"  --usernet         no interface, no privilege: peers reach the world through sockets of this process\n"
+	"  --address A/N,... our own addresses inside the tunnel; they answer to ping and DNS\n"
+	"  --dns A,...       resolvers behind them (default: those of /etc/resolv.conf)\n"
+	"  --allow NET,...   private networks that peers may reach (default: none)\n"
+	"  --mtu N           of the tunnel (default 1420)\n"
+	"  --flows N         connections at a time (default 65536)\n"
+	"\n"
 	"Environment: WG_PROCESS_FOREGROUND=1 (as -f), WG_TUN_FD and WG_UAPI_FD (descriptors opened by\n"
 	"the caller), LOG_LEVEL=silent|error|warning|info|debug (or verbose).\n";
 
 struct settings {
 	struct device_options device;
+	struct usernet_options usernet;
 	bool foreground;
+	bool is_usernet;
+	bool has_usernet_option;
 };
+
+enum { OPTION_USERNET = 256 }; /* and, behind it, enum device_usernet_option */
 
 static int complain(int code, const char *text)
 {
@@ -99,12 +115,22 @@ static int read_option(int option, struct settings *s)
 {
 	uint64_t n = 0;
 
+	if (option > OPTION_USERNET) {
+		s->has_usernet_option = true;
+		return device_usernet_read(
+			&s->usernet, (enum device_usernet_option)(option - OPTION_USERNET - 1),
+			optarg);
+	}
+
 	switch (option) {
 	case 'f':
 		s->foreground = true;
 		return EXIT_DONE;
 	case 't':
 		s->device.takes_over = true;
+		return EXIT_DONE;
+	case OPTION_USERNET:
+		s->is_usernet = true;
 		return EXIT_DONE;
 	case 'w':
 		if (read_number("--workers", optarg, 1, DEVICE_WORKERS_MAX, &n))
@@ -123,6 +149,27 @@ static int read_option(int option, struct settings *s)
 }
 
 /* Return: an exit code, or -1 to go on. */
+static int settle_usernet(struct settings *s)
+{
+	if (s->device.memory_bytes == 0)
+		s->device.memory_bytes =
+			(size_t)(s->is_usernet ? MEMORY_USERNET_MB : MEMORY_DEFAULT_MB) << 20;
+	if (!s->is_usernet)
+		return s->has_usernet_option
+			       ? complain(
+					 EXIT_USAGE,
+					 "--address, --dns, --allow, --mtu and --flows go with --usernet")
+			       : -1;
+	if (s->device.takes_over || s->device.tun_fd >= 0 || s->device.workers > 1)
+		return complain(
+			EXIT_USAGE,
+			"--usernet goes without --take-over, WG_TUN_FD and further --workers");
+	s->usernet.memory_bytes = s->device.memory_bytes;
+	s->device.usernet = &s->usernet;
+	return -1;
+}
+
+/* Return: an exit code, or -1 to go on. */
 static int read_arguments(int argc, char **argv, struct settings *s)
 {
 	static const struct option options[] = {
@@ -132,13 +179,20 @@ static int read_arguments(int argc, char **argv, struct settings *s)
 		{ "help", no_argument, NULL, 'h' },
 		{ "take-over", no_argument, NULL, 't' },
 		{ "version", no_argument, NULL, 'V' },
+		{ "usernet", no_argument, NULL, OPTION_USERNET },
+		{ "address", required_argument, NULL,
+		  OPTION_USERNET + 1 + DEVICE_USERNET_ADDRESS },
+		{ "dns", required_argument, NULL, OPTION_USERNET + 1 + DEVICE_USERNET_DNS },
+		{ "allow", required_argument, NULL, OPTION_USERNET + 1 + DEVICE_USERNET_ALLOW },
+		{ "mtu", required_argument, NULL, OPTION_USERNET + 1 + DEVICE_USERNET_MTU },
+		{ "flows", required_argument, NULL, OPTION_USERNET + 1 + DEVICE_USERNET_FLOWS },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *foreground = getenv("WG_PROCESS_FOREGROUND");
 	int option = 0;
 
 	s->foreground = foreground && strcmp(foreground, "1") == 0;
-	s->device.memory_bytes = (size_t)MEMORY_DEFAULT_MB << 20;
+	device_usernet_init(&s->usernet);
 	while ((option = getopt_long(argc, argv, "fh", options, NULL)) != -1) {
 		if (option == 'h') {
 			fputs(usage, stdout);
@@ -161,7 +215,7 @@ static int read_arguments(int argc, char **argv, struct settings *s)
 	if (read_descriptor("WG_TUN_FD", &s->device.tun_fd) ||
 	    read_descriptor("WG_UAPI_FD", &s->device.uapi_fd))
 		return EXIT_USAGE;
-	return -1;
+	return settle_usernet(s);
 }
 
 /* What the caller has open besides is not for us: a lock that a script holds around wg-quick
@@ -244,6 +298,29 @@ static void report(int fd, int code)
 	close(fd);
 }
 
+/* Whoever waits for us to go to the background waits for that, and hears nothing else. */
+static void open_manager(const struct settings *s, struct notify *manager)
+{
+	int err = s->foreground ? notify_open(manager) : 0;
+
+	if (err < 0)
+		log_warning("NOTIFY_SOCKET: %s; the service manager is not told",
+			    err_text(err));
+}
+
+static int run(struct device *dev, struct notify *manager, struct diag *d)
+{
+	int err;
+
+	notify_send(manager, "READY=1\nSTATUS=The tunnel can be configured");
+	err = device_run(dev, d);
+	notify_send(manager, "STOPPING=1");
+	notify_close(manager);
+	if (err < 0)
+		log_error("%s", d->text[0] ? d->text : err_text(err));
+	return err;
+}
+
 static int exit_code(int err)
 {
 	return err == -EPERM || err == -EACCES || err == -ENOENT || err == -ENODEV
@@ -254,6 +331,7 @@ static int exit_code(int err)
 int cmd_device(int argc, char **argv)
 {
 	struct settings s = { 0 };
+	struct notify manager = { .len = 0 };
 	struct device *dev = NULL;
 	struct diag d = { 0 };
 	char log_name[32];
@@ -269,6 +347,9 @@ int cmd_device(int argc, char **argv)
 		if (code >= 0)
 			return code;
 	}
+	open_manager(&s, &manager);
+	if (s.is_usernet)
+		device_usernet_finish(&s.usernet);
 	null = s.foreground ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC);
 	err = device_open(&s.device, &dev, &d);
 	if (err == 0 && chdir("/") < 0)
@@ -283,9 +364,7 @@ int cmd_device(int argc, char **argv)
 	}
 	detach(null);
 	report(report_fd, EXIT_DONE);
-	err = device_run(dev, &d);
-	if (err < 0)
-		log_error("%s", d.text[0] ? d.text : err_text(err));
+	err = run(dev, &manager, &d);
 	device_free(dev);
 	return err < 0 ? exit_code(err) : EXIT_DONE;
 }

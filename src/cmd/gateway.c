@@ -14,6 +14,7 @@
 #include "cmd/store_option.h"
 #include "frame/level.h"
 #include "host/host.h"
+#include "host/upgrade.h"
 #include "sys/log.h"
 
 /* One row per option: arguments, CULVERT_GATEWAY_*, the file's section [gateway], --help. */
@@ -41,12 +42,15 @@ static const struct option_row rows[] = {
 	  NULL }, /* tests: another gateway process */
 };
 
+enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
+
 static void print_help(const struct options *o)
 {
 	fputs("Usage: culvert gateway [OPTIONS]\n"
 	      "\n"
 	      "Runs a WireGuard gateway in the foreground until SIGTERM or SIGINT, and leaves the\n"
-	      "host as it was. Nothing has to be configured.\n"
+	      "host as it was. Nothing has to be configured. On SIGUSR2 the program that lies where\n"
+	      "it was started from takes its place, without a packet or a request being lost.\n"
 	      "\n"
 	      "culvert gateway peer --help: peers of a running gateway.\n"
 	      "culvert gateway obfuscation --help: the parameters of its levels.\n"
@@ -163,6 +167,16 @@ static int read_kind(const struct options *o, struct host_config *c)
 	return EXIT_REFUSED;
 }
 
+static int read_drift(const struct options *o)
+{
+	static const char *const words[] = { "repair", "report", "adopt" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(options_get(o, "drift"), words[i]) == 0)
+			return EXIT_DONE;
+	return refuse_value(o, "drift", "repair, report or adopt");
+}
+
 static int read_config(const struct options *o, struct host_config *c,
 		       const char *arguments[2 * OPTIONS_MAX + 1])
 {
@@ -189,9 +203,8 @@ static int read_config(const struct options *o, struct host_config *c,
 	code = read_kind(o, c);
 	if (code == EXIT_DONE)
 		code = read_isolation(o, c);
-	if (code == EXIT_DONE && strcmp(options_get(o, "drift"), "repair") != 0 &&
-	    strcmp(options_get(o, "drift"), "report") != 0)
-		code = refuse_value(o, "drift", "repair or report");
+	if (code == EXIT_DONE)
+		code = read_drift(o);
 	if (code == EXIT_DONE)
 		code = read_serving(o, c, arguments);
 	return code == EXIT_DONE ? read_log(o, c) : code;
@@ -209,29 +222,137 @@ static void set_users_defaults(struct options *o)
 		options_set_default(o, "port", port);
 }
 
+/* All that was said, also by default: the next program's defaults may be others. */
+static void name_options(const struct options *o, const char *out[2 * OPTIONS_MAX + 1])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < o->n; i++) {
+		const char *value = options_get(o, o->rows[i].name);
+
+		if (!value || (!o->rows[i].argument && !value[0]))
+			continue;
+		out[n++] = o->rows[i].name;
+		out[n++] = value;
+	}
+	out[n] = NULL;
+}
+
 static int run(const struct options *o)
 {
 	struct host_config config = { 0 };
-	const char *arguments[2 * OPTIONS_MAX + 1];
+	const char *arguments[2 * OPTIONS_MAX + 1], *named[2 * OPTIONS_MAX + 1];
 	struct diag d = { 0 };
 	int code = read_config(o, &config, arguments);
 
 	if (code != EXIT_DONE)
 		return code;
+	name_options(o, named);
+	config.options = named;
 	if (geteuid() != 0 && options_is_default(o, "state"))
 		state_default_prepare(config.state);
 	code = (int)host_run(&config, &d);
 	return complain(code, &d);
 }
 
-int cmd_gateway(int argc, char **argv)
+/* --- In the place of an older program --- */
+
+static bool is_switch(const struct options *o, const char *name)
 {
-	struct options o = { .command = "gateway",
-			     .rows = rows,
-			     .n = sizeof(rows) / sizeof(rows[0]) };
-	char state[STATE_DEFAULT_MAX];
+	for (size_t i = 0; i < o->n; i++) {
+		if (strcmp(o->rows[i].name, name) == 0)
+			return !o->rows[i].argument;
+	}
+	return false;
+}
+
+/* "--name=value", as if they had been typed. */
+static int read_named(struct options *o, const struct upgrade_state *s, struct diag *d)
+{
+	char *argv[UPGRADE_OPTIONS_MAX + 1] = { NULL };
+	struct text words[UPGRADE_OPTIONS_MAX] = { { .len = 0 } };
+	int argc = 1, err = 0;
+
+	for (; s->options[2 * (argc - 1)]; argc++) {
+		const char *name = s->options[2 * (argc - 1)];
+		struct text *word = &words[argc - 1];
+
+		text_printf(word, "--%s", name);
+		if (!is_switch(o, name))
+			text_printf(word, "=%s", s->options[2 * (argc - 1) + 1]);
+		err = word->err < 0 ? word->err : err;
+		argv[argc] = word->data;
+	}
+	if (err == 0)
+		err = options_read_arguments(o, argc, argv, d);
+	for (int i = 0; i < argc - 1; i++)
+		text_done(&words[i]);
+	return err;
+}
+
+static int read_state(struct options *o, const struct upgrade_state *s, struct host_config *c,
+		      const char *arguments[2 * OPTIONS_MAX + 1])
+{
+	struct diag d = { 0 };
+
+	if (read_named(o, s, &d) != 0)
+		return complain(EXIT_REFUSED, &d);
+	c->options = s->options;
+	return read_config(o, c, arguments);
+}
+
+static int resume(const struct upgrade_state *s)
+{
+	struct options o = { .command = "gateway", .rows = rows, .n = ROWS };
+	const char *arguments[2 * OPTIONS_MAX + 1];
+	struct host_config config = { 0 };
+	struct diag d = { 0 };
+	int code = read_state(&o, s, &config, arguments);
+
+	if (code == EXIT_DONE)
+		code = (int)host_resume(&config, s, &d);
+	options_done(&o);
+	return complain(code, &d);
+}
+
+int cmd_gateway_upgrade(int argc, char **argv)
+{
+	static char octets[UPGRADE_OCTETS_MAX];
+	struct options o = { .command = "gateway", .rows = rows, .n = ROWS };
+	const char *arguments[2 * OPTIONS_MAX + 1];
+	struct host_config config = { 0 };
+	struct upgrade_state s;
+	struct diag d = { 0 };
+	size_t len = fread(octets, 1, sizeof(octets), stdin);
 	int code;
 
+	(void)argc;
+	(void)argv;
+	if (upgrade_state_read(&s, octets, len, &d) < 0)
+		return complain(EXIT_REFUSED, &d);
+	code = read_state(&o, &s, &config, arguments);
+	options_done(&o);
+	if (code == EXIT_DONE)
+		puts(UPGRADE_WORD CULVERT_VERSION);
+	return code;
+}
+
+int cmd_gateway(int argc, char **argv)
+{
+	struct options o = { .command = "gateway", .rows = rows, .n = ROWS };
+	char state[STATE_DEFAULT_MAX];
+	struct upgrade_state before;
+	struct diag d = { 0 };
+	void *octets = NULL;
+	int code = upgrade_receive(&before, &octets, &d);
+
+	if (code < 0)
+		return complain(EXIT_FAILED, &d);
+	if (code > 0) {
+		code = resume(&before);
+		free(octets);
+		return code;
+	}
 	if (argc > 1 && strcmp(argv[1], "peer") == 0)
 		return cmd_gateway_peer(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "obfuscation") == 0)

@@ -15,7 +15,7 @@
 #include "cmd/table.h"
 
 enum {
-	COLUMNS = 4,
+	COLUMNS = 5,
 	RULE_PARTS = 3, /* network, protocol, ports */
 };
 
@@ -125,17 +125,20 @@ static void fill(void *context, size_t row, struct text cells[])
 {
 	const json_t *list = json_array_get(context, row);
 
-	text_puts(&cells[0], text_of(list, "name"));
-	text_printf(&cells[1], "%zu", json_array_size(json_object_get(list, "rules")));
-	text_printf(&cells[2], "%" JSON_INTEGER_FORMAT,
-		    json_integer_value(json_object_get(list, "peers")));
+	text_printf(&cells[0], "%" JSON_INTEGER_FORMAT,
+		    json_integer_value(json_object_get(list, "id")));
+	text_puts(&cells[1], text_of(list, "name"));
+	text_printf(&cells[2], "%zu", json_array_size(json_object_get(list, "rules")));
 	text_printf(&cells[3], "%" JSON_INTEGER_FORMAT,
+		    json_integer_value(json_object_get(list, "peers")));
+	text_printf(&cells[4], "%" JSON_INTEGER_FORMAT,
 		    json_integer_value(json_object_get(list, "accounts")));
 }
 
 static int list_all(const struct local_command *c)
 {
-	static const char *const heads[COLUMNS] = { "NAME", "RULES", "PEERS", "ACCOUNTS" };
+	static const char *const heads[COLUMNS] = { "ID", "NAME", "RULES", "PEERS",
+						    "ACCOUNTS" };
 	struct diag d = { .text = "" };
 	json_t *all = NULL;
 	int code = access_name_all(state_of(c), &all, &d);

@@ -37,6 +37,7 @@
 #include "cmd/places.h"
 #include "cmd/role.h"
 #include "cmd/serving.h"
+#include "gateway/adopt.h"
 #include "gateway/uplink.h"
 #include "store/master_key.h"
 #include "sys/clock.h"
@@ -52,6 +53,7 @@ enum {
 	DESCRIPTORS = 8192, /* for as many connections as the server takes */
 	KEEP_MS = 1500,	    /* at the end: for counting once more */
 	DRAIN_MS = 3000,    /* at the end: for requests under way */
+	SEE_OFF_MS = 1000,  /* before another process takes over: for callers that are here */
 };
 
 static const uint64_t SECOND_NS = 1000000000, MS_NS = 1000000;
@@ -62,6 +64,8 @@ static const struct option_row rows[] = {
 	{ "listen", "URL", "http://127.0.0.1:8000", NULL, "where the REST API listens", NULL },
 	{ "uapi-fd", "N", NULL, NULL, "connected UAPI socket", NULL },
 	{ "host-fd", "N", NULL, NULL, "conversation with the host process", NULL },
+	{ "shelf-in-fd", "N", NULL, NULL, "where sockets are left for the next", NULL },
+	{ "shelf-out-fd", "N", NULL, NULL, "and found", NULL },
 	{ "public-key", "BASE64", NULL, NULL, "the interface's public key", NULL },
 	{ "subnet4", "PREFIX", "10.0.1.0/24", NULL, "IPv4 addresses of the peers", NULL },
 	{ "subnet6", "PREFIX", "fd42:4242:1::/64", NULL, "IPv6 addresses of the peers", NULL },
@@ -89,6 +93,7 @@ struct serve {
 	struct uplink *uplink;
 	struct iface *iface;
 	struct reconcile reconcile;
+	struct adopt *adopt; /* NULL: --drift says otherwise */
 	struct replay_cache *cache;
 	struct http_server *server;
 	char socket_path[PATH_MAX_LEN];
@@ -98,6 +103,7 @@ struct serve {
 	struct machine machine;
 	int signal_fd;
 	bool is_over;
+	bool hands_on; /* its sockets are the next one's */
 	bool host_is_gone;
 	atomic_bool is_outdated; /* the store wants a new process */
 };
@@ -125,6 +131,18 @@ static int read_fd(const struct options *o, const char *name, int *ret)
 	return EXIT_DONE;
 }
 
+/* By hand it goes without one. */
+static int read_shelf(const struct options *o, struct serve *s)
+{
+	int code = EXIT_DONE;
+
+	if (options_get(o, "shelf-in-fd"))
+		code = read_fd(o, "shelf-in-fd", &s->places.shelf[0]);
+	if (code == EXIT_DONE && options_get(o, "shelf-out-fd"))
+		code = read_fd(o, "shelf-out-fd", &s->places.shelf[1]);
+	return code;
+}
+
 static int read_numbers(const struct options *o, struct serve *s)
 {
 	const char *port = options_get(o, "port"), *rest = options_get(o, "rest");
@@ -148,7 +166,7 @@ static int read_kind(const struct options *o, struct serve *s)
 	s->reconcile.is_plain = s->config.is_plain;
 	s->reconcile.drift.is_ours = !options_is_default(o, "kind");
 	if (!drift_policy_find(options_get(o, "drift"), &s->reconcile.drift.policy))
-		return complain(EXIT_USAGE, "--drift is repair or report");
+		return complain(EXIT_USAGE, "--drift is repair, report or adopt");
 	return EXIT_DONE;
 }
 
@@ -261,6 +279,14 @@ static void told_to_stop(void *context)
 	((struct serve *)context)->is_over = true;
 }
 
+static void told_to_hand_on(void *context)
+{
+	struct serve *s = context;
+
+	s->hands_on = true;
+	s->is_over = true;
+}
+
 /* Its key or port: the host has those, and sets them. */
 static void identity_changed(void *context)
 {
@@ -279,7 +305,10 @@ static void prepare_drift(struct serve *s)
 
 static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag *d)
 {
-	const struct uplink_events events = { device_restarted, told_to_stop, s };
+	const struct uplink_events events = { .device_restarted = device_restarted,
+					      .stop = told_to_stop,
+					      .hand_on = told_to_hand_on,
+					      .context = s };
 	int err = uplink_new(host_fd, &events, &s->uplink);
 
 	if (err == 0)
@@ -329,6 +358,19 @@ static void store_outdated(void *context)
 	atomic_store(&s->is_outdated, true);
 }
 
+/* Before the writer's thread, which finds what is to be taken over. */
+static int open_adoption(struct serve *s)
+{
+	struct drift *d = &s->reconcile.drift;
+	int err = d->policy == DRIFT_ADOPT ? adopt_new(&s->adopt) : 0;
+
+	if (s->adopt) {
+		d->take = adopt_take;
+		d->take_context = s->adopt;
+	}
+	return err;
+}
+
 static int open_gateway(struct serve *s, struct diag *d)
 {
 	const struct writer_callbacks callbacks = { .committed = group_committed,
@@ -336,8 +378,12 @@ static int open_gateway(struct serve *s, struct diag *d)
 						    .outdated = store_outdated,
 						    .context = s };
 	struct iface *second = NULL;
-	int err = gateway_new(&s->config, s->store, &callbacks, clock_wall_ns(),
-			      &s->api.gateway, d);
+	int err = open_adoption(s);
+
+	if (err != 0)
+		return err;
+	err = gateway_new(&s->config, s->store, &callbacks, clock_wall_ns(), &s->api.gateway,
+			  d);
 
 	if (err == 0)
 		err = iface_userspace_new(-1, uplink_connect, s->uplink, &second);
@@ -346,6 +392,8 @@ static int open_gateway(struct serve *s, struct diag *d)
 		if (err != 0)
 			iface_free(second);
 	}
+	if (s->adopt)
+		adopt_serve(s->adopt, s->api.gateway);
 	return err == 0 ? background_new(&s->api.background) : err;
 }
 
@@ -576,11 +624,22 @@ static void keep_usage(struct serve *s)
 		turn(s, http_server_run(s->server, clock_boot_ns()) > 20 ? 20 : 0);
 }
 
+/* Callers that are connected ask what they were about to, and are told to connect anew. */
+static void see_off(struct serve *s)
+{
+	uint64_t end_ns = clock_boot_ns() + SEE_OFF_MS * MS_NS;
+
+	while (http_server_connections(s->server) > 0 && clock_boot_ns() < end_ns)
+		turn(s, http_server_run(s->server, clock_boot_ns()) > 20 ? 20 : 0);
+}
+
 static void drain(struct serve *s)
 {
 	uint64_t end_ns = clock_boot_ns() + DRAIN_MS * MS_NS;
 
 	http_server_quiesce(s->server);
+	if (s->hands_on)
+		see_off(s);
 	keep_usage(s);
 	users_stop(s->api.users);
 	uplink_attend(s->uplink, false); /* the writer's thread may be asking something */
@@ -599,6 +658,8 @@ static int serve(struct serve *s)
 		int lives_ms = lives_tick(s->api.lives, clock_boot_ns(), clock_wall_ns());
 		int users_ms = users_tick(s->api.users, clock_boot_ns());
 
+		if (s->adopt)
+			adopt_tick(s->adopt, clock_wall_ns());
 		if (lives_ms < timeout_ms)
 			timeout_ms = lives_ms;
 		turn(s, users_ms < timeout_ms ? users_ms : timeout_ms);
@@ -640,7 +701,8 @@ static void say_ready(const struct serve *s)
 static void close_all(struct serve *s)
 {
 	if (s->server) {
-		unlink(s->socket_path);
+		if (!s->hands_on)
+			unlink(s->socket_path);
 		if (http_server_waiting(s->server) == 0)
 			http_server_free(s->server);
 	}
@@ -649,6 +711,7 @@ static void close_all(struct serve *s)
 	lives_free(s->api.lives);
 	observer_free(s->api.observer);
 	gateway_free(s->api.gateway);
+	adopt_free(s->adopt); /* behind the writer's thread, which hands it what it finds */
 	endpoints_free(s->reconcile.endpoints);
 	access_sync_free(s->reconcile.access);
 	iface_free(s->iface);
@@ -704,6 +767,8 @@ static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int
 		code = read_fd(o, "uapi-fd", ret_uapi);
 	if (code == EXIT_DONE)
 		code = read_fd(o, "host-fd", ret_host);
+	if (code == EXIT_DONE)
+		code = read_shelf(o, s);
 	if (code != EXIT_DONE)
 		return code;
 	code = read_kind(o, s);
@@ -718,7 +783,7 @@ static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int
 
 static int run(const struct options *o)
 {
-	struct serve s = { .signal_fd = -1 };
+	struct serve s = { .signal_fd = -1, .places.shelf = { -1, -1 } };
 	struct diag d = { .text = "" };
 	int uapi_fd = -1, host_fd = -1, err;
 	int code = read_all(o, &s, &uapi_fd, &host_fd);

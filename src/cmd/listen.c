@@ -2,6 +2,7 @@
 #include "cmd/listen.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/addr.h"
+#include "cmd/shelf.h"
 #include "sys/log.h"
 
 enum { BACKLOG = 1024 };
@@ -52,9 +54,14 @@ static int open_listener(const struct endpoint *e, uint16_t *ret_port)
 	struct sockaddr_storage to;
 	socklen_t len = fill(e, &to);
 	const int on = 1;
-	int fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = shelf_take((struct sockaddr *)&to, len);
 	int err;
 
+	if (fd >= 0) {
+		*ret_port = e->port;
+		return fd;
+	}
+	fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on,
@@ -94,6 +101,10 @@ int listen_local(const char *path, struct diag *d)
 			" directory with --state",
 			path);
 	memcpy(to.sun_path, path, strlen(path) + 1);
+	fd = shelf_take((const struct sockaddr *)&to,
+			(socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) + 1));
+	if (fd >= 0)
+		return fd;
 	if (is_alive(&to))
 		return diag_set(d, -EADDRINUSE, 0, "%s: another gateway answers there", path);
 	if (unlink(path) < 0 && errno != ENOENT)

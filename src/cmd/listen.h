@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * listen.h - The sockets a gateway serves on
+ *
+ * One that the process before left on the shelf (cmd/shelf.h) comes before a new one.
  */
 #pragma once
 

@@ -10,9 +10,10 @@
 static const struct command commands[] = {
 	{ "device", "serve a tunnel interface, driven by wg and wg-quick", cmd_device },
 	{ "gateway", "run a WireGuard gateway with its REST API", cmd_gateway },
-	{ "gateway-serve", NULL, cmd_gateway_serve }, /* started by gateway */
-	{ "users-key", NULL, cmd_users_key },	      /* likewise */
-	{ "kernel-serve", NULL, cmd_kernel_serve },   /* likewise */
+	{ "gateway-serve", NULL, cmd_gateway_serve },	  /* started by gateway */
+	{ "gateway-upgrade", NULL, cmd_gateway_upgrade }, /* likewise */
+	{ "kernel-serve", NULL, cmd_kernel_serve },	  /* likewise */
+	{ "users-key", NULL, cmd_users_key },		  /* likewise */
 	{ "audit", "check a gateway's audit trail", cmd_audit },
 	{ "backup", "keep a gateway's state in one encrypted file", cmd_backup },
 	{ "keys", "make private keys, public keys and preshared keys", cmd_keys },

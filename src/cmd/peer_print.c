@@ -83,6 +83,9 @@ void peer_print_one(const json_t *peer)
 	printf("addresses:       %s\n", cells[1].data);
 	printf("level:           %s\n", cells[2].data);
 	printf("state:           %s\n", cells[3].data);
+	if (json_is_integer(json_object_get(peer, "access")))
+		printf("access list:     %" JSON_INTEGER_FORMAT "\n",
+		       json_integer_value(json_object_get(peer, "access")));
 	printf("created:         %s\n", text_of(peer, "created", "?"));
 	printf("endpoint:        %s\n", text_of(peer, "endpoint", "-"));
 	printf("last handshake:  %s\n", cells[4].data);

@@ -8,6 +8,7 @@
 #include "api/call.h"
 #include "api/surface.h"
 #include "cmd/options.h"
+#include "cmd/shelf.h"
 #include "sys/log.h"
 
 /* What a place serves. */
@@ -136,6 +137,19 @@ static int open_local(struct places *s, struct diag *d)
 	return 0;
 }
 
+/* Whoever comes after this process may serve those who wait. */
+static void leave_for_the_next(const struct places *s)
+{
+	int fds[HTTP_LISTENERS_MAX];
+	int err;
+
+	for (unsigned int i = 0; i < s->http.n_listeners; i++)
+		fds[i] = s->http.listeners[i].fd;
+	err = shelf_put(s->shelf[0], s->shelf[1], fds, s->http.n_listeners);
+	if (err != 0)
+		log_warning("the next process will have to listen anew: %s", err_text(err));
+}
+
 int places_open(struct places *s, const struct options *o, struct diag *d)
 {
 	int number[SERVING_SURFACES];
@@ -145,11 +159,17 @@ int places_open(struct places *s, const struct options *o, struct diag *d)
 	s->api->needs_version_2 = s->serving.needs_version_2;
 	s->api->metrics_without_peers = s->serving.metrics_without_peers;
 	s->api->allowance.per_s = s->serving.request_rate;
+	if (s->shelf[1] >= 0)
+		shelf_look(s->shelf[1]);
 	if (err == 0)
 		err = open_certificate(s, o, d);
 	for (enum serving_surface which = 0; which < SERVING_SURFACES && err == 0; which++)
 		err = open_place(s, which, number, d);
-	return err == 0 ? open_local(s, d) : err;
+	if (err == 0)
+		err = open_local(s, d);
+	if (err == 0 && s->shelf[0] >= 0)
+		leave_for_the_next(s);
+	return err;
 }
 
 void places_done(struct places *s)

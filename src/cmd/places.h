@@ -17,9 +17,10 @@ struct api;
 struct options;
 
 /**
- * struct places - Set @api, @state and @socket_path; the rest is zero
+ * struct places - Set @api, @state, @socket_path and @shelf; the rest is zero
  * @api:	Borrowed; its listeners are filled in
  * @state:	Where a certificate is made when none is named
+ * @shelf:	The ends of the shelf (cmd/shelf.h), where sockets are found and left; -1: there is none
  * @http:	Its listeners, for http_server_new(): who calls that takes their sockets over
  * @certificate: Lives as long as the server; places_done() ends it
  * @shown:	URL of the REST API, with its real port
@@ -28,6 +29,7 @@ struct places {
 	struct api *api;
 	const char *state;
 	const char *socket_path;
+	int shelf[2];
 	struct serving serving;
 	struct http_server_config http;
 	struct certificate certificate;

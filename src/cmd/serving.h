@@ -132,7 +132,7 @@ struct serving {
 		  "WORD",                                                                          \
 		  "repair",                                                                        \
 		  NULL,                                                                            \
-		  "what becomes of changes to the interface by others: repair or report",          \
+		  "what becomes of changes to the interface by others: repair, report or adopt",   \
 		  NULL },                                                                          \
 		{ "api-version1",                                                                  \
 		  "on|off",                                                                        \

@@ -238,6 +238,8 @@ static int handle_set(void *context, const struct uapi_set *set, struct diag *d)
 	uapi_ready_done(&ready);
 	engine_leave(dev->control);
 	control_wake_keeper(dev);
+	if (err == 0 && dev->is_offering)
+		handover_note_set(&dev->offered, set);
 	return err;
 }
 
@@ -258,7 +260,8 @@ static void handle_get(void *context, struct text *out, enum uapi_dialect dialec
 					.fwmark = dev->mark,
 					.send_failed = counted(dev, WORKER_SEND_FAILED),
 					.write_failed = counted(dev, WORKER_WRITE_FAILED),
-					.cut = counted(dev, WORKER_CUT) };
+					.cut = counted(dev, WORKER_CUT),
+					.usernet = dev->shared.usernet };
 
 	engine_enter(dev->control);
 	uapi_dump(dev->shared.engine, out, dialect, &outside, with_private_key);
@@ -302,21 +305,52 @@ void control_tell_changes(struct device *dev)
 
 /* --- Handing over --- */
 
-static size_t handle_handover(void *context, struct text *out, int *fds)
+static void wait_at_most(struct device *dev, unsigned int ms)
+{
+	dev->patience_ns = clock_boot_ns() + ms * (ENGINE_SECOND / 1000);
+}
+
+static void stand_still(struct device *dev)
+{
+	dev->is_handing_over = true;
+	wait_at_most(dev, HANDOVER_PATIENCE_MS);
+	events_pause(dev);
+	gate_close(&dev->shared.gate, control_wake_all, dev);
+}
+
+static size_t handle_handover(void *context, bool stops, struct text *out, int *fds)
 {
 	struct device *dev = context;
 	size_t n = 0;
 
-	if (dev->is_handing_over)
+	/* Connections of usernet cannot be handed over. */
+	if (dev->is_handing_over || dev->is_offering || dev->shared.usernet)
 		return 0;
-	dev->is_handing_over = true;
-	dev->patience_ns = clock_boot_ns() + HANDOVER_PATIENCE_MS * (ENGINE_SECOND / 1000);
-	events_pause(dev);
-	gate_close(&dev->shared.gate, control_wake_all, dev);
+	if (stops)
+		stand_still(dev);
 	n = handover_offer(&dev->shared, dev->uapi, out, fds);
 	handle_get(dev, out, UAPI_AMNEZIA, true);
 	handover_labels(dev->shared.engine, out);
+	if (stops)
+		return n;
+	if (handover_note(&dev->offered, dev->shared.engine, fds, n) < 0)
+		return 0;
+	dev->is_offering = true;
+	wait_at_most(dev, HANDOVER_OFFER_MS);
 	return n;
+}
+
+static bool handle_stop(void *context, struct text *out)
+{
+	struct device *dev = context;
+	struct text line = { .len = 0 };
+	int fds[HANDOVER_FDS_MAX];
+	size_t n = 0;
+
+	stand_still(dev);
+	n = handover_offer(&dev->shared, dev->uapi, &line, fds);
+	text_done(&line);
+	return handover_changes(&dev->offered, dev->shared.engine, fds, n, out);
 }
 
 static void handle_handover_end(void *context, bool is_done)
@@ -331,9 +365,13 @@ static void handle_handover_end(void *context, bool is_done)
 		atomic_store(&dev->shared.is_stopping, true);
 	} else {
 		log_warning("a successor went away before it was ready: going on");
-		events_resume(dev);
 	}
-	gate_open(&dev->shared.gate);
+	if (!is_done && dev->is_handing_over)
+		events_resume(dev);
+	if (dev->is_handing_over)
+		gate_open(&dev->shared.gate);
+	handover_forget(&dev->offered);
+	dev->is_offering = false;
 	dev->is_handing_over = false;
 }
 
@@ -345,6 +383,7 @@ struct uapi_handler control_handler(struct device *dev)
 		.state = handle_state,
 		.watched = handle_watched,
 		.handover = handle_handover,
+		.handover_stop = handle_stop,
 		.handover_end = handle_handover_end,
 		.context = dev,
 	};

@@ -27,7 +27,6 @@ enum {
 	 * of every level: one packet more, and each super-frame would cost a second call. */
 	GSO_SEGMENTS = 44,
 	GSO_SIZE = 65536,
-	PACKETS_PER_RECEIVE = 256,
 	MEMORY_MIN = 4 << 20,
 	DATA_BUFFERS_MIN = 2, /* of 64 KiB, per worker */
 	DATA_BUFFERS_MAX = 16,
@@ -99,6 +98,30 @@ static int open_tun(struct device *dev, const struct device_options *o, struct d
 	return 0;
 }
 
+/* No interface: a pair of sockets takes its place for the one thread that hands packets to another. */
+static int open_usernet(struct device *dev, const struct device_options *o, struct diag *d)
+{
+	struct usernet_options options = *o->usernet;
+	int pair[2], err = 0;
+
+	dev->n_workers = 1; /* a flow has one thread */
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
+		return diag_set(d, -errno, 0, "cannot make a pair of sockets: %s",
+				err_text(-errno));
+	dev->shared.queues[0] = (struct tun_queue){
+		.fd = pair[0], .has_header = true, .has_tso = true, .has_uso = true
+	};
+	dev->shared.handed = dev->shared.queues[0];
+	dev->shared.handed.fd = pair[1];
+	dev->shared.n_queues = 1;
+	memcpy(dev->name, o->name, strlen(o->name) + 1);
+	worker_usernet(&dev->workers[0], &options);
+	err = usernet_new(&options, &dev->shared.usernet, d);
+	if (err == 0)
+		engine_set_mtu(dev->shared.engine, options.mtu);
+	return err;
+}
+
 /* What the data path likes. An interface that was passed in belongs to someone who may
  * have decided otherwise, and may have taken our capability: then it stays as it is. */
 static int shape_link(struct device *dev, bool is_ours, struct diag *d)
@@ -137,7 +160,7 @@ static int open_engine(struct device *dev, size_t memory_bytes, struct diag *d)
 	struct engine_options options = {
 		.random = fill_random,
 		.staged_bytes_max = memory_bytes / 8,
-		.packets_max = PACKETS_PER_RECEIVE,
+		.packets_max = DEVICE_PACKETS_PER_RECEIVE,
 	};
 	int err = engine_new(&options, &dev->shared.engine);
 
@@ -249,6 +272,7 @@ static struct device *device_new(const struct device_options *o)
 	dev->epoll = -1;
 	dev->keeper.epoll = -1;
 	dev->keeper.is_keeper = true;
+	dev->shared.handed.fd = -1;
 	dev->shared.keeper_wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	for (int i = 0; i < WATCHED; i++)
 		dev->fds[i] = -1;
@@ -269,11 +293,12 @@ int device_open(const struct device_options *o, struct device **ret, struct diag
 	if (!dev)
 		return diag_set(d, err, 0, "out of memory");
 	memory_give_back();
-	err = open_tun(dev, o, d);
+	/* The engine first, which takes its time: where a tunnel is taken over, it stands still
+	 * from open_tun() on. */
+	err = open_engine(dev, memory_bytes, d);
 	if (err == 0)
-		err = open_engine(
-			dev, o->memory_bytes < MEMORY_MIN ? MEMORY_MIN : o->memory_bytes, d);
-	if (err == 0)
+		err = o->usernet ? open_usernet(dev, o, d) : open_tun(dev, o, d);
+	if (err == 0 && !o->usernet)
 		err = shape_link(dev, o->tun_fd < 0 && !o->takes_over, d);
 	if (err == 0)
 		err = open_workers(dev, memory_bytes, d);
@@ -332,7 +357,8 @@ static int start_threads(struct device *dev, struct diag *d)
 		err = worker_start(&dev->workers[i]);
 	/* After the threads exist: the filter covers them all and allows no new process. */
 	if (err == 0)
-		err = privileges_seccomp(PRIVILEGES_DEVICE);
+		err = privileges_seccomp(dev->shared.usernet ? PRIVILEGES_USERNET
+							     : PRIVILEGES_DEVICE);
 	if (err < 0)
 		return diag_set(d, err, 0, "cannot start: %s", err_text(err));
 	return 0;
@@ -374,8 +400,17 @@ static int become(struct device *dev, struct diag *d)
 /* Everything that can fail is behind us: the old process may end. */
 static int relieve(struct device *dev, struct diag *d)
 {
-	int err = handover_done(&dev->handover);
+	int err;
 
+	engine_enter(dev->control);
+	err = handover_stop(&dev->handover, dev->shared.engine, dev->control, clock_boot_ns(),
+			    &dev->mark, d);
+	engine_leave(dev->control);
+	if (err < 0)
+		return err;
+	dev->shared.sockets.mark = dev->mark;
+	control_steer(dev);
+	err = handover_done(&dev->handover);
 	handover_free(&dev->handover);
 	if (err < 0)
 		return diag_set(
@@ -390,6 +425,16 @@ static int relieve(struct device *dev, struct diag *d)
 	return 0;
 }
 
+/* There is no link that could be down. */
+static void go_up_at_once(struct device *dev)
+{
+	dev->link_is_up = true;
+	engine_enter(dev->control);
+	control_go_up(dev);
+	engine_leave(dev->control);
+	control_wake_keeper(dev);
+}
+
 int device_start(struct device *dev, struct diag *d)
 {
 	int err = dev->takes_over ? become(dev, d) : 0;
@@ -398,7 +443,9 @@ int device_start(struct device *dev, struct diag *d)
 		err = drop_privileges(dev, d);
 	if (err == 0)
 		err = start_threads(dev, d);
-	if (err == 0)
+	if (err == 0 && dev->shared.usernet)
+		go_up_at_once(dev);
+	else if (err == 0)
 		err = linkwatch_ask(dev->fds[WATCHED_LINK], dev->index);
 	if (err == 0 && dev->takes_over)
 		err = relieve(dev, d);
@@ -442,6 +489,8 @@ struct device *device_free(struct device *dev)
 	for (unsigned int i = 0; i < DEVICE_WORKERS_MAX; i++)
 		worker_done(&dev->workers[i]);
 	worker_done(&dev->keeper);
+	usernet_free(dev->shared.usernet);
+	tun_close(&dev->shared.handed);
 	engine_worker_free(dev->control);
 	engine_free(dev->shared.engine);
 	if (dev->shared.sockets.workers) {

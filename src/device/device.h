@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "usernet/usernet.h"
 
 enum { DEVICE_WORKERS_MAX = 64 };
 
@@ -28,6 +29,8 @@ enum { DEVICE_WORKERS_MAX = 64 };
  * @memory_bytes: For buffers and waiting packets
  * @takes_over:	From the process that serves @name now (device/handover.h); @workers is
  *		then what that one had
+ * @usernet:	No interface: packets of peers go on through sockets (usernet/usernet.h). Its
+ *		send, is_peer and context are set by the device; NULL: a TUN
  */
 struct device_options {
 	const char *name;
@@ -36,6 +39,7 @@ struct device_options {
 	unsigned int workers;
 	size_t memory_bytes;
 	bool takes_over;
+	const struct usernet_options *usernet;
 };
 
 struct device;

@@ -240,12 +240,12 @@ void events_resume(struct device *dev)
 		log_error("cannot watch for events any more: %s", err_text(err));
 }
 
-/* Return: what to wait at most, while a successor keeps everybody waiting. */
+/* Return: what to wait at most, for a successor. */
 static int patience_ms(const struct device *dev)
 {
 	uint64_t now_ns = clock_boot_ns();
 
-	if (!dev->is_handing_over)
+	if (!dev->is_handing_over && !dev->is_offering)
 		return -1;
 	if (now_ns >= dev->patience_ns)
 		return 0;

@@ -15,67 +15,15 @@
 #include "device/uapi_apply.h"
 #include "device/uapi_server.h"
 
-#define LABEL_KEY "culvert_label=" /* skipped by who does not know it */
-
 enum {
 	ALIVE_S = 180, /* a handshake this recent: the peer expects us to be there */
 	CHUNK = 65536,
 };
 
-/* --- The old process --- */
-
-static size_t list_family(const struct socket_family *f, unsigned int workers, int *fds)
-{
-	size_t n = 0;
-
-	if (workers == 0 || f->data[0] < 0)
-		return 0;
-	for (unsigned int i = 0; i < workers; i++)
-		fds[n++] = f->data[i];
-	if (f->handshake >= 0)
-		fds[n++] = f->handshake;
-	return n;
-}
-
-size_t handover_offer(const struct worker_shared *shared, const int uapi[UAPI_DIALECTS],
-		      struct text *out, int fds[HANDOVER_FDS_MAX])
-{
-	const struct sockets *s = &shared->sockets;
-	size_t n = 0, n_control = 0, n4 = 0, n6 = 0;
-
-	for (unsigned int i = 0; i < shared->n_queues; i++)
-		fds[n++] = shared->queues[i].fd;
-	for (int i = 0; i < UAPI_DIALECTS && uapi[i] >= 0; i++)
-		fds[n + n_control++] = uapi[i];
-	n += n_control;
-	n += n4 = list_family(&s->v4, s->workers, fds + n);
-	n += n6 = list_family(&s->v6, s->workers, fds + n);
-	text_printf(out, "handover=%u,%zu,%zu,%zu\n", shared->n_queues, n_control, n4, n6);
-	return n;
-}
-
-void handover_labels(const struct engine *e, struct text *out)
-{
-	for (struct peer *p = engine_peer_next(e, NULL); p; p = engine_peer_next(e, p)) {
-		struct engine_peer_info info;
-
-		if (engine_peer_label_ns(p) == 0)
-			continue;
-		engine_peer_info(p, &info);
-		text_puts(out, LABEL_KEY);
-		text_put_hex(out, info.public_key, sizeof(info.public_key));
-		text_puts(out, ",");
-		text_put_u64(out, engine_peer_label_ns(p));
-		text_puts(out, "\n");
-		secret_key_done(&info.preshared_key);
-	}
-}
-
 /* --- The successor: asking --- */
 
-static int ask(const char *name, struct handover *h)
+static int ask(const char *name, const char *question, struct handover *h)
 {
-	static const char question[] = "handover=1\n\n";
 	const struct timeval patience = { .tv_sec = HANDOVER_PATIENCE_MS / 1000 };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
@@ -85,7 +33,7 @@ static int ask(const char *name, struct handover *h)
 	    setsockopt(h->connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) <
 		    0 ||
 	    connect(h->connection, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    send(h->connection, question, sizeof(question) - 1, MSG_NOSIGNAL) < 0)
+	    send(h->connection, question, strlen(question), MSG_NOSIGNAL) < 0)
 		return -errno;
 	return 0;
 }
@@ -116,13 +64,13 @@ static bool is_complete(const struct text *t)
 	return t->len >= 2 && memcmp(t->data + t->len - 2, "\n\n", 2) == 0;
 }
 
-static int read_answer(struct handover *h, int *fds, size_t *ret_n)
+static int read_answer(const struct handover *h, struct text *out, int *fds, size_t *ret_n)
 {
 	static char chunk[CHUNK];
 	_Alignas(struct cmsghdr) static uint8_t
 		control[CMSG_SPACE(HANDOVER_FDS_MAX * sizeof(int))];
 
-	while (!is_complete(&h->config) && !h->config.err) {
+	while (!is_complete(out) && !out->err) {
 		struct iovec iov = { chunk, sizeof(chunk) };
 		struct msghdr m = { .msg_iov = &iov,
 				    .msg_iovlen = 1,
@@ -135,10 +83,10 @@ static int read_answer(struct handover *h, int *fds, size_t *ret_n)
 		if (n <= 0)
 			return n == 0 ? -EPROTO : -errno;
 		*ret_n = take_fds(&m, fds, *ret_n);
-		text_add(&h->config, chunk, (size_t)n);
+		text_add(out, chunk, (size_t)n);
 	}
 	secret_wipe(chunk, sizeof(chunk));
-	return h->config.err;
+	return out->err;
 }
 
 enum { QUEUES, CONTROL, SOCKETS4, SOCKETS6, COUNTS };
@@ -200,7 +148,7 @@ static int sort_fds(struct handover *h, const int *fds, size_t n)
 	return 0;
 }
 
-int handover_take(const char *name, struct handover *h, struct diag *d)
+static int take(const char *name, const char *question, struct handover *h)
 {
 	int fds[HANDOVER_FDS_MAX];
 	size_t n = 0;
@@ -210,14 +158,26 @@ int handover_take(const char *name, struct handover *h, struct diag *d)
 	memset(&h->config, 0, sizeof(h->config));
 	h->n_queues = 0;
 	h->has_sockets = false;
-	err = ask(name, h);
+	h->stops_old = false;
+	err = ask(name, question, h);
 	if (err == 0)
-		err = read_answer(h, fds, &n);
+		err = read_answer(h, &h->config, fds, &n);
 	if (err == 0)
 		err = sort_fds(h, fds, n);
+	if (err < 0)
+		handover_free(h);
+	return err;
+}
+
+int handover_take(const char *name, struct handover *h, struct diag *d)
+{
+	int err = take(name, "handover=2\n\n", h);
+
+	h->stops_old = err == 0;
+	if (err == -EPROTO) /* one of the version before closes */
+		err = take(name, "handover=1\n\n", h);
 	if (err == 0)
 		return 0;
-	handover_free(h);
 	if (err == -ENOENT || err == -ECONNREFUSED)
 		return diag_set(d, -ESRCH, 0,
 				"no process serves %s: there is nothing to take over", name);
@@ -268,7 +228,7 @@ static void greet(void *context, const struct uapi_get_peer *get)
 /* "culvert_label=KEY,NS" */
 static int take_label(struct engine_worker *w, const char *line, size_t len)
 {
-	const char *hex = line + strlen(LABEL_KEY);
+	const char *hex = line + strlen(HANDOVER_LABEL);
 	const char *number = hex + 2 * 32 + 1;
 	uint8_t key[32];
 	uint64_t label_ns;
@@ -284,16 +244,17 @@ static int take_label(struct engine_worker *w, const char *line, size_t len)
 	return 0;
 }
 
-static int take_labels(const struct handover *h, struct engine_worker *w)
+static int take_labels(const struct text *t, struct engine_worker *w)
 {
-	const char *at = h->config.data, *end = at + h->config.len;
+	const char *at = t->data, *end = at + t->len;
 	int err = 0;
 
 	while (at < end && err == 0) {
 		const char *stop = memchr(at, '\n', (size_t)(end - at));
 		size_t len = stop ? (size_t)(stop - at) : (size_t)(end - at);
 
-		if (len > strlen(LABEL_KEY) && memcmp(at, LABEL_KEY, strlen(LABEL_KEY)) == 0)
+		if (len > strlen(HANDOVER_LABEL) &&
+		    memcmp(at, HANDOVER_LABEL, strlen(HANDOVER_LABEL)) == 0)
 			err = take_label(w, at, len);
 		at += len + 1;
 	}
@@ -335,7 +296,7 @@ int handover_apply(const struct handover *h, struct engine *e, struct engine_wor
 		err = uapi_apply(e, w, now_ns, &set, &ready, d);
 	uapi_ready_done(&ready);
 	if (err == 0)
-		err = take_labels(h, w); /* before anybody is greeted */
+		err = take_labels(&h->config, w); /* before anybody is greeted */
 	if (err == 0)
 		err = read_lines(h, NULL, &reader, d);
 	*ret_port = set.listen_port;
@@ -343,6 +304,78 @@ int handover_apply(const struct handover *h, struct engine *e, struct engine_wor
 	uapi_set_done(&set);
 	uapi_get_reader_done(&reader);
 	return err ? -EPROTO : 0;
+}
+
+static int apply_change(struct uapi_set *set, struct engine *e, struct engine_worker *w,
+			uint64_t now_ns, uint32_t *ret_mark, struct diag *d)
+{
+	struct uapi_ready ready = { .framing = NULL };
+	int err = uapi_prepare(e, w, set, &ready, d);
+
+	if (err == 0)
+		err = uapi_apply(e, w, now_ns, set, &ready, d);
+	if (set->has_fwmark) /* the sockets have it already */
+		*ret_mark = set->fwmark;
+	uapi_ready_done(&ready);
+	uapi_set_done(set);
+	return err;
+}
+
+static int apply_changes(const struct text *t, struct engine *e, struct engine_worker *w,
+			 uint64_t now_ns, uint32_t *ret_mark, struct diag *d)
+{
+	static const char head[] = "stopped=1\n";
+	const char *at = t->data + sizeof(head) - 1, *end = t->data + t->len;
+	struct uapi_set set = { .peers = NULL };
+	int err = 0;
+
+	if (t->len < sizeof(head) || memcmp(t->data, head, sizeof(head) - 1) != 0)
+		return ERR_FORMAT;
+	while (at < end && err == 0) {
+		const char *stop = memchr(at, '\n', (size_t)(end - at));
+		size_t len = stop ? (size_t)(stop - at) : (size_t)(end - at);
+
+		if (len == 5 && memcmp(at, "set=1", 5) == 0)
+			err = apply_change(&set, e, w, now_ns, ret_mark, d);
+		else if (len > strlen(HANDOVER_LABEL) &&
+			 memcmp(at, HANDOVER_LABEL, strlen(HANDOVER_LABEL)) == 0)
+			; /* behind the last set: take_labels() */
+		else if (len && !is_report(at, len))
+			err = uapi_set_line(&set, at, len, d);
+		at += len + 1;
+	}
+	if (err == 0)
+		err = apply_change(&set, e, w, now_ns, ret_mark, d);
+	uapi_set_done(&set);
+	return err;
+}
+
+int handover_stop(struct handover *h, struct engine *e, struct engine_worker *w,
+		  uint64_t now_ns, uint32_t *ret_mark, struct diag *d)
+{
+	static const char word[] = "stop=1\n\n";
+	struct text changes = { .len = 0 };
+	int fds[HANDOVER_FDS_MAX];
+	size_t n = 0;
+	int err = 0;
+
+	if (!h->stops_old)
+		return 0;
+	if (send(h->connection, word, sizeof(word) - 1, MSG_NOSIGNAL) != sizeof(word) - 1)
+		err = -EPROTO;
+	if (err == 0)
+		err = read_answer(h, &changes, fds, &n);
+	while (n > 0) /* nothing is passed now */
+		close(fds[--n]);
+	if (err == 0)
+		err = apply_changes(&changes, e, w, now_ns, ret_mark, d);
+	if (err == 0)
+		err = take_labels(&changes, w);
+	text_done(&changes);
+	return err ? diag_set(d, -EPROTO, 0,
+			      "the process that serves the interface changed it while it was "
+			      "handed over: ask again")
+		   : 0;
 }
 
 int handover_done(struct handover *h)

@@ -37,7 +37,9 @@ struct device {
 	bool is_up;
 	bool is_over;
 	bool owns_socket[UAPI_DIALECTS]; /* its file is ours to remove */
-	bool is_handing_over;		 /* the gate is closed; a successor gets ready */
+	bool is_offering;		 /* a successor gets ready */
+	bool is_handing_over;		 /* the gate is closed; it takes over */
+	struct handover_offered offered; /* where it @is_offering */
 	uint64_t patience_ns;		 /* how long it may, boot clock */
 	bool takes_over;
 	struct handover handover; /* where it @takes_over */

@@ -453,6 +453,27 @@ static void dump_counters(const struct engine *e, const struct uapi_outside *out
 	}
 }
 
+static void dump_usernet(const struct usernet *u, struct text *out)
+{
+	static const char *const names[USERNET_COUNTS] = {
+		[USERNET_TCP_OPENED] = "tcp_opened",
+		[USERNET_TCP_REFUSED] = "tcp_refused",
+		[USERNET_UDP_OPENED] = "udp_opened",
+		[USERNET_ECHO_OPENED] = "echo_opened",
+		[USERNET_FORWARDED] = "forwarded",
+		[USERNET_DENIED] = "denied",
+		[USERNET_MALFORMED] = "malformed",
+		[USERNET_EVICTED] = "evicted",
+		[USERNET_FULL] = "full",
+		[USERNET_DROPPED] = "dropped",
+	};
+
+	text_printf(out, "culvert_usernet_flows=%u\n", usernet_flows(u));
+	for (int i = 0; i < USERNET_COUNTS; i++)
+		text_printf(out, "culvert_usernet_%s=%llu\n", names[i],
+			    (unsigned long long)usernet_counted(u, (enum usernet_count)i));
+}
+
 void uapi_dump(struct engine *e, struct text *out, enum uapi_dialect dialect,
 	       const struct uapi_outside *outside, bool with_private_key)
 {
@@ -465,6 +486,8 @@ void uapi_dump(struct engine *e, struct text *out, enum uapi_dialect dialect,
 		engine_get_private_key(e, &device.private_key);
 	uapi_write_device(out, &device);
 	dump_counters(e, outside, out);
+	if (outside->usernet)
+		dump_usernet(outside->usernet, out);
 	secret_key_done(&device.private_key);
 	for (struct peer *p = engine_peer_next(e, NULL); p; p = engine_peer_next(e, p))
 		dump_peer(e, p, out, dialect, &prefixes);

@@ -10,6 +10,7 @@
 
 #include "conf/uapi.h"
 #include "engine/engine.h"
+#include "usernet/usernet.h"
 
 /**
  * struct uapi_ready - What was made for a request before anything of it is applied
@@ -47,6 +48,7 @@ int uapi_apply(struct engine *e, struct engine_worker *w, uint64_t now_ns,
  * @send_failed:	Datagrams the kernel refused to send
  * @write_failed:	Packets the TUN refused
  * @cut:		Datagrams longer than any message, dropped
+ * @usernet:	NULL: there is an interface
  */
 struct uapi_outside {
 	uint16_t listen_port;
@@ -54,6 +56,7 @@ struct uapi_outside {
 	uint64_t send_failed;
 	uint64_t write_failed;
 	uint64_t cut;
+	const struct usernet *usernet;
 };
 
 /**

@@ -33,7 +33,9 @@ enum operation {
 	OPERATION_STATE,
 	OPERATION_WATCH,
 	OPERATION_LIMIT,
-	OPERATION_HANDOVER,
+	OPERATION_HANDOVER, /* and stop at once */
+	OPERATION_OFFER,
+	OPERATION_STOP,
 	OPERATION_DONE,
 };
 
@@ -59,7 +61,8 @@ struct connection {
 	bool is_watching;
 	bool asks_state;   /* it drives the device: its sets are not news to it */
 	bool is_limited;   /* not for the private key */
-	bool is_successor; /* everything waits for its done=1 */
+	bool is_successor; /* was handed everything */
+	bool is_awaited;   /* everything waits for its done=1 */
 	bool has_overrun;  /* blocks were left out because the client does not read */
 	bool skips_line;
 	bool rests;
@@ -252,17 +255,31 @@ static void finish_handover(struct connection *c)
 {
 	struct uapi_server *s = c->server;
 	int fds[HANDOVER_FDS_MAX];
-	size_t n = s->handler.handover(s->handler.context, &c->out, fds);
+	bool stops = c->operation == OPERATION_HANDOVER;
+	size_t n = s->handler.handover(s->handler.context, stops, &c->out, fds);
 
 	if (n == 0) {
 		uapi_write_errno(&c->out, UAPI_EIO, true);
 		return;
 	}
 	c->is_successor = true;
+	c->is_awaited = stops;
 	uapi_write_errno(&c->out, 0, true);
 	if (c->out.err || pass_fds(c->fd, c->out.data, fds, n) < 0)
 		c->is_closing = true;
 	c->out_sent = 1;
+}
+
+static void finish_stop(struct connection *c)
+{
+	struct uapi_server *s = c->server;
+	bool stands = s->handler.handover_stop(s->handler.context, &c->out);
+
+	if (!stands)
+		text_clear(&c->out);
+	uapi_write_errno(&c->out, stands ? 0 : UAPI_EIO, true);
+	c->is_awaited = stands;
+	c->is_closing = !stands || c->out.err;
 }
 
 /* Its word that it was heard is what ends us: a successor that cannot hear it does not live. */
@@ -274,6 +291,7 @@ static void finish_done(struct connection *c)
 		send(c->fd, yes, sizeof(yes) - 1, MSG_NOSIGNAL) == (ssize_t)sizeof(yes) - 1;
 
 	c->is_successor = false;
+	c->is_awaited = false;
 	c->is_closing = true;
 	s->handler.handover_end(s->handler.context, is_heard);
 }
@@ -310,8 +328,10 @@ static void finish(struct connection *c)
 		count_watchers(c->server, 1);
 	} else if (c->operation == OPERATION_LIMIT) {
 		finish_limit(c);
-	} else if (c->operation == OPERATION_HANDOVER) {
+	} else if (c->operation == OPERATION_HANDOVER || c->operation == OPERATION_OFFER) {
 		finish_handover(c);
+	} else if (c->operation == OPERATION_STOP) {
+		finish_stop(c);
 	} else if (c->operation == OPERATION_DONE) {
 		finish_done(c);
 	}
@@ -346,7 +366,11 @@ static void begin(struct connection *c, const char *line)
 		c->operation = OPERATION_LIMIT;
 	else if (strcmp(line, "handover=1") == 0 && !c->is_successor && !c->is_limited)
 		c->operation = OPERATION_HANDOVER;
-	else if (strcmp(line, "done=1") == 0 && c->is_successor)
+	else if (strcmp(line, "handover=2") == 0 && !c->is_successor && !c->is_limited)
+		c->operation = OPERATION_OFFER;
+	else if (strcmp(line, "stop=1") == 0 && c->is_successor && !c->is_awaited)
+		c->operation = OPERATION_STOP;
+	else if (strcmp(line, "done=1") == 0 && c->is_awaited)
 		c->operation = OPERATION_DONE;
 	else
 		c->is_closing = true;

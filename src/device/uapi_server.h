@@ -23,7 +23,7 @@
  * with each set of another connection that is neither limited nor asks the same. Who drives the
  * device so sees, for the price of one question, whether somebody else did too.
  *
- * handover=1 passes the device's descriptors to a successor: device/handover.h.
+ * handover=1 and handover=2 pass the device's descriptors to a successor: device/handover.h.
  *
  * Bounds:  UAPI_CONNECTIONS_MAX at once; a line of UAPI_LINE_MAX; the bounds of conf/uapi.h.
  * Threads: the control thread.
@@ -55,9 +55,11 @@ struct uapi_handler {
 	void (*state)(void *context, struct uapi_get_device *ret);
 	/* There is somebody to tell changes, or nobody any more. */
 	void (*watched)(void *context, bool is_watched);
-	/* A successor asks: stop, write the answer's text, list descriptors to pass (they
-	 * are not closed). Return: how many; 0: refused. */
-	size_t (*handover)(void *context, struct text *out, int *fds);
+	/* A successor asks: write the answer's text, list descriptors to pass (they are not
+	 * closed); with @stops, stop first. Return: how many; 0: refused. */
+	size_t (*handover)(void *context, bool stops, struct text *out, int *fds);
+	/* One that was answered without asks to stop: do, and write what changed. false: refused. */
+	bool (*handover_stop)(void *context, struct text *out);
 	void (*handover_end)(void *context, bool is_done);
 	void *context;
 };

@@ -152,14 +152,38 @@ static void write_packets(struct worker *w, uint64_t now_ns)
 	}
 }
 
-static void flush(struct worker *w, uint64_t now_ns)
+/* To usernet. It calls engine_send() meanwhile, so the lists must not be the engine's own. */
+static void hand_over(struct worker *w, uint64_t now_ns)
+{
+	const struct inet_write *writes = NULL;
+	struct iovec *slices = NULL;
+	size_t n = engine_writes(w->engine_worker, &writes, &slices), n_slices = 0;
+
+	if (n == 0)
+		return;
+	n_slices = writes[n - 1].first_slice + writes[n - 1].n_slices;
+	memcpy(w->writes, writes, n * sizeof(*writes));
+	memcpy(w->slices, slices, n_slices * sizeof(*slices));
+	usernet_receive(w->shared->usernet, now_ns, w->writes, n, w->slices);
+	usernet_run(w->shared->usernet, now_ns);
+}
+
+static void send_outputs(struct worker *w, uint64_t now_ns)
 {
 	const struct engine_output *outputs = NULL;
 	size_t n = engine_outputs(w->engine_worker, &outputs);
 
 	for (size_t i = 0; i < n; i++)
 		send_block(w, &outputs[i], now_ns);
-	write_packets(w, now_ns);
+}
+
+static void flush(struct worker *w, uint64_t now_ns)
+{
+	send_outputs(w, now_ns);
+	if (w->shared->usernet && !w->is_keeper)
+		hand_over(w, now_ns);
+	else
+		write_packets(w, now_ns);
 	if (!w->is_keeper && engine_wants_keeper(w->engine_worker))
 		eventfd_write(w->shared->keeper_wake, 1);
 }
@@ -215,6 +239,48 @@ static void pump_tun(struct worker *w)
 			engine_send(w->engine_worker, now, packets + small, 1);
 			flush(w, now);
 		}
+	}
+}
+
+/* --- From usernet --- */
+
+/* What the engine would answer, unreachable, is for nobody: whoever sent this is a server outside. */
+static void send_for_usernet(void *context, uint64_t now_ns, struct engine_packet *packets,
+			     size_t n)
+{
+	struct worker *w = context;
+
+	engine_send(w->engine_worker, now_ns, packets, n);
+	send_outputs(w, now_ns);
+}
+
+static bool is_peer(void *context, const struct ip_addr *address)
+{
+	const struct worker *w = context;
+
+	return engine_has_route(w->engine_worker, address);
+}
+
+void worker_usernet(struct worker *w, struct usernet_options *options)
+{
+	options->send = send_for_usernet;
+	options->is_peer = is_peer;
+	options->context = w;
+}
+
+/* What the keeper opened: rarely anything. */
+static void pump_handed(struct worker *w)
+{
+	for (int i = 0; i < TUN_ROUNDS; i++) {
+		struct inet_write write = { .header = w->tun_buffer, .n_slices = 1 };
+		ssize_t len = tun_read(&w->shared->handed, w->tun_buffer, TUN_PACKET_ROOM,
+				       &write.offload);
+		struct iovec slice = { w->tun_buffer, len > 0 ? (size_t)len : 0 };
+
+		if (len <= 0)
+			return;
+		write.len = (uint32_t)len;
+		usernet_receive(w->shared->usernet, clock_boot_ns(), &write, 1, &slice);
 	}
 }
 
@@ -299,18 +365,53 @@ static bool sleep_until_woken(struct worker *w, int timeout_ms)
 	return !atomic_load_explicit(&w->shared->is_stopping, memory_order_acquire);
 }
 
-static void *data_loop(void *context)
+static int timeout_ms(uint64_t at, uint64_t now)
 {
-	struct worker *w = context;
+	if (at == UINT64_MAX)
+		return -1;
+	if (at <= now)
+		return 0;
+	return at - now > 60 * ENGINE_SECOND ? 60000 : (int)((at - now + 999999) / 1000000);
+}
+
+static void usernet_loop(struct worker *w)
+{
+	struct sockets *s = &w->shared->sockets;
+	struct usernet *u = w->shared->usernet;
+	bool more = false;
+
+	while (sleep_until_woken(
+		w, more ? 0 : timeout_ms(usernet_deadline_ns(u), clock_boot_ns()))) {
+		pump_socket(w, s->v4.data[w->number]);
+		pump_socket(w, s->v6.data[w->number]);
+		pump_handed(w);
+		more = usernet_run(u, clock_boot_ns());
+		if (engine_wants_keeper(w->engine_worker))
+			eventfd_write(w->shared->keeper_wake, 1);
+	}
+}
+
+static void tun_loop(struct worker *w)
+{
 	struct sockets *s = &w->shared->sockets;
 
-	engine_enter(w->engine_worker);
 	while (sleep_until_woken(w, -1)) {
 		restore_merge(w);
 		pump_socket(w, s->v4.data[w->number]);
 		pump_socket(w, s->v6.data[w->number]);
 		pump_tun(w);
 	}
+}
+
+static void *data_loop(void *context)
+{
+	struct worker *w = context;
+
+	engine_enter(w->engine_worker);
+	if (w->shared->usernet)
+		usernet_loop(w);
+	else
+		tun_loop(w);
 	engine_leave(w->engine_worker);
 	gate_leave(&w->shared->gate);
 	return NULL;
@@ -318,13 +419,7 @@ static void *data_loop(void *context)
 
 static int keeper_timeout_ms(struct worker *w)
 {
-	uint64_t at = engine_deadline_ns(w->engine_worker), now = clock_boot_ns();
-
-	if (at == UINT64_MAX)
-		return -1;
-	if (at <= now)
-		return 0;
-	return at - now > 60 * ENGINE_SECOND ? 60000 : (int)((at - now + 999999) / 1000000);
+	return timeout_ms(engine_deadline_ns(w->engine_worker), clock_boot_ns());
 }
 
 /* Take what waits at the socket while there is room for it, and not for ever: what is no
@@ -389,6 +484,17 @@ int worker_watch_sockets(struct worker *w)
 	return err == 0 && v6 >= 0 ? watch(w, v6) : err;
 }
 
+static int watch_usernet(struct worker *w)
+{
+	int err = watch(w, w->shared->handed.fd);
+
+	w->writes = calloc(DEVICE_PACKETS_PER_RECEIVE, sizeof(*w->writes));
+	w->slices = calloc(DEVICE_PACKETS_PER_RECEIVE, sizeof(*w->slices));
+	if (!w->writes || !w->slices)
+		return -ENOMEM;
+	return err < 0 ? err : watch(w, usernet_fd(w->shared->usernet));
+}
+
 int worker_init(struct worker *w, struct worker_shared *shared, unsigned int number,
 		bool is_keeper)
 {
@@ -416,7 +522,7 @@ int worker_init(struct worker *w, struct worker_shared *shared, unsigned int num
 		return -ENOMEM;
 	engine_worker_set_merge(w->engine_worker, shared->queues[number].has_tso);
 	engine_worker_set_merge_udp(w->engine_worker, shared->queues[number].has_uso);
-	return watch(w, shared->queues[number].fd);
+	return shared->usernet ? watch_usernet(w) : watch(w, shared->queues[number].fd);
 }
 
 void worker_done(struct worker *w)
@@ -424,6 +530,8 @@ void worker_done(struct worker *w)
 	engine_worker_free(w->engine_worker);
 	udp_inbox_free(w->inbox);
 	free(w->tun_buffer);
+	free(w->writes);
+	free(w->slices);
 	if (w->epoll >= 0)
 		close(w->epoll);
 	if (w->wake >= 0 && !w->is_keeper)

@@ -21,16 +21,21 @@
 #include "engine/engine.h"
 #include "net/tun.h"
 #include "net/udp_socket.h"
+#include "usernet/usernet.h"
 
 enum {
 	NO_GSO_SLOTS = 64,
 	TUN_BUFFER_BYTES = 160 * 1024,
+	DEVICE_PACKETS_PER_RECEIVE = 256, /* inner packets of one engine_receive() */
 };
 
 /**
  * struct worker_shared - What all workers of a device read
  * @data_buffers: What one receive call can bring; from the memory budget
  * @keeper_wake: eventfd that wakes the keeper
+ * @usernet:	Where packets of peers go instead of a TUN; NULL: there is a TUN. The only data worker's
+ * @handed:	With @usernet: the other end of queues[0], a pair of sockets through which the
+ *		keeper's packets come to that worker
  * @is_stopping: Set once; then every worker is woken
  */
 struct worker_shared {
@@ -41,6 +46,8 @@ struct worker_shared {
 	unsigned int n_queues;
 	unsigned int data_buffers; /* of 64 KiB, per data worker */
 	int keeper_wake;
+	struct usernet *usernet;
+	struct tun_queue handed;
 	_Atomic bool is_stopping;
 };
 
@@ -61,7 +68,9 @@ struct worker {
 	struct worker_shared *shared;
 	struct engine_worker *engine_worker;
 	struct udp_inbox *inbox;
-	uint8_t *tun_buffer; /* data workers */
+	uint8_t *tun_buffer;	   /* data workers */
+	struct inet_write *writes; /* with usernet: copies, while the engine is called again */
+	struct iovec *slices;
 	int epoll;
 	int wake; /* eventfd */
 	unsigned int number;
@@ -82,6 +91,9 @@ void worker_done(struct worker *w);
 int worker_start(struct worker *w);
 void worker_wake(struct worker *w);
 void worker_join(struct worker *w);
+
+/** worker_usernet() - Let @options call this worker, the only data worker. Before its start */
+void worker_usernet(struct worker *w, struct usernet_options *options);
 
 /** worker_counted() - From any thread */
 uint64_t worker_counted(const struct worker *w, enum worker_count c);

@@ -110,6 +110,14 @@ struct engine_packet {
 void engine_send(struct engine_worker *w, uint64_t now_ns, struct engine_packet *packets,
 		 size_t n);
 
+/**
+ * engine_has_route() - Would a packet to @to go to a peer?
+ *
+ * A peer that has everything (a prefix of no bits) does not count: it stands for the world. While the
+ * worker is online.
+ */
+bool engine_has_route(const struct engine_worker *w, const struct ip_addr *to);
+
 /* --- Datagrams in --- */
 
 /**

@@ -445,6 +445,16 @@ void engine_send(struct engine_worker *w, uint64_t now_ns, struct engine_packet 
 			seal_group(w, out, i, n_out, now_ns);
 }
 
+bool engine_has_route(const struct engine_worker *w, const struct ip_addr *to)
+{
+	/* Nobody's addresses: only a prefix of no bits has them. */
+	static const struct ip_addr nobody[2] = { { ADDR_V4, { 240 } }, { ADDR_V6, { 0x40 } } };
+	const struct allowed_ips *t = w->engine->allowed_ips;
+	const struct allowed_ips_owner *owner = allowed_ips_find(t, to);
+
+	return owner && owner != allowed_ips_find(t, &nobody[to->family == ADDR_V6]);
+}
+
 /* --- From the keeper --- */
 
 void send_keepalive(struct engine_worker *w, struct peer *p, uint64_t now_ns)

@@ -90,7 +90,7 @@ static int change_address(struct access_sync *s, const struct ip_addr *address, 
 	if (address->family == ADDR_NONE || was == is)
 		return 0;
 	host_access_write_change(&e, &body->changes[body->n++]);
-	return body->n == HOST_ACCESS_ITEMS_MAX ? flush(s) : 0;
+	return body->n == HOST_ACCESS_CHANGES_MAX ? flush(s) : 0;
 }
 
 static int say_list(struct access_sync *s, const struct store_record *list)

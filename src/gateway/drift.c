@@ -55,7 +55,7 @@ static void judge_identity(struct drift *d, const struct iface_state *now)
 	atomic_fetch_add(&d->total, 1);
 	log_warning("somebody changed the interface: it has another %s",
 		    now->listen_port == d->port ? "key" : "port");
-	if (d->policy == DRIFT_REPAIR)
+	if (d->policy != DRIFT_REPORT) /* nobody can have meant to cut all clients off */
 		d->identity_changed(d->context);
 }
 
@@ -103,7 +103,9 @@ bool drift_note(struct drift *d, const struct drift_found *found)
 	log_warning("somebody changed the interface: %zu peers missing, %zu that nobody stored,"
 		    " %zu changed; %s",
 		    found->missing, found->foreign, found->different,
-		    d->policy == DRIFT_REPAIR ? "set again" : "left so");
+		    d->policy == DRIFT_REPAIR  ? "set again"
+		    : d->policy == DRIFT_ADOPT ? "to be taken over"
+					       : "left so");
 	return d->policy == DRIFT_REPAIR;
 }
 
@@ -114,8 +116,14 @@ uint64_t drift_total(const struct drift *d)
 
 bool drift_policy_find(const char *word, enum drift_policy *ret)
 {
-	if (strcmp(word, "repair") != 0 && strcmp(word, "report") != 0)
-		return false;
-	*ret = strcmp(word, "repair") == 0 ? DRIFT_REPAIR : DRIFT_REPORT;
-	return true;
+	static const char *const words[] = {
+		[DRIFT_REPAIR] = "repair", [DRIFT_REPORT] = "report", [DRIFT_ADOPT] = "adopt"
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(word, words[i]) == 0) {
+			*ret = (enum drift_policy)i;
+			return true;
+		}
+	return false;
 }

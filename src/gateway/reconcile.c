@@ -451,6 +451,68 @@ static int set_all(struct reconcile *r, const struct uapi_set *all, struct diag 
 	return err;
 }
 
+/* --- For whoever adopts differences --- */
+
+static int by_drift_key(const void *a, const void *b)
+{
+	return memcmp(((const struct drift_peer *)a)->public_key,
+		      ((const struct drift_peer *)b)->public_key, 32);
+}
+
+/* struct details - What the interface has of those that differ, sorted by key */
+struct details {
+	struct drift_peer *peers;
+	size_t n;
+};
+
+static void fill_details(void *context, const struct uapi_get_peer *peer)
+{
+	const struct details *details = context;
+	struct drift_peer wanted = { .kind = DRIFT_FOREIGN }, *found;
+
+	memcpy(wanted.public_key, peer->public_key, 32);
+	found = bsearch(&wanted, details->peers, details->n, sizeof(wanted), by_drift_key);
+	if (!found)
+		return;
+	found->preshared_key = peer->preshared_key;
+	found->keepalive_s = (uint16_t)peer->keepalive.hi;
+	found->n_prefixes = DRIFT_PREFIXES_MAX + 1;
+	if (peer->n_allowed_ips > DRIFT_PREFIXES_MAX)
+		return;
+	found->n_prefixes = peer->n_allowed_ips;
+	for (size_t i = 0; i < found->n_prefixes; i++)
+		found->prefixes[i] = peer->allowed_ips[i];
+}
+
+static enum drift_kind kind_of(const struct comparison *c, const struct uapi_set_peer *block)
+{
+	if (block->remove)
+		return DRIFT_FOREIGN;
+	return find_present(c, block->public_key) ? DRIFT_DIFFERENT : DRIFT_MISSING;
+}
+
+/* What a request would set right is what somebody else did. */
+static void hand_over(struct reconcile *r, const struct comparison *c)
+{
+	struct details details = { .n = c->set.n_peers };
+	struct diag d = { .text = "" };
+
+	details.peers = calloc(details.n, sizeof(*details.peers));
+	for (size_t i = 0; details.peers && i < details.n; i++) {
+		details.peers[i].kind = kind_of(c, &c->set.peers[i]);
+		memcpy(details.peers[i].public_key, c->set.peers[i].public_key, 32);
+	}
+	if (details.peers)
+		qsort(details.peers, details.n, sizeof(*details.peers), by_drift_key);
+	if (!details.peers || iface_get(r->iface, fill_details, &details, &d) != 0)
+		log_error("what others changed cannot be taken over: %s", d.text);
+	else
+		r->drift.take(r->drift.take_context, details.peers, details.n);
+	if (details.peers)
+		secret_wipe(details.peers, details.n * sizeof(*details.peers));
+	free(details.peers);
+}
+
 /* Access lists first. Where that fails the peers that have none are served all the same. */
 static int set_access(struct reconcile *r, struct diag *d)
 {
@@ -462,8 +524,12 @@ static int set_access(struct reconcile *r, struct diag *d)
 /* Return: is what the comparison found to be set? */
 static bool must_set(struct reconcile *r, const struct comparison *c)
 {
+	bool is_repaired = c->is_look && drift_note(&r->drift, &c->found);
+
+	if (c->is_look && !is_repaired && c->set.n_peers > 0 && r->drift.take)
+		hand_over(r, c);
 	if (c->is_look)
-		return drift_note(&r->drift, &c->found);
+		return is_repaired;
 	if (c->set.n_peers > 0)
 		log_info("setting %zu peers that differ between store and interface",
 			 c->set.n_peers);

@@ -95,6 +95,9 @@ static bool handle(struct uplink *u, const struct host_message *m, int fd)
 	case HOST_STOP:
 		u->events.stop(u->events.context);
 		return true;
+	case HOST_HAND_ON:
+		u->events.hand_on(u->events.context);
+		return true;
 	case HOST_READY:
 	case HOST_RECONNECT:
 	case HOST_PING:

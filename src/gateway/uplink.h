@@ -28,6 +28,7 @@ struct uplink_events {
 	void (*device_restarted)(void *context);
 	void (*stop)(void *context);
 	void *context;
+	void (*hand_on)(void *context); /* stop, and leave the sockets for the next */
 };
 
 struct uplink;

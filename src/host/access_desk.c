@@ -14,7 +14,7 @@ static int set_list(struct access *a, const struct host_access *body, struct dia
 
 static int change_members(struct access *a, const struct host_access *body, struct diag *d)
 {
-	struct nft_element changes[HOST_ACCESS_ITEMS_MAX];
+	struct nft_element changes[HOST_ACCESS_CHANGES_MAX];
 
 	for (size_t i = 0; i < body->n; i++)
 		changes[i] = host_access_read_change(&body->changes[i]);

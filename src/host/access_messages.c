@@ -6,8 +6,9 @@
 
 static_assert(sizeof(struct host_access_rule) == 24 && sizeof(struct host_access_change) == 28,
 	      "no padding that could carry something");
-static_assert(sizeof(struct host_access) == 8 + 256 * 28, "nor in the body");
-static_assert((int)HOST_ACCESS_ITEMS_MAX == (int)ACCESS_RULES_MAX, "a list is one message");
+static_assert(sizeof(struct host_access) == 8 + 1024 * 28, "nor in the body");
+static_assert((int)HOST_ACCESS_RULES_MAX == (int)ACCESS_RULES_MAX, "a list is one message");
+static_assert((int)HOST_ACCESS_CHANGES_MAX == (int)ACCESS_CHANGES_MAX, "a message is one call");
 
 bool host_access_is_type(uint32_t type)
 {
@@ -103,8 +104,8 @@ static bool is_change(const struct host_access_change *c)
 
 static const char *judge_list(const struct host_access *body)
 {
-	if (body->list == 0)
-		return "a list without a number";
+	if (body->list == 0 || body->n > HOST_ACCESS_RULES_MAX)
+		return "a list without a number, or with too many rules";
 	for (size_t i = 0; i < body->n; i++)
 		if (!is_rule(&body->rules[i]))
 			return "a rule that cannot be";
@@ -117,21 +118,19 @@ static const char *judge_list(const struct host_access *body)
 
 static const char *judge_members(const struct host_access *body)
 {
-	if (body->list != 0 || body->n == 0)
-		return "members of a list, or none";
+	if (body->list != 0 || body->n == 0 || body->n > HOST_ACCESS_CHANGES_MAX)
+		return "members of a list, or none, or too many";
 	for (size_t i = 0; i < body->n; i++)
 		if (!is_change(&body->changes[i]))
 			return "a member that cannot be";
 	if (!is_zero(&body->changes[body->n],
-		     (HOST_ACCESS_ITEMS_MAX - body->n) * sizeof(body->changes[0])))
+		     (HOST_ACCESS_CHANGES_MAX - body->n) * sizeof(body->changes[0])))
 		return "something behind the members";
 	return NULL;
 }
 
 const char *host_access_judge(uint32_t type, const struct host_access *body)
 {
-	if (body->n > HOST_ACCESS_ITEMS_MAX)
-		return "more items than there is room for";
 	switch (type) {
 	case HOST_ACCESS_LIST:
 		return judge_list(body);

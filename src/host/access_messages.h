@@ -37,7 +37,11 @@ enum host_access_type {
 	HOST_ACCESS_DONE = 150,
 };
 
-enum { HOST_ACCESS_ITEMS_MAX = 256 }; /* of one message */
+/* Items of one message. Each is waited for: 100 000 peers are 200 of them. */
+enum {
+	HOST_ACCESS_RULES_MAX = 256,
+	HOST_ACCESS_CHANGES_MAX = 1024,
+};
 
 /* An access_rule. @family, @protocol: as there */
 struct host_access_rule {
@@ -67,8 +71,8 @@ struct host_access {
 	uint32_t list;
 	uint32_t n;
 	union {
-		struct host_access_rule rules[HOST_ACCESS_ITEMS_MAX];
-		struct host_access_change changes[HOST_ACCESS_ITEMS_MAX];
+		struct host_access_rule rules[HOST_ACCESS_RULES_MAX];
+		struct host_access_change changes[HOST_ACCESS_CHANGES_MAX];
 	};
 };
 

@@ -18,6 +18,7 @@ static const struct {
 } known[CREDENTIALS_MAX] = {
 	{ "api.key", "GATEWAY_API_KEY" },
 	{ "master.key", "CULVERT_MASTER_KEY" },
+	{ "database.password", "PGPASSWORD" }, /* libpq reads it */
 };
 
 /* Return: 0, -ENOENT when there is none, or why it cannot be used. */

@@ -14,7 +14,7 @@
 #include "base/err.h"
 
 enum {
-	CREDENTIALS_MAX = 2, /* of this kind */
+	CREDENTIALS_MAX = 3, /* of this kind */
 	CREDENTIAL_TEXT_MAX = 1100,
 };
 
@@ -28,7 +28,8 @@ struct credentials {
 };
 
 /**
- * credentials_read() - api.key as GATEWAY_API_KEY, master.key as CULVERT_MASTER_KEY
+ * credentials_read() - api.key as GATEWAY_API_KEY, master.key as CULVERT_MASTER_KEY,
+ *	database.password as PGPASSWORD
  *
  * One newline at the end does not count. A variable that is set in our environment comes
  * before its file.

@@ -31,16 +31,21 @@ enum {
 #define STOP_PATIENCE_NS   (UINT64_C(5) * 1000000000)
 #define REPAIR_PAUSE_NS	   UINT64_C(1000000000)
 
-static int start_process(struct device_child *t, struct diag *d)
+/* One that does not take over yet has nothing to put in order. */
+#define DISMISS_PATIENCE_NS (UINT64_C(1) * 1000000000)
+
+/* @word: One more argument, or NULL. */
+static int start_process(const struct device_child *t, struct child *c, const char *program,
+			 const char *word, struct diag *d)
 {
-	const char *const argv[] = { "culvert-device", "-f", t->config->interface, NULL };
+	const char *const argv[] = { "culvert-device", "-f", t->config->interface, word, NULL };
 	char level[32];
 	const char *const variables[] = { level, NULL };
-	const struct child_plan plan = { .argv = argv, .sets = variables };
+	const struct child_plan plan = { .program = program, .argv = argv, .sets = variables };
 
 	snprintf(level, sizeof(level), "LOG_LEVEL=%s", t->config->log_level);
 
-	int err = child_start(&t->child, &plan, clock_boot_ns());
+	int err = child_start(c, &plan, clock_boot_ns());
 
 	if (err < 0)
 		return diag_set(d, err, 0, "cannot start the tunnel process: %s",
@@ -48,9 +53,9 @@ static int start_process(struct device_child *t, struct diag *d)
 	return 0;
 }
 
-static void enter_in_journal(const struct device_child *t)
+static void enter_in_journal(const struct device_child *t, const struct child *c)
 {
-	int err = claim_add_child(t->claim, t->child.pid);
+	int err = claim_add_child(t->claim, c->pid);
 
 	if (err < 0)
 		log_warning("cannot enter the tunnel process in the journal: %s",
@@ -195,11 +200,12 @@ int device_child_choose(struct device_child *t, struct diag *d)
 /* Return: a connection that may do everything, as soon as there is one. */
 static int begin(struct device_child *t, struct diag *d)
 {
-	int err = t->is_kernel ? kernel_child_start(t, d) : start_process(t, d);
+	int err = t->is_kernel ? kernel_child_start(t, d)
+			       : start_process(t, &t->child, NULL, NULL, d);
 
 	if (err < 0)
 		return err;
-	enter_in_journal(t);
+	enter_in_journal(t, &t->child);
 	if (!t->is_kernel)
 		return wait_for_socket(t, d);
 	err = kernel_child_connect(t);
@@ -218,6 +224,50 @@ int device_child_start(struct device_child *t, struct diag *d)
 	err = set_key(t, fd, d);
 	close(fd);
 	return err < 0 ? err : set_addresses(t, d);
+}
+
+int device_child_succeed(struct device_child *t, const char *program, struct diag *d)
+{
+	t->successor = (struct child){ .name = t->child.name };
+	if (t->is_kernel)
+		return kernel_child_succeed(t, program, d);
+
+	int err = start_process(t, &t->successor, program, "--take-over", d);
+
+	if (err == 0)
+		enter_in_journal(t, &t->successor);
+	return err;
+}
+
+/* An old one that ends well was relieved: it does so once it has acknowledged that. */
+enum device_succession device_child_succession(struct device_child *t)
+{
+	int status = 0;
+
+	if (t->is_kernel) /* it was done at once */
+		return DEVICE_SUCCEEDED;
+	if (t->successor.pid == 0)
+		return DEVICE_REMAINS;
+	if (child_reap(&t->successor, &status)) {
+		t->successor.pid = 0;
+		return DEVICE_REMAINS;
+	}
+	if (!child_reap(&t->child, &status))
+		return DEVICE_PENDING;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+		t->child = t->successor;
+		t->successor.pid = 0;
+		return DEVICE_SUCCEEDED;
+	}
+	device_child_dismiss(t);
+	t->index = 0;
+	t->due_ns = child_ended(&t->child, clock_boot_ns());
+	return DEVICE_LOST;
+}
+
+void device_child_dismiss(struct device_child *t)
+{
+	child_stop(&t->successor, DISMISS_PATIENCE_NS);
 }
 
 int device_child_connect_limited(const struct device_child *t)
@@ -261,6 +311,7 @@ void device_child_stop(struct device_child *t)
 	char path[64];
 	int fd;
 
+	device_child_dismiss(t);
 	if (t->child.pid == 0 && t->index == 0)
 		return;
 	child_stop(&t->child, STOP_PATIENCE_NS);

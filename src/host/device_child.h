@@ -21,6 +21,7 @@
  * @is_kernel:	The interface is the kernel's, and the process a driver of it (kernel_child.h)
  * @control_fd:	For handing connections to that driver; 0: none
  * @due_ns:	When a dead one is to be started again
+ * @successor:	Is taking the tunnel over from @child, if it runs
  */
 struct device_child {
 	const struct host_config *config;
@@ -29,6 +30,7 @@ struct device_child {
 	struct signals *signals;
 	struct netlink *nl;
 	struct child child;
+	struct child successor;
 	uint64_t due_ns;
 	uint64_t repaired_ns; /* last time that device_child_repair() did something */
 	uint32_t index;
@@ -54,6 +56,26 @@ int device_child_choose(struct device_child *t, struct diag *d);
  */
 int device_child_start(struct device_child *t, struct diag *d);
 
+/**
+ * device_child_succeed() - Start @program, to take the tunnel over from the one that runs
+ *
+ * Packets, interface and addresses stay; see device/handover.h. A driver of the kernel's is
+ * replaced at once.
+ */
+int device_child_succeed(struct device_child *t, const char *program, struct diag *d);
+
+enum device_succession {
+	DEVICE_PENDING,
+	DEVICE_SUCCEEDED, /* the old one ended, @child is the new one */
+	DEVICE_REMAINS,	  /* the new one ended, @child is as it was */
+	DEVICE_LOST,	  /* neither runs; @due_ns says when to start one */
+};
+
+/** device_child_succession() - How far it is; call it instead of reaping @child meanwhile */
+enum device_succession device_child_succession(struct device_child *t);
+
+/* End the one that takes too long. */
+void device_child_dismiss(struct device_child *t);
 /** device_child_connect_limited() - A connection to hand to the gateway; as tunnel_connect_limited() */
 int device_child_connect_limited(const struct device_child *t);
 

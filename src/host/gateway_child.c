@@ -22,9 +22,11 @@ enum {
 	MESSAGES_PER_WAKE = 32,
 };
 
-#define READY_PATIENCE_NS (UINT64_C(120) * 1000000000) /* a large database is read first */
-#define LEAVE_PATIENCE_NS (UINT64_C(5) * 1000000000)
-#define STOP_PATIENCE_NS  (UINT64_C(10) * 1000000000)
+#define READY_PATIENCE_NS   (UINT64_C(120) * 1000000000) /* a large database is read first */
+#define TRIAL_PATIENCE_NS   (UINT64_C(30) * 1000000000)	 /* while callers wait */
+#define HAND_ON_PATIENCE_NS (UINT64_C(15) * 1000000000)
+#define LEAVE_PATIENCE_NS   (UINT64_C(5) * 1000000000)
+#define STOP_PATIENCE_NS    (UINT64_C(10) * 1000000000)
 
 #define BIT(n) (1U << (n))
 
@@ -32,7 +34,8 @@ enum {
 static const unsigned int exits[] = {
 	[GATEWAY_ABSENT] = BIT(GATEWAY_STARTING),
 	[GATEWAY_STARTING] = BIT(GATEWAY_SERVING) | BIT(GATEWAY_ENDING) | BIT(GATEWAY_ABSENT),
-	[GATEWAY_SERVING] = BIT(GATEWAY_ENDING) | BIT(GATEWAY_ABSENT),
+	[GATEWAY_SERVING] = BIT(GATEWAY_LEAVING) | BIT(GATEWAY_ENDING) | BIT(GATEWAY_ABSENT),
+	[GATEWAY_LEAVING] = BIT(GATEWAY_ENDING) | BIT(GATEWAY_ABSENT),
 	[GATEWAY_ENDING] = BIT(GATEWAY_ABSENT),
 };
 
@@ -45,10 +48,13 @@ static void enter(struct gateway_child *g, enum gateway_state to, uint64_t now_n
 	case GATEWAY_STARTING:
 		g->dialogue = (struct host_dialogue){ 0 };
 		g->access = (struct access){ .interface = NULL };
-		g->ready_by_ns = now_ns + READY_PATIENCE_NS;
+		g->ready_by_ns = now_ns + (g->program ? TRIAL_PATIENCE_NS : READY_PATIENCE_NS);
 		break;
 	case GATEWAY_SERVING:
 		g->has_served = true;
+		break;
+	case GATEWAY_LEAVING:
+		g->end_by_ns = now_ns + HAND_ON_PATIENCE_NS;
 		break;
 	case GATEWAY_ENDING:
 		g->end_by_ns = now_ns + LEAVE_PATIENCE_NS;
@@ -82,20 +88,22 @@ static void fill_arguments(const struct gateway_child *g, struct arguments *a)
 	const struct host_config *c = g->config;
 	size_t n = 0;
 	const char *const fixed[] = {
-		"culvert",	 "gateway-serve",
-		"--state",	 g->view->state,
-		"--interface",	 c->interface,
-		"--listen",	 c->listen,
-		"--uapi-fd",	 "3",
-		"--host-fd",	 "4",
-		"--public-key",	 g->public_key,
-		"--subnet4",	 ip_prefix_format(&c->subnet4, a->subnet4),
-		"--subnet6",	 ip_prefix_format(&c->subnet6, a->subnet6),
-		"--port",	 a->port,
-		"--obfuscation", c->obfuscation,
-		"--log-level",	 c->log_level,
-		"--isolation",	 c->isolate ? "on" : "off",
-		"--kind",	 g->device->is_kernel ? "kernel" : "userspace",
+		"culvert",	  "gateway-serve",
+		"--state",	  g->view->state,
+		"--interface",	  c->interface,
+		"--listen",	  c->listen,
+		"--uapi-fd",	  "3",
+		"--host-fd",	  "4",
+		"--shelf-in-fd",  "5",
+		"--shelf-out-fd", "6",
+		"--public-key",	  g->public_key,
+		"--subnet4",	  ip_prefix_format(&c->subnet4, a->subnet4),
+		"--subnet6",	  ip_prefix_format(&c->subnet6, a->subnet6),
+		"--port",	  a->port,
+		"--obfuscation",  c->obfuscation,
+		"--log-level",	  c->log_level,
+		"--isolation",	  c->isolate ? "on" : "off",
+		"--kind",	  g->device->is_kernel ? "kernel" : "userspace",
 	};
 
 	static_assert(sizeof(fixed) / sizeof(fixed[0]) + 4 <= ARGUMENTS_MAX, "room for all");
@@ -120,6 +128,8 @@ static const char *own_program(const struct gateway_child *g)
 {
 	if (g->config->gateway_program)
 		return g->config->gateway_program;
+	if (g->program)
+		return g->program;
 	return g->view->program[0] ? g->view->program : NULL;
 }
 
@@ -130,6 +140,10 @@ void gateway_child_program(const struct gateway_child *g, char out[PATH_MAX])
 
 	if (g->config->gateway_program) {
 		snprintf(out, PATH_MAX, "%s", g->config->gateway_program);
+		return;
+	}
+	if (g->program) {
+		snprintf(out, PATH_MAX, "%s", g->program);
 		return;
 	}
 	n = readlink("/proc/self/exe", out, PATH_MAX - 1);
@@ -187,8 +201,8 @@ static int spawn(struct gateway_child *g, int uapi_fd, int their_end,
 		.argv = arguments.argv,
 		.inherits = inherited,
 		.sets = credentials,
-		.fds = { uapi_fd, their_end },
-		.n_fds = 2,
+		.fds = { uapi_fd, their_end, g->shelf[0], g->shelf[1] },
+		.n_fds = 4,
 		.drops_rights = true,
 		.drops_user = g->state->uid != geteuid(),
 		.uid = g->state->uid,
@@ -293,6 +307,11 @@ static bool heed_one(struct gateway_child *g)
 
 	if (n == -EAGAIN)
 		return false;
+	if (n == 0 && g->phase == GATEWAY_LEAVING) {
+		close(g->fd);
+		g->fd = -1;
+		return false;
+	}
 	if (n == 0) { /* mostly because it ends, with a code that will say why */
 		enter(g, GATEWAY_ENDING, clock_boot_ns());
 		return false;
@@ -319,6 +338,25 @@ void gateway_child_heed(struct gateway_child *g)
 	}
 }
 
+void gateway_child_hand_on(struct gateway_child *g, const char *program)
+{
+	const struct host_message m = { .type = HOST_HAND_ON };
+
+	assert(g->phase == GATEWAY_SERVING);
+	g->program = program;
+	enter(g, GATEWAY_LEAVING, clock_boot_ns());
+	say(g, &m, -1);
+}
+
+void gateway_child_adopted(struct gateway_child *g)
+{
+	uint64_t now_ns = clock_boot_ns();
+
+	enter(g, GATEWAY_STARTING, now_ns);
+	enter(g, GATEWAY_SERVING, now_ns);
+	g->dialogue.is_ready = true;
+}
+
 void gateway_child_device_restarted(struct gateway_child *g)
 {
 	const struct host_message m = { .type = HOST_DEVICE_RESTARTED };
@@ -331,6 +369,8 @@ void gateway_child_expire(struct gateway_child *g, uint64_t now_ns)
 {
 	if (g->phase == GATEWAY_STARTING && now_ns >= g->ready_by_ns)
 		give_up(g, "it did not get ready in time");
+	if (g->phase == GATEWAY_LEAVING && now_ns >= g->end_by_ns)
+		give_up(g, "it did not hand on in time");
 	if (g->phase == GATEWAY_ENDING && now_ns >= g->end_by_ns) {
 		log_error("the gateway process is ended: it left the conversation");
 		kill(g->child.pid, SIGKILL);
@@ -347,6 +387,7 @@ uint64_t gateway_child_deadline_ns(const struct gateway_child *g)
 		return g->ready_by_ns;
 	case GATEWAY_SERVING:
 		return UINT64_MAX;
+	case GATEWAY_LEAVING:
 	case GATEWAY_ENDING:
 		return g->end_by_ns;
 	}
@@ -357,13 +398,19 @@ void gateway_child_ended(struct gateway_child *g, int status)
 {
 	uint64_t now_ns = clock_boot_ns();
 
-	if (g->has_served && WIFSIGNALED(status))
+	bool is_expected = g->phase == GATEWAY_LEAVING && status == 0;
+
+	if (is_expected)
+		g->child.failures = 0;
+	else if (g->has_served && WIFSIGNALED(status))
 		log_error("the gateway process was ended by signal %d; starting it again",
 			  WTERMSIG(status));
 	else if (g->has_served)
 		log_error("the gateway process ended with code %d; starting it again",
 			  WEXITSTATUS(status));
 	g->due_ns = child_ended(&g->child, now_ns);
+	if (is_expected)
+		g->due_ns = now_ns;
 	enter(g, GATEWAY_ABSENT, now_ns);
 }
 

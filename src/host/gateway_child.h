@@ -7,6 +7,7 @@
  *	ABSENT     none runs; @due_ns says when the next one starts
  *	STARTING   runs, has not said that it serves; @ready_by_ns gives it up
  *	SERVING    has said so
+ *	LEAVING    was asked to hand on to the next one, and has until @end_by_ns for it
  *	ENDING     broke a rule and was killed, or left the conversation and has until
  *	           @end_by_ns to end by itself; not yet buried
  *
@@ -31,6 +32,7 @@ enum gateway_state {
 	GATEWAY_ABSENT,
 	GATEWAY_STARTING,
 	GATEWAY_SERVING,
+	GATEWAY_LEAVING,
 	GATEWAY_ENDING,
 };
 
@@ -39,6 +41,9 @@ enum gateway_state {
  * @fd:		Our end of the conversation, -1: none
  * @access:	Without an interface until it is first spoken of
  * @has_served:	One of its lives reached SERVING
+ * @program:	What the next one is started from; NULL: as @config says, or this program
+ * @shelf:	Where each keeps its listening sockets for the next: the end to put them in,
+ *		and the end they are found at. Nothing is read or written here
  */
 struct gateway_child {
 	const struct host_config *config;
@@ -56,6 +61,8 @@ struct gateway_child {
 	uint64_t end_by_ns;
 	int fd;
 	bool has_served;
+	const char *program;
+	int shelf[2];
 };
 
 int gateway_child_start(struct gateway_child *g, struct diag *d);
@@ -65,6 +72,18 @@ void gateway_child_program(const struct gateway_child *g, char out[PATH_MAX]);
 
 /* Read and answer what it said. */
 void gateway_child_heed(struct gateway_child *g);
+
+/**
+ * gateway_child_hand_on() - Let it finish and end, and start the next one from @program
+ * @program:	Borrowed until the next call; NULL: as it was
+ *
+ * Its listening sockets stay open on the shelf: connections wait, none is refused. Only for
+ * one that serves.
+ */
+void gateway_child_hand_on(struct gateway_child *g, const char *program);
+
+/* One that serves was taken over from the program before: its @child and @fd are set. */
+void gateway_child_adopted(struct gateway_child *g);
 
 /* Tell it that the tunnel lost its peers. */
 void gateway_child_device_restarted(struct gateway_child *g);

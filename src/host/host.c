@@ -10,12 +10,15 @@
 #include "host/host.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <poll.h>
 #include <sys/capability.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "crypto/suite.h"
 #include "host/device_child.h"
@@ -23,9 +26,11 @@
 #include "host/preflight.h"
 #include "host/report.h"
 #include "host/tree_key.h"
+#include "host/upgrade.h"
 #include "net/nft.h"
 #include "sys/clock.h"
 #include "sys/log.h"
+#include "sys/own_path.h"
 #include "sys/privileges.h"
 
 #define RUN_DIR "/run/culvert"
@@ -41,6 +46,8 @@ struct host {
 	struct device_child device;
 	struct gateway_child gateway;
 	struct report report;
+	struct upgrade upgrade;
+	uint64_t filter; /* fingerprint of the one in force */
 	bool has_table;
 	enum host_end end;
 };
@@ -157,15 +164,21 @@ static enum host_end claim_host(struct host *h, struct diag *d)
 				  h->state.uid, h->state.gid, d));
 }
 
-static int start_device(struct host *h, struct diag *d)
+static void prepare_device(struct host *h)
 {
 	h->device = (struct device_child){ .config = h->config,
 					   .state = &h->state,
 					   .claim = &h->claim,
 					   .signals = &h->signals,
 					   .nl = h->nl };
-	int err = device_child_choose(&h->device, d);
+}
 
+static int start_device(struct host *h, struct diag *d)
+{
+	int err;
+
+	prepare_device(h);
+	err = device_child_choose(&h->device, d);
 	return err < 0 ? err : device_child_start(&h->device, d);
 }
 
@@ -185,17 +198,19 @@ static int open_ways(struct host *h, struct diag *d)
 	return claim_forwarding(&h->claim, d);
 }
 
-static int give_up_rights(struct diag *d)
+static int give_up_rights(struct host *h, struct diag *d)
 {
 	int err = privileges_no_dump();
 
 	if (err == 0)
 		err = privileges_limit_caps(kept_caps,
 					    sizeof(kept_caps) / sizeof(kept_caps[0]));
-	if (err == 0)
+	if (err == 0 && h->filter != privileges_seccomp_fingerprint())
 		err = privileges_seccomp(PRIVILEGES_HOST);
-	return err < 0 ? diag_set(d, err, 0, "cannot give up privileges: %s", err_text(err))
-		       : 0;
+	if (err < 0)
+		return diag_set(d, err, 0, "cannot give up privileges: %s", err_text(err));
+	h->filter = privileges_is_sanitized() ? 0 : privileges_seccomp_fingerprint();
+	return 0;
 }
 
 static enum host_end start(struct host *h, struct diag *d)
@@ -217,7 +232,7 @@ static enum host_end start(struct host *h, struct diag *d)
 	if (err == 0)
 		err = open_ways(h, d);
 	if (err == 0)
-		err = give_up_rights(d);
+		err = give_up_rights(h, d);
 	if (err == 0)
 		err = gateway_child_start(&h->gateway, d);
 	return classify(err);
@@ -246,7 +261,9 @@ static void bury_device(struct host *h)
 {
 	int status = 0;
 
-	if (h->device.child.pid == 0 || !child_reap(&h->device.child, &status))
+	/* In an upgrade its end may be as it should be. */
+	if (h->device.child.pid == 0 || h->upgrade.phase == UPGRADE_DEVICE ||
+	    !child_reap(&h->device.child, &status))
 		return;
 	if (WIFSIGNALED(status))
 		log_error("the tunnel process was ended by signal %d; starting it again",
@@ -320,6 +337,8 @@ static int wait_ms(const struct host *h)
 
 	if (h->device.child.pid == 0)
 		due_ns = h->device.due_ns; /* the gateway waits for it */
+	if (upgrade_deadline_ns(&h->upgrade) < due_ns)
+		due_ns = upgrade_deadline_ns(&h->upgrade);
 	if (report_deadline_ns(&h->report) < due_ns)
 		due_ns = report_deadline_ns(&h->report);
 	if (due_ns == UINT64_MAX)
@@ -342,6 +361,121 @@ static void wait_and_heed(struct host *h)
 		gateway_child_heed(&h->gateway);
 }
 
+/* --- being replaced --- */
+
+static void describe(const struct host *h, struct upgrade_state *s)
+{
+	const uint64_t numbers[UPGRADE_NUMBERS] = {
+		[UPGRADE_UID] = h->state.uid,
+		[UPGRADE_GID] = h->state.gid,
+		[UPGRADE_NETNS] = h->claim.netns,
+		[UPGRADE_STARTED] = h->claim.started,
+		[UPGRADE_FILTER] = h->filter,
+		[UPGRADE_HAS_TABLE] = h->has_table,
+		[UPGRADE_DEVICE_PID] = (uint64_t)h->device.child.pid,
+		[UPGRADE_DEVICE_BEGUN] = h->device.child.begun_ns,
+		[UPGRADE_DEVICE_FAILURES] = h->device.child.failures,
+		[UPGRADE_DEVICE_INDEX] = h->device.index,
+		[UPGRADE_DEVICE_IS_KERNEL] = h->device.is_kernel,
+		[UPGRADE_GATEWAY_PID] = (uint64_t)h->gateway.child.pid,
+		[UPGRADE_GATEWAY_BEGUN] = h->gateway.child.begun_ns,
+		[UPGRADE_GATEWAY_FAILURES] = h->gateway.child.failures,
+		[UPGRADE_FD_STATE] = (uint64_t)h->state.fd,
+		[UPGRADE_FD_LOCK] = (uint64_t)h->state.lock_fd,
+		[UPGRADE_FD_KEY] = (uint64_t)h->state.key_fd,
+		[UPGRADE_FD_GATEWAY] = (uint64_t)h->gateway.fd,
+		[UPGRADE_FD_SHELF_IN] = (uint64_t)h->gateway.shelf[0],
+		[UPGRADE_FD_SHELF_OUT] = (uint64_t)h->gateway.shelf[1],
+		[UPGRADE_FD_CONTROL] = (uint64_t)h->device.control_fd,
+	};
+	size_t n = 0;
+
+	memcpy(s->numbers, numbers, sizeof(numbers));
+	s->program = h->upgrade.program;
+	s->view_state = h->view.state;
+	s->view_program = h->view.program[0] && h->upgrade.gateway_program[0]
+				  ? h->upgrade.gateway_program
+				  : h->view.program;
+	for (; h->config->options && h->config->options[n] && n < 2 * UPGRADE_OPTIONS_MAX; n++)
+		s->options[n] = h->config->options[n];
+	s->options[n] = NULL;
+}
+
+/* The opposite. */
+static void adopt(struct host *h, const struct upgrade_state *s)
+{
+	const uint64_t *n = s->numbers;
+
+	h->state = (struct state_dir){ .path = h->config->state,
+				       .fd = (int)n[UPGRADE_FD_STATE],
+				       .lock_fd = (int)n[UPGRADE_FD_LOCK],
+				       .key_fd = (int)n[UPGRADE_FD_KEY],
+				       .uid = (uid_t)n[UPGRADE_UID],
+				       .gid = (gid_t)n[UPGRADE_GID] };
+	h->claim = (struct claim){ .dir = RUN_DIR,
+				   .interface = h->config->interface,
+				   .netns = n[UPGRADE_NETNS],
+				   .started = n[UPGRADE_STARTED],
+				   .pid = getpid() };
+	snprintf(h->view.state, sizeof(h->view.state), "%s", s->view_state);
+	snprintf(h->view.program, sizeof(h->view.program), "%s", s->view_program);
+	h->filter = n[UPGRADE_FILTER];
+	h->has_table = n[UPGRADE_HAS_TABLE] != 0;
+	h->device.child =
+		(struct child){ .pid = (pid_t)n[UPGRADE_DEVICE_PID],
+				.begun_ns = n[UPGRADE_DEVICE_BEGUN],
+				.failures = (unsigned int)n[UPGRADE_DEVICE_FAILURES] };
+	h->device.index = (uint32_t)n[UPGRADE_DEVICE_INDEX];
+	h->device.is_kernel = n[UPGRADE_DEVICE_IS_KERNEL] != 0;
+	h->device.control_fd = (int)n[UPGRADE_FD_CONTROL];
+	h->gateway.child =
+		(struct child){ .pid = (pid_t)n[UPGRADE_GATEWAY_PID],
+				.begun_ns = n[UPGRADE_GATEWAY_BEGUN],
+				.failures = (unsigned int)n[UPGRADE_GATEWAY_FAILURES] };
+	h->gateway.fd = (int)n[UPGRADE_FD_GATEWAY];
+	h->gateway.shelf[0] = (int)n[UPGRADE_FD_SHELF_IN];
+	h->gateway.shelf[1] = (int)n[UPGRADE_FD_SHELF_OUT];
+	gateway_child_adopted(&h->gateway);
+	snprintf(h->upgrade.program, sizeof(h->upgrade.program), "%s", s->program);
+}
+
+static void write_state(const struct host *h, struct text *out)
+{
+	struct upgrade_state s = { .program = NULL };
+
+	*out = (struct text){ .max = UPGRADE_OCTETS_MAX };
+	describe(h, &s);
+	upgrade_state_write(&s, out);
+}
+
+static bool has_both(const struct host *h)
+{
+	return h->device.child.pid > 0 && h->gateway.phase == GATEWAY_SERVING;
+}
+
+/* An upgrade needs both children, to have something to replace. */
+static void follow_upgrade(struct host *h)
+{
+	bool begins = h->signals.upgrade && h->upgrade.phase == UPGRADE_IDLE && has_both(h);
+	bool executes;
+	struct text state;
+
+	upgrade_step(&h->upgrade, clock_boot_ns());
+	/* Half a table of access lists would be forgotten. */
+	executes = h->upgrade.phase == UPGRADE_READY && has_both(h) &&
+		   h->gateway.access.staged == 0;
+	if (!begins && !executes)
+		return;
+	write_state(h, &state);
+	if (begins) {
+		h->signals.upgrade = false;
+		upgrade_begin(&h->upgrade, &state);
+	} else {
+		upgrade_execute(&h->upgrade, &state);
+	}
+	text_done(&state);
+}
+
 /* Signals are taken before the dead are counted, never after: one that came in between
  * would be taken for counted, and nothing would wake us again. */
 static void live(struct host *h, struct diag *d)
@@ -352,14 +486,22 @@ static void live(struct host *h, struct diag *d)
 		if (h->signals.stop)
 			return;
 		start_what_is_due(h);
-		report_state(&h->report,
-			     h->device.child.pid > 0 && h->gateway.phase == GATEWAY_SERVING,
+		follow_upgrade(h);
+		report_state(&h->report, h->upgrade.phase != UPGRADE_IDLE || has_both(h),
 			     clock_boot_ns());
 		wait_and_heed(h);
 	}
 }
 
 /* --- stopping --- */
+
+static void close_shelf(struct host *h)
+{
+	for (int i = 0; i < 2; i++) {
+		if (h->gateway.shelf[i] >= 0)
+			close(h->gateway.shelf[i]);
+	}
+}
 
 static void stop(struct host *h)
 {
@@ -373,36 +515,84 @@ static void stop(struct host *h)
 	if (claim_release(&h->claim, &d) < 0)
 		log_error("%s", d.text);
 	netlink_close(h->nl);
+	close_shelf(h);
 	state_dir_close(&h->state);
 	signals_close(&h->signals);
 	report_close(&h->report);
 }
 
-enum host_end host_run(const struct host_config *config, struct diag *d)
+static int open_shelf(struct host *h, struct diag *d)
 {
-	struct host h = { .config = config, .state = STATE_DIR_CLOSED };
-	enum host_end end;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, h->gateway.shelf) < 0)
+		return diag_set(d, -errno, 0, "a pair of sockets: %s", err_text(-errno));
+	return own_path(h->upgrade.program);
+}
 
+static int begin(struct host *h, const struct host_config *config, struct diag *d)
+{
+	*h = (struct host){ .config = config, .state = STATE_DIR_CLOSED };
 	*d = (struct diag){ 0 };
-	h.gateway = (struct gateway_child){ .config = config,
-					    .device = &h.device,
-					    .state = &h.state,
-					    .claim = &h.claim,
-					    .view = &h.view,
-					    .fd = -1 };
-	if (signals_open(&h.signals) < 0)
-		return diag_set(d, -errno, 0, "signals: %s", err_text(-errno)), HOST_FAILED;
-	report_open(&h.report);
-	end = start(&h, d);
+	h->gateway = (struct gateway_child){ .config = config,
+					     .device = &h->device,
+					     .state = &h->state,
+					     .claim = &h->claim,
+					     .view = &h->view,
+					     .fd = -1,
+					     .shelf = { -1, -1 } };
+	h->upgrade = (struct upgrade){ .view = &h->view,
+				       .device = &h->device,
+				       .gateway = &h->gateway,
+				       .report = &h->report };
+	if (signals_open(&h->signals) < 0)
+		return diag_set(d, -errno, 0, "signals: %s", err_text(-errno));
+	report_open(&h->report);
+	return 0;
+}
+
+static enum host_end live_and_stop(struct host *h, enum host_end end, struct diag *d)
+{
 	if (end == HOST_DONE) {
 		if (privileges_gaps()[0])
 			log_warning("not enforced here: %s", privileges_gaps());
-		live(&h, d);
-		end = h.end;
-	} else if (h.signals.stop) { /* asked to end while starting: that is no failure */
+		live(h, d);
+		end = h->end;
+	} else if (h->signals.stop) { /* asked to end while starting: that is no failure */
 		*d = (struct diag){ 0 };
 		end = HOST_DONE;
 	}
-	stop(&h);
+	stop(h);
 	return end;
+}
+
+enum host_end host_run(const struct host_config *config, struct diag *d)
+{
+	struct host h;
+	int err = begin(&h, config, d);
+
+	if (err < 0)
+		return HOST_FAILED;
+	err = open_shelf(&h, d);
+	return live_and_stop(&h, err < 0 ? HOST_FAILED : start(&h, d), d);
+}
+
+enum host_end host_resume(const struct host_config *config, const struct upgrade_state *s,
+			  struct diag *d)
+{
+	struct host h;
+	int err = begin(&h, config, d);
+
+	if (err < 0)
+		return HOST_FAILED;
+	err = netlink_open(&h.nl);
+	if (err < 0)
+		diag_set(d, err, 0, "netlink: %s", err_text(err));
+	prepare_device(&h);
+	adopt(&h, s);
+	if (err == 0)
+		err = find_public_key(&h, d);
+	if (err == 0)
+		err = give_up_rights(&h, d);
+	if (err == 0)
+		log_info("upgraded");
+	return live_and_stop(&h, classify(err), d);
 }

@@ -8,6 +8,9 @@
  * messages of host/messages.h, or for SIGTERM, upon which it takes everything back. It reads
  * no octet that came from the network.
  *
+ * On SIGUSR2, or SIGHUP without a terminal, it executes the program that lies where it was
+ * started from: host/upgrade.h.
+ *
  * The gateway may end and come back without a packet noticing. When the tunnel ends, the
  * gateway is told to set its peers again.
  *
@@ -39,6 +42,8 @@ enum host_kind {
  * @shares_key: The users' tree has the server's key too (host/tree_key.h)
  * @gateway_arguments: More of them for the gateway process, NULL behind the last; or NULL
  * @gateway_program: For tests; NULL: this program
+ * @options:	Name, value, …, NULL: what all of this was made of, for a later version of
+ *		the program that takes this one's place
  */
 struct host_config {
 	const char *state;
@@ -56,6 +61,7 @@ struct host_config {
 	bool shares_key;
 	const char *const *gateway_arguments;
 	const char *gateway_program;
+	const char *const *options;
 };
 
 /* What kind of failure; the same numbers as a command's exit codes. */
@@ -72,3 +78,9 @@ enum host_end {
  * Return: HOST_DONE, or why not with a sentence in @d; empty when a child has said it already.
  */
 enum host_end host_run(const struct host_config *config, struct diag *d);
+
+struct upgrade_state;
+
+/** host_resume() - The same, from where the program before this one was. Changes nothing first */
+enum host_end host_resume(const struct host_config *config, const struct upgrade_state *s,
+			  struct diag *d);

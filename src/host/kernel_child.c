@@ -2,14 +2,18 @@
 #include "host/kernel_child.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "host/messages.h"
+#include "host/tunnel.h"
 #include "sys/clock.h"
+#include "sys/log.h"
 
 #define KIND  "wireguard"
 #define ALIAS "made by culvert gateway, which removes it"
@@ -43,8 +47,11 @@ static int make_and_mark(struct device_child *t, struct netlink_link *link)
 
 	if (err == 0)
 		err = netlink_link_find(t->nl, t->config->interface, link);
-	if (err == 0)
-		err = netlink_link_set_alias(t->nl, link->index, ALIAS);
+	if (err < 0)
+		return err;
+	err = netlink_link_set_alias(t->nl, link->index, ALIAS);
+	if (err < 0)
+		(void)netlink_link_delete(t->nl, link->index);
 	return err;
 }
 
@@ -63,14 +70,16 @@ int kernel_child_make(struct device_child *t, struct diag *d)
 	return 0;
 }
 
-static int spawn(struct device_child *t, int their_end, struct diag *d)
+static int spawn(struct device_child *t, const char *program, int their_end, struct diag *d)
 {
 	const char *const argv[] = { "culvert", "kernel-serve", t->config->interface, NULL };
 	char level[32];
 	const char *const variables[] = { level, NULL };
-	const struct child_plan plan = {
-		.argv = argv, .sets = variables, .fds = { their_end }, .n_fds = 1
-	};
+	const struct child_plan plan = { .program = program,
+					 .argv = argv,
+					 .sets = variables,
+					 .fds = { their_end },
+					 .n_fds = 1 };
 	int err;
 
 	snprintf(level, sizeof(level), "LOG_LEVEL=%s", t->config->log_level);
@@ -80,22 +89,66 @@ static int spawn(struct device_child *t, int their_end, struct diag *d)
 		       : 0;
 }
 
-int kernel_child_start(struct device_child *t, struct diag *d)
+static int start_driver(struct device_child *t, const char *program, struct diag *d)
 {
 	int ends[2];
-	int err = kernel_child_make(t, d);
+	int err;
 
-	if (err < 0)
-		return err;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return diag_set(d, -errno, 0, "cannot start the driver of %s: %s",
 				t->config->interface, err_text(-errno));
-	err = spawn(t, ends[1], d);
+	err = spawn(t, program, ends[1], d);
 	close(ends[1]);
 	if (t->control_fd > 0)
 		close(t->control_fd);
 	t->control_fd = ends[0];
 	return err;
+}
+
+int kernel_child_start(struct device_child *t, struct diag *d)
+{
+	int err = kernel_child_make(t, d);
+
+	return err < 0 ? err : start_driver(t, NULL, d);
+}
+
+/* By force: one that ends by itself removes the interface. The socket after it. */
+static void end_driver(struct device_child *t)
+{
+	if (t->child.pid > 0) {
+		kill(t->child.pid, SIGKILL);
+		while (waitpid(t->child.pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	if (t->control_fd > 0)
+		close(t->control_fd);
+}
+
+int kernel_child_succeed(struct device_child *t, const char *program, struct diag *d)
+{
+	struct device_child old = *t, next = *t;
+	int fd = -1, err;
+
+	next.child = (struct child){ .pid = 0 };
+	next.control_fd = 0;
+	err = start_driver(&next, program, d);
+	if (err == 0)
+		fd = kernel_child_connect(&next);
+	if (err == 0)
+		err = fd < 0 ? fd : tunnel_limit(fd);
+	if (fd >= 0)
+		close(fd);
+	if (err < 0) {
+		end_driver(&next);
+		return diag_set(d, err, 0, "a driver of the new program does not answer: %s",
+				err_text(err));
+	}
+	if (claim_add_child(t->claim, next.child.pid) < 0)
+		log_warning("cannot enter the driver in the journal");
+	end_driver(&old);
+	t->child = next.child;
+	t->control_fd = next.control_fd;
+	return 0;
 }
 
 int kernel_child_connect(const struct device_child *t)

@@ -32,5 +32,13 @@ int kernel_child_make(struct device_child *t, struct diag *d);
 /** kernel_child_start() - Start a driver. Return: 0 or -errno with a sentence in @d */
 int kernel_child_start(struct device_child *t, struct diag *d);
 
+/**
+ * kernel_child_succeed() - Put a driver of @program in the place of the one that runs
+ *
+ * Waits up to 10 s for its first answer; the old one ends after that, without touching the
+ * interface. Return: 0, or -errno with a sentence in @d and the old one in its place.
+ */
+int kernel_child_succeed(struct device_child *t, const char *program, struct diag *d);
+
 /** kernel_child_connect() - Return: another connection to the driver; -errno */
 int kernel_child_connect(const struct device_child *t);

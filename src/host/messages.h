@@ -13,19 +13,21 @@
  *	HOST_DRIFTED	key or port of the interface are not what they should be: no answer
  *						HOST_DEVICE_RESTARTED  all peers are gone
  *						HOST_STOP	finish, then exit
+ *						HOST_HAND_ON	the same, but leave the sockets for
+ *								whoever comes next
  *
  * The UAPI socket is a limited one (device/uapi_server.h): it does not give the private key.
  * More than HOST_RECONNECTS_MAX of them in HOST_RECONNECTS_S seconds are answered with EBUSY.
- * The host answers HOST_RECONNECT and HOST_PING in order. HOST_DEVICE_RESTARTED and
- * HOST_STOP may stand between a question and its answer. After HOST_DEVICE_RESTARTED
+ * The host answers HOST_RECONNECT and HOST_PING in order. HOST_DEVICE_RESTARTED,
+ * HOST_STOP and HOST_HAND_ON may stand between a question and its answer. After HOST_DEVICE_RESTARTED
  * the old UAPI socket is dead: ask with HOST_RECONNECT and set every peer again. A
  * gateway that sends anything else is killed and started anew.
  *
  * How the gateway is started: `culvert gateway-serve --state DIR --interface IF
- * --listen URL --uapi-fd N --host-fd M --public-key BASE64 --subnet4 P --subnet6 P
+ * --listen URL --uapi-fd N --host-fd M --shelf-in-fd I --shelf-out-fd O --public-key BASE64 --subnet4 P --subnet6 P
  * --port N --obfuscation LEVEL --log-level LEVEL --isolation on|off [--endpoint HOST] [--log-json]`, as an
  * unprivileged user that owns DIR, with no capability, no new privileges, and no other
- * descriptors than 0 (empty), 1, 2, N and M. It prints the line "gateway ready …", then sends
+ * descriptors than 0 (empty), 1, 2, N, M, I and O (cmd/shelf.h). It prints the line "gateway ready …", then sends
  * HOST_READY. When M reads end-of-file the host is gone: exit.
  *
  * Threads: one reader and one writer at a time per descriptor.
@@ -47,6 +49,7 @@ enum host_message_type {
 	HOST_PONG,
 	HOST_DEVICE_RESTARTED,
 	HOST_STOP,
+	HOST_HAND_ON,
 };
 
 enum { HOST_HEADER_LEN = 16 }; /* of a message without a body */

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/report.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
 #include "base/err.h"
 #include "sys/log.h"
 
@@ -57,6 +61,25 @@ void report_state(struct report *r, bool is_serving, uint64_t now_ns)
 uint64_t report_deadline_ns(const struct report *r)
 {
 	return r->notify.watchdog_ns > 0 ? r->watchdog_due_ns : UINT64_MAX;
+}
+
+void report_reloading(const struct report *r)
+{
+	struct timespec now;
+	char lines[96];
+
+	clock_gettime(CLOCK_MONOTONIC, &now); /* the clock that sd_notify(3) asks for */
+	snprintf(lines, sizeof(lines), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+		 (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+	say(r, lines);
+}
+
+void report_reloaded(const struct report *r, const char *status)
+{
+	char lines[160];
+
+	snprintf(lines, sizeof(lines), "READY=1\nSTATUS=%s", status);
+	say(r, lines);
 }
 
 void report_stopping(const struct report *r)

@@ -36,4 +36,8 @@ void report_state(struct report *r, bool is_serving, uint64_t now_ns);
 /* When to call report_state() even if nothing happened. UINT64_MAX: never */
 uint64_t report_deadline_ns(const struct report *r);
 
+/* Between these two the program is being replaced: RELOADING=1, READY=1 with a status. */
+void report_reloading(const struct report *r);
+void report_reloaded(const struct report *r, const char *status);
+
 void report_stopping(const struct report *r);

@@ -471,7 +471,7 @@ static enum MHD_Result send_reply(struct http_exchange *x)
 	if (!r)
 		return MHD_NO;
 	/* What is left of a refused body is not worth reading. */
-	if (x->refused)
+	if (x->refused || x->server->is_ending)
 		MHD_add_response_header(r, "Connection", "close");
 	set_deadline(x->connection, HTTP_REPLY_DEADLINE_S);
 	done = MHD_queue_response(x->connection, x->reply.status, r);
@@ -771,6 +771,19 @@ void http_server_quiesce(struct http_server *s)
 		if (fd != MHD_INVALID_SOCKET)
 			close(fd);
 	}
+}
+
+unsigned int http_server_connections(const struct http_server *s)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < s->n_listeners; i++) {
+		const union MHD_DaemonInfo *info = MHD_get_daemon_info(
+			s->listeners[i].daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+
+		n += info ? info->num_connections : 0;
+	}
+	return n;
 }
 
 unsigned int http_server_waiting(const struct http_server *s)

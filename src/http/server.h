@@ -162,8 +162,11 @@ unsigned int http_server_fds(const struct http_server *s, int ret[HTTP_LISTENERS
  */
 int http_server_run(struct http_server *s, uint64_t now_ns);
 
-/** http_server_quiesce() - Take no new connections, and end the streams */
+/** http_server_quiesce() - Take no new connections, end the streams, and with each reply its connection */
 void http_server_quiesce(struct http_server *s);
+
+/* Connections of all listeners: with a request under way, or waiting for the next one. */
+unsigned int http_server_connections(const struct http_server *s);
 
 /* Exchanges whose reply is still owed. */
 unsigned int http_server_waiting(const struct http_server *s);

@@ -9,9 +9,25 @@
 
 #include <stdint.h>
 
+#include "base/addr.h"
+
 enum inet_icmp_error {
 	INET_ICMP_HOST_UNREACHABLE, /* v4: 3/1; v6: address unreachable 1/3 */
 	INET_ICMP_TOO_BIG,	    /* v4: 3/4 with the MTU; v6: 2/0 */
+	INET_ICMP_NO_ROUTE,	    /* v4: 3/0; v6: 1/0 */
+	INET_ICMP_PORT_UNREACHABLE, /* v4: 3/3; v6: 1/4 */
+	INET_ICMP_PROHIBITED,	    /* v4: 3/13; v6: 1/1 */
+	INET_ICMP_TIME_EXCEEDED,    /* v4: 11/0; v6: 3/0 */
+};
+
+/**
+ * struct inet_icmp_kind - Any error message, by its numbers
+ * @info:	Second word of the message: the MTU of "too big"
+ */
+struct inet_icmp_kind {
+	uint8_t type;
+	uint8_t code;
+	uint32_t info;
 };
 
 enum { INET_ICMP_MAX = 1280 };
@@ -34,3 +50,13 @@ enum { INET_ICMP_MAX = 1280 };
  */
 uint32_t inet_icmp_error(enum inet_icmp_error error, uint32_t mtu, const uint8_t *packet,
 			 uint32_t len, uint8_t out[INET_ICMP_MAX]);
+
+/**
+ * inet_icmp_error_from() - The same, from @source: a router on the way that is known
+ * @source:	Of the family of @packet
+ */
+uint32_t inet_icmp_error_from(const struct inet_icmp_kind *kind, const struct ip_addr *source,
+			      const uint8_t *packet, uint32_t len, uint8_t out[INET_ICMP_MAX]);
+
+/** inet_icmp_kind() - The numbers of @error for a family, an enum addr_family */
+struct inet_icmp_kind inet_icmp_kind(enum inet_icmp_error error, uint8_t family, uint32_t mtu);

@@ -73,6 +73,16 @@ enum { INET_EXTENSIONS_MAX = 8 };
  */
 bool inet_upper_find(const uint8_t *packet, uint32_t len, struct inet_upper *ret);
 
+/**
+ * struct inet_pair - Two ends of a conversation, seen from ours
+ */
+struct inet_pair {
+	struct ip_addr local;
+	struct ip_addr remote;
+	uint16_t local_port;
+	uint16_t remote_port;
+};
+
 /* --- ECN, RFC 6040 (normal mode) --- */
 
 /* The ECN bits of the outer header for an inner @tos; DSCP is zero. */

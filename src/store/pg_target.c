@@ -92,6 +92,11 @@ struct list {
 	char port[LIST_MAX];
 };
 
+static bool has_room(const char list[LIST_MAX], const char *word)
+{
+	return strlen(list) + strlen(word) + 2 <= LIST_MAX;
+}
+
 static void append(char out[LIST_MAX], unsigned int n, const char *word)
 {
 	size_t len = strlen(out);
@@ -99,9 +104,11 @@ static void append(char out[LIST_MAX], unsigned int n, const char *word)
 	snprintf(out + len, LIST_MAX - len, "%s%s", n > 0 ? "," : "", word);
 }
 
+/* Those beyond what we keep are not tried. */
 static void add_host(struct list *l, const char *host, const char *address, const char *port)
 {
-	if (l->n == HOSTS_MAX)
+	if (l->n == HOSTS_MAX || !has_room(l->host, host) || !has_room(l->address, address) ||
+	    !has_room(l->port, port))
 		return;
 	append(l->host, l->n, host);
 	append(l->address, l->n, address);

@@ -10,8 +10,8 @@
 
 enum { SERVER_MIN = 120000 };
 
-/* Of two numbers in one, for whoever migrates; the locks of interfaces have two. */
-#define MIGRATION_LOCK "SELECT pg_advisory_xact_lock(4860906464083935232)"
+/* One number, "Culv" and zeroes, for whoever migrates; the locks of interfaces have two. */
+#define MIGRATION_LOCK "SELECT pg_advisory_xact_lock(4860910626878259200)"
 
 static int ask_number(struct pg_link *l, const char *text, int64_t *ret)
 {

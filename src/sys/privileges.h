@@ -48,7 +48,8 @@ int privileges_landlock_reading(const char *const paths_rw[], size_t n,
 				const char *const paths_ro[], size_t n_ro);
 
 enum privileges_profile {
-	PRIVILEGES_DEVICE,  /* tunnel: sockets, TUN, epoll, threads, random; no open, no exec */
+	PRIVILEGES_DEVICE, /* tunnel: sockets, TUN, epoll, threads, random; no open, no exec */
+	PRIVILEGES_USERNET, /* the same without TUN, with TCP and UDP connections; no Unix sockets */
 	PRIVILEGES_GATEWAY, /* HTTP, SQLite below one directory; no exec */
 	PRIVILEGES_DRIVER,  /* a kernel interface: what is open already, and no more */
 	PRIVILEGES_HOST,    /* netlink, fork+exec of nft and ourselves */
@@ -57,7 +58,7 @@ enum privileges_profile {
 /**
  * privileges_seccomp() - Install the system call filter of @profile
  *
- * DEVICE, GATEWAY and DRIVER are allow lists: anything else kills the process (SIGSYS), except
+ * DEVICE, USERNET, GATEWAY and DRIVER are allow lists: anything else kills the process (SIGSYS), except
  * that calls by path get EACCES and clone3 ENOSYS (the C library then uses clone, whose
  * flags can be judged). HOST starts other programs, and a filter outlives exec: it is a
  * list of what none of them ever needs. Other architectures' calls kill in all three.
@@ -69,6 +70,13 @@ enum privileges_profile {
  */
 int privileges_seccomp(enum privileges_profile profile);
 int privileges_seccomp_install(enum privileges_profile profile);
+
+/** privileges_seccomp_fingerprint() - Of what PRIVILEGES_HOST refuses; equal for equal filters
+ *
+ * A filter outlives exec, and each one on top makes every call slower: a program that was
+ * executed below an equal one need not install it again. Never 0.
+ */
+uint64_t privileges_seccomp_fingerprint(void);
 
 /* Built with a sanitizer: its runtime looks for leaks at the end, and opens files for that. */
 bool privileges_is_sanitized(void);

@@ -328,6 +328,17 @@ static const struct condition when_device[] = {
 	{ 0 },
 };
 
+/* Connections for peers. A Unix socket is another way to this host's services: none. */
+static const struct condition when_usernet[] = {
+	WHEN2(socket, LOW32(0, AF_INET), KIND(1, SOCK_DGRAM)),
+	WHEN2(socket, LOW32(0, AF_INET6), KIND(1, SOCK_DGRAM)),
+	WHEN2(socket, LOW32(0, AF_INET), KIND(1, SOCK_STREAM)),
+	WHEN2(socket, LOW32(0, AF_INET6), KIND(1, SOCK_STREAM)),
+	WHEN1(socket, LOW32(0, AF_NETLINK)),
+	WHEN1(connect, WITHOUT(0, 0)),
+	{ 0 },
+};
+
 static const struct condition when_gateway[] = {
 	WHEN1(setpriority, LOW32(0, PRIO_PROCESS)), /* of its own threads, and only down */
 	WHEN1(socket, LOW32(0, AF_INET)),
@@ -368,6 +379,13 @@ static int add_device(scmp_filter_ctx filter)
 	return err < 0 ? err : add_conditions(filter, when_device);
 }
 
+static int add_usernet(scmp_filter_ctx filter)
+{
+	int err = add_calls(filter, SCMP_ACT_ERRNO(EACCES), calls_by_path);
+
+	return err < 0 ? err : add_conditions(filter, when_usernet);
+}
+
 static int add_gateway(scmp_filter_ctx filter)
 {
 	/* getaddrinfo() asks which families there are, and does without an answer. */
@@ -401,6 +419,8 @@ static int add_profile(scmp_filter_ctx filter, enum privileges_profile profile)
 	switch (profile) {
 	case PRIVILEGES_DEVICE:
 		return add_device(filter);
+	case PRIVILEGES_USERNET:
+		return add_usernet(filter);
 	case PRIVILEGES_GATEWAY:
 		return add_gateway(filter);
 	case PRIVILEGES_DRIVER:
@@ -429,6 +449,15 @@ int privileges_seccomp_install(enum privileges_profile profile)
 		err = seccomp_load(filter);
 	seccomp_release(filter);
 	return err;
+}
+
+uint64_t privileges_seccomp_fingerprint(void)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+
+	for (const int *call = calls_never; *call != NAMES_END; call++)
+		hash = (hash ^ (uint32_t)*call) * UINT64_C(0x100000001b3);
+	return hash | 1;
 }
 
 bool privileges_is_sanitized(void)

@@ -207,7 +207,7 @@ class Gateway:
     def _serve_host(self, conversation):
         while True:
             try:
-                data = conversation.recv(16384)
+                data = conversation.recv(65536)
             except OSError:
                 return
             if not data:

@@ -128,6 +128,23 @@ class Peers(AgentTest):
         self.assertEqual(self.gateway.on_device(), {})
 
 
+    def test_an_access_list_stays_whatever_the_agent_changes(self):
+        g, key = self.gateway, new_key(1)
+        self.is_(self.agent("POST", f"{WG}/peers", {"public_key": key, "allowed_ips": ["10.0.1.9/32"]}), 200)
+        number = g.local("POST", "/api/v1/access", {"name": "web", "rules": []}).json["id"]
+        safe = key.replace("/", "_").replace("+", "-")
+        self.is_(g.local("PATCH", f"/api/v1/peers/{safe}", {"access": number}), 200)
+        self.assertEqual(g.access.members, {"10.0.1.9": number})
+        self.is_(self.agent("PUT", f"{WG}/peers/{key}", {"allowed_ips": ["10.0.1.10/32"]}), 200)
+        self.assertEqual(g.access.members, {"10.0.1.10": number})
+        answer = self.agent("PUT", f"{WG}/peers/{key}", {"allowed_ips": ["10.0.1.10/32", "192.168.7.0/24"]})
+        self.is_(answer, 500)
+        self.assertIn("access list", answer.json["error"])
+        self.assertEqual(g.on_device(), {key: {"10.0.1.10/32"}})
+        self.is_(self.agent("DELETE", f"{WG}/peers/{key}"), 200)
+        self.assertEqual(g.access.members, {})
+
+
 class Callers(AgentTest):
     def test_unsigned_and_wrong_requests_are_refused(self):
         now = int(time.time())

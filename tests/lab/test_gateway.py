@@ -22,4 +22,18 @@ class Kernel(gateway_client.GatewayTest):
         self.assertIn("wireguard", self.client.output("ip", "-d", "link", "show", "phone"), "the module serves it")
 
 
+class KernelAtBothEnds(Kernel):
+    kind = "kernel"
+
+    def setUp(self):
+        if not suite.SOAK and "connects" not in self._testMethodName:
+            self.skipTest("this one runs in the soak")
+        super().setUp()
+
+    def serve(self):
+        process = super().serve()
+        self.assertIn("wireguard", self.gateway.output("ip", "-d", "link", "show", "wg0"), "the module serves it")
+        return process
+
+
 suite.main()

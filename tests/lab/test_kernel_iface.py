@@ -57,7 +57,8 @@ class Served:
 
 
 class KernelWhole(Served, test_gateway.Whole):
-    pass
+    def test_below_a_private_directory_everything_works(self):
+        self.skipTest("the lab's root is an overlay over 9p, where no gateway of either kind can make its view")
 
 
 class KernelPeers(Served, test_kinds.Peers):

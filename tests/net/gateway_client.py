@@ -19,6 +19,7 @@ WORLD = ("198.18.0.1", "2001:db8:ffff::1")
 
 
 class GatewayTest(suite.NetTest):
+    kind = "userspace"  # what serves the gateway's interface
     megabytes = 64  # of the soak
     megabytes_usual = 16
 
@@ -49,8 +50,8 @@ class GatewayTest(suite.NetTest):
 
     def serve(self):
         """Start the gateway and wait for its line."""
-        process = self.gateway.start(self.program, "gateway", "--state", self.state, stdout=subprocess.PIPE,
-                                     stderr=self.log)
+        process = self.gateway.start(self.program, "gateway", "--state", self.state, "--kind", self.kind,
+                                     stdout=subprocess.PIPE, stderr=self.log)
         for line in process.stdout:
             if line.startswith("gateway ready"):
                 return process

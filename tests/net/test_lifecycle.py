@@ -11,6 +11,7 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 import time
 
 import netns
@@ -141,18 +142,25 @@ class TakeOver(suite.NetTest):
             self.old.process.send_signal(signal.SIGSTOP)
         return answer, fds
 
-    def play(self, answer, fds):
-        """Hand that to a successor in place of the old process, up to its done=1."""
+    def play(self, answer, fds, version=2, change=b""):
+        """Hand that to a successor in place of an old process of that version, up to its done=1. @change: told at stop=1."""
         os.unlink(self.old.socket_path)
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(self.old.socket_path)
             listener.listen()
             after = self.successor()
             played, _ = listener.accept()
-        played.recv(64)
+            self.assertEqual(played.recv(64), b"handover=2\n\n")
+            if version == 1:
+                played.close()
+                played, _ = listener.accept()
+                self.assertEqual(played.recv(64), b"handover=1\n\n")
         socket.send_fds(played, [answer], fds)
         for fd in fds:
             os.close(fd)
+        if version == 2:
+            self.assertEqual(played.recv(64), b"stop=1\n\n")
+            played.sendall(b"stopped=1\nset=1\n" + change + b"errno=0\n\n")
         self.assertEqual(played.recv(64), b"done=1\n\n")
         return after, played
 
@@ -174,6 +182,74 @@ class TakeOver(suite.NetTest):
         now = self.old.namespace.output("ip", "-j", "link", "show", self.old.interface)
         self.assertEqual(json.loads(start)[0]["ifindex"], json.loads(now)[0]["ifindex"], "the interface stayed")
         self.assertTrue(os.path.exists(self.old.socket_path))
+
+    def test_what_is_set_while_a_successor_gets_ready_is_told_when_it_is_ready(self):
+        keys = [tunnel.keypair()[1] for _ in range(3)]
+        with socket.socket(socket.AF_UNIX) as asked:
+            asked.connect(self.old.socket_path)
+            asked.settimeout(5)
+            asked.sendall(b"handover=2\n\n")
+            answer = b""
+            while not answer.endswith(b"\n\n"):
+                data, fds, _, _ = socket.recv_fds(asked, 65536, 64)
+                answer += data
+                for fd in fds:
+                    os.close(fd)
+            self.assertTrue(self.pings(self.tunnel.left, self.tunnel.INNER[0][1]), "it serves on")
+            self.old.wg("set", self.old.interface, "peer", keys[0], "allowed-ips", "10.77.0.1/32", "peer", keys[1])
+            self.old.wg("set", self.old.interface, "peer", keys[1], "remove", "peer", keys[2], "endpoint", "[fe80::1%lo]:5")
+            asked.sendall(b"stop=1\n\n")
+            told = b""
+            while not told.endswith(b"\n\n"):
+                told += asked.recv(65536)
+        first, second, rest = told.decode().split("set=1\n")[1:]
+        self.assertTrue(told.startswith(b"stopped=1\n"))
+        for key, part in ((keys[0], first), (keys[1], first), (keys[1], second), (keys[2], second)):
+            self.assertIn(f"public_key={tunnel.hexkey(key)}\n", part)
+        self.assertIn("allowed_ip=10.77.0.1/32\n", first)
+        self.assertIn("remove=true\n", second)
+        self.assertIn("endpoint=[fe80::1%1]:5\n", second)
+        self.assertTrue(rest.endswith("errno=0\n\n"))
+        self.soon(lambda: self.pings(self.tunnel.left, self.tunnel.INNER[0][1]), "it goes on")
+
+    def test_nothing_that_is_set_meanwhile_is_lost(self):
+        """Peers come and go all the time, while one process after the other takes over."""
+        there, failed, stopping = set(), [], threading.Event()
+
+        def change():
+            while not stopping.is_set():
+                key = tunnel.hexkey(tunnel.keypair()[1])
+                gone = there.pop() if len(there) > 50 else None
+                lines = f"set=1\npublic_key={key}\nallowed_ip=10.78.0.0/16\n"
+                lines += f"public_key={gone}\nremove=true\n" if gone else ""
+                while True:  # a refusal, or a connection that ends with the old process, is asked again
+                    try:
+                        if self.old.exchange((lines + "\n").encode(), 10).endswith(b"errno=0\n\n"):
+                            there.add(key)
+                            break
+                    except (OSError, ValueError, IndexError) as error:
+                        failed.append(error)
+                    if stopping.wait(0.01):
+                        return
+
+        changer = threading.Thread(target=change)
+        changer.start()
+        try:
+            for _ in range(suite.scaled(5, 100)):
+                before = self.old.process
+                after = self.successor()
+                self.soon(lambda: before.poll() is not None or after.poll() is not None, "one ends", 20)
+                self.assertIsNone(after.poll(), "taken over")
+                self.old.process = after
+                time.sleep(0.2)
+        finally:
+            stopping.set()
+            changer.join(30)
+        kept = {line.split("=")[1] for line in self.old.exchange(b"get=1\n\n").decode().splitlines()
+                if line.startswith("public_key=")}
+        self.assertEqual(there - kept, set())
+        self.assertLessEqual(len(kept - there), 2, "the real peer, and one that was asked for last")
+        self.soon(lambda: self.pings(self.tunnel.left, self.tunnel.INNER[0][1]), "traffic")
 
     def test_a_successor_that_gets_no_answer_ends_and_harms_nothing(self):
         """The old one stands still while the successor waits for its answer."""
@@ -213,14 +289,25 @@ class TakeOver(suite.NetTest):
         self.assertEqual([label.split("=")[1].split(",")[0] for label in labels], [key])
         self.assertAlmostEqual(int(labels[0].split(",")[1]) / 1e9, time.time(), delta=60)
 
-    def test_a_successor_goes_on_from_the_label_it_was_given(self):
+    def test_a_successor_goes_on_from_the_label_it_was_given_at_first(self):
+        self.told = "at first"
+        self.goes_on_from_the_label()
+
+    def test_a_successor_goes_on_from_the_label_it_was_given_at_last(self):
+        self.told = "at last"
+        self.goes_on_from_the_label()
+
+    def goes_on_from_the_label(self):
         """As if the clock had been set back by an hour: the old process is played, an hour ahead."""
         answer, fds = self.ask()
         ahead = time.time_ns() + 3600 * 10**9
         key = tunnel.hexkey(self.tunnel.devices[1].public)
         lines = [l for l in answer.decode().split("\n") if not l.startswith("culvert_label=")]
-        lines.insert(-3, f"culvert_label={key},{ahead}")
-        after, played = self.play("\n".join(lines).encode(), fds)
+        label = f"culvert_label={key},{ahead}"
+        version = 1 if self.told == "at first" else 2
+        if self.told == "at first":
+            lines.insert(-3, label)
+        after, played = self.play("\n".join(lines).encode(), fds, version, label.encode() + b"\n")
         played.send(b"errno=0\n\n")
         played.close()
         self.old.process.kill()

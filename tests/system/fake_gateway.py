@@ -15,7 +15,7 @@ import struct
 import sys
 import time
 
-READY, RECONNECT, PING, UAPI, PONG, DEVICE_RESTARTED, STOP = 1, 2, 3, 101, 102, 103, 104
+READY, RECONNECT, PING, UAPI, PONG, DEVICE_RESTARTED, STOP, HAND_ON = 1, 2, 3, 101, 102, 103, 104, 105
 FORMAT = "=IIQ"
 
 options = dict(zip(sys.argv[2::2], sys.argv[3::2]))
@@ -130,7 +130,7 @@ def serve(mode):
             say(RECONNECT)
         if message[0] == UAPI and fds:
             note("reconnected", port=ask_tunnel(fds[0]))
-        if message[0] == STOP and mode != "deaf":
+        if message[0] in (STOP, HAND_ON) and mode != "deaf":
             return
 
 

@@ -291,6 +291,8 @@ class Lists(AccessTest):
                 gateway.process.wait(10)
             before = self.passed(53)
             gateway = self.start()
+            # It would call again by itself, after 15 s without an answer.
+            self.client.run("wg", "setconf", "wgc", "/dev/stdin", input=self.client.output(CULVERT, "conf", "strip", "/run/wgc.conf"))
             self.soon(lambda: self.passed(53) > before + 100, f"what is allowed, after {how}", 30)
             self.over.set()
         self.assertEqual(self.passed(81), flushed)

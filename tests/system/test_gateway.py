@@ -219,7 +219,7 @@ class OnPostgres(WholeTest):
         self.reaches("198.51.100.2")
         self.server.kill()
         os.kill(self.child(gateway, "gateway-serve"), signal.SIGKILL)
-        time.sleep(3)  # it is started again, finds no server, ends, and is started again
+        time.sleep(1.5)  # it is started again, finds no server, ends, and is started again
         self.assertTrue(self.pings(self.client, "198.51.100.2"))
         self.server.start()
         self.soon(lambda: self.names() == ["phone"], "the gateway process with its peers", 60)

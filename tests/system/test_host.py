@@ -588,8 +588,8 @@ class Children(HostTest):
         for caps in ("CapEff", "CapPrm", "CapInh", "CapBnd"):
             self.assertEqual(int(status[caps][0], 16), 0, caps)
         self.assertEqual(status["NoNewPrivs"], ["1"])
-        self.assertEqual(started["fds"][:5], [0, 1, 2, 3, 4])
-        self.assertLessEqual(len(started["fds"]), 6, "and its own log")
+        self.assertEqual(started["fds"][:7], [0, 1, 2, 3, 4, 5, 6])
+        self.assertLessEqual(len(started["fds"]), 8, "and its own log")
         self.assertEqual(started["pong"], [102, 0, 7])
         if os.stat(self.state).st_uid == 0:
             self.skipTest("no other user in this namespace")

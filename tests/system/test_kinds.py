@@ -202,6 +202,37 @@ class Drift(KindTest):
         self.api("POST", PEERS, {"name": "new", "generate": True}, 201)
         self.assertEqual(len(self.allowed()), 4)
 
+    def test_with_drift_adopt_what_others_change_is_what_is_stored(self):
+        self.begin("--drift", "adopt")
+        removed, changed = (m["public_key"] for m in self.made[:2])
+        new, preshared = tunnel.keypair()[1], tunnel.keypair()[0]
+        self.wg("set", "wg0", "peer", removed, "remove")
+        self.wg("set", "wg0", "peer", changed, "allowed-ips", "10.0.1.77/32,192.168.7.0/24",
+                "preshared-key", "/dev/stdin", input=preshared)
+        self.wg("set", "wg0", "peer", new, "allowed-ips", "10.0.1.200/32,fd42:4242:1::200/128", "persistent-keepalive",
+                "17")
+        left = self.allowed()
+        stored = lambda: {p["public_key"]: p for p in self.api("GET", PEERS)["peers"]}
+        self.within(lambda: new in stored() and not stored()[removed]["enabled"] and
+                    stored()[changed]["routes"] == ["192.168.7.0/24"], "adopted", SEEN_S + 2)
+        self.assertEqual(stored()[changed]["addresses"], ["10.0.1.77/32"])
+        self.assertTrue(stored()[changed]["has_preshared_key"])
+        self.assertEqual(stored()[new]["addresses"], ["10.0.1.200/32", "fd42:4242:1::200/128"])
+        self.assertEqual(stored()[new]["keepalive"], 17)
+        time.sleep(1.5)
+        self.assertEqual(self.allowed(), left)
+        heir = tunnel.keypair()[1]  # gets an address that was another peer's
+        self.wg("set", "wg0", "peer", heir, "allowed-ips", "10.0.1.77/32")
+        self.within(lambda: heir in stored() and stored()[changed]["addresses"] == [], "an address moves", SEEN_S + 4)
+        self.assertEqual(stored()[heir]["addresses"], ["10.0.1.77/32"])
+        left = self.allowed()
+        self.wg("set", "wg0", "peer", tunnel.keypair()[1], "allowed-ips", "10.0.1.1/32")  # the gateway's own
+        self.soon(lambda: "not taken over" in self.running.errors(), "the refusal")
+        os.kill(self.child(self.running, "gateway-serve"), 9)
+        self.soon(lambda: self.peer("list", check=False).returncode == 0, "the API again", 30)
+        self.soon(lambda: self.allowed() == left, "all as it was adopted", 10)
+        self.assertIn("drift", [row["who"] for row in self.api("GET", "/api/v1/audit")["audit"]])
+
 
 if __name__ == "__main__":
     suite.main()

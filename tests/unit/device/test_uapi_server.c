@@ -54,6 +54,9 @@ static struct {
 	bool is_watched;
 	unsigned int watch_changes;
 	bool refuses_handover;
+	bool refuses_stop;
+	bool was_to_stop; /* by the question itself */
+	int stops;
 	bool gave_key; /* in the last reply to get */
 	int handed[2];
 	int ended; /* handover_end: 1 done, 2 given up */
@@ -101,15 +104,24 @@ static void on_watched(void *context, bool is_watched)
 	device.watch_changes++;
 }
 
-static size_t on_handover(void *context, struct text *out, int *fds)
+static size_t on_handover(void *context, bool stops, struct text *out, int *fds)
 {
 	(void)context;
+	device.was_to_stop = stops;
 	if (device.refuses_handover)
 		return 0;
 	text_puts(out, "handover=1,0,0\n");
 	fds[0] = device.handed[0];
 	fds[1] = device.handed[1];
 	return 2;
+}
+
+static bool on_stop(void *context, struct text *out)
+{
+	(void)context;
+	device.stops++;
+	text_puts(out, "stopped=1\n");
+	return !device.refuses_stop;
 }
 
 static void on_handover_end(void *context, bool is_done)
@@ -213,6 +225,7 @@ static void start(void)
 					      .state = on_state,
 					      .watched = on_watched,
 					      .handover = on_handover,
+					      .handover_stop = on_stop,
 					      .handover_end = on_handover_end };
 
 	memset(&device, 0, sizeof(device));
@@ -830,6 +843,120 @@ static void a_successor_that_goes_away_gives_everything_back(void)
 	stop();
 }
 
+/* A connection that was offered everything, and has not stopped the device. */
+static int offer(void)
+{
+	char text[256];
+	int fds[8], fd = dial();
+
+	CHECK(pipe(device.handed) == 0);
+	say(fd, "handover=2\n\n");
+	CHECK(hear_fds(fd, text, sizeof(text) - 1, fds) == 2);
+	hear(fd, NULL);
+	CHECK(strcmp(answer, "andover=1,0,0\nerrno=0\n\n") == 0);
+	for (int i = 0; i < 2; i++) {
+		close(fds[i]);
+		close(device.handed[i]);
+	}
+	return fd;
+}
+
+static void a_successor_that_was_offered_everything_stops_it_and_then_is_done(void)
+{
+	start();
+	int fd = offer();
+
+	CHECK(device.stops == 0 && !device.was_to_stop);
+	say(fd, "stop=1\n\n");
+	CHECK(hears(fd, "stopped=1\nerrno=0\n\n") && device.stops == 1);
+	say(fd, "done=1\n\n");
+	CHECK(device.ended == 1 && is_closed(fd) && strcmp(answer, "errno=0\n\n") == 0);
+	close(fd);
+	stop();
+}
+
+static void a_successor_cannot_be_done_before_it_stopped_it(void)
+{
+	start();
+	int fd = offer();
+
+	say(fd, "done=1\n\n");
+	CHECK(is_closed(fd) && device.stops == 0 && device.ended == 2);
+	close(fd);
+	stop();
+}
+
+static void only_a_successor_may_stop_it_and_only_once(void)
+{
+	start();
+	int fd = dial();
+
+	say(fd, "stop=1\n\n");
+	CHECK(is_closed(fd) && device.stops == 0);
+	close(fd);
+	fd = hand_over();
+	CHECK(device.was_to_stop);
+	say(fd, "stop=1\n\n");
+	CHECK(is_closed(fd) && device.stops == 0 && device.ended == 2);
+	close(fd);
+	fd = offer();
+	say(fd, "stop=1\n\n");
+	CHECK(hears(fd, "stopped=1\nerrno=0\n\n"));
+	say(fd, "stop=1\n\n");
+	CHECK(is_closed(fd) && device.stops == 1);
+	close(fd);
+	stop();
+}
+
+static void a_stop_that_is_refused_gives_everything_back(void)
+{
+	start();
+	int fd = offer();
+
+	device.refuses_stop = true;
+	say(fd, "stop=1\n\n");
+	CHECK(is_closed(fd) && device.ended == 2 && strcmp(answer, "errno=5\n\n") == 0);
+	close(fd);
+	stop();
+}
+
+static void a_limited_connection_is_offered_nothing(void)
+{
+	start();
+	int fd = dial();
+
+	say(fd, "limited=1\n\n");
+	CHECK(hears(fd, "errno=0\n\n"));
+	say(fd, "handover=2\n\n");
+	CHECK(is_closed(fd));
+	close(fd);
+	stop();
+}
+
+/* What a successor of a later version asks first. */
+static void a_version_of_the_handover_it_does_not_know_is_refused(void)
+{
+	int fds[8], fd;
+	char text[8];
+
+	start();
+	for (const char *version = "03a"; *version; version++) {
+		char question[] = "handover=?\n\n";
+
+		question[9] = *version;
+		fd = dial();
+		say(fd, question);
+		CHECK(hear_fds(fd, text, sizeof(text) - 1, fds) == 0 && text[0] == '\0');
+		close(fd);
+		settle();
+	}
+	CHECK(device.ended == 0);
+	fd = hand_over(); /* it goes on, and knows its own */
+	close(fd);
+	settle();
+	stop();
+}
+
 static void a_handover_that_is_refused_hands_nothing_over(void)
 {
 	char text[256];
@@ -1164,6 +1291,12 @@ int main(void)
 	RUN(a_successor_that_is_ready_ends_the_old_one);
 	RUN(a_successor_that_cannot_hear_the_answer_ends_nobody);
 	RUN(a_successor_that_goes_away_gives_everything_back);
+	RUN(a_successor_that_was_offered_everything_stops_it_and_then_is_done);
+	RUN(a_successor_cannot_be_done_before_it_stopped_it);
+	RUN(only_a_successor_may_stop_it_and_only_once);
+	RUN(a_stop_that_is_refused_gives_everything_back);
+	RUN(a_limited_connection_is_offered_nothing);
+	RUN(a_version_of_the_handover_it_does_not_know_is_refused);
 	RUN(a_handover_that_is_refused_hands_nothing_over);
 	RUN(there_are_fewer_limited_connections_than_of_all);
 	RUN(the_state_changes_with_what_others_set_and_not_with_what_one_sets_oneself);

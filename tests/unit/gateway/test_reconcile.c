@@ -462,6 +462,51 @@ static void what_others_change_is_left_where_only_a_report_is_wanted(void)
 	CHECK(drift_total(&r.drift) == 3 && reconcile_is_well(&r));
 }
 
+static struct drift_peer taken[8];
+static size_t n_taken;
+
+static void take(void *context, const struct drift_peer *peers, size_t n)
+{
+	CHECK(context == taken && n <= 8);
+	memcpy(taken, peers, n * sizeof(*peers));
+	n_taken = n;
+}
+
+static const struct drift_peer *taken_of(const uint8_t key[32])
+{
+	for (size_t i = 0; i < n_taken; i++)
+		if (memcmp(taken[i].public_key, key, 32) == 0)
+			return &taken[i];
+	return NULL;
+}
+
+static void what_others_change_is_handed_to_who_adopts_it_as_the_interface_has_it(void)
+{
+	const struct drift_peer *missing, *foreign, *different;
+
+	start_watched(DRIFT_ADOPT);
+	r.drift.take = take;
+	r.drift.take_context = taken;
+	meddle();
+	fake_find(&fake, store.peers[1].public_key)->preshared_key.b[0] = 3;
+	fake.sets = 0;
+	reconcile_idle(&r);
+	CHECK(n_taken == 3 && fake.sets == 0 && !is_same());
+	missing = taken_of(store.peers[2].public_key);
+	different = taken_of(store.peers[1].public_key);
+	foreign = taken_of((const uint8_t[32]){ 99 });
+	CHECK(missing && missing->kind == DRIFT_MISSING);
+	CHECK(foreign && foreign->kind == DRIFT_FOREIGN && foreign->n_prefixes == 0);
+	CHECK(different && different->kind == DRIFT_DIFFERENT);
+	CHECK(different && different->n_prefixes == 1 && different->keepalive_s == 25 &&
+	      different->preshared_key.b[0] == 3 &&
+	      ip_addr_equal(&different->prefixes[0].ip, &store.peers[1].v4));
+	n_taken = 0;
+	r.drift.next_ns = 0;
+	reconcile_idle(&r); /* once */
+	CHECK(n_taken == 0);
+}
+
 static void an_interface_that_nobody_changed_is_not_compared(void)
 {
 	start_watched(DRIFT_REPAIR);
@@ -568,6 +613,7 @@ int main(void)
 	RUN(a_rotation_reaches_the_interface_with_its_group);
 	RUN(what_others_change_is_counted_and_set_again);
 	RUN(what_others_change_is_left_where_only_a_report_is_wanted);
+	RUN(what_others_change_is_handed_to_who_adopts_it_as_the_interface_has_it);
 	RUN(an_interface_that_nobody_changed_is_not_compared);
 	RUN(another_port_or_key_is_told_to_the_host_while_it_lasts);
 	RUN(a_peer_that_has_just_expired_is_nobodys_meddling);

@@ -15,7 +15,7 @@
 
 static struct uplink *u;
 static int host; /* the host's end */
-static int restarts, stops;
+static int restarts, stops, hand_ons;
 
 static void restarted(void *context)
 {
@@ -29,12 +29,20 @@ static void stopped(void *context)
 	stops++;
 }
 
+static void handed_on(void *context)
+{
+	(void)context;
+	hand_ons++;
+}
+
 static void start(void)
 {
-	const struct uplink_events events = { restarted, stopped, NULL };
+	const struct uplink_events events = { .device_restarted = restarted,
+					      .stop = stopped,
+					      .hand_on = handed_on };
 	int ends[2];
 
-	restarts = stops = 0;
+	restarts = stops = hand_ons = 0;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0 ||
 	    uplink_new(ends[0], &events, &u) != 0)
 		abort();
@@ -153,6 +161,8 @@ static void says_ready_and_hears_stop(void)
 	CHECK(uplink_read(u)); /* nothing there */
 	say(HOST_STOP, 0, -1);
 	CHECK(uplink_read(u) && stops == 1);
+	say(HOST_HAND_ON, 0, -1);
+	CHECK(uplink_read(u) && hand_ons == 1 && stops == 1);
 	end();
 }
 

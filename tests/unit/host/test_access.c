@@ -384,6 +384,26 @@ static void one_change_costs_the_same_among_many(void)
 	CHECK(many_ns < 4 * few_ns && many_ns < SECOND_NS / 50);
 }
 
+/* The host does nothing else meanwhile. */
+static void a_list_takes_milliseconds(void)
+{
+	static struct access_rule rules[ACCESS_RULES_MAX];
+	struct diag d = { 0 };
+
+	for (size_t i = 0; i < ACCESS_RULES_MAX; i++)
+		rules[i] = rule(i % 2 ? "10.9.0.0/24" : "fd09::/64", ACCESS_TCP,
+				(uint16_t)(i + 1), (uint16_t)(i + 9));
+	fresh_table();
+	for (size_t n = 1; n <= ACCESS_RULES_MAX; n *= 16) {
+		uint64_t began = now_ns(), took;
+
+		CHECK(access_set_list(&a, 1, rules, n, &d) == 0);
+		took = now_ns() - began;
+		printf("# a list of %zu rules: %.1f ms\n", n, (double)took / 1e6);
+		CHECK(took < SECOND_NS);
+	}
+}
+
 static bool prepare(void)
 {
 	static const char *const addresses[] = { "10.9.0.1/32", "10.9.1.1/32", "10.9.0.2/32",
@@ -424,6 +444,7 @@ int main(void)
 	RUN(what_was_made_is_as_nft_reads_it);
 	RUN(a_wrong_picture_changes_nothing);
 	RUN(what_cannot_be_is_refused_with_its_place);
+	RUN(a_list_takes_milliseconds);
 	RUN(one_change_costs_the_same_among_many);
 	return DONE();
 }

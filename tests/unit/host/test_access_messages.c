@@ -79,15 +79,16 @@ static void each_type_has_the_body_that_is_its_own(void)
 static void what_says_nothing_must_be_zero(void)
 {
 	uint8_t *octets = (uint8_t *)&body;
-	size_t refused = 0, behind = 8 + 2 * sizeof(body.rules[0]);
+	size_t refused = 0, tried = 0, behind = 8 + 2 * sizeof(body.rules[0]);
 
 	a_list();
-	for (size_t i = behind; i < sizeof(body); i++) {
+	for (size_t i = behind; i < sizeof(body); i += 13) {
 		octets[i] = 1;
 		refused += host_access_judge(HOST_ACCESS_LIST, &body) != NULL;
 		octets[i] = 0;
+		tried++;
 	}
-	CHECK(refused == sizeof(body) - behind);
+	CHECK(refused == tried);
 	body.rules[0].zero = 1;
 	CHECK(host_access_judge(HOST_ACCESS_LIST, &body));
 	some_members();
@@ -131,7 +132,7 @@ static void members_that_cannot_be_are_refused(void)
 	body.changes[1].was = 0; /* nothing changes */
 	CHECK(host_access_judge(HOST_ACCESS_MEMBERS, &body));
 	some_members();
-	body.n = HOST_ACCESS_ITEMS_MAX + 1;
+	body.n = HOST_ACCESS_CHANGES_MAX + 1;
 	CHECK(host_access_judge(HOST_ACCESS_MEMBERS, &body));
 	CHECK(host_access_judge(HOST_ACCESS_LIST, &body));
 	body.n = UINT32_MAX;

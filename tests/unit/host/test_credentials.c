@@ -31,11 +31,14 @@ static void each_becomes_the_variable_that_the_gateway_reads(void)
 
 	put("api.key", "secret of the api\n", 18);
 	put("master.key", "base64=", 7);
+	put("database.password", "of the database", 15);
 	CHECK(credentials_read(&c, &d) == 0);
 	CHECK(c.sets[0] && strcmp(c.sets[0], "GATEWAY_API_KEY=secret of the api") == 0);
 	CHECK(c.sets[1] && strcmp(c.sets[1], "CULVERT_MASTER_KEY=base64=") == 0);
-	CHECK(!c.sets[2]);
+	CHECK(c.sets[2] && strcmp(c.sets[2], "PGPASSWORD=of the database") == 0);
+	CHECK(!c.sets[3]);
 	credentials_done(&c);
+	put("database.password", NULL, 0);
 	CHECK(!c.sets[0] && c.texts[0][0] == '\0' && c.texts[1][20] == '\0');
 }
 

@@ -245,6 +245,45 @@ static void answers_nothing_that_is_no_ip_packet(void)
 	CHECK(!is_answered(p, len));
 }
 
+/* RFC 1812 section 5.2.7.1, 5.3.9; RFC 4443 sections 3.1 and 3.3 */
+static void says_every_kind_with_its_own_numbers(void)
+{
+	static const struct {
+		enum inet_icmp_error error;
+		uint8_t v4[2], v6[2];
+	} rows[] = {
+		{ INET_ICMP_NO_ROUTE, { 3, 0 }, { 1, 0 } },
+		{ INET_ICMP_HOST_UNREACHABLE, { 3, 1 }, { 1, 3 } },
+		{ INET_ICMP_PORT_UNREACHABLE, { 3, 3 }, { 1, 4 } },
+		{ INET_ICMP_PROHIBITED, { 3, 13 }, { 1, 1 } },
+		{ INET_ICMP_TIME_EXCEEDED, { 11, 0 }, { 3, 0 } },
+	};
+	uint8_t p[96], out[INET_ICMP_MAX];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		CHECK(answer(rows[i].error, 0, p, build(&udp4, p), out) == 60);
+		CHECK(out[20] == rows[i].v4[0] && out[21] == rows[i].v4[1]);
+		CHECK(answer(rows[i].error, 0, p, build(&udp6, p), out) == 100);
+		CHECK(out[40] == rows[i].v6[0] && out[41] == rows[i].v6[1]);
+	}
+}
+
+static void speaks_for_a_router_on_the_way(void)
+{
+	const struct inet_icmp_kind kind = { .type = 3, .code = 4, .info = 1300 };
+	const struct ip_addr router = { ADDR_V4, { 203, 0, 113, 1 } };
+	const struct ip_addr other = { ADDR_V6, { 0x20 } };
+	uint8_t p[64], out[INET_ICMP_MAX];
+	uint32_t len = build(&udp4, p);
+
+	CHECK(inet_icmp_error_from(&kind, &router, p, len, out) == 60);
+	CHECK(memcmp(out + 12, router.b, 4) == 0 && memcmp(out + 16, p + 12, 4) == 0);
+	CHECK(get_be32(out + 24) == 1300 && slow_sum(out + 20, 40) == 0xffff);
+	CHECK(inet_icmp_error_from(&kind, &other, p, len, out) == 0);
+	p[6] = 0; /* without DF nobody may say so */
+	CHECK(inet_icmp_error_from(&kind, &router, p, len, out) == 0);
+}
+
 int main(void)
 {
 	RUN(builds_host_unreachable_for_ipv4);
@@ -257,5 +296,7 @@ int main(void)
 	RUN(never_answers_later_fragments);
 	RUN(answers_single_hosts_only);
 	RUN(answers_nothing_that_is_no_ip_packet);
+	RUN(says_every_kind_with_its_own_numbers);
+	RUN(speaks_for_a_router_on_the_way);
 	return DONE();
 }

@@ -203,6 +203,28 @@ static void a_session_that_ended_is_replaced_unnoticed(void)
 	store_free(s);
 }
 
+/* A server and its standby, of which one is away. */
+static void several_places_are_tried_in_turn(void)
+{
+	struct store_config config = config_of(7);
+	struct store_change a = addition(2);
+	struct diag d = { .line = 0 };
+	struct store *s = NULL;
+	char where[256];
+
+	fresh_place();
+	snprintf(where, sizeof(where),
+		 "host=/nowhere,localhost,%s port=5499,1,5499 user=culvert dbname=postgres",
+		 pg_base);
+	CHECK(store_open_postgres(where, &config, &s, &d) == 0);
+	if (!s)
+		return;
+	end_sessions();
+	CHECK(store_apply(s, &a) == 0 && a.result == 0);
+	CHECK(look(s)->n_peers == 1);
+	store_free(s);
+}
+
 static void a_server_that_is_gone_refuses_and_recovers_by_itself(void)
 {
 	struct store *s = fresh();
@@ -376,6 +398,7 @@ static void run_own(void)
 	RUN(one_gateway_at_a_time_has_an_interface);
 	RUN(another_gateways_interface_is_not_taken_over_by_name);
 	RUN(a_session_that_ended_is_replaced_unnoticed);
+	RUN(several_places_are_tried_in_turn);
 	RUN(a_server_that_is_gone_refuses_and_recovers_by_itself);
 	RUN(a_store_that_was_written_by_another_meanwhile_is_at_its_end);
 	RUN(what_the_server_refuses_ends_the_group_and_no_more);

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/capability.h>
@@ -222,6 +224,54 @@ static int open_files_as_device(long unused)
 	return 42;
 }
 
+static int attempt_as_driver(long index)
+{
+	const struct attempt *a = &forbidden[index];
+
+	if (privileges_no_dump() < 0 || privileges_seccomp_install(PRIVILEGES_DRIVER) < 0)
+		return 99;
+	syscall(a->call, a->args[0], a->args[1], a->args[2], 0, 0, 0);
+	return 1;
+}
+
+/* A device makes sockets for its ports; a driver has all that it needs. */
+static int make_socket_as_driver(long family)
+{
+	if (privileges_seccomp_install(PRIVILEGES_DRIVER) < 0)
+		return 99;
+	syscall(SYS_socket, family, SOCK_DGRAM, 0);
+	return 1;
+}
+
+static int work_as_driver(long unused)
+{
+	struct pollfd p = { .fd = -1, .events = POLLIN };
+	int ends[2];
+	char octet = 7;
+
+	(void)unused;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 ||
+	    privileges_seccomp_install(PRIVILEGES_DRIVER) < 0)
+		return 99;
+	if (send(ends[0], &octet, 1, 0) != 1 || recv(ends[1], &octet, 1, 0) != 1)
+		return 1;
+	if (poll(&p, 1, 1) != 0)
+		return 2;
+	if (syscall(SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY) != -1 || errno != EACCES)
+		return 3;
+	return 42;
+}
+
+static void the_driver_profile_uses_what_is_open_and_no_more(void)
+{
+	for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++)
+		CHECK(in_child(attempt_as_driver, (long)i) == KILLED_BY_FILTER);
+	CHECK(in_child(make_socket_as_driver, AF_INET) == KILLED_BY_FILTER);
+	CHECK(in_child(make_socket_as_driver, AF_NETLINK) == KILLED_BY_FILTER);
+	CHECK(in_child(make_socket_as_driver, AF_UNIX) == KILLED_BY_FILTER);
+	CHECK(in_child(work_as_driver, 0) == 42);
+}
+
 static void the_device_profile_refuses_paths_without_killing(void)
 {
 	CHECK(in_child(open_files_as_device, 0) == 42);
@@ -255,6 +305,59 @@ static int work_as_device(long unused)
 		return 5;
 	free(malloc(1 << 22));
 	return 42;
+}
+
+/* --- Connections for peers --- */
+
+static int connect_as_usernet(long unused)
+{
+	const struct sockaddr_in nowhere = { .sin_family = AF_INET, .sin_port = htons(1) };
+	int fd = -1;
+
+	(void)unused;
+	if (privileges_no_dump() < 0 || privileges_seccomp_install(PRIVILEGES_USERNET) < 0)
+		return 99;
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return 1;
+	connect(fd, (const struct sockaddr *)&nowhere, sizeof(nowhere));
+	if (socket(AF_INET6, SOCK_STREAM, 0) < 0 && errno != EAFNOSUPPORT)
+		return 2;
+	if (socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP) < 0 && errno != EACCES && errno != EPERM)
+		return 3;
+	return 42;
+}
+
+static const struct attempt forbidden_to_usernet[] = {
+	TRY(socket, AF_UNIX, SOCK_STREAM),
+	TRY(socket, AF_INET, SOCK_RAW),
+	TRY(socket, AF_PACKET, SOCK_RAW),
+	TRY(socketpair, AF_UNIX, SOCK_STREAM),
+	TRY(execve, 0),
+	TRY(ioctl, 0, 0x400454ca), /* TUNSETIFF */
+};
+
+static int attempt_as_usernet(long index)
+{
+	const struct attempt *a = &forbidden_to_usernet[index];
+
+	if (privileges_no_dump() < 0 || privileges_seccomp_install(PRIVILEGES_USERNET) < 0)
+		return 99;
+	syscall(a->call, a->args[0], a->args[1], a->args[2], 0, 0, 0);
+	return 1;
+}
+
+static void the_usernet_profile_connects_and_has_no_other_sockets(void)
+{
+	CHECK(in_child(connect_as_usernet, 0) == 42);
+	for (size_t i = 0; i < sizeof(forbidden_to_usernet) / sizeof(forbidden_to_usernet[0]);
+	     i++) {
+		int end = in_child(attempt_as_usernet, (long)i);
+
+		if (end != KILLED_BY_FILTER)
+			printf("# %s: ended with %d\n", forbidden_to_usernet[i].name, end);
+		CHECK(end == KILLED_BY_FILTER);
+	}
 }
 
 static void the_device_profile_lets_a_tunnel_work(void)
@@ -495,6 +598,8 @@ int main(void)
 	RUN(calls_of_other_architectures_kill);
 	RUN(the_device_profile_refuses_paths_without_killing);
 	RUN(the_device_profile_lets_a_tunnel_work);
+	RUN(the_driver_profile_uses_what_is_open_and_no_more);
+	RUN(the_usernet_profile_connects_and_has_no_other_sockets);
 	RUN(the_gateway_profile_starts_no_programs_and_takes_no_rights);
 	RUN(the_gateway_profile_refuses_netlink_and_does_not_end_the_process);
 	RUN(the_host_profile_starts_programs_and_loads_no_modules);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Port 53 of our own address is a resolver's, by UDP and by TCP. */
+#include "usernet/internal.h"
+
+bool dns_target(struct usernet *u, const struct inet_pair *pair, struct ip_addr *ret)
+{
+	if (pair->local_port != DNS_PORT || u->options.n_resolvers == 0 ||
+	    !own_is_address(u, &pair->local)) {
+		*ret = pair->local;
+		return false;
+	}
+	*ret = u->options.resolvers[u->resolver];
+	return true;
+}
+
+void dns_failed(struct usernet *u, const struct ip_addr *resolver)
+{
+	if (ip_addr_equal(resolver, &u->options.resolvers[u->resolver]))
+		u->resolver = (u->resolver + 1) % u->options.n_resolvers;
+}
