@@ -37,6 +37,7 @@ int cmd_gateway_obfuscation(int argc, char **argv); /* likewise */
 int cmd_gateway_api(int argc, char **argv);
 int cmd_gateway_key(int argc, char **argv);
 int cmd_gateway_access(int argc, char **argv);
+int cmd_gateway_webhook(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
 int cmd_backup(int argc, char **argv);
 int cmd_gateway_serve(int argc, char **argv);	/* the unprivileged side; see host/messages.h */

@@ -55,6 +55,7 @@ static void print_help(const struct options *o)
 	      "culvert gateway peer --help: peers of a running gateway.\n"
 	      "culvert gateway obfuscation --help: the parameters of its levels.\n"
 	      "culvert gateway key --help: keys for callers of its API.\n"
+	      "culvert gateway webhook --help: where its events are sent.\n"
 	      "culvert gateway api --help: any request to its API, from here.\n"
 	      "\n",
 	      stdout);
@@ -62,7 +63,7 @@ static void print_help(const struct options *o)
 	fputs("\n"
 	      "Each may also stand in the environment (CULVERT_GATEWAY_PORT=51821,\n"
 	      "CULVERT_LISTEN_AGENT=…) or in /etc/culvert/culvert.conf and DIR/culvert.conf, below\n"
-	      "[gateway] (port = 51821), or [listen], [tls] and [api] where its name begins so.\n",
+	      "[gateway] (port = 51821), or [listen], [tls], [webhooks] and [api] where its name begins so.\n",
 	      stdout);
 }
 
@@ -361,6 +362,8 @@ int cmd_gateway(int argc, char **argv)
 		return cmd_gateway_key(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "access") == 0)
 		return cmd_gateway_access(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "webhook") == 0)
+		return cmd_gateway_webhook(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "api") == 0)
 		return cmd_gateway_api(argc - 1, argv + 1);
 	options_set_default(&o, "state", state_default(geteuid(), state));

@@ -24,6 +24,7 @@
 #include "api/call.h"
 #include "api/dispatch.h"
 #include "api/dns_stats.h"
+#include "api/links.h"
 #include "api/objects.h"
 #include "api/own_address.h"
 #include "base/codec.h"
@@ -38,6 +39,7 @@
 #include "cmd/role.h"
 #include "cmd/serving.h"
 #include "gateway/adopt.h"
+#include "gateway/courier.h"
 #include "gateway/uplink.h"
 #include "store/master_key.h"
 #include "sys/clock.h"
@@ -49,7 +51,7 @@
 enum {
 	REPLAY_ENTRIES_MAX = 1 << 20,
 	PATH_MAX_LEN = 512,
-	POLLED_OWN = 6,
+	POLLED_OWN = 7,
 	DESCRIPTORS = 8192, /* for as many connections as the server takes */
 	KEEP_MS = 1500,	    /* at the end: for counting once more */
 	DRAIN_MS = 3000,    /* at the end: for requests under way */
@@ -484,13 +486,13 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 
 /* Before the first thread: Landlock binds the threads that are started after it. The
  * directory of the database counts too, where DB_PATH says another; a connection to PostgreSQL
- * that is made again reads certificates. */
+ * that is made again reads certificates, and so does whoever sends webhooks. */
 static int close_the_doors(const struct serve *s, struct diag *d)
 {
 	char directory[PATH_MAX_LEN];
 	const char *paths[GATEWAY_USERS_PATHS_MAX + 2];
-	const char *
-		files[GATEWAY_USERS_PATHS_MAX + STORE_POSTGRES_FILES_MAX + PG_STATUS_FILES_MAX];
+	const char *files[GATEWAY_USERS_PATHS_MAX + STORE_POSTGRES_FILES_MAX +
+			  PG_STATUS_FILES_MAX + COURIER_FILES_MAX];
 	size_t n, n_files;
 	char *slash;
 	int err;
@@ -508,6 +510,7 @@ static int close_the_doors(const struct serve *s, struct diag *d)
 		n_files += store_postgres_files(s->store, files + n_files);
 	if (s->api.postgres)
 		n_files += postgres_watch_files(s->api.postgres, files + n_files);
+	n_files += courier_files(files + n_files);
 	err = privileges_landlock_reading(paths, n, files, n_files);
 	if (err == 0 || err == -ENOTSUP)
 		err = privileges_seccomp(PRIVILEGES_GATEWAY);
@@ -525,6 +528,27 @@ static uint64_t budget_of(void *context, const struct peer *peer)
 			  clock_wall_ns());
 }
 
+static int open_webhooks(struct serve *s)
+{
+	const struct webhooks_config config = {
+		.allows_private = s->places.serving.webhooks_private,
+		.allows_plain = s->places.serving.webhooks_insecure,
+		.retry_ns = s->places.serving.webhooks_retry_s * SECOND_NS,
+	};
+
+	return webhooks_new(s->api.gateway, &config, &s->api.webhooks);
+}
+
+/* Who came and went, to all who follow that. */
+static void life_changed(void *context, enum lives_event event, const struct peer *peer,
+			 const struct endpoint *at)
+{
+	struct serve *s = context;
+
+	events_note_life(s->api.events, event, peer, at);
+	webhooks_note_life(s->api.webhooks, event, peer, at);
+}
+
 static int open_lives(struct serve *s)
 {
 	struct gateway *g = s->api.gateway;
@@ -535,8 +559,8 @@ static int open_lives(struct serve *s)
 	gateway_set_budget(g, budget_of, s->api.lives);
 	gateway_listen(g, lives_note, s->api.lives);
 	gateway_listen(g, events_note, s->api.events);
-	lives_listen(s->api.lives, events_note_life, s->api.events);
-	return 0;
+	lives_listen(s->api.lives, life_changed, s);
+	return open_webhooks(s);
 }
 
 static int open_inside(struct serve *s, struct diag *d)
@@ -589,6 +613,7 @@ static void turn(struct serve *s, int timeout_ms)
 		{ .fd = s->signal_fd, .events = POLLIN },
 		{ .fd = s->host_is_gone ? -1 : uplink_fd(s->uplink), .events = POLLIN },
 		{ .fd = background_fd(s->api.background), .events = POLLIN },
+		{ .fd = webhooks_fd(s->api.webhooks), .events = POLLIN },
 		{ .fd = users_fd(s->api.users), .events = POLLIN },
 	};
 	nfds_t n = POLLED_OWN;
@@ -610,8 +635,11 @@ static void turn(struct serve *s, int timeout_ms)
 	if (p[4].revents)
 		background_collect(s->api.background);
 	if (p[5].revents)
+		webhooks_collect(s->api.webhooks);
+	if (p[6].revents)
 		users_collect(s->api.users);
 	events_tick(s->api.events, clock_boot_ns());
+	links_tick(&s->api, clock_boot_ns(), clock_wall_ns());
 }
 
 /* What peers have used up to now, before nobody counts any more. */
@@ -656,13 +684,14 @@ static int serve(struct serve *s)
 
 	while (!s->is_over && !atomic_load(&s->is_outdated)) {
 		int lives_ms = lives_tick(s->api.lives, clock_boot_ns(), clock_wall_ns());
+		int webhooks_ms = webhooks_tick(s->api.webhooks, clock_boot_ns());
 		int users_ms = users_tick(s->api.users, clock_boot_ns());
 
 		if (s->adopt)
 			adopt_tick(s->adopt, clock_wall_ns());
-		if (lives_ms < timeout_ms)
-			timeout_ms = lives_ms;
-		turn(s, users_ms < timeout_ms ? users_ms : timeout_ms);
+		timeout_ms = lives_ms < timeout_ms ? lives_ms : timeout_ms;
+		timeout_ms = users_ms < timeout_ms ? users_ms : timeout_ms;
+		turn(s, webhooks_ms < timeout_ms ? webhooks_ms : timeout_ms);
 		timeout_ms = http_server_run(s->server, clock_boot_ns());
 	}
 	drain(s);
@@ -708,6 +737,7 @@ static void close_all(struct serve *s)
 	}
 	postgres_watch_free(s->api.postgres);
 	background_free(s->api.background);
+	webhooks_free(s->api.webhooks);
 	lives_free(s->api.lives);
 	observer_free(s->api.observer);
 	gateway_free(s->api.gateway);

@@ -14,6 +14,7 @@ static const struct module_command commands[] = {
 	{ "gateway-key", role_gateway_key },
 	{ "users-key", role_users_key },
 	{ "gateway-access", role_gateway_access },
+	{ "gateway-webhook", role_gateway_webhook },
 	{ "audit", role_audit },
 	{ "backup", role_backup },
 	{ "keys-server", role_keys_server },

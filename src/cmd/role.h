@@ -10,6 +10,7 @@ int role_gateway_obfuscation(int argc, char **argv);
 int role_gateway_api(int argc, char **argv);
 int role_gateway_key(int argc, char **argv);
 int role_gateway_access(int argc, char **argv);
+int role_gateway_webhook(int argc, char **argv);
 int role_keys_server(int argc, char **argv);
 int role_users_key(int argc, char **argv);
 int role_audit(int argc, char **argv);
