@@ -25,15 +25,18 @@ static bool directory_of(const char *path, char out[PATH_MAX])
 int gateway_doors_close(const struct gateway_doors *doors, struct diag *d)
 {
 	char directory[PATH_MAX];
-	const char *paths[2] = { doors->state };
-	const char *files[STORE_POSTGRES_FILES_MAX + PG_STATUS_FILES_MAX + COURIER_FILES_MAX];
-	size_t n_paths = 1, n_files = 0;
+	const char *paths[GATEWAY_USERS_PATHS_MAX + 2];
+	const char *files[GATEWAY_USERS_PATHS_MAX + STORE_POSTGRES_FILES_MAX +
+			  PG_STATUS_FILES_MAX + COURIER_FILES_MAX];
+	size_t n_paths, n_files;
 	int err;
 
+	gateway_users_paths(doors->users, paths, &n_paths, files, &n_files);
+	paths[n_paths++] = doors->state;
 	if (doors->elsewhere && directory_of(doors->elsewhere, directory))
 		paths[n_paths++] = directory;
 	if (doors->postgres)
-		n_files = store_postgres_files(doors->postgres, files);
+		n_files += store_postgres_files(doors->postgres, files + n_files);
 	if (doors->watch)
 		n_files += postgres_watch_files(doors->watch, files + n_files);
 	n_files += courier_files(files + n_files);

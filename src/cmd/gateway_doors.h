@@ -10,6 +10,7 @@
 
 #include "api/postgres_watch.h"
 #include "base/err.h"
+#include "cmd/gateway_users.h"
 #include "store/store.h"
 
 /**
@@ -18,12 +19,14 @@
  * @elsewhere:	A file of SQLite beside which its journal is written; NULL: it is below @state
  * @postgres:	A store of PostgreSQL; NULL: it is not. Its connections read certificates
  * @watch:	The server that the status page tells of; NULL: none
+ * @users:	Whose tree it is; their directory is written, too
  */
 struct gateway_doors {
 	const char *state;
 	const char *elsewhere;
 	const struct store *postgres;
 	const struct postgres_watch *watch;
+	const struct gateway_users *users;
 };
 
 /** gateway_doors_close() - Landlock, then the filter of system calls. Return: 0; -errno, with @d */

@@ -35,6 +35,7 @@
 #include "cmd/gateway_lives.h"
 #include "cmd/gateway_status.h"
 #include "cmd/gateway_store.h"
+#include "cmd/gateway_users.h"
 #include "cmd/local_api.h"
 #include "cmd/options.h"
 #include "cmd/places.h"
@@ -53,7 +54,7 @@
 enum {
 	REPLAY_ENTRIES_MAX = 1 << 20,
 	PATH_MAX_LEN = 512,
-	POLLED_OWN = 6,
+	POLLED_OWN = 7,
 	DESCRIPTORS = 8192, /* for as many connections as the server takes */
 	KEEP_MS = 1500,	    /* at the end: for counting once more */
 	DRAIN_MS = 3000,    /* at the end: for requests under way */
@@ -104,6 +105,7 @@ struct serve {
 	char socket_path[PATH_MAX_LEN];
 	char database_path[PATH_MAX_LEN];
 	struct places places;
+	struct gateway_users users;
 	struct machine machine;
 	int signal_fd;
 	bool is_over;
@@ -485,6 +487,9 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (err == 0)
 		err = places_open(&s->places, o, d);
 	if (err == 0)
+		err = gateway_users_open(&s->users, o, &s->places.serving, s->state,
+					 s->config.public_key, s->store, &s->api, d);
+	if (err == 0)
 		err = gateway_status_open(o, &s->api.postgres, d);
 	if (err == 0)
 		err = open_interface(s, uapi_fd, host_fd, d);
@@ -503,6 +508,7 @@ static int close_the_doors(const struct serve *s, struct diag *d)
 		.elsewhere = s->database == s->database_path ? NULL : s->database, /* DB_PATH */
 		.postgres = s->store_option.is_postgres ? s->store : NULL,
 		.watch = s->api.postgres,
+		.users = &s->users,
 	};
 
 	return gateway_doors_close(&doors, d);
@@ -514,6 +520,8 @@ static int open_inside(struct serve *s, struct diag *d)
 
 	if (err == 0)
 		err = gateway_lives_open(&s->api, &s->places.serving);
+	if (err == 0)
+		err = gateway_users_start(&s->users, &s->api, d);
 	s->api.cache = s->cache;
 	s->api.reconcile = &s->reconcile;
 	s->api.uplink = s->uplink;
@@ -558,6 +566,7 @@ static void turn(struct serve *s, int timeout_ms)
 		{ .fd = s->host_is_gone ? -1 : uplink_fd(s->uplink), .events = POLLIN },
 		{ .fd = background_fd(s->api.background), .events = POLLIN },
 		{ .fd = webhooks_fd(s->api.webhooks), .events = POLLIN },
+		{ .fd = users_fd(s->api.users), .events = POLLIN },
 	};
 	nfds_t n = POLLED_OWN;
 	int fds[HTTP_LISTENERS_MAX];
@@ -579,6 +588,8 @@ static void turn(struct serve *s, int timeout_ms)
 		background_collect(s->api.background);
 	if (p[5].revents)
 		webhooks_collect(s->api.webhooks);
+	if (p[6].revents)
+		users_collect(s->api.users);
 	events_tick(s->api.events, clock_boot_ns());
 	links_tick(&s->api, clock_boot_ns(), clock_wall_ns());
 }
@@ -610,6 +621,7 @@ static void drain(struct serve *s)
 	if (s->hands_on)
 		see_off(s);
 	keep_usage(s);
+	users_stop(s->api.users);
 	uplink_attend(s->uplink, false); /* the writer's thread may be asking something */
 	gateway_stop(s->api.gateway);
 	actions_give_up(&s->api);
@@ -626,10 +638,12 @@ static int serve(struct serve *s)
 	while (!s->is_over && !atomic_load(&s->is_outdated)) {
 		int lives_ms = lives_tick(s->api.lives, clock_boot_ns(), clock_wall_ns());
 		int webhooks_ms = webhooks_tick(s->api.webhooks, clock_boot_ns());
+		int users_ms = users_tick(s->api.users, clock_boot_ns());
 
 		if (s->adopt)
 			adopt_tick(s->adopt, clock_wall_ns());
 		timeout_ms = lives_ms < timeout_ms ? lives_ms : timeout_ms;
+		timeout_ms = users_ms < timeout_ms ? users_ms : timeout_ms;
 		turn(s, webhooks_ms < timeout_ms ? webhooks_ms : timeout_ms);
 		timeout_ms = http_server_run(s->server, clock_boot_ns());
 	}
@@ -700,6 +714,8 @@ static void close_all(struct serve *s)
 	places_done(&s->places);
 	hmac_key_done(&s->api.key);
 	generator_done(&s->generator);
+	/* A call to a tree that is far away may still run: by now everything else is closed. */
+	users_free(s->api.users);
 }
 
 static void name_paths(struct serve *s)
