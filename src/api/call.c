@@ -193,6 +193,23 @@ void call_reply_body(struct call *call, const char *type, struct text *body)
 	answer(call, &reply);
 }
 
+void call_reply_whole(struct call *call, unsigned int status, const char *type,
+		      struct text *body, const struct http_field *fields, size_t n)
+{
+	struct http_reply reply = { .status = status, .content_type = type };
+
+	if (body->err != 0) {
+		text_done(body);
+		send_error(call, 503, reason_of(-ENOMEM));
+		return;
+	}
+	reply.body = *body;
+	*body = (struct text){ .data = NULL };
+	for (size_t i = 0; i < n; i++)
+		http_reply_add(&reply, fields[i].name, fields[i].value);
+	answer(call, &reply);
+}
+
 void call_reply_line(struct call *call, unsigned int status, json_t *value)
 {
 	struct http_reply reply = { .status = status, .content_type = "application/json" };

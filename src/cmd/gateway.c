@@ -60,6 +60,7 @@ static void print_help(const struct options *o)
 	      "culvert gateway obfuscation --help: the parameters of its levels.\n"
 	      "culvert gateway access --help: where peers may go.\n"
 	      "culvert gateway key --help: keys for callers of its API.\n"
+	      "culvert gateway webhook --help: where its events are sent.\n"
 	      "culvert gateway api --help: any request to its API, from here.\n"
 	      "culvert gateway import --help: peers of another server.\n"
 	      "culvert gateway export --help: all of it as a file for wg-quick.\n"
@@ -70,7 +71,7 @@ static void print_help(const struct options *o)
 	fputs("\n"
 	      "Each may also stand in the environment (CULVERT_GATEWAY_PORT=51821,\n"
 	      "CULVERT_LISTEN_AGENT=…) or in /etc/culvert/culvert.conf and DIR/culvert.conf, below\n"
-	      "[gateway] (port = 51821), or [listen], [tls] and [api] where its name begins so.\n",
+	      "[gateway] (port = 51821), or [listen], [tls], [webhooks] and [api] where its name begins so.\n",
 	      stdout);
 }
 
@@ -349,10 +350,11 @@ int cmd_gateway(int argc, char **argv)
 		const char *word;
 		int (*run)(int argc, char **argv);
 	} others[] = {
-		{ "peer", cmd_gateway_peer },	  { "obfuscation", cmd_gateway_obfuscation },
-		{ "access", cmd_gateway_access }, { "key", cmd_gateway_key },
-		{ "api", cmd_gateway_api },	  { "import", cmd_gateway_import },
-		{ "export", cmd_gateway_export }, { "adopt", cmd_gateway_adopt },
+		{ "peer", cmd_gateway_peer },	    { "obfuscation", cmd_gateway_obfuscation },
+		{ "access", cmd_gateway_access },   { "key", cmd_gateway_key },
+		{ "webhook", cmd_gateway_webhook }, { "api", cmd_gateway_api },
+		{ "import", cmd_gateway_import },   { "export", cmd_gateway_export },
+		{ "adopt", cmd_gateway_adopt },
 	};
 	struct options o = { .command = "gateway", .rows = rows, .n = ROWS };
 	char state[STATE_DEFAULT_MAX];

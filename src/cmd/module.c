@@ -89,6 +89,11 @@ int cmd_gateway_api(int argc, char **argv)
 	return module_run("gateway-api", argc, argv);
 }
 
+int cmd_gateway_webhook(int argc, char **argv)
+{
+	return module_run("gateway-webhook", argc, argv);
+}
+
 int cmd_gateway_access(int argc, char **argv)
 {
 	return module_run("gateway-access", argc, argv);

@@ -16,6 +16,7 @@ static const struct module_command commands[] = {
 	{ "gateway-export", role_gateway_export },
 	{ "gateway-adopt", role_gateway_adopt },
 	{ "gateway-access", role_gateway_access },
+	{ "gateway-webhook", role_gateway_webhook },
 	{ "audit", role_audit },
 	{ "backup", role_backup },
 	{ "keys-server", role_keys_server },

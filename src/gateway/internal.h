@@ -41,6 +41,8 @@ struct gateway {
 	size_t n_listeners;
 	gateway_budget budget;
 	void *budget_context;
+	gateway_announcer announcer;
+	void *announcer_context;
 };
 
 /* struct rotation - The profiles as they are to be, and the same for the store */
@@ -77,6 +79,8 @@ struct pending {
 struct pending *pending_new(enum store_change_kind kind, const char *action,
 			    const struct gateway_grant *grant, gateway_done done,
 			    void *context);
+/* What a grant says, into a change that was made without. Return: 0 or -ENOMEM */
+int pending_set_grant(struct pending *p, const struct gateway_grant *grant);
 void pending_free(struct pending *p); /* takes NULL */
 
 /** pending_submit() - On its way, or into the batch. Return: 0; else it is still the caller's */

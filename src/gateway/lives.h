@@ -7,7 +7,8 @@
  * off is blocked: a change like any other, made by "gateway". The tunnel itself stops a peer whose
  * quota is used up, within its next packet; blocking follows when that is seen.
  *
- * It also says who connected, who went silent, who moved, and who seems to be in two places.
+ * It also says who connected, who went silent (or is not on the interface any more), who moved, and who
+ * seems to be in two places.
  *
  * Bounds:  one entry per peer that ever had traffic; LIVES_STORED_MAX rows in one change.
  * Threads: the main loop's.
@@ -27,8 +28,7 @@ enum {
 	LIVES_LOOK_PLAIN_TIMES =
 		1, /* … but this many where the interface itself stops nobody */
 	LIVES_STORED_MAX = 1000,
-	LIVES_SILENT_S = 185,	/* without a handshake: no session lives that long */
-	LIVES_EVENTS_MAX = 500, /* of one look */
+	LIVES_EVENTS_MAX = 500, /* told in one go; the rest of a look waits for the next call */
 };
 
 enum lives_event {

@@ -20,6 +20,8 @@
 enum {
 	ADDRESSES_PER_PEER = 2,
 	BLOCKS_PER_SET = 16384, /* the interface takes no more than some at once from us */
+	BLOCKS_PER_PLAIN_SET =
+		1024, /* a kernel multiplies points for each, and answers at the end */
 };
 
 static const uint64_t SECOND_NS = 1000000000;
@@ -202,7 +204,7 @@ struct comparison {
 	size_t capacity;
 	struct uapi_set set;
 	struct endpoints *endpoints;
-	const struct access_sync *access;
+	struct access_sync *access;
 	struct used *used; /* by ascending id */
 	size_t n_used;
 	size_t used_capacity;
@@ -367,6 +369,8 @@ static int note_wanted(void *context, const struct store_peer *p)
 	struct present *found = find_present(c, p->public_key);
 	int err = 0;
 
+	if (c->access)
+		access_sync_take(c->access, p);
 	if (c->is_down || !is_served(p))
 		return 0;
 	if (p->expires_ns != 0 && p->expires_ns <= c->wall_ns) {
@@ -449,15 +453,16 @@ static int set_one_by_one(struct reconcile *r, const struct uapi_set *all, struc
 /* All blocks, in as many requests as it takes. */
 static int set_all(struct reconcile *r, const struct uapi_set *all, struct diag *d)
 {
+	size_t step = r->is_plain ? BLOCKS_PER_PLAIN_SET : BLOCKS_PER_SET;
 	int err = 0;
 
-	for (size_t at = 0; at < all->n_peers && err == 0; at += BLOCKS_PER_SET) {
+	for (size_t at = 0; at < all->n_peers && err == 0; at += step) {
 		struct uapi_set some = *all;
 
 		some.peers = &all->peers[at];
 		some.n_peers = all->n_peers - at;
-		if (some.n_peers > BLOCKS_PER_SET)
-			some.n_peers = BLOCKS_PER_SET;
+		if (some.n_peers > step)
+			some.n_peers = step;
 		err = iface_set(r->iface, &some, d);
 		if (err == -EINVAL)
 			err = set_one_by_one(r, &some, d);
@@ -527,14 +532,6 @@ static void hand_over(struct reconcile *r, const struct comparison *c)
 	free(details.peers);
 }
 
-/* Access lists first. Where that fails the peers that have none are served all the same. */
-static int set_access(struct reconcile *r, struct diag *d)
-{
-	if (!r->access || access_sync_is_well(r->access))
-		return 0;
-	return access_sync_all(r->access, d);
-}
-
 /* Return: is what the comparison found to be set? */
 static bool must_set(struct reconcile *r, const struct comparison *c)
 {
@@ -550,10 +547,17 @@ static bool must_set(struct reconcile *r, const struct comparison *c)
 	return c->set.n_peers > 0;
 }
 
-static int compare_and_set(struct reconcile *r, bool is_look, struct diag *d)
+static void comparison_done(struct comparison *c)
 {
-	struct diag why = { .text = "" };
-	int closed = set_access(r, &why);
+	uapi_set_done(&c->set);
+	free(c->present);
+	free(c->used);
+}
+
+/* @ret_closed: 0, or why access lists did not take force; then nothing was set. */
+static int compare_once(struct reconcile *r, bool is_look, int *ret_closed, struct diag *why,
+			struct diag *d)
+{
 	struct comparison c = { .endpoints = r->endpoints,
 				.access = r->access,
 				.is_plain = r->is_plain,
@@ -566,17 +570,32 @@ static int compare_and_set(struct reconcile *r, bool is_look, struct diag *d)
 	err = set_profiles(r, d);
 	if (err == 0)
 		err = compare(r, &c, d);
-	if (err == 0 && must_set(r, &c))
+	*ret_closed = r->access ? access_sync_end(r->access, err, why) : 0;
+	if (err == 0 && *ret_closed == 0 && must_set(r, &c))
 		err = set_all(r, &c.set, d);
+	comparison_done(&c);
+	return err;
+}
+
+/* Access lists take force before a peer is set. Where they do not, the peers that have none are
+ * served all the same. */
+static int compare_and_set(struct reconcile *r, bool is_look, struct diag *d)
+{
+	struct diag why = { .text = "" };
+	bool was_well = !r->access || access_sync_is_well(r->access);
+	int closed = was_well ? 0 : access_sync_begin(r->access, &why);
+	int late = 0, err = compare_once(r, is_look, &late, &why, d);
+
+	if (err == 0 && late != 0) {
+		closed = late;
+		err = compare_once(r, is_look, &late, &why, d);
+	}
 	if (err == 0 && closed != 0) {
 		err = closed;
 		*d = why;
 	}
 	atomic_store(&r->in_sync, err == 0);
 	r->next_try_ns = err == 0 ? 0 : clock_boot_ns() + SECOND_NS;
-	uapi_set_done(&c.set);
-	free(c.present);
-	free(c.used);
 	return err;
 }
 

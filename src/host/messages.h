@@ -83,7 +83,8 @@ enum { HOST_HEADER_LEN = 16 }; /* of a message without a body */
  *		0 or one;
  *		otherwise 0
  * @serial:	HOST_PING, HOST_PONG and those of access lists: the sender's choice; HOST_ACT,
- *		HOST_ACTED: see host_action_of(); otherwise 0
+ *		HOST_ACTED: see host_action_of(); to a driver (host/kernel_child.h) what the connection
+ *		may; otherwise 0
  * @access:	Travels only with those that have a body
  */
 struct host_message {

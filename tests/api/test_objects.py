@@ -519,7 +519,7 @@ class Trail(OwnTest):
         for n in range(3):
             self.create(f"p{n}", public_key=new_key(n + 1))
         seen = [self.next_event(stream) for _ in range(3)]
-        self.assertEqual([e["event"] for e in seen], ["peer.create"] * 3)
+        self.assertEqual([e["event"] for e in seen], ["peer.created"] * 3)
         self.assertEqual(json.loads(seen[1]["data"])["subject"], "peer 2 p1")
         again = self.events({"Last-Event-ID": seen[0]["id"]})
         self.assertEqual([self.next_event(again)["id"] for _ in range(2)], [e["id"] for e in seen[1:]])
@@ -529,7 +529,7 @@ class Trail(OwnTest):
         self.key = made["key"]
         stream = self.events()
         self.create("before", public_key=new_key(1))
-        self.assertEqual(self.next_event(stream)["event"], "peer.create")
+        self.assertEqual(self.next_event(stream)["event"], "peer.created")
         self.is_(self.gateway.local("DELETE", f"{KEYS}/{made['id']}"), 200)
         self.create("after", public_key=new_key(2))
         rest = stream.read().decode()  # to its end
