@@ -43,7 +43,6 @@ int cmd_gateway_access(int argc, char **argv);
 int cmd_gateway_webhook(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
 int cmd_backup(int argc, char **argv);
-int cmd_gateway_serve(int argc, char **argv);	/* the unprivileged side; see host/messages.h */
 int cmd_gateway_upgrade(int argc, char **argv); /* a trial; see host/upgrade.h */
 int cmd_kernel_serve(int argc, char **argv);	/* the driver; see host/kernel_child.h */
 int cmd_users_key(int argc, char **argv);	/* see host/tree_key.h */
