@@ -11,6 +11,8 @@
 #include "api/key_record.h"
 #include "api/time_text.h"
 #include "base/codec.h"
+#include "gateway/event_body.h"
+#include "gateway/event_names.h"
 #include "sys/clock.h"
 
 enum { PAGE_MAX = 1000 };
@@ -121,10 +123,15 @@ void audit_list(struct call *call)
 
 /* --- Events --- */
 
-/* struct event - @text: as it is sent; owned. @id 0: it is in no audit trail. @account_id: whose keys
- * see it too; 0: no account's */
+/* struct event_id - "ROW", or "ROW.N": the N-th behind that row that is in no audit trail */
+struct event_id {
+	uint64_t row;
+	uint64_t n;
+};
+
+/* struct event - @text: as it is sent; owned. @account_id: whose keys see it too; 0: no account's */
 struct event {
-	int64_t id;
+	struct event_id id;
 	int64_t account_id;
 	char *text;
 };
@@ -147,6 +154,7 @@ struct reader {
 struct events {
 	struct event ring[EVENTS_KEPT];
 	size_t n; /* ever noted */
+	struct event_id last;
 	struct reader *readers;
 	uint64_t beat_ns;
 };
@@ -178,9 +186,10 @@ static char *event_text(const struct store_change *c)
 	};
 	json_t *json = row_json(&row);
 	char *data = json ? json_dumps(json, JSON_COMPACT) : NULL, *text = NULL;
+	char name[EVENT_NAME_MAX + 1];
 
 	if (data && asprintf(&text, "id: %" PRId64 "\nevent: %s\ndata: %s\n\n", row.id,
-			     row.action, data) < 0)
+			     event_name(row.action, name), data) < 0)
 		text = NULL;
 	free(data);
 	json_decref(json);
@@ -194,10 +203,11 @@ static void wake_all(struct events *e)
 }
 
 /* @text is taken over; NULL: there was no memory for it. */
-static void add(struct events *e, int64_t id, int64_t account_id, char *text)
+static void add(struct events *e, struct event_id id, int64_t account_id, char *text)
 {
 	struct event *slot = &e->ring[e->n % EVENTS_KEPT];
 
+	e->last = id;
 	if (!text)
 		return;
 	/* Whoever is in the middle of the text that goes is cut off: half an event is none. */
@@ -216,37 +226,39 @@ static void add(struct events *e, int64_t id, int64_t account_id, char *text)
 
 void events_note(void *context, const struct store_change *c, const struct peer *peer)
 {
+	const struct event_id id = { .row = (uint64_t)c->ret_audit_id };
+
 	if (c->ret_audit_id != 0)
-		add(context, c->ret_audit_id, peer ? peer->account_id : c->peer.account_id,
-		    event_text(c));
+		add(context, id, peer ? peer->account_id : c->peer.account_id, event_text(c));
+}
+
+static json_t *life_json(const struct peer *peer, const struct endpoint *at)
+{
+	char key[KEY_BASE64_LEN + 1], endpoint[ADDR_TEXT_MAX] = "", time[TIME_TEXT_MAX];
+
+	key_to_base64(peer->public_key, key);
+	if (at->ip.family != ADDR_NONE)
+		endpoint_format(at, endpoint);
+	return json_pack("{s:s, s:I, s:s, s:s, s:s?}", "time",
+			 time_text_utc(clock_wall_ns(), time), "peer", (json_int_t)peer->id,
+			 "name", peer->name, "public_key", key, "endpoint",
+			 endpoint[0] ? endpoint : NULL);
 }
 
 void events_note_life(void *context, enum lives_event event, const struct peer *peer,
 		      const struct endpoint *at)
 {
-	static const char *const words[] = {
-		[LIVES_CONNECTED] = "peer.connected",
-		[LIVES_SILENT] = "peer.silent",
-		[LIVES_MOVED] = "peer.moved",
-		[LIVES_SHARED] = "peer.shared",
-	};
-	char key[KEY_BASE64_LEN + 1], endpoint[ADDR_TEXT_MAX] = "";
-	char *data = NULL, *text = NULL;
-	json_t *json;
+	struct events *e = context;
+	struct event_id id = { .row = e->last.row, .n = e->last.n + 1 };
+	json_t *json = life_json(peer, at);
+	char *data = json ? json_dumps(json, JSON_COMPACT) : NULL, *text = NULL;
 
-	key_to_base64(peer->public_key, key);
-	if (at->ip.family != ADDR_NONE)
-		endpoint_format(at, endpoint);
-	json = json_pack("{s:I, s:s, s:s, s:s?}", "peer", (json_int_t)peer->id, "name",
-			 peer->name, "public_key", key, "endpoint",
-			 endpoint[0] ? endpoint : NULL);
-	if (json)
-		data = json_dumps(json, JSON_COMPACT);
-	if (data && asprintf(&text, "event: %s\ndata: %s\n\n", words[event], data) < 0)
+	if (data && asprintf(&text, "id: %" PRIu64 ".%" PRIu64 "\nevent: %s\ndata: %s\n\n",
+			     id.row, id.n, event_body_lives_name(event), data) < 0)
 		text = NULL;
 	free(data);
 	json_decref(json);
-	add(context, 0, peer->account_id, text);
+	add(e, id, peer->account_id, text);
 }
 
 void events_tick(struct events *e, uint64_t now_ns)
@@ -339,28 +351,46 @@ static void close_events(void *context)
 	free(r);
 }
 
-/* The place behind event @id; the oldest kept where it is gone, and *@ret_missed. */
-static size_t behind(const struct events *e, int64_t id, bool *ret_missed)
+static bool is_same(const struct event_id *a, const struct event_id *b)
+{
+	return a->row == b->row && a->n == b->n;
+}
+
+/* "17", "17.3" */
+static bool read_id(const char *text, struct event_id *ret)
+{
+	size_t len = strcspn(text, ".");
+
+	ret->n = 0;
+	return decimal_parse(text, len, INT64_MAX, &ret->row) == 0 &&
+	       (!text[len] ||
+		decimal_parse(text + len + 1, strlen(text + len + 1), INT64_MAX, &ret->n) == 0);
+}
+
+/* The place behind event @id. One that is not there any more, or is of a process before this one, leads to
+ * the oldest kept, and *@ret_missed: what lay between nobody here knows. 0 is all there is. */
+static size_t behind(const struct events *e, const struct event_id *id, bool *ret_missed)
 {
 	size_t first = e->n > EVENTS_KEPT ? e->n - EVENTS_KEPT : 0;
-	size_t at = e->n;
+	const struct event_id none = { .row = 0 };
 
-	while (at > first && (e->ring[(at - 1) % EVENTS_KEPT].id == 0 ||
-			      e->ring[(at - 1) % EVENTS_KEPT].id > id))
-		at--;
-	*ret_missed = at == first && first > 0;
-	return at;
+	for (size_t at = e->n; at > first; at--) {
+		if (is_same(&e->ring[(at - 1) % EVENTS_KEPT].id, id))
+			return at;
+	}
+	*ret_missed = first > 0 || !is_same(id, &none);
+	return first;
 }
 
 void events_follow(struct call *call)
 {
 	const char *last = http_exchange_header(call->x, "Last-Event-ID");
 	struct events *e = call->api->events;
-	uint64_t id = 0;
+	struct event_id id;
 	struct reader *r;
 
-	if (last && decimal_parse(last, strlen(last), INT64_MAX, &id) != 0) {
-		call_refuse(call, 400, "Last-Event-ID is the number of an event");
+	if (last && !read_id(last, &id)) {
+		call_refuse(call, 400, "Last-Event-ID is the id of an event");
 		return;
 	}
 	r = calloc(1, sizeof(*r));
@@ -378,6 +408,6 @@ void events_follow(struct call *call)
 			      .owes_beat = true };
 	e->readers = r;
 	if (last)
-		r->at = behind(e, (int64_t)id, &r->has_missed);
+		r->at = behind(e, &id, &r->has_missed);
 	call_stream(call, "text/event-stream", read_events, close_events, r);
 }

@@ -40,6 +40,7 @@
 #include "gateway/lives.h"
 #include "gateway/observer.h"
 #include "gateway/reconcile.h"
+#include "gateway/webhooks.h"
 #include "http/json.h"
 #include "http/router.h"
 #include "sys/machine.h"
@@ -69,9 +70,14 @@ enum {
  *		find out per request
  * @level:	Of a peer for whom nobody says one
  * @fallback:	Our address when the way to the Internet does not tell; may be none
+ * @link_base:	What links begin with: "https://vpn.example.com"
+ * @links_due_ns: Boot clock: then those whose time is over are looked for
  * @name:	Of this gateway, for statistics; ""
  * @node:	Of this machine, for its status page
  * @ecdh_key:	For payloads that the backend cannot read, if @has_ecdh_key
+ * @actions:	1 << enum host_action for each that the host may be asked for, over @uplink
+ * @switches:	wg-manager may be stopped and started without a program of the host's
+ * @acting, @acting_serial: Who waits for an action to end; NULL: nobody
  */
 struct api {
 	struct gateway *gateway;
@@ -84,6 +90,7 @@ struct api {
 	struct allowance allowance;
 	struct events *events;
 	struct lives *lives;
+	struct webhooks *webhooks;
 	struct suite *suite;
 	struct surface_listener listeners[HTTP_LISTENERS_MAX];
 	struct hmac_key key;
@@ -103,12 +110,19 @@ struct api {
 	char endpoint[API_HOST_MAX + 1];
 	enum frame_level level;
 	struct ip_addr fallback;
+	char link_base[API_HOST_MAX + 64];
+	uint64_t links_due_ns;
 	struct machine *machine;
 	struct dns_laps *laps;
 	char name[STORE_NAME_MAX + 1];
 	char node[API_HOST_MAX + 1];
 	struct secret_key ecdh_key;
 	bool has_ecdh_key;
+	struct uplink *uplink;
+	uint32_t actions;
+	bool switches;
+	struct call *acting;
+	uint64_t acting_serial;
 };
 
 /**
@@ -118,6 +132,7 @@ struct api {
  * @id:		For handlers: likewise
  * @is_repeated: A signature that was used before, on a surface that repeats its answers
  * @private_key, @preshared_key: For handlers: made for this call; wiped at the end
+ * @tells_secret: For handlers: the reply has one that was made for this call
  * @answered_digest, @answered_fingerprint: Of the request's Idempotency-Key, if @has_answered
  * @body:	Owned JSON body once read, or NULL
  * @value:	For handlers: kept between two steps; owned, or NULL
@@ -138,6 +153,7 @@ struct call {
 	bool has_private_key;
 	struct secret_key preshared_key;
 	bool has_preshared_key;
+	bool tells_secret;
 	bool has_answered;
 	uint8_t answered_digest[STORE_DIGEST_LEN];
 	uint8_t answered_fingerprint[STORE_DIGEST_LEN];
@@ -146,6 +162,7 @@ struct call {
 	json_t *value;
 	struct e2e e2e;
 	bool has_e2e;
+	char name[STORE_NAME_MAX + 1]; /* for handlers */
 };
 
 /* --- Answers. @value is taken over; NULL means out of memory and answers 500. --- */
@@ -162,6 +179,9 @@ void call_reply_line(struct call *call, unsigned int status, json_t *value);
 void call_reply_text(struct call *call, unsigned int status, const char *text);
 /* 200 with a body of that type, which is taken over. */
 void call_reply_body(struct call *call, const char *type, struct text *body);
+/* The same with any status and @n header fields. */
+void call_reply_whole(struct call *call, unsigned int status, const char *type,
+		      struct text *body, const struct http_field *fields, size_t n);
 /* 200 with a body that is made piece by piece, as in http/server.h. */
 void call_stream(struct call *call, const char *type,
 		 ssize_t (*read)(void *context, char *out, size_t max),
@@ -174,6 +194,9 @@ void call_refuse(struct call *call, unsigned int status, const char *text);
 void call_conclude_refusal(struct call *call, unsigned int status, const char *text);
 /** call_refuse_fields() - 422 with the list of what is wrong; @errors is taken over */
 void call_refuse_fields(struct call *call, json_t *errors);
+/** call_conclude_errors() - With @text and a list as above; the signature is spent */
+void call_conclude_errors(struct call *call, unsigned int status, const char *text,
+			  json_t *errors);
 /** call_fail() - We are wrong: @err of the gateway as status and text; forgets the signature */
 void call_fail(struct call *call, int err, const char *text);
 

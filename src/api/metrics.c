@@ -15,6 +15,7 @@
 
 #include "api/call.h"
 #include "base/codec.h"
+#include "gateway/sessions.h"
 #include "sys/clock.h"
 
 enum {
@@ -45,6 +46,10 @@ enum value {
 	VALUE_OBSERVED_AGE,
 	VALUE_DRIFT,
 	VALUE_ANSWERS, /* a line for each class of statuses */
+	VALUE_EVENTS_WAITING,
+	VALUE_EVENTS_DELIVERED,
+	VALUE_EVENTS_FAILED,
+	VALUE_EVENTS_MISSED,
 };
 
 enum kind {
@@ -255,6 +260,15 @@ static const struct metric exporter_metrics[] = {
 	{ "culvert_drift_total", "Changes to the interface that somebody else made",
 	  KIND_COUNTER, VALUE_DRIFT },
 	{ "culvert_http_requests_total", "Requests answered", KIND_COUNTER, VALUE_ANSWERS },
+	{ "culvert_webhook_events_waiting", "Events that webhooks have not got yet", KIND_GAUGE,
+	  VALUE_EVENTS_WAITING },
+	{ "culvert_webhook_events_delivered_total", "Events that webhooks have got",
+	  KIND_COUNTER, VALUE_EVENTS_DELIVERED },
+	{ "culvert_webhook_tries_failed_total", "Tries to deliver that did not succeed",
+	  KIND_COUNTER, VALUE_EVENTS_FAILED },
+	{ "culvert_webhook_events_missed_total",
+	  "Events that were dropped before a webhook got them", KIND_COUNTER,
+	  VALUE_EVENTS_MISSED },
 };
 
 static const struct metric easy_metrics[] = {
@@ -329,7 +343,7 @@ static struct counted count(const struct scrape *s, const struct observation *se
 	c.tx += usage_more(o->tx_bytes, known.seen_tx);
 	c.handshake_s = o->last_handshake_ns / SECOND_NS;
 	c.is_connected = o->last_handshake_ns != 0 &&
-			 o->last_handshake_ns + LIVES_SILENT_S * SECOND_NS > s->wall_ns;
+			 o->last_handshake_ns + SESSION_SILENT_S * SECOND_NS > s->wall_ns;
 	return c;
 }
 
@@ -376,9 +390,29 @@ static uint64_t value_of_peer(const struct scrape *s, enum value which, const st
 	}
 }
 
+static uint64_t value_of_webhooks(const struct scrape *s, enum value which)
+{
+	struct webhook_state all;
+
+	webhooks_totals(s->api->webhooks, &all);
+	switch (which) {
+	case VALUE_EVENTS_WAITING:
+		return all.pending;
+	case VALUE_EVENTS_DELIVERED:
+		return all.delivered;
+	case VALUE_EVENTS_FAILED:
+		return all.failed;
+	default:
+		return all.missed;
+	}
+}
+
 static uint64_t value_of_all(const struct scrape *s, enum value which)
 {
 	uint64_t at_ns = 0;
+
+	if (which >= VALUE_EVENTS_WAITING)
+		return value_of_webhooks(s, which);
 
 	switch (which) {
 	case VALUE_PEERS:
@@ -491,7 +525,7 @@ static bool proceed(struct scrape *s)
 		return walk(s, NULL); /* no metric has walked through the peers */
 	if (m->value > VALUE_PEER_LAST) {
 		/* How busy we are is nothing that an account's key shows. */
-		if (m->value != VALUE_ANSWERS || s->account_id == 0)
+		if (m->value < VALUE_ANSWERS || s->account_id == 0)
 			s->filled = (size_t)(put_total(end, s, m) - s->block);
 		s->at++;
 	} else if (!s->has_peers) {

@@ -50,4 +50,5 @@ extern const struct surface surface_contract; /* the gateway contract */
 extern const struct surface surface_status;   /* the page of a node */
 extern const struct surface surface_agent;    /* the node agent */
 extern const struct surface surface_metrics;  /* what Prometheus asks for */
+extern const struct surface surface_links;    /* what is behind one-time links */
 extern const struct surface surface_own;      /* /api/v1/peers and the rest of ours */

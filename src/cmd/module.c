@@ -89,6 +89,11 @@ int cmd_gateway_api(int argc, char **argv)
 	return module_run("gateway-api", argc, argv);
 }
 
+int cmd_gateway_webhook(int argc, char **argv)
+{
+	return module_run("gateway-webhook", argc, argv);
+}
+
 int cmd_gateway_access(int argc, char **argv)
 {
 	return module_run("gateway-access", argc, argv);
@@ -97,6 +102,21 @@ int cmd_gateway_access(int argc, char **argv)
 int cmd_gateway_key(int argc, char **argv)
 {
 	return module_run("gateway-key", argc, argv);
+}
+
+int cmd_gateway_import(int argc, char **argv)
+{
+	return module_run("gateway-import", argc, argv);
+}
+
+int cmd_gateway_adopt(int argc, char **argv)
+{
+	return module_run("gateway-adopt", argc, argv);
+}
+
+int cmd_gateway_export(int argc, char **argv)
+{
+	return module_run("gateway-export", argc, argv);
 }
 
 int cmd_keys_server(int argc, char **argv)

@@ -31,8 +31,13 @@ static const struct option_row rows[] = {
 	{ "dns", "LIST", NULL, NULL, "add, conf: resolvers for the client, or 'none'", NULL },
 	{ "allowed-ips", "LIST", NULL, NULL, "add, conf: what the client sends here; else all",
 	  NULL },
-	{ "private-key", "FILE", NULL, NULL, "conf: write this key, or that of an earlier file",
+	{ "private-key", "FILE", NULL, NULL,
+	  "conf, link: with this key, or that of an earlier file", NULL },
+	{ "generate", NULL, NULL, NULL, "link: a new key; a device that has one is cut off",
 	  NULL },
+	{ "ttl", "TIME", NULL, NULL, "link: good so long, such as 30m, 24h, 7d; else a day",
+	  NULL },
+	{ "uses", "N", NULL, NULL, "link: good so many times; else once", NULL },
 };
 
 enum { VERB_OPTIONS_MAX = 8 };
@@ -194,7 +199,7 @@ static int change_level(const struct peer_request *r)
 	int code;
 
 	if (level == FRAME_LEVELS)
-		return peer_complain(EXIT_REFUSED,
+		return peer_complain(EXIT_USAGE,
 				     "a level is off, low, medium, high or extreme");
 	snprintf(done, sizeof(done), "has level %s: 'peer conf' writes its new file",
 		 frame_level_name(level));
@@ -247,6 +252,7 @@ static const struct verb verbs[] = {
 	  peer_add,
 	  { "public-key", "address", "amnezia", "level", "access", "dns", "allowed-ips" } },
 	{ "conf", 1, peer_conf, { "level", "dns", "allowed-ips", "private-key" } },
+	{ "link", 1, peer_link, { "ttl", "uses", "generate", "private-key" } },
 	{ "list", 0, list, { NULL } },
 	{ "show", 1, show, { NULL } },
 	{ "level", 2, change_level, { NULL } },
@@ -262,6 +268,7 @@ static void print_help(const struct options *o, FILE *out)
 {
 	fputs("Usage: culvert gateway peer add NAME [OPTIONS]\n"
 	      "       culvert gateway peer conf NAME [OPTIONS]\n"
+	      "       culvert gateway peer link NAME [OPTIONS]\n"
 	      "       culvert gateway peer list [OPTIONS]\n"
 	      "       culvert gateway peer level NAME LEVEL [OPTIONS]\n"
 	      "       culvert gateway peer access NAME LIST|none [OPTIONS]\n"
@@ -271,7 +278,8 @@ static void print_help(const struct options *o, FILE *out)
 	      "standard output, and a QR code as well when that is a terminal: the private key\n"
 	      "is shown once and kept nowhere. conf writes the rest again, and the key as well\n"
 	      "where it is given: after a level was rotated, or for another --level. A peer is\n"
-	      "recognised at any of them; level changes which one its file is for.\n"
+	      "recognised at any of them; level changes which one its file is for. link writes\n"
+	      "a URL where a browser finds the file, once.\n"
 	      "\n",
 	      out);
 	options_print_help(o, out);
@@ -320,7 +328,7 @@ static int run_verb(const struct local_command *c)
 			v = &verbs[i];
 	if (!v)
 		return usage(
-			"say add, conf, list, show, level, access, disable, enable or remove");
+			"say add, conf, link, list, show, level, access, disable, enable or remove");
 	if (n != v->words + 1)
 		return usage(needs[v->words]);
 	if (check_options(v, &c->options) != EXIT_DONE)

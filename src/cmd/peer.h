@@ -26,6 +26,7 @@ struct peer_request {
 /* Each verb returns an enum command_exit. */
 int peer_add(const struct peer_request *r);
 int peer_conf(const struct peer_request *r);
+int peer_link(const struct peer_request *r);
 
 /** peer_complain() - "culvert gateway peer: @what". Return: @code */
 int peer_complain(int code, const char *what);

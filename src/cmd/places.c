@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/call.h"
+#include "api/own_address.h"
 #include "api/surface.h"
 #include "cmd/options.h"
 #include "cmd/shelf.h"
@@ -14,8 +15,9 @@
 /* What a place serves. */
 static const struct surface *const *surfaces_of(enum serving_surface which)
 {
-	static const struct surface *const served[SERVING_SURFACES][3] = {
-		[SERVING_GATEWAY] = { &surface_contract, &surface_own },
+	static const struct surface *const served[SERVING_SURFACES][4] = {
+		[SERVING_GATEWAY] = { &surface_contract, &surface_own, &surface_links },
+		[SERVING_LINKS] = { &surface_links },
 		[SERVING_AGENT] = { &surface_agent },
 		[SERVING_STATUS] = { &surface_status },
 		[SERVING_METRICS] = { &surface_metrics },
@@ -67,6 +69,39 @@ static int open_listener(struct places *s, const struct serving_place *p, char *
 	return (int)s->http.n_listeners++;
 }
 
+static bool is_any(const struct ip_addr *a)
+{
+	const struct ip_addr v4 = { .family = ADDR_V4 }, v6 = { .family = ADDR_V6 };
+
+	return ip_addr_equal(a, &v4) || ip_addr_equal(a, &v6);
+}
+
+/* What links begin with: the name that clients know us by, or the address that is listened on. The last
+ * place that is asked counts. */
+static void name_links(struct places *s, const struct serving_place *p, const char *shown)
+{
+	const char *port = strrchr(shown, ':'), *endpoint = s->api->endpoint;
+	const char *scheme = p->scheme == SERVING_HTTPS ? "https" : "http";
+	struct ip_addr own = p->at.ip;
+	char text[ADDR_TEXT_MAX];
+	size_t len = strcspn(endpoint, ":");
+
+	s->api->link_base[0] = '\0';
+	if (p->scheme == SERVING_UNIX || !port)
+		return;
+	if (endpoint[0] == '[')
+		len = strcspn(endpoint, "]") + 1;
+	else if (strchr(endpoint, ':') != strrchr(endpoint, ':'))
+		len = 0; /* a bare address of IPv6 */
+	if (is_any(&own) && len > 0)
+		snprintf(s->api->link_base, sizeof(s->api->link_base), "%s://%.*s%s", scheme,
+			 (int)len, endpoint, port);
+	else if (!is_any(&own) || own_address_towards_internet(&own) == 0)
+		snprintf(s->api->link_base, sizeof(s->api->link_base),
+			 own.family == ADDR_V6 ? "%s://[%s]%s" : "%s://%s%s", scheme,
+			 ip_addr_format(&own, text), port);
+}
+
 static int open_place(struct places *s, enum serving_surface which,
 		      int number[SERVING_SURFACES], struct diag *d)
 {
@@ -87,6 +122,8 @@ static int open_place(struct places *s, enum serving_surface which,
 			return at;
 		if (which != SERVING_GATEWAY)
 			log_info("%s: %s", serving_name(which), shown);
+		if (which == SERVING_GATEWAY || which == SERVING_LINKS)
+			name_links(s, p, which == SERVING_GATEWAY ? s->shown : shown);
 	}
 	number[which] = at;
 	l = &s->api->listeners[at];
@@ -159,6 +196,7 @@ int places_open(struct places *s, const struct options *o, struct diag *d)
 
 	memset(number, -1, sizeof(number));
 	s->api->needs_version_2 = s->serving.needs_version_2;
+	s->api->switches = s->serving.switches;
 	s->api->metrics_without_peers = s->serving.metrics_without_peers;
 	s->api->allowance.per_s = s->serving.request_rate;
 	if (s->shelf[1] >= 0)
@@ -167,6 +205,9 @@ int places_open(struct places *s, const struct options *o, struct diag *d)
 		err = open_certificate(s, o, d);
 	for (enum serving_surface which = 0; which < SERVING_SURFACES && err == 0; which++)
 		err = open_place(s, which, number, d);
+	if (s->serving.links_url[0])
+		snprintf(s->api->link_base, sizeof(s->api->link_base), "%s",
+			 s->serving.links_url);
 	if (err == 0)
 		err = open_local(s, d);
 	if (err == 0 && s->shelf[0] >= 0)

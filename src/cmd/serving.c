@@ -9,6 +9,7 @@
 enum {
 	HOST_MAX = 64,
 	NAME_MAX_LEN = 40,
+	RETRY_MAX_S = 3600,
 	REQUEST_RATE_MAX = 1000000,
 };
 
@@ -18,7 +19,7 @@ static const struct {
 } surfaces[SERVING_SURFACES] = {
 	[SERVING_GATEWAY] = { "gateway", 8000 }, [SERVING_AGENT] = { "agent", 8080 },
 	[SERVING_USERS] = { "users", 8000 },	 [SERVING_STATUS] = { "status", 8000 },
-	[SERVING_METRICS] = { "metrics", 9586 },
+	[SERVING_METRICS] = { "metrics", 9586 }, [SERVING_LINKS] = { "links", 8443 },
 };
 
 const char *serving_name(enum serving_surface surface)
@@ -208,8 +209,8 @@ static bool is_same(const struct serving_place *a, const struct serving_place *b
 	       ip_addr_equal(&a->at.ip, &b->at.ip);
 }
 
-/* A route that both have: /health is the agent's, the users' and the page's, /metrics also the REST
- * API's, for whoever may. NULL: none. */
+/* A route that both have: /health is the agent's, the users' and the page's, /metrics and links also the
+ * REST API's, for whoever may. NULL: none. */
 static const char *collision(enum serving_surface a, enum serving_surface b)
 {
 	bool has_health[SERVING_SURFACES] = {
@@ -218,6 +219,8 @@ static const char *collision(enum serving_surface a, enum serving_surface b)
 
 	if (has_health[a] && has_health[b])
 		return "/health";
+	if (a == SERVING_GATEWAY && b == SERVING_LINKS)
+		return "/l/";
 	return a == SERVING_GATEWAY && b == SERVING_METRICS ? "/metrics" : NULL;
 }
 
@@ -260,15 +263,52 @@ static int read_switch(const struct options *o, const char *name, bool *ret, str
 	return 0;
 }
 
+static int read_links_url(const struct options *o, struct serving *ret, struct diag *d)
+{
+	const char *url = options_get(o, "links-url");
+	size_t len = url ? strlen(url) : 0;
+
+	if (!url)
+		return 0;
+	while (len > 0 && url[len - 1] == '/')
+		len--;
+	if (len > SERVING_URL_MAX || url[strcspn(url, " \"<>?#")] ||
+	    !(starts(url, len, "https://") || starts(url, len, "http://")))
+		return diag_set(
+			d, ERR_FORMAT, 0,
+			"%s: \"%.100s\": expected a URL such as https://vpn.example.com",
+			options_origin(o, "links-url"), url);
+	snprintf(ret->links_url, sizeof(ret->links_url), "%.*s", (int)len, url);
+	return 0;
+}
+
+static int read_webhooks(const struct options *o, struct serving *ret, struct diag *d)
+{
+	const char *retry = options_get(o, "webhooks-retry");
+	int err = read_switch(o, "webhooks-private", &ret->webhooks_private, d);
+
+	if (err == 0)
+		err = read_switch(o, "webhooks-insecure", &ret->webhooks_insecure, d);
+	if (err != 0)
+		return err;
+	if (decimal_parse(retry, strlen(retry), RETRY_MAX_S, &ret->webhooks_retry_s) != 0 ||
+	    ret->webhooks_retry_s == 0)
+		return diag_set(d, ERR_FORMAT, 0, "%s: \"%.100s\" is no number from 1 to 3600",
+				options_origin(o, "webhooks-retry"), retry);
+	return 0;
+}
+
 static int read_common(const struct options *o, struct serving *ret, struct diag *d)
 {
 	const char *rate = options_get(o, "api-request-rate");
-	bool has_peers, has_version_1;
+	bool has_peers, has_version_1, switches;
 	uint64_t number;
 	int err = read_switch(o, "metrics-peers", &has_peers, d);
 
 	if (err == 0)
 		err = read_switch(o, "api-version1", &has_version_1, d);
+	if (err == 0)
+		err = read_switch(o, "api-switch", &switches, d);
 	if (err == 0 && decimal_parse(rate, strlen(rate), REQUEST_RATE_MAX, &number) != 0)
 		err = diag_set(d, ERR_RANGE, 0,
 			       "%s: \"%.100s\" is no number of requests from 0 to %d",
@@ -277,6 +317,7 @@ static int read_common(const struct options *o, struct serving *ret, struct diag
 		return err;
 	ret->metrics_without_peers = !has_peers;
 	ret->needs_version_2 = !has_version_1;
+	ret->switches = switches;
 	ret->request_rate = (uint32_t)number;
 	return 0;
 }
@@ -291,6 +332,10 @@ int serving_read(const struct options *o, struct serving *ret, struct diag *d)
 	for (enum serving_surface a = 0; a < SERVING_SURFACES; a++)
 		for (enum serving_surface b = a + 1; b < SERVING_SURFACES && err == 0; b++)
 			err = check_pair(ret, a, b, d);
+	if (err == 0)
+		err = read_links_url(o, ret, d);
+	if (err == 0)
+		err = read_webhooks(o, ret, d);
 	return err == 0 ? read_common(o, ret, d) : err;
 }
 

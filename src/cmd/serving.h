@@ -21,6 +21,7 @@
 enum {
 	SERVING_ALLOWED_MAX = 32,
 	SERVING_PATH_MAX = 107, /* of a socket */
+	SERVING_URL_MAX = 255,
 };
 
 /* In the order of the options; the places in struct serving. */
@@ -30,6 +31,7 @@ enum serving_surface {
 	SERVING_USERS,
 	SERVING_STATUS,
 	SERVING_METRICS,
+	SERVING_LINKS,
 	SERVING_SURFACES,
 };
 
@@ -55,12 +57,23 @@ struct serving_place {
 	size_t n_allowed;
 };
 
-/* struct serving - @request_rate: of one source, or one key, in a second; 0: no limit */
+/**
+ * struct serving - All of it
+ * @request_rate: Of one source, or one key, in a second; 0: no limit
+ * @links_url:	Without a slash at the end; "": found out
+ * @webhooks_private, @webhooks_insecure, @webhooks_retry_s: Of the section [webhooks]
+ * @switches:	--api-switch
+ */
 struct serving {
 	struct serving_place place[SERVING_SURFACES];
 	uint32_t request_rate;
 	bool metrics_without_peers;
 	bool needs_version_2;
+	char links_url[SERVING_URL_MAX + 1];
+	bool webhooks_private;
+	bool webhooks_insecure;
+	uint64_t webhooks_retry_s;
+	bool switches;
 };
 
 /* The rows, for an option table. */
@@ -84,6 +97,20 @@ struct serving {
 		  "who may call the users' API", "listen" },                                       \
 		{ "listen-status-allow",	 "PREFIXES", NULL, NULL,                           \
 		  "who may see the status page", "listen" },                                       \
+		{ "listen-links",                                                                  \
+		  "URL",                                                                           \
+		  "off",                                                                           \
+		  NULL,                                                                            \
+		  "where one-time links lead, beside the REST API",                                \
+		  "listen" },                                                                      \
+		{ "listen-links-allow",		"PREFIXES", NULL, NULL,                            \
+		  "who may follow links there", "listen" },                                        \
+		{ "links-url",                                                                     \
+		  "URL",                                                                           \
+		  NULL,                                                                            \
+		  NULL,                                                                            \
+		  "what links begin with, such as https://vpn.example.com; else found out",        \
+		  NULL },                                                                          \
 		{ "listen-metrics-allow", "PREFIXES", NULL, NULL,                                  \
 		  "who may see /metrics", "listen" },                                              \
 		{ "tls-cert",                                                                      \
@@ -113,6 +140,24 @@ struct serving {
 		  NULL,                                                                            \
 		  "whether /metrics has lines for each peer",                                      \
 		  "metrics" },                                                                     \
+		{ "webhooks-private",                                                              \
+		  "on|off",                                                                        \
+		  "off",                                                                           \
+		  NULL,                                                                            \
+		  "whether webhooks may lead to private networks and this host",                   \
+		  "webhooks" },                                                                    \
+		{ "webhooks-insecure",                                                             \
+		  "on|off",                                                                        \
+		  "off",                                                                           \
+		  NULL,                                                                            \
+		  "whether webhooks may use plain HTTP",                                           \
+		  "webhooks" },                                                                    \
+		{ "webhooks-retry",                                                                \
+		  "SECONDS",                                                                       \
+		  "5",                                                                             \
+		  NULL,                                                                            \
+		  "first pause after a webhook failed; each is twice as long",                     \
+		  "webhooks" },                                                                    \
 		{ "drift",                                                                         \
 		  "WORD",                                                                          \
 		  "repair",                                                                        \
@@ -124,6 +169,12 @@ struct serving {
 		  "on",                                                                            \
 		  NULL,                                                                            \
 		  "whether signatures of version 1 are accepted",                                  \
+		  "api" },                                                                         \
+		{ "api-switch",                                                                    \
+		  "on|off",                                                                        \
+		  "off",                                                                           \
+		  NULL,                                                                            \
+		  "whether stopping wg-manager switches the interface off",                        \
 		  "api" },                                                                         \
 	{                                                                                          \
 		"api-request-rate", "N", "1000", NULL,                                             \

@@ -131,3 +131,43 @@ int gateway_drop_record(struct gateway *g, enum store_record_kind kind, int64_t 
 	memcpy(p->change.record.name, record->name, sizeof(record->name));
 	return submit(g, p, 0);
 }
+
+/* --- Events --- */
+
+static void ignore(void *context, int err, int carried, const struct peer *peer)
+{
+	(void)context, (void)err, (void)carried, (void)peer;
+}
+
+struct store_change *gateway_event_new(const char *name, const char *body)
+{
+	struct pending *p = pending_new(STORE_PUT_RECORD, "", NULL, ignore, NULL);
+
+	if (!p)
+		return NULL;
+	p->change.record.kind = STORE_OUTBOX;
+	if (set_body(p, name, body) == 0)
+		return &p->change;
+	pending_free(p);
+	return NULL;
+}
+
+void gateway_events_free(struct store_change *chain)
+{
+	for (struct store_change *next; chain; chain = next) {
+		next = chain->next;
+		pending_free((struct pending *)chain);
+	}
+}
+
+int gateway_put_event(struct gateway *g, struct store_change *event, const char *action,
+		      const struct gateway_grant *grant, gateway_done done, void *context)
+{
+	struct pending *p = (struct pending *)event;
+	int err = grant ? pending_set_grant(p, grant) : 0;
+
+	snprintf(p->change.action, sizeof(p->change.action), "%s", action);
+	p->done = done;
+	p->context = context;
+	return submit(g, p, err);
+}

@@ -39,7 +39,7 @@ void pending_free(struct pending *p)
 	free(p);
 }
 
-static int set_grant(struct pending *p, const struct gateway_grant *grant)
+int pending_set_grant(struct pending *p, const struct gateway_grant *grant)
 {
 	p->change.now_ns = grant->now_ns;
 	p->change.has_signature = grant->has_signature;
@@ -68,7 +68,7 @@ struct pending *pending_new(enum store_change_kind kind, const char *action,
 	p->context = context;
 	p->change.kind = kind;
 	snprintf(p->change.action, sizeof(p->change.action), "%s", action);
-	if (grant && set_grant(p, grant) != 0) {
+	if (grant && pending_set_grant(p, grant) != 0) {
 		pending_free(p);
 		return NULL;
 	}
@@ -94,16 +94,40 @@ static void add_to_batch(struct gateway *g, struct store_change *c)
 	g->batch_last = c;
 }
 
+/* The events that are written with it. */
+static int announce(struct gateway *g, struct pending *p, struct store_change **ret)
+{
+	const struct store_change *c = &p->change;
+
+	*ret = NULL;
+	if (!g->announcer || !c->who[0] || !c->action[0])
+		return 0;
+	return g->announcer(g->announcer_context, c, p->peer, ret);
+}
+
 int pending_submit(struct gateway *g, struct pending *p)
 {
-	int err = 0;
+	struct store_change *events;
+	int err = announce(g, p, &events);
 
-	if (g->is_batch)
+	if (err != 0)
+		return err;
+	if (g->is_batch) {
 		add_to_batch(g, &p->change);
-	else
-		err = writer_submit(g->writer, &p->change);
+		for (struct store_change *next, *c = events; c; c = next) {
+			next = c->next;
+			add_to_batch(g, c);
+		}
+	} else {
+		p->change.next = events;
+		for (struct store_change *c = events; c; c = c->next)
+			c->is_joined = true;
+		err = writer_submit_run(g->writer, &p->change);
+	}
 	if (err == 0)
 		set_busy(p, true);
+	else
+		gateway_events_free(events);
 	return err;
 }
 
@@ -308,6 +332,12 @@ struct gateway *gateway_free(struct gateway *g)
 	if (!g)
 		return NULL;
 	writer_free(g->writer);
+	while (g->orphans) {
+		struct pending *p = g->orphans;
+
+		g->orphans = (struct pending *)p->change.next;
+		pending_free(p);
+	}
 	pool_free(g->v4);
 	pool_free(g->v6);
 	peers_free(g->peers);
@@ -354,6 +384,12 @@ void gateway_listen(struct gateway *g, gateway_listener listener, void *context)
 	assert(g->n_listeners < GATEWAY_LISTENERS_MAX);
 	g->listeners[g->n_listeners].call = listener;
 	g->listeners[g->n_listeners++].context = context;
+}
+
+void gateway_set_announcer(struct gateway *g, gateway_announcer announcer, void *context)
+{
+	g->announcer = announcer;
+	g->announcer_context = context;
 }
 
 void gateway_set_budget(struct gateway *g, gateway_budget budget, void *context)
@@ -423,7 +459,7 @@ static void end(struct gateway *g, struct pending *p)
 	p->done(p->context, c->result, c->carried, p->peer);
 	for (size_t i = 0; c->result == 0 && i < g->n_listeners; i++)
 		g->listeners[i].call(g->listeners[i].context, c, p->peer);
-	pending_free(p);
+	pending_end(g, p);
 }
 
 void gateway_collect(struct gateway *g)
@@ -434,6 +470,7 @@ void gateway_collect(struct gateway *g)
 		next = c->next;
 		end(g, (struct pending *)c);
 	}
+	decide_take_in_orphans(g);
 }
 
 /* --- Batches --- */
@@ -458,8 +495,9 @@ static void take_back(struct gateway *g, struct store_change *first)
 		next = c->next;
 		c->result = -ECANCELED;
 		settle(g, (struct pending *)c);
-		pending_free((struct pending *)c);
+		pending_end(g, (struct pending *)c);
 	}
+	decide_take_in_orphans(g);
 }
 
 int gateway_batch_end(struct gateway *g, bool keep)

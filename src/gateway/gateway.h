@@ -45,7 +45,8 @@ struct gateway_config {
  * struct gateway_grant - What allowed a change
  * @now_ns:	Wall clock
  * @detail:	For the row of the audit trail; borrowed for the call; NULL: none
- * @frees_at_once: Addresses that a peer leaves do not rest: whoever asks gives them out itself
+ * @frees_at_once: Addresses that a peer leaves do not rest: whoever asks gives them out itself. Those of
+ *		a peer that a batch removes may be taken by what the batch decides after that
  * @has_answered: The request had an Idempotency-Key: @answered_digest, of caller and key, is
  *		remembered with the id of what is made. ERR_EXISTS where it is known
  */
@@ -193,6 +194,30 @@ const struct answered *gateway_answered(const struct gateway *g);
 struct store *gateway_store(const struct gateway *g); /* for store_read_audit() */
 /* Up to GATEWAY_LISTENERS_MAX, called in this order. */
 void gateway_listen(struct gateway *g, gateway_listener listener, void *context);
+
+/**
+ * gateway_announcer - What is to be written in the same transaction as @change
+ * @peer:	The peer as it was, or is to be added; NULL when it is about none
+ * @ret:	Empty; gets what gateway_event_new() made, linked by @next
+ *
+ * Called for every change that leaves a row in the audit trail, before it goes to the writer: it
+ * has no number of its own yet. Return: 0; anything else refuses the change.
+ */
+typedef int (*gateway_announcer)(void *context, const struct store_change *change,
+				 const struct peer *peer, struct store_change **ret);
+void gateway_set_announcer(struct gateway *g, gateway_announcer announcer, void *context);
+
+/** gateway_event_new() - A record of kind STORE_OUTBOX to be. Return: NULL without memory */
+struct store_change *gateway_event_new(const char *name, const char *body);
+void gateway_events_free(struct store_change *chain);
+
+/**
+ * gateway_put_event() - One that goes with no change; @event is taken over in any case
+ * @action:	"": no row in the audit trail
+ * @grant:	NULL: nothing but the event is stored
+ */
+int gateway_put_event(struct gateway *g, struct store_change *event, const char *action,
+		      const struct gateway_grant *grant, gateway_done done, void *context);
 
 /* What is left of a peer's quota: asked for each change of one that has a quota. Until it is set,
  * all of it is. */

@@ -16,6 +16,7 @@
 /**
  * struct gateway - @batch collects what is decided between gateway_batch_begin() and _end()
  * @is_rotating: A change of the profiles is on the way to the disk
+ * @orphans:	Removals that were refused, whose peers get back what they had given up
  */
 struct gateway {
 	struct gateway_config config;
@@ -32,6 +33,7 @@ struct gateway {
 	bool is_batch;
 	struct store_change *batch_first;
 	struct store_change *batch_last;
+	struct pending *orphans; /* linked by their changes' @next */
 	struct {
 		gateway_listener call;
 		void *context;
@@ -39,6 +41,8 @@ struct gateway {
 	size_t n_listeners;
 	gateway_budget budget;
 	void *budget_context;
+	gateway_announcer announcer;
+	void *announcer_context;
 };
 
 /* struct rotation - The profiles as they are to be, and the same for the store */
@@ -53,6 +57,7 @@ struct rotation {
  * @wanted:	What the peer becomes when it is done; NULL unless it is changed. Owned, with its
  *		texts
  * @rest_until_ns: For addresses that it leaves, if it moves
+ * @gives_up:	A removal whose addresses and networks others of its batch may have already
  * @rotation:	NULL unless it is one
  * @record:	The record as it was when it was decided; NULL: a new one, or none
  * @body, @detail: Owned
@@ -62,6 +67,7 @@ struct pending {
 	struct peer *peer;
 	struct peer *wanted;
 	uint64_t rest_until_ns;
+	bool gives_up;
 	struct rotation *rotation;
 	struct record *record;
 	char *body;
@@ -73,6 +79,8 @@ struct pending {
 struct pending *pending_new(enum store_change_kind kind, const char *action,
 			    const struct gateway_grant *grant, gateway_done done,
 			    void *context);
+/* What a grant says, into a change that was made without. Return: 0 or -ENOMEM */
+int pending_set_grant(struct pending *p, const struct gateway_grant *grant);
 void pending_free(struct pending *p); /* takes NULL */
 
 /** pending_submit() - On its way, or into the batch. Return: 0; else it is still the caller's */
@@ -82,6 +90,11 @@ int pending_submit(struct gateway *g, struct pending *p);
 void decide_ended(struct gateway *g, struct pending *p);
 void rotation_ended(struct gateway *g, struct pending *p);
 void records_ended(struct gateway *g, struct pending *p);
+
+/** pending_end() - When it is settled and told: free it, unless its peer is still to get back what it had */
+void pending_end(struct gateway *g, struct pending *p);
+/* After changes came to their end: who was not removed after all gets back what it had given up. */
+void decide_take_in_orphans(struct gateway *g);
 
 /* A peer names its records (@by 1), or no longer (-1): those that are named cannot be dropped. And it
  * has its networks, or no longer. */

@@ -17,6 +17,7 @@
 #include "base/array.h"
 #include "gateway/hours.h"
 #include "gateway/leak.h"
+#include "gateway/sessions.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 
@@ -49,15 +50,6 @@ struct due {
 	int64_t peer_id;
 };
 
-/* struct known - Of one peer, what the last look said */
-struct known {
-	uint8_t public_key[32];
-	uint64_t rx;
-	uint64_t tx;
-	struct endpoint endpoint;
-	bool is_connected;
-};
-
 struct lives {
 	struct gateway *gateway;
 	struct observer *observer;
@@ -73,9 +65,9 @@ struct lives {
 	size_t n_due;
 	size_t due_capacity;
 	bool is_incomplete; /* something could not be put there */
-	struct known *known;
+	struct session *known;
 	size_t n_known;
-	struct known *fresh; /* of the newest look; compared with @known a part at a time */
+	struct session *fresh; /* of the newest look; compared with @known a part at a time */
 	size_t n_fresh;
 	size_t at_fresh;
 	size_t at_known;
@@ -336,6 +328,14 @@ static unsigned int judge(struct lives *l, const struct peer *peer, uint64_t *re
 	return blocked;
 }
 
+unsigned int lives_judge(struct lives *l, const struct peer *peer, uint64_t wall_ns)
+{
+	uint64_t next_ns;
+
+	l->wall_ns = wall_ns;
+	return judge(l, peer, &next_ns);
+}
+
 static void ignore(void *context, int err, int carried, const struct peer *peer)
 {
 	(void)context, (void)carried, (void)peer;
@@ -415,26 +415,16 @@ static void do_what_is_due(struct lives *l)
 /* --- Looking --- */
 
 static void tell(struct lives *l, enum lives_event event, const struct peer *peer,
-		 const struct known *is)
+		 const struct session *is)
 {
-	if (l->listener && l->has_looked && l->n_events++ < LIVES_EVENTS_MAX)
-		l->listener(l->listener_context, event, peer, &is->endpoint);
-}
-
-static bool is_connected(const struct lives *l, const struct observed *seen)
-{
-	return seen->last_handshake_ns != 0 &&
-	       seen->last_handshake_ns + (uint64_t)LIVES_SILENT_S * SECOND_NS > l->wall_ns;
-}
-
-static bool has_moved(const struct known *was, const struct known *is)
-{
-	return was->endpoint.ip.family != ADDR_NONE &&
-	       !ip_addr_equal(&was->endpoint.ip, &is->endpoint.ip);
+	if (!l->listener || !l->has_looked)
+		return;
+	l->n_events++;
+	l->listener(l->listener_context, event, peer, &is->endpoint);
 }
 
 /* Without memory nothing is noticed; the next move tries again. */
-static bool is_shared(struct lives *l, const struct known *was, const struct known *is,
+static bool is_shared(struct lives *l, const struct session *was, const struct session *is,
 		      const struct peer *peer)
 {
 	struct entry *e = find(l, peer->id);
@@ -447,21 +437,21 @@ static bool is_shared(struct lives *l, const struct known *was, const struct kno
 	       leak_moved(e->leak, &was->endpoint.ip, &is->endpoint.ip, clock_boot_ns());
 }
 
-static void tell_difference(struct lives *l, const struct known *was, const struct known *is,
-			    const struct peer *peer)
+static void tell_difference(struct lives *l, const struct session *was,
+			    const struct session *is, const struct peer *peer)
 {
 	if (is->is_connected && !(was && was->is_connected))
 		tell(l, LIVES_CONNECTED, peer, is);
 	else if (was && was->is_connected && !is->is_connected)
 		tell(l, LIVES_SILENT, peer, is);
-	else if (was && is->is_connected && has_moved(was, is)) {
+	else if (was && is->is_connected && session_has_moved(was, is)) {
 		tell(l, LIVES_MOVED, peer, is);
 		if (is_shared(l, was, is, peer))
 			tell(l, LIVES_SHARED, peer, is);
 	}
 }
 
-static void count(struct lives *l, const struct peer *peer, const struct known *is)
+static void count(struct lives *l, const struct peer *peer, const struct session *is)
 {
 	struct entry *e;
 	struct usage u;
@@ -480,45 +470,42 @@ static void count(struct lives *l, const struct peer *peer, const struct known *
 		look_after(l, peer, false);
 }
 
-static struct known reduce(const struct lives *l, const struct observed *seen)
+/* It was there, and the interface has it no more: it was blocked, or the tunnel began anew. */
+static void compare_gone(struct lives *l, const struct session *was)
 {
-	struct known k = { .rx = seen->rx_bytes,
-			   .tx = seen->tx_bytes,
-			   .endpoint = seen->endpoint,
-			   .is_connected = is_connected(l, seen) };
+	const struct peer *peer =
+		was->is_connected ? peers_find_key(gateway_peers(l->gateway), was->public_key)
+				  : NULL;
 
-	memcpy(k.public_key, seen->public_key, 32);
-	return k;
+	if (peer && peer->id != 0)
+		tell(l, LIVES_SILENT, peer, was);
 }
 
-static bool is_news(const struct known *was, const struct known *is)
+/* Both lists go by key: what comes before @is in the former look is gone. Return: false when enough was
+ * told for now. */
+static bool skip_gone(struct lives *l, const struct session *is)
 {
-	if (!was) /* of who was never heard there is nothing to say */
-		return is->rx != 0 || is->tx != 0 || is->is_connected;
-	return was->rx != is->rx || was->tx != is->tx ||
-	       was->is_connected != is->is_connected || has_moved(was, is);
+	while (l->at_known < l->n_known && l->n_events < LIVES_EVENTS_MAX &&
+	       (!is || memcmp(l->known[l->at_known].public_key, is->public_key, 32) < 0))
+		compare_gone(l, &l->known[l->at_known++]);
+	return l->n_events < LIVES_EVENTS_MAX;
 }
 
-/* The same peer in the look before, or NULL. Both lists go by key. */
-static const struct known *before(struct lives *l, const struct known *is)
+/* The same peer in the look before, or NULL. */
+static const struct session *before(struct lives *l, const struct session *is)
 {
-	int order = -1;
-
-	while (l->at_known < l->n_known) {
-		order = memcmp(l->known[l->at_known].public_key, is->public_key, 32);
-		if (order >= 0)
-			break;
-		l->at_known++;
-	}
-	return l->at_known < l->n_known && order == 0 ? &l->known[l->at_known] : NULL;
+	if (l->at_known < l->n_known &&
+	    memcmp(l->known[l->at_known].public_key, is->public_key, 32) == 0)
+		return &l->known[l->at_known++];
+	return NULL;
 }
 
-static void compare_one(struct lives *l, const struct known *is)
+static void compare_one(struct lives *l, const struct session *is)
 {
-	const struct known *was = before(l, is);
+	const struct session *was = before(l, is);
 	const struct peer *peer;
 
-	if (!is_news(was, is))
+	if (!session_is_news(was, is))
 		return;
 	peer = peers_find_key(gateway_peers(l->gateway), is->public_key);
 	if (!peer || peer->id == 0)
@@ -529,9 +516,12 @@ static void compare_one(struct lives *l, const struct known *is)
 
 static void compare_some(struct lives *l)
 {
-	for (int i = 0; i < COMPARED_PER_TICK && l->at_fresh < l->n_fresh; i++)
+	l->n_events = 0;
+	for (int i = 0; i < COMPARED_PER_TICK && l->at_fresh < l->n_fresh &&
+			skip_gone(l, &l->fresh[l->at_fresh]);
+	     i++)
 		compare_one(l, &l->fresh[l->at_fresh++]);
-	if (!l->fresh || l->at_fresh < l->n_fresh)
+	if (!l->fresh || l->at_fresh < l->n_fresh || !skip_gone(l, NULL))
 		return;
 	free(l->known);
 	l->known = l->fresh;
@@ -539,21 +529,6 @@ static void compare_some(struct lives *l)
 	l->fresh = NULL;
 	l->has_looked = true;
 	l->is_looking = false;
-}
-
-/* Whoever never was is not remembered: most of 100 000 peers are asleep. */
-static bool was_heard(const struct observed *seen)
-{
-	return seen->rx_bytes != 0 || seen->tx_bytes != 0 || seen->last_handshake_ns != 0;
-}
-
-static size_t count_heard(const struct observation *seen)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < seen->n; i++)
-		n += was_heard(&seen->peers[i]);
-	return n;
 }
 
 /* The more a look costs, the longer until the next. */
@@ -573,16 +548,9 @@ static void looked(void *context, int err, const struct observation *seen)
 	struct lives *l = context;
 
 	pause_looking(l);
-	l->fresh = err == 0 ? malloc((count_heard(seen) + 1) * sizeof(*l->fresh)) : NULL;
+	l->fresh = err == 0 ? sessions_of(seen, l->wall_ns, &l->n_fresh) : NULL;
 	l->is_looking = l->fresh != NULL;
-	if (!l->fresh)
-		return;
-	l->n_fresh = l->at_fresh = l->at_known = 0;
-	for (size_t i = 0; i < seen->n; i++) {
-		if (was_heard(&seen->peers[i]))
-			l->fresh[l->n_fresh++] = reduce(l, &seen->peers[i]);
-	}
-	l->n_events = 0;
+	l->at_fresh = l->at_known = 0;
 }
 
 /* --- Storing --- */

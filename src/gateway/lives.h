@@ -7,7 +7,8 @@
  * off is blocked: a change like any other, made by "gateway". The tunnel itself stops a peer whose
  * quota is used up, within its next packet; blocking follows when that is seen.
  *
- * It also says who connected, who went silent, who moved, and who seems to be in two places.
+ * It also says who connected, who went silent (or is not on the interface any more), who moved, and who
+ * seems to be in two places.
  *
  * Bounds:  one entry per peer that ever had traffic; LIVES_STORED_MAX rows in one change.
  * Threads: the main loop's.
@@ -27,8 +28,7 @@ enum {
 	LIVES_LOOK_PLAIN_TIMES =
 		1, /* … but this many where the interface itself stops nobody */
 	LIVES_STORED_MAX = 1000,
-	LIVES_SILENT_S = 185,	/* without a handshake: no session lives that long */
-	LIVES_EVENTS_MAX = 500, /* of one look */
+	LIVES_EVENTS_MAX = 500, /* told in one go; the rest of a look waits for the next call */
 };
 
 enum lives_event {
@@ -71,6 +71,10 @@ int lives_tick(struct lives *l, uint64_t now_ns, uint64_t wall_ns);
  * Return: true when it is done; until then call it again, after waiting for what it asked for.
  */
 bool lives_finish(struct lives *l, uint64_t now_ns, uint64_t wall_ns);
+
+/** lives_judge() - Why a peer is not to be served now: enum store_block, or'ed; also when it is to be blocked
+ *  or let in a moment later only */
+unsigned int lives_judge(struct lives *l, const struct peer *peer, uint64_t wall_ns);
 
 /** lives_usage() - What a peer has used; all zeroes: nothing yet */
 void lives_usage(const struct lives *l, int64_t peer_id, struct usage *ret);

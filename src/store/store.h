@@ -134,7 +134,8 @@ enum store_record_kind {
 	STORE_WEBHOOK, /* sealed: it holds a secret */
 	STORE_LINK,    /* a one-time link; sealed: a client's file may be in it */
 	STORE_ACCESS,  /* a list of allowed destinations */
-	STORE_SETTING, /* single facts, such as a webhook's progress */
+	STORE_SETTING, /* single facts */
+	STORE_OUTBOX,  /* an event that a webhook has not got yet (gateway/outbox.h) */
 	STORE_RECORD_KINDS,
 };
 

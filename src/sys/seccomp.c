@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include <linux/if_tun.h>
+#include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -344,6 +345,8 @@ static const struct condition when_gateway[] = {
 	WHEN1(socket, LOW32(0, AF_INET)),
 	WHEN1(socket, LOW32(0, AF_INET6)),
 	WHEN1(socket, LOW32(0, AF_UNIX)),
+	/* getaddrinfo() asks which addresses this host has; to change anything needs a right. */
+	WHEN2(socket, LOW32(0, AF_NETLINK), LOW32(2, NETLINK_ROUTE)),
 	WHEN1(ioctl, LOW32(1, 0x5413)), /* TIOCGWINSZ */
 	{ 0 },
 };

@@ -225,7 +225,7 @@ class Traffic(LifeTest):
             self.send(3)
             seen.append(self.next_event(stream))
             self.assertEqual(seen[-1][1]["endpoint"].split(":")[0], place)
-        self.assertEqual([event for event, _ in seen], ["peer.connected"] + 3 * ["peer.moved"])
+        self.assertEqual([event for event, _ in seen], ["peer.connected"] + 3 * ["peer.endpoint_changed"])
         event, told = self.next_event(stream)
         self.assertEqual((event, told["name"]), ("peer.shared", "a"))
 

@@ -334,8 +334,6 @@ class Bodies:
             body["generate"] = self.rng.random() < 0.5
         if self.rng.random() < 0.2:
             body["preshared_key"] = True
-        if self.rng.random() < 0.1:
-            body["unknown"] = {"is": ["ignored"]}
         return body
 
     def change_peer(self):
@@ -388,6 +386,21 @@ class Bodies:
         if self.rng.random() < 0.5:
             del body["name"]
         return body
+
+    def webhook(self):
+        r = self.rng
+        return {"name": self.model.new_name(), "url": f"https://receiver{r.randrange(9)}.invalid:8443/h?x=1",
+                "events": r.choice((None, ["*"], ["peer.*", "key.created"])), "enabled": r.choice((None, True, False)),
+                "secret": r.choice((None, True, "whsec_" + base64.b64encode(bytes(24)).decode())), "note": r.choice((None, "", "n"))}
+
+    def change_webhook(self):
+        body = self.webhook()
+        return {name: body[name] for name in self.rng.sample(sorted(body), self.rng.randrange(1, 4))}
+
+    def link(self):
+        r = self.rng
+        body = {"ttl": r.choice((None, 60, 2592000)), "uses": r.choice((None, 1, 100)), "generate": r.choice((None, True, False))}
+        return {name: body[name] for name in r.sample(sorted(body), r.randrange(4))}
 
     def key(self):
         body = {"name": self.model.new_name(), "role": self.rng.choice((None, *ROLES))}
@@ -649,6 +662,47 @@ class Generated(DocumentTest):
             self.assertEqual(self.call(name, f"{API}/keys/{number}").status, 404)
         self.model.gone_ids.append(number)
 
+    def life_of_a_webhook(self):
+        body = self.bodies.webhook()
+        answer = self.call("createWebhook", f"{API}/webhooks", body)
+        if answer.status == 409:  # strangers have made as many as there may be
+            for one in self.call("listWebhooks", f"{API}/webhooks").json["webhooks"]:
+                self.assertEqual(self.call("deleteWebhook", f"{API}/webhooks/{one['id']}").status, 200)
+            return
+        self.assertEqual(answer.status, 201, (body, answer))
+        target, secret = f"{API}/webhooks/{answer.json['id']}", answer.json["secret"]
+        if isinstance(body["secret"], str):
+            self.assertEqual(secret, body["secret"])
+        self.assertEqual(self.call("testWebhook", f"{target}/test").status, 202)
+        change = self.bodies.change_webhook()
+        answer = self.call("changeWebhook", target, change)
+        self.assertEqual(answer.status, 200, (change, answer))
+        self.assertEqual("secret" in answer.json, change.get("secret") is True)
+        self.assertNotIn("secret", self.call("showWebhook", target).json)
+        self.assertNotIn(secret, self.call("listWebhooks", f"{API}/webhooks").text)
+        self.assertEqual(self.call("deleteWebhook", target).status, 200)
+        for name in ("showWebhook", "deleteWebhook"):
+            self.assertEqual(self.call(name, target).status, 404)
+
+    def life_of_a_link(self):
+        m = self.model
+        if not m.peers:
+            return
+        number = self.rng.choice(sorted(m.peers))
+        before = self.call("showPeer", f"{API}/peers/{m.peer_part(number)}").json
+        answer = self.call("createLink", f"{API}/peers/{m.peer_part(number)}/link", self.bodies.link())
+        self.assertEqual(answer.status, 201, answer)
+        link, after = answer.json, self.call("listPeers", f"{API}/peers?after={number - 1}&limit=1").json["peers"][0]
+        self.assertEqual((link["peer"], link["name"], after["name"]), (number, before["name"], before["name"]))
+        self.assertNotEqual(after["public_key"], before["public_key"])
+        m.peers[number] = after["name"], after["public_key"]
+        listed = self.call("listLinks", f"{API}/links?after={link['id'] - 1}")
+        self.assertEqual(listed.json["links"][0], {name: value for name, value in link.items() if name != "url"})
+        self.assertNotIn(link["url"][-43:], listed.text)
+        self.assertEqual(self.call("deleteLink", f"{API}/links/{link['id']}").status, 200)
+        self.assertEqual(self.call("deleteLink", f"{API}/links/{link['id']}").status, 404)
+        m.gone_ids.append(link["id"])
+
     def run_batch(self):
         body = self.bodies.batch()
         answer = self.call("runBatch", f"{API}/batch", body)
@@ -678,6 +732,12 @@ class Generated(DocumentTest):
             self.assertEqual(self.call("dropProfile", f"{API}/profiles/{name}").status, 200)
             self.assertEqual(self.call("dropProfile", f"{API}/profiles/{name}").status, 404)
 
+    def switch(self):
+        for enabled in (False, True):
+            answer = self.call("changeGateway", f"{API}/gateway", {"enabled": enabled})
+            self.assertEqual((answer.status, answer.json["enabled"]), (200, enabled), answer)
+            self.assertEqual(self.call("showGateway", f"{API}/gateway").json, answer.json)
+
     def read_lists(self):
         r = self.rng
         query = "&".join(r.sample((f"limit={r.randrange(1, 20)}", f"after={r.randrange(50)}", "sort=-id", "status=active",
@@ -689,7 +749,7 @@ class Generated(DocumentTest):
 
     def chain(self):
         r, m = self.rng, self.model
-        choices = [self.create_peer, self.create_peer, self.run_batch, self.life_of_a_key, self.read_lists]
+        choices = [self.create_peer, self.create_peer, self.run_batch, self.life_of_a_key, self.life_of_a_webhook, self.life_of_a_link, self.read_lists, self.switch]
         if m.peers:
             number = r.choice(sorted(m.peers))
             choices += [lambda: self.change_peer(number)] * 3 + [lambda: self.delete_peer(number), lambda: self.read_peer(number)]
@@ -748,9 +808,10 @@ class Generated(DocumentTest):
     def sound_body(self, operation):
         b = self.bodies
         return {"createPeer": b.create_peer, "changePeer": b.change_peer, "createAccount": b.account, "createKey": b.key,
+                "createWebhook": b.webhook, "changeWebhook": b.change_webhook, "createLink": b.link,
                 "changeAccount": b.change_account, "createAccessList": b.access_list,
                 "changeAccessList": b.change_access_list, "runBatch": b.batch,
-                "rotateProfile": lambda: {"keep_days": 0}}[operation.node["operationId"]]()
+                "changeGateway": lambda: {"enabled": True}, "rotateProfile": lambda: {"keep_days": 0}}[operation.node["operationId"]]()
 
     def stranger(self):
         r = self.rng
@@ -765,7 +826,7 @@ class Generated(DocumentTest):
                 is_wrong = True
             else:
                 is_wrong = not operation.body.is_valid(body)
-        if target.endswith("/configuration") and operation.node["operationId"] != "showConfiguration":
+        if re.search("/(configuration|link)$", target) and operation.node["operationId"] not in ("showConfiguration", "createLink"):
             return  # names no route of this kind
         how = r.choice(("local", "signed", self.credentials["admin"])) if operation.role != "anybody" else "nobody"
         target += f"?{query}" if query else ""
