@@ -32,6 +32,7 @@ struct command {
 
 int cmd_device(int argc, char **argv);
 int cmd_gateway(int argc, char **argv);
+int cmd_gateway_serve(int argc, char **argv);
 int cmd_gateway_peer(int argc, char **argv);	    /* argv[0] is "culvert gateway peer" */
 int cmd_gateway_obfuscation(int argc, char **argv); /* likewise */
 int cmd_gateway_api(int argc, char **argv);

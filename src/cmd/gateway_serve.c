@@ -31,10 +31,10 @@
 #include "base/codec.h"
 #include "cmd/command.h"
 #include "cmd/gateway_doors.h"
-#include "cmd/gateway_environment.h"
 #include "cmd/gateway_lives.h"
 #include "cmd/gateway_status.h"
 #include "cmd/gateway_store.h"
+#include "cmd/gateway_told.h"
 #include "cmd/gateway_users.h"
 #include "cmd/local_api.h"
 #include "cmd/options.h"
@@ -53,7 +53,6 @@
 
 enum {
 	REPLAY_ENTRIES_MAX = 1 << 20,
-	PATH_MAX_LEN = 512,
 	POLLED_OWN = 7,
 	DESCRIPTORS = 8192, /* for as many connections as the server takes */
 	KEEP_MS = 1500,	    /* at the end: for counting once more */
@@ -86,128 +85,6 @@ static const struct option_row rows[] = {
 	{ "rest", "SECONDS", "120", NULL, "how long a freed address is not given again", NULL },
 	SERVING_ROWS,
 };
-
-/* Everything there is while it serves. All zeroes and -1 descriptors is nothing yet. */
-struct serve {
-	const char *state;
-	const char *database; /* its path, of SQLite */
-	struct store_option store_option;
-	struct gateway_config config;
-	struct generator generator; /* of the main thread */
-	struct api api;
-	struct store *store;
-	struct uplink *uplink;
-	struct iface *iface;
-	struct reconcile reconcile;
-	struct adopt *adopt; /* NULL: --drift says otherwise */
-	struct replay_cache *cache;
-	struct http_server *server;
-	char socket_path[PATH_MAX_LEN];
-	char database_path[PATH_MAX_LEN];
-	struct places places;
-	struct gateway_users users;
-	struct machine machine;
-	int signal_fd;
-	bool is_over;
-	bool hands_on; /* its sockets are the next one's */
-	bool host_is_gone;
-	atomic_bool is_outdated; /* the store wants a new process */
-};
-
-static int complain(int code, const char *what)
-{
-	fprintf(stderr, "culvert gateway-serve: %s\n", what);
-	return code;
-}
-
-/* --- What it was told --- */
-
-static int read_fd(const struct options *o, const char *name, int *ret)
-{
-	const char *text = options_get(o, name);
-	uint64_t fd;
-
-	if (!text || decimal_parse(text, strlen(text), INT32_MAX, &fd) != 0 ||
-	    fcntl((int)fd, F_GETFD) < 0)
-		return complain(EXIT_USAGE, "--uapi-fd and --host-fd are open descriptors; this"
-					    " command is started by 'culvert gateway'");
-	/* Not to be inherited by anything. */
-	(void)fcntl((int)fd, F_SETFD, FD_CLOEXEC);
-	*ret = (int)fd;
-	return EXIT_DONE;
-}
-
-/* By hand it goes without one. */
-static int read_shelf(const struct options *o, struct serve *s)
-{
-	int code = EXIT_DONE;
-
-	if (options_get(o, "shelf-in-fd"))
-		code = read_fd(o, "shelf-in-fd", &s->places.shelf[0]);
-	if (code == EXIT_DONE && options_get(o, "shelf-out-fd"))
-		code = read_fd(o, "shelf-out-fd", &s->places.shelf[1]);
-	return code;
-}
-
-static int read_numbers(const struct options *o, struct serve *s)
-{
-	const char *port = options_get(o, "port"), *rest = options_get(o, "rest");
-	const char *actions = options_get(o, "actions");
-	uint64_t number;
-
-	if (decimal_parse(actions, strlen(actions), UINT32_MAX, &number) != 0)
-		return complain(EXIT_USAGE, "--actions is a number");
-	s->api.actions = (uint32_t)number;
-
-	if (decimal_parse(port, strlen(port), UINT16_MAX, &number) != 0)
-		return complain(EXIT_USAGE, "--port is a number up to 65535");
-	s->config.port = (uint16_t)number;
-	if (decimal_parse(rest, strlen(rest), 86400, &number) != 0)
-		return complain(EXIT_USAGE, "--rest is a number of seconds up to 86400");
-	s->config.rest_ns = number * SECOND_NS;
-	return EXIT_DONE;
-}
-
-/* A host that says the kind runs a device of ours; tests may have another. */
-static int read_kind(const struct options *o, struct serve *s)
-{
-	s->config.is_plain = strcmp(options_get(o, "kind"), "kernel") == 0;
-	if (!s->config.is_plain && strcmp(options_get(o, "kind"), "userspace") != 0)
-		return complain(EXIT_USAGE, "--kind is userspace or kernel");
-	s->reconcile.is_plain = s->config.is_plain;
-	s->reconcile.drift.is_ours = !options_is_default(o, "kind");
-	if (!drift_policy_find(options_get(o, "drift"), &s->reconcile.drift.policy))
-		return complain(EXIT_USAGE, "--drift is repair, report or adopt");
-	return EXIT_DONE;
-}
-
-static int read_config(const struct options *o, struct serve *s)
-{
-	const char *key = options_get(o, "public-key"), *endpoint = options_get(o, "endpoint");
-	const char *level = options_get(o, "obfuscation");
-
-	s->state = options_get(o, "state");
-	if (!s->state || strlen(s->state) > PATH_MAX_LEN - 16)
-		return complain(EXIT_USAGE, "--state DIR is needed");
-	if (!key || key_from_base64(key, strlen(key), s->config.public_key) != 0)
-		return complain(EXIT_USAGE, "--public-key is a key in base64");
-	if (ip_prefix_parse(options_get(o, "subnet4"), true, &s->config.subnet4) != 0 ||
-	    s->config.subnet4.ip.family != ADDR_V4)
-		return complain(EXIT_USAGE, "--subnet4 is an IPv4 prefix");
-	if (ip_prefix_parse(options_get(o, "subnet6"), true, &s->config.subnet6) != 0 ||
-	    s->config.subnet6.ip.family != ADDR_V6)
-		return complain(EXIT_USAGE, "--subnet6 is an IPv6 prefix");
-	if (endpoint && strlen(endpoint) > API_HOST_MAX)
-		return complain(EXIT_USAGE, "--endpoint has at most 255 characters");
-	snprintf(s->config.interface, sizeof(s->config.interface), "%s",
-		 options_get(o, "interface"));
-	snprintf(s->api.endpoint, sizeof(s->api.endpoint), "%s", endpoint ? endpoint : "");
-	s->api.level = frame_level_find(level, strlen(level));
-	if (s->api.level == FRAME_LEVELS)
-		return complain(EXIT_USAGE,
-				"--obfuscation is off, low, medium, high or extreme");
-	return read_numbers(o, s);
-}
 
 /* --- Opening everything --- */
 
@@ -718,58 +595,12 @@ static void close_all(struct serve *s)
 	users_free(s->api.users);
 }
 
-static void name_paths(struct serve *s)
-{
-	snprintf(s->socket_path, sizeof(s->socket_path), "%s/gateway.sock", s->state);
-	snprintf(s->database_path, sizeof(s->database_path), "%s/culvert.db", s->state);
-	s->database = getenv("DB_PATH") ? getenv("DB_PATH") : s->database_path;
-	s->places.api = &s->api;
-	s->places.state = s->state;
-	s->places.socket_path = s->socket_path;
-}
-
-static int read_environment(const struct options *o, struct serve *s)
-{
-	struct diag d = { .text = "" };
-	int err = gateway_environment_read(&s->api, &d);
-
-	if (err == 0)
-		err = store_option_read(o, &s->store_option, &d);
-	if (err == 0 && strcmp(options_get(o, "listen-agent"), "off") != 0)
-		err = gateway_environment_read_agent(&s->api, &d);
-	if (err == 0)
-		err = gateway_environment_read_api_key(s->state, &s->api.key, &d);
-	return err == 0 ? EXIT_DONE : complain(EXIT_REFUSED, d.text);
-}
-
-static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int *ret_host)
-{
-	int code = read_config(o, s);
-
-	if (code == EXIT_DONE)
-		code = read_fd(o, "uapi-fd", ret_uapi);
-	if (code == EXIT_DONE)
-		code = read_fd(o, "host-fd", ret_host);
-	if (code == EXIT_DONE)
-		code = read_shelf(o, s);
-	if (code != EXIT_DONE)
-		return code;
-	code = read_kind(o, s);
-	if (code != EXIT_DONE)
-		return code;
-	name_paths(s);
-	s->api.isolates_peers = strcmp(options_get(o, "isolation"), "on") == 0;
-	s->config.account_list = account_access_list;
-	s->api.started_ns = clock_boot_ns();
-	return read_environment(o, s);
-}
-
 static int run(const struct options *o)
 {
 	struct serve s = { .signal_fd = -1, .places.shelf = { -1, -1 } };
 	struct diag d = { .text = "" };
 	int uapi_fd = -1, host_fd = -1, err;
-	int code = read_all(o, &s, &uapi_fd, &host_fd);
+	int code = gateway_told_read(o, &s, &uapi_fd, &host_fd);
 
 	machine_init(&s.machine);
 	if (code != EXIT_DONE)
@@ -804,7 +635,7 @@ int role_gateway_serve(int argc, char **argv)
 	json_set_alloc_funcs(malloc, local_api_wipe_and_free);
 	if (options_read_arguments(&o, argc, argv, &d) != 0) {
 		options_done(&o);
-		return complain(EXIT_USAGE, d.text);
+		return gateway_told_complain(EXIT_USAGE, d.text);
 	}
 	if (o.wants_help) {
 		puts("Usage: culvert gateway-serve …\n\nStarted by 'culvert gateway', not by hand.");
@@ -815,8 +646,8 @@ int role_gateway_serve(int argc, char **argv)
 	snprintf(name, sizeof(name), "gateway %.15s", options_get(&o, "interface"));
 	if (!log_level_find(options_get(&o, "log-level"), &level)) {
 		options_done(&o);
-		return complain(EXIT_USAGE,
-				"--log-level is silent, error, warning, info or debug");
+		return gateway_told_complain(
+			EXIT_USAGE, "--log-level is silent, error, warning, info or debug");
 	}
 	log_init(name, level, options_get(&o, "log-json") != NULL);
 	/* Best done by whoever starts us, and repeated here for whoever does not. */
