@@ -15,7 +15,6 @@
 #include <malloc.h>
 #include <poll.h>
 #include <stdatomic.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -29,6 +28,7 @@
 #include "api/own_address.h"
 #include "base/codec.h"
 #include "cmd/command.h"
+#include "cmd/gateway_doors.h"
 #include "cmd/gateway_environment.h"
 #include "cmd/gateway_status.h"
 #include "cmd/gateway_store.h"
@@ -51,10 +51,9 @@ enum {
 	REPLAY_ENTRIES_MAX = 1 << 20,
 	PATH_MAX_LEN = 512,
 	POLLED_OWN = 6,
-	DESCRIPTORS = 8192, /* for as many connections as the server takes */
-	KEEP_MS = 1500,	    /* at the end: for counting once more */
-	DRAIN_MS = 3000,    /* at the end: for requests under way */
-	SEE_OFF_MS = 1000,  /* before another process takes over: for callers that are here */
+	KEEP_MS = 1500,	   /* at the end: for counting once more */
+	DRAIN_MS = 3000,   /* at the end: for requests under way */
+	SEE_OFF_MS = 1000, /* before another process takes over: for callers that are here */
 };
 
 static const uint64_t SECOND_NS = 1000000000, MS_NS = 1000000;
@@ -410,20 +409,6 @@ static int open_server(struct serve *s, struct diag *d)
 	return 0;
 }
 
-static int open_signals(struct serve *s)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	signal(SIGPIPE, SIG_IGN);
-	sigprocmask(SIG_BLOCK, &set, NULL); /* before the first thread: all inherit it */
-	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return s->signal_fd < 0 ? -errno : 0;
-}
-
 static void open_machine(struct serve *s)
 {
 	machine_open(&s->machine, s->state);
@@ -431,24 +416,13 @@ static void open_machine(struct serve *s)
 	tzset(); /* reads a file too */
 }
 
-/* As many connections as the server allows, beside the few files of our own. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return;
-	limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 /* What needs files and addresses that are out of reach later. */
 static int open_outside(struct serve *s, const struct options *o, int uapi_fd, int host_fd,
 			struct diag *d)
 {
-	int err = open_signals(s);
+	int err = gateway_doors_signals(&s->signal_fd);
 
-	raise_descriptor_limit();
+	gateway_doors_raise_limit();
 	if (err == 0)
 		err = open_store(s, d);
 	if (err == 0)
@@ -477,36 +451,6 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (own_address_any(s->config.interface, &s->api.fallback) != 0)
 		s->api.fallback.family = ADDR_NONE;
 	return 0;
-}
-
-/* Before the first thread: Landlock binds the threads that are started after it. The
- * directory of the database counts too, where DB_PATH says another; a connection to PostgreSQL
- * that is made again reads certificates, and so does whoever sends webhooks. */
-static int close_the_doors(const struct serve *s, struct diag *d)
-{
-	char directory[PATH_MAX_LEN];
-	const char *paths[] = { s->state, directory };
-	const char *files[STORE_POSTGRES_FILES_MAX + PG_STATUS_FILES_MAX + COURIER_FILES_MAX];
-	size_t n_files = 0;
-	char *slash;
-	int err;
-
-	snprintf(directory, sizeof(directory), "%s", s->database);
-	slash = strrchr(directory, '/');
-	if (slash)
-		slash[slash == directory] = '\0';
-	if (s->store_option.is_postgres)
-		n_files = store_postgres_files(s->store, files);
-	if (s->api.postgres)
-		n_files += postgres_watch_files(s->api.postgres, files + n_files);
-	n_files += courier_files(files + n_files);
-	err = privileges_landlock_reading(
-		paths, s->database == s->database_path || !slash ? 1 : 2, files, n_files);
-	if (err == 0 || err == -ENOTSUP)
-		err = privileges_seccomp(PRIVILEGES_GATEWAY);
-	return err == 0
-		       ? 0
-		       : diag_set(d, err, 0, "the sandbox cannot be closed: %s", err_text(err));
 }
 
 static uint64_t budget_of(void *context, const struct peer *peer)
@@ -681,16 +625,6 @@ static int serve(struct serve *s)
 	return s->is_over ? EXIT_DONE : EXIT_FAILED;
 }
 
-/* For people: programs read the line before. */
-static void say_first_steps(const struct serve *s)
-{
-	printf("  a first client    culvert gateway peer add NAME\n"
-	       "  a key of the API  culvert gateway key add NAME --role operator\n"
-	       "  its description   %s/docs\n"
-	       "  what goes on      journal and GET /api/v1/events; metrics in GET /metrics\n",
-	       s->places.shown);
-}
-
 static void say_ready(const struct serve *s)
 {
 	char v4[ADDR_TEXT_MAX], v6[ADDR_TEXT_MAX];
@@ -702,7 +636,7 @@ static void say_ready(const struct serve *s)
 	       ip_prefix_format(&s->config.subnet4, v4),
 	       ip_prefix_format(&s->config.subnet6, v6));
 	if (isatty(STDOUT_FILENO))
-		say_first_steps(s);
+		places_say_first_steps(&s->places);
 	fflush(stdout);
 	uplink_ready(s->uplink);
 }
@@ -804,7 +738,9 @@ static int run(const struct options *o)
 	memory_give_back();
 	err = open_outside(&s, o, uapi_fd, host_fd, &d);
 	if (err == 0)
-		err = close_the_doors(&s, &d);
+		err = gateway_doors_close(s.state, s.database,
+					  s.store_option.is_postgres ? s.store : NULL, &s.api,
+					  &d);
 	if (err == 0)
 		err = open_inside(&s, &d);
 	if (err == 0) {
