@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * gateway_doors.h - What the serving process hears and may open, from its start on
+ * gateway_doors.h - What the gateway process hears, and its sandbox: which files it may open from now on
  *
- * Threads: one, before others start.
+ * Beside its own those that whoever sends webhooks reads: the resolver's, and certificates.
+ *
+ * Threads: before the first thread is started; Landlock binds those that are started after it.
  */
 #pragma once
 
+#include "api/postgres_watch.h"
 #include "base/err.h"
-
-struct api;
-struct store;
+#include "store/store.h"
 
 /** gateway_doors_signals() - Block SIGTERM, SIGINT and SIGHUP, ignore SIGPIPE. Return: 0 or -errno */
 int gateway_doors_signals(int *ret_fd);
@@ -18,14 +19,18 @@ int gateway_doors_signals(int *ret_fd);
 void gateway_doors_raise_limit(void);
 
 /**
- * gateway_doors_close() - Landlock and the filter of system calls
- * @postgres:	Where that is the store; else NULL
- *
- * Before the first thread: Landlock binds the threads that are started after it. The directory
- * of the database counts too, where DB_PATH says another; a connection to PostgreSQL that is made
- * again reads certificates, and so does whoever sends webhooks.
- *
- * Return: 0, or -errno with a sentence in @d.
+ * struct gateway_doors - What stays open
+ * @state:	The state directory
+ * @elsewhere:	A file of SQLite beside which its journal is written; NULL: it is below @state
+ * @postgres:	A store of PostgreSQL; NULL: it is not. Its connections read certificates
+ * @watch:	The server that the status page tells of; NULL: none
  */
-int gateway_doors_close(const char *state, const char *database, struct store *postgres,
-			const struct api *api, struct diag *d);
+struct gateway_doors {
+	const char *state;
+	const char *elsewhere;
+	const struct store *postgres;
+	const struct postgres_watch *watch;
+};
+
+/** gateway_doors_close() - Landlock, then the filter of system calls. Return: 0; -errno, with @d */
+int gateway_doors_close(const struct gateway_doors *doors, struct diag *d);

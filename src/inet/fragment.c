@@ -67,6 +67,7 @@ int fragments_new(struct fragments **ret)
 static void forget(struct waiting *w)
 {
 	free(w->data);
+	tcp_ranges_done(&w->ranges);
 	*w = (struct waiting){ 0 };
 }
 

@@ -205,6 +205,7 @@ void tcp_done(struct tcp *t)
 	tcp_ring_done(&t->snd.ring, t->settings->budget);
 	tcp_ring_done(&t->rcv.ring, t->settings->budget);
 	tcp_board_done(&t->snd.board);
+	tcp_ranges_done(&t->rcv.ranges);
 }
 
 void tcp_abort(struct tcp *t)

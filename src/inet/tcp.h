@@ -24,7 +24,7 @@
  *          ACK, silly windows, keep-alive).
  * Files:   tcp.c life and state, tcp_input.c what comes in, tcp_output.c what goes out,
  *          tcp_recovery.c acknowledgements, loss and windows.
- * Memory:  about 1.2 KiB held by the caller; rings and the board on the heap while they hold
+ * Memory:  about 900 octets held by the caller; rings, board and ranges on the heap while they hold
  *          something, rings within the budget.
  * Threads: none here. Times never go back.
  */

@@ -1,7 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "inet/tcp_ranges.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+enum { FIRST_CAPACITY = 16 };
+
+static bool make_room(struct tcp_ranges *r)
+{
+	uint32_t capacity = r->capacity ? 2 * r->capacity : FIRST_CAPACITY;
+	struct tcp_range *at = NULL;
+
+	if (r->n < r->capacity)
+		return true;
+	if (r->n == TCP_RANGES_MAX)
+		return false;
+	at = realloc(r->at, capacity * sizeof(*at));
+	if (!at)
+		return false;
+	r->at = at;
+	r->capacity = capacity;
+	return true;
+}
+
+void tcp_ranges_done(struct tcp_ranges *r)
+{
+	free(r->at);
+	*r = (struct tcp_ranges){ 0 };
+}
 
 /* Leave out @n ranges from @i on. */
 static void cut(struct tcp_ranges *r, uint32_t i, uint32_t n)
@@ -19,7 +45,7 @@ bool tcp_ranges_add(struct tcp_ranges *r, uint64_t start, uint64_t end)
 	for (last = i; last < r->n && r->at[last].start <= end; last++)
 		;
 	if (last == i) { /* touches none */
-		if (r->n == TCP_RANGES_MAX)
+		if (!make_room(r))
 			return false;
 		memmove(&r->at[i + 1], &r->at[i], (r->n - i) * sizeof(r->at[0]));
 		r->at[i] = (struct tcp_range){ start, end, 0 };
@@ -46,7 +72,10 @@ uint64_t tcp_ranges_take(struct tcp_ranges *r, uint64_t next)
 			next = r->at[i].end;
 		i++;
 	}
-	cut(r, 0, i);
+	if (i)
+		cut(r, 0, i);
+	if (r->n == 0)
+		tcp_ranges_done(r);
 	return next;
 }
 

@@ -7,8 +7,9 @@
  * which RFC 2018 section 4 wants them told.
  *
  * Source:  RFC 2018; RFC 2883 (a duplicate is told first).
- * Memory:  fixed. A range that finds no room is not accepted, and so not acknowledged:
- *          the other end sends it again.
+ * Memory:  24 octets per range, allocated with the first and freed with the last. A range that finds no
+ *          room is not accepted, and so not acknowledged: the other end sends it again. The bound is
+ *          high because a queue that overflows in slow start may drop every second packet of a window.
  * Threads: none here.
  */
 #pragma once
@@ -16,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { TCP_RANGES_MAX = 32 };
+enum { TCP_RANGES_MAX = 2048 };
 
 struct tcp_range {
 	uint64_t start;
@@ -26,9 +27,10 @@ struct tcp_range {
 
 /* All zeroes is empty. */
 struct tcp_ranges {
+	struct tcp_range *at; /* in order */
 	uint32_t n;
+	uint32_t capacity;
 	uint32_t clock;
-	struct tcp_range at[TCP_RANGES_MAX]; /* in order */
 };
 
 /**
@@ -36,6 +38,9 @@ struct tcp_ranges {
  * Return: false when there is no room for one more range; nothing changed.
  */
 bool tcp_ranges_add(struct tcp_ranges *r, uint64_t start, uint64_t end);
+
+/* Forget all. */
+void tcp_ranges_done(struct tcp_ranges *r);
 
 /**
  * tcp_ranges_take() - The stream is complete up to @next: forget what lies below

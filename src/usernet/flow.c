@@ -175,6 +175,17 @@ void flow_touch(struct flows *f, struct flow *flow)
 	put_newest(f, flow);
 }
 
+void flow_retire(struct flows *f, struct flow *flow)
+{
+	if (f->oldest == flow)
+		return;
+	unlink_age(f, flow);
+	flow->newer = f->oldest;
+	flow->older = NULL;
+	f->oldest->older = flow; /* there is another, or it would be the oldest */
+	f->oldest = flow;
+}
+
 void flow_mark(struct flows *f, struct flow *flow)
 {
 	if (flow->is_dirty)

@@ -90,6 +90,9 @@ void flow_opened(struct flows *f, struct flow *flow);
 /* It is in use: the last one to be ended for want of room. */
 void flow_touch(struct flows *f, struct flow *flow);
 
+/* It is over but for a memory of it: the first one to be ended for want of room. */
+void flow_retire(struct flows *f, struct flow *flow);
+
 /* It wants to be looked at before we sleep. */
 void flow_mark(struct flows *f, struct flow *flow);
 /* The first that was marked; it is not marked any more. NULL: none. */

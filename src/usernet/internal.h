@@ -12,6 +12,7 @@
 #include "inet/udp.h"
 #include "usernet/egress.h"
 #include "usernet/flow.h"
+#include "usernet/host_inbox.h"
 #include "usernet/usernet.h"
 
 enum {
@@ -42,6 +43,7 @@ struct usernet {
 	struct engine_packet out[OUT_PACKETS];
 	size_t n_out;
 	struct fragments *fragments;
+	struct host_inbox *datagrams;
 	uint8_t *inbox; /* what a host's socket sent, with room for headers in front */
 	uint64_t icmp_paid_ns;
 	size_t resolver; /* the one in use */

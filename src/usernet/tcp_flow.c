@@ -421,6 +421,7 @@ static bool settle(struct usernet *u, struct tcp_flow *f)
 	    f->host_ended && !has_undelivered(f)) {
 		close(f->flow.fd);
 		f->flow.fd = -1;
+		flow_retire(&u->flows, &f->flow);
 	}
 	if (is_over)
 		return f->flow.fd < 0;

@@ -18,8 +18,8 @@
 #include "usernet/internal.h"
 
 enum {
-	RECEIVES_PER_TURN = 32,
-	DATAGRAM_MAX = 65507,
+	RECEIVES_PER_TURN = 16,
+	SOCKET_BUFFER_BYTES = 4 << 20, /* as much of it as the kernel lets anybody have */
 	SEGMENTS_MAX = 64,
 };
 
@@ -61,7 +61,7 @@ void udp_flow_end(struct usernet *u, struct flow *flow)
 
 static int open_host(struct usernet *u, struct udp_flow *f)
 {
-	const int on = 1;
+	const int on = 1, buffer = SOCKET_BUFFER_BYTES;
 	bool is_v4 = f->family == ADDR_V4;
 	int fd = host_socket(f->family, SOCK_DGRAM, 0);
 
@@ -71,6 +71,8 @@ static int open_host(struct usernet *u, struct udp_flow *f)
 	setsockopt(fd, is_v4 ? IPPROTO_IP : IPPROTO_IPV6, is_v4 ? IP_RECVERR : IPV6_RECVERR,
 		   &on, sizeof(on));
 	setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof(on)); /* where the kernel has it */
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
 	if (f->resolver.family != ADDR_NONE) {
 		struct sockaddr_storage to;
 
@@ -253,53 +255,6 @@ void udp_flow_receive(struct usernet *u, const struct inner *in)
 
 /* --- From the host --- */
 
-struct received {
-	uint8_t *payload;
-	uint32_t len;
-	uint32_t segment; /* of each datagram */
-	struct ip_addr from;
-	uint16_t from_port;
-};
-
-static uint32_t segment_size(struct msghdr *msg)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
-		if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
-			int size = 0;
-
-			memcpy(&size, CMSG_DATA(c), sizeof(size));
-			return (uint32_t)size;
-		}
-	return 0;
-}
-
-static bool receive(struct usernet *u, struct udp_flow *f, struct received *ret)
-{
-	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int)) + 64];
-	struct sockaddr_storage from = { 0 };
-	struct iovec slice = { u->inbox + INBOX_FRONT, DATAGRAM_MAX };
-	struct msghdr msg = { .msg_name = &from,
-			      .msg_namelen = sizeof(from),
-			      .msg_iov = &slice,
-			      .msg_iovlen = 1,
-			      .msg_control = control,
-			      .msg_controllen = sizeof(control) };
-	ssize_t n = recvmsg(f->flow.fd, &msg, MSG_DONTWAIT);
-
-	if (n < 0) {
-		if (errno == EAGAIN)
-			f->flow.events &= ~(uint32_t)EPOLLIN;
-		return false;
-	}
-	ret->payload = u->inbox + INBOX_FRONT;
-	ret->len = (uint32_t)n;
-	ret->segment = segment_size(&msg);
-	if (ret->segment == 0 || ret->segment > ret->len)
-		ret->segment = ret->len;
-	host_address_read(&from, &ret->from, &ret->from_port);
-	return true;
-}
-
 /* Each is too large for the tunnel. The headers are written in front of it: over the one before. */
 static void pass_on_in_pieces(struct usernet *u, const struct inet_pair *pair, uint8_t *payload,
 			      uint32_t len, uint32_t segment)
@@ -311,7 +266,8 @@ static void pass_on_in_pieces(struct usernet *u, const struct inet_pair *pair, u
 		uint32_t n = len - at < segment ? len - at : segment;
 		uint8_t *packet = payload + at - header_len;
 
-		inet_udp_write(pair, 0, HOPS, payload + at, n, DATAGRAM_MAX, packet, &offload);
+		inet_udp_write(pair, 0, HOPS, payload + at, n, HOST_INBOX_LEN_MAX, packet,
+			       &offload);
 		out_send(u, packet, header_len + n);
 	}
 }
@@ -334,7 +290,7 @@ static void pass_on(struct usernet *u, const struct inet_pair *pair, uint8_t *pa
 	out_put(u, header_len + len, &offload);
 }
 
-static void hand_over(struct usernet *u, struct udp_flow *f, const struct received *r)
+static void hand_over(struct usernet *u, struct udp_flow *f, const struct host_received *r)
 {
 	struct inet_pair pair = f->flow.pair;
 
@@ -375,23 +331,33 @@ static void hand_over_error(struct usernet *u, struct udp_flow *f, const struct 
 		return;
 	if (len > OUT_QUOTE - INET_UDP_HEADERS_MAX)
 		len = OUT_QUOTE - INET_UDP_HEADERS_MAX;
-	header_len =
-		inet_udp_write(&pair, 0, HOPS, payload, len, DATAGRAM_MAX, quoted, &offload);
+	header_len = inet_udp_write(&pair, 0, HOPS, payload, len, HOST_INBOX_LEN_MAX, quoted,
+				    &offload);
 	memcpy(quoted + header_len, payload, len);
 	if (source.family != pair.local.family || f->resolver.family != ADDR_NONE)
 		source = pair.remote;
 	answer_error_from(u, &e->kind, &source, quoted, header_len + len);
 }
 
+static void receive(struct usernet *u, struct udp_flow *f)
+{
+	struct host_received *received = NULL;
+	int n = host_inbox_receive(u->datagrams, f->flow.fd, &received);
+
+	if (n == -EAGAIN)
+		f->flow.events &= ~(uint32_t)EPOLLIN;
+	for (int i = 0; i < n; i++)
+		hand_over(u, f, &received[i]);
+}
+
 void udp_flow_work(struct usernet *u, struct flow *flow)
 {
 	struct udp_flow *f = of(flow);
 	struct host_error error;
-	struct received received;
 	int n = 0;
 
 	while (flow->events & EPOLLERR && n < RECEIVES_PER_TURN) {
-		int len = host_error_read(flow->fd, &error, u->inbox, DATAGRAM_MAX);
+		int len = host_error_read(flow->fd, &error, u->inbox, HOST_INBOX_LEN_MAX);
 
 		if (len < 0)
 			flow->events &= ~(uint32_t)EPOLLERR;
@@ -400,8 +366,7 @@ void udp_flow_work(struct usernet *u, struct flow *flow)
 		n++;
 	}
 	for (n = 0; n < RECEIVES_PER_TURN && flow->events & EPOLLIN; n++)
-		if (receive(u, f, &received))
-			hand_over(u, f, &received);
+		receive(u, f);
 	if (flow->events & (EPOLLIN | EPOLLERR))
 		flow_mark(&u->flows, flow);
 	if (ends_at(f) <= u->now_ns) {

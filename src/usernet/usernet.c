@@ -50,7 +50,8 @@ static int allocate(struct usernet *u)
 	random_fill(key, sizeof(key));
 	u->arena = aligned_alloc(64, OUT_ARENA_BYTES);
 	u->inbox = malloc(INBOX_BYTES);
-	if (!u->arena || !u->inbox || fragments_new(&u->fragments) < 0)
+	if (!u->arena || !u->inbox || fragments_new(&u->fragments) < 0 ||
+	    host_inbox_new(&u->datagrams) < 0)
 		return -ENOMEM;
 	u->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (u->epoll < 0)
@@ -121,6 +122,7 @@ struct usernet *usernet_free(struct usernet *u)
 	if (u->epoll >= 0)
 		close(u->epoll);
 	fragments_free(u->fragments);
+	host_inbox_free(u->datagrams);
 	free(u->arena);
 	free(u->inbox);
 	free(u);

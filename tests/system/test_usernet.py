@@ -493,6 +493,32 @@ class Keeps(UsernetTest):
         self.tunnel.remove_peer(public)
         self.tunnel.add_peer(public, ("0.0.0.0/0", "::/0"), "192.0.2.2:51820")
 
+    def test_it_speaks_amneziawg_as_with_an_interface(self):
+        framing = {"jc": 4, "jmin": 40, "jmax": 70, "s1": 30, "s2": 40, "h1": "100-200", "h2": "300-400",
+                   "h3": "500-600", "h4": "700-800"}
+        for device in (self.server, self.tunnel):
+            device.configure(**framing)
+        self.moved(self.client, self.world, WORLD4, 4 * MEGABYTE)
+
+    def test_a_port_or_a_peer_may_change_while_connections_go_on(self):
+        s = self.connect(WORLD4, self.serve(WORLD4, echo))
+        s.sendall(b"before")
+        self.assertEqual(s.recv(10), b"before")
+        self.server.configure(listen_port=51999)
+        self.tunnel.add_peer(self.server.public, ("0.0.0.0/0", "::/0"), "192.0.2.2:51999")
+        s.sendall(b"after")
+        self.assertEqual(s.recv(10), b"after")
+        self.server.remove_peer(self.tunnel.public)
+        s.sendall(b"lost")
+        s.settimeout(1)
+        with self.assertRaises(socket.timeout):
+            s.recv(10)
+        self.server.add_peer(self.tunnel.public, (f"{CLIENT4}/32", f"{CLIENT6}/128"))
+        self.tunnel.remove_peer(self.server.public)
+        self.tunnel.add_peer(self.server.public, ("0.0.0.0/0", "::/0"), "192.0.2.2:51999")
+        s.settimeout(20)
+        self.assertEqual(s.recv(10), b"lost")
+
     def test_peers_reach_each_other_and_lose_a_hop_on_the_way(self):
         second = self.net.namespace("second")
         self.net.link(second, "out0", self.gateway, "up1", addresses=("192.0.3.1/24", "192.0.3.2/24"))

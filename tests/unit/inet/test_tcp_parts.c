@@ -168,7 +168,7 @@ static void ranges_are_what_a_map_of_octets_says(void)
 			CHECK(tcp_ranges_recent(&r, recent, 2) >= 1);
 			CHECK(recent[0].start <= start && end <= recent[0].end);
 		} else {
-			CHECK(r.n == TCP_RANGES_MAX);
+			FAIL("no room");
 		}
 		CHECK(matches(&r, map));
 		if (i % 7 == 0) {
@@ -182,6 +182,19 @@ static void ranges_are_what_a_map_of_octets_says(void)
 			CHECK(matches(&r, map));
 		}
 	}
+	tcp_ranges_done(&r);
+}
+
+static void ranges_have_a_bound_and_no_memory_when_empty(void)
+{
+	struct tcp_ranges r = { 0 };
+
+	for (uint64_t i = 0; i < TCP_RANGES_MAX; i++)
+		CHECK(tcp_ranges_add(&r, 10 * i + 5, 10 * i + 6));
+	CHECK(!tcp_ranges_add(&r, 1, 2) && r.n == TCP_RANGES_MAX);
+	CHECK(tcp_ranges_add(&r, 6, 7) && r.n == TCP_RANGES_MAX); /* it only grows one */
+	CHECK(tcp_ranges_take(&r, 10 * TCP_RANGES_MAX) == 10 * TCP_RANGES_MAX);
+	CHECK(r.n == 0 && r.at == NULL);
 }
 
 /* --- Ring, against an array --- */
@@ -396,6 +409,7 @@ int main(void)
 	RUN(leaves_out_blocks_that_find_no_room);
 	RUN(refuses_with_the_number_that_was_acknowledged);
 	RUN(ranges_are_what_a_map_of_octets_says);
+	RUN(ranges_have_a_bound_and_no_memory_when_empty);
 	RUN(a_ring_keeps_what_was_written_while_it_grows);
 	RUN(a_ring_does_not_grow_beyond_the_budget);
 	RUN(the_board_is_what_a_fate_per_octet_says);

@@ -92,6 +92,29 @@ static void the_one_that_was_idle_for_longest_makes_room(void)
 	flows_done(&f);
 }
 
+static void what_is_over_goes_before_what_is_idle(void)
+{
+	struct inet_pair next = pair_of(200, 1);
+	struct flow *flows[MAX], *victim = NULL;
+	struct flows f;
+
+	CHECK(flows_init(&f, MAX, key) == 0);
+	for (uint32_t i = 0; i < MAX; i++)
+		flows[i] = new_flow(&f, i, 1);
+	flow_retire(&f, flows[0]);
+	flow_retire(&f, flows[MAX - 1]);
+	flow_retire(&f, flows[7]);
+	CHECK(flow_victim(&f, &next, &victim) && victim == flows[7]);
+	drop(&f, victim);
+	CHECK(f.oldest == flows[MAX - 1] && f.newest == flows[MAX - 2]);
+	flow_touch(&f, flows[MAX - 1]);
+	CHECK(f.oldest == flows[0] && f.newest == flows[MAX - 1]);
+	while (f.oldest)
+		drop(&f, f.oldest);
+	CHECK(f.newest == NULL);
+	flows_done(&f);
+}
+
 static void a_peer_with_too_many_ends_one_of_its_own(void)
 {
 	struct flow *other = NULL, *first = NULL, *victim = NULL;
@@ -178,6 +201,7 @@ int main(void)
 {
 	RUN(finds_what_was_entered_and_nothing_else);
 	RUN(the_one_that_was_idle_for_longest_makes_room);
+	RUN(what_is_over_goes_before_what_is_idle);
 	RUN(a_peer_with_too_many_ends_one_of_its_own);
 	RUN(half_open_flows_are_counted_by_peer);
 	RUN(what_is_marked_is_taken_once_and_in_order);
