@@ -3,11 +3,17 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+
 #include "gateway/courier.h"
 #include "sys/privileges.h"
+
+enum { DESCRIPTORS = 8192 }; /* for as many connections as the server takes */
 
 /* Return: false: it is in the directory that we are in, which is none of ours. */
 static bool directory_of(const char *path, char out[PATH_MAX])
@@ -46,4 +52,28 @@ int gateway_doors_close(const struct gateway_doors *doors, struct diag *d)
 	return err == 0
 		       ? 0
 		       : diag_set(d, err, 0, "the sandbox cannot be closed: %s", err_text(err));
+}
+
+int gateway_doors_signals(int *ret_fd)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	signal(SIGPIPE, SIG_IGN);
+	sigprocmask(SIG_BLOCK, &set, NULL); /* before the first thread: all inherit it */
+	*ret_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return *ret_fd < 0 ? -errno : 0;
+}
+
+void gateway_doors_raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * gateway_doors.h - The sandbox of the gateway process: which files it may open from now on
+ * gateway_doors.h - What the gateway process hears, and its sandbox: which files it may open from now on
  *
  * Beside its own those that whoever sends webhooks reads: the resolver's, and certificates.
  *
@@ -12,6 +12,12 @@
 #include "base/err.h"
 #include "cmd/gateway_users.h"
 #include "store/store.h"
+
+/** gateway_doors_signals() - Block SIGTERM, SIGINT and SIGHUP, ignore SIGPIPE. Return: 0 or -errno */
+int gateway_doors_signals(int *ret_fd);
+
+/* As many connections as the server allows, beside the few files of our own. */
+void gateway_doors_raise_limit(void);
 
 /**
  * struct gateway_doors - What stays open

@@ -15,7 +15,6 @@
 #include <malloc.h>
 #include <poll.h>
 #include <stdatomic.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -54,10 +53,9 @@
 enum {
 	REPLAY_ENTRIES_MAX = 1 << 20,
 	POLLED_OWN = 7,
-	DESCRIPTORS = 8192, /* for as many connections as the server takes */
-	KEEP_MS = 1500,	    /* at the end: for counting once more */
-	DRAIN_MS = 3000,    /* at the end: for requests under way */
-	SEE_OFF_MS = 1000,  /* before another process takes over: for callers that are here */
+	KEEP_MS = 1500,	   /* at the end: for counting once more */
+	DRAIN_MS = 3000,   /* at the end: for requests under way */
+	SEE_OFF_MS = 1000, /* before another process takes over: for callers that are here */
 };
 
 static const uint64_t SECOND_NS = 1000000000, MS_NS = 1000000;
@@ -306,20 +304,6 @@ static int open_server(struct serve *s, struct diag *d)
 	return 0;
 }
 
-static int open_signals(struct serve *s)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	signal(SIGPIPE, SIG_IGN);
-	sigprocmask(SIG_BLOCK, &set, NULL); /* before the first thread: all inherit it */
-	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return s->signal_fd < 0 ? -errno : 0;
-}
-
 static void open_machine(struct serve *s)
 {
 	machine_open(&s->machine, s->state);
@@ -327,24 +311,13 @@ static void open_machine(struct serve *s)
 	tzset(); /* reads a file too */
 }
 
-/* As many connections as the server allows, beside the few files of our own. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return;
-	limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 /* What needs files and addresses that are out of reach later. */
 static int open_outside(struct serve *s, const struct options *o, int uapi_fd, int host_fd,
 			struct diag *d)
 {
-	int err = open_signals(s);
+	int err = gateway_doors_signals(&s->signal_fd);
 
-	raise_descriptor_limit();
+	gateway_doors_raise_limit();
 	if (err == 0)
 		err = open_store(s, d);
 	if (err == 0)
@@ -529,16 +502,6 @@ static int serve(struct serve *s)
 	return s->is_over ? EXIT_DONE : EXIT_FAILED;
 }
 
-/* For people: programs read the line before. */
-static void say_first_steps(const struct serve *s)
-{
-	printf("  a first client    culvert gateway peer add NAME\n"
-	       "  a key of the API  culvert gateway key add NAME --role operator\n"
-	       "  its description   %s/docs\n"
-	       "  what goes on      journal and GET /api/v1/events; metrics in GET /metrics\n",
-	       s->places.shown);
-}
-
 static void say_ready(const struct serve *s)
 {
 	char v4[ADDR_TEXT_MAX], v6[ADDR_TEXT_MAX];
@@ -550,7 +513,7 @@ static void say_ready(const struct serve *s)
 	       ip_prefix_format(&s->config.subnet4, v4),
 	       ip_prefix_format(&s->config.subnet6, v6));
 	if (isatty(STDOUT_FILENO))
-		say_first_steps(s);
+		places_say_first_steps(&s->places);
 	fflush(stdout);
 	uplink_ready(s->uplink);
 }
