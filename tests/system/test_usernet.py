@@ -36,13 +36,14 @@ TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
 
 
 class Usernet(tunnel.Device):
-    """Our program as somebody without rights; its control socket is made for it."""
+    """Our program as somebody without rights, where there is no /dev/net/tun; the directory of its socket is made for it."""
 
     def start(self):
         os.makedirs(tunnel.SOCKETS, exist_ok=True)
         os.chown(tunnel.SOCKETS, NOBODY, NOBODY)
         program = os.environ.get("CULVERT", "culvert")
-        command = ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--bounding-set=-all",
+        command = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /dev/net && exec "$@"', "sh",
+                   "setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--bounding-set=-all",
                    "--inh-caps=-all", program, "device", "--usernet", "-f", *self._extra, self.interface]
         output = None if os.environ.get("CULVERT_TEST_VERBOSE") else self._log
         self.process = self.namespace.start(*command, env={**os.environ, "LOG_LEVEL": "info"}, stdout=output,
@@ -70,7 +71,6 @@ class UsernetTest(suite.NetTest):
         return ("--address", f"{OWN4}/24,{OWN6}/64", "--dns", WORLD4)
 
     def join(self, *options):
-        self.hidden_tun = os.path.exists("/dev/net/tun")
         self.server = Usernet(self.gateway, "user0", extra=options, log=self.log)
         self.addCleanup(self.ended_well, self.server)
         self.server.configure(listen_port=51820)
@@ -447,6 +447,7 @@ class Keeps(UsernetTest):
         self.assertEqual(set(status["Uid"].split()), {str(NOBODY)})
         links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
         self.assertFalse([link for link in links if "tun" in link], "no TUN is open")
+        self.assertEqual(os.listdir(f"/proc/{pid}/root/dev/net"), [], "there is none")
         names = re.findall(r"^\d+: (\w+)", self.gateway.output("ip", "-o", "link"), re.M)
         self.assertEqual(set(names), {"lo", "up0", "out0"})
 
