@@ -32,7 +32,7 @@ struct usernet {
 	struct usernet_options options;
 	int epoll;
 	struct flows flows;
-	struct tcp_settings tcp4, tcp6; /* differ in nothing but what IPv6 requires */
+	struct tcp_settings tcp;
 	struct tcp_budget budget;
 	struct egress egress;
 	uint64_t own_read_ns; /* when the host's addresses were read */
@@ -97,8 +97,9 @@ void answer_error(struct usernet *u, enum inet_icmp_error error, uint32_t mtu,
 /* The same from a router on the way. */
 void answer_error_from(struct usernet *u, const struct inet_icmp_kind *kind,
 		       const struct ip_addr *source, const uint8_t *packet, uint32_t len);
-/** answer_packet() - Put together what a peer sent, for a quotation: @out has OUT_QUOTE octets */
 enum { OUT_QUOTE = 1280 };
+
+/** answer_quote() - The beginning of what a peer sent, as a packet of its own length. Return: octets */
 uint32_t answer_quote(const struct inner *in, uint8_t out[OUT_QUOTE]);
 /* What an error of the host means for a peer; false: nothing it should hear of. */
 bool answer_errno(int err, enum inet_icmp_error *ret);

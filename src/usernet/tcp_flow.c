@@ -301,8 +301,8 @@ static bool finish_connecting(struct usernet *u, struct tcp_flow *f)
 	uint32_t ts_offset = 0;
 
 	random_fill(&ts_offset, sizeof(ts_offset));
-	tcp_accept(&f->tcp, pair.local.family == ADDR_V4 ? &u->tcp4 : &u->tcp6, &pair, &f->syn,
-		   tcp_isn(u->isn_key, &pair, u->now_ns), ts_offset, u->now_ns);
+	tcp_accept(&f->tcp, &u->tcp, &pair, &f->syn, tcp_isn(u->isn_key, &pair, u->now_ns),
+		   ts_offset, u->now_ns);
 	return true;
 }
 

@@ -30,7 +30,7 @@ enum {
 static void set_tcp(struct usernet *u)
 {
 	u->budget.limit = u->options.memory_bytes;
-	u->tcp4 = (struct tcp_settings){
+	u->tcp = (struct tcp_settings){
 		.mtu = u->options.mtu,
 		.receive_max = RECEIVE_MAX,
 		.send_max = SEND_MAX,
@@ -39,7 +39,6 @@ static void set_tcp(struct usernet *u)
 		.ecn = true,
 		.budget = &u->budget,
 	};
-	u->tcp6 = u->tcp4;
 }
 
 static int allocate(struct usernet *u)

@@ -79,8 +79,10 @@ int usernet_fd(const struct usernet *u);
 
 /**
  * usernet_receive() - Packets that peers sent, as engine_writes() gives them
+ * @writes, @slices: Not the engine's own lists: what was sent meanwhile would change them.
+ *		The packets themselves are used up
  *
- * Nothing is sent before usernet_run(): the packets may lie where outputs would.
+ * Answers may be sent at once; what flows owe is sent by usernet_run().
  */
 void usernet_receive(struct usernet *u, uint64_t now_ns, const struct inet_write *writes,
 		     size_t n, struct iovec *slices);
