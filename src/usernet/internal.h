@@ -47,6 +47,7 @@ struct usernet {
 	uint8_t *inbox; /* what a host's socket sent, with room for headers in front */
 	uint64_t icmp_paid_ns;
 	size_t resolver; /* the one in use */
+	struct flow *forwards[USERNET_FORWARDS_MAX];
 	_Atomic uint64_t counts[USERNET_COUNTS];
 	_Atomic uint32_t n_flows;
 };
@@ -169,6 +170,8 @@ void tcp_flow_receive(struct usernet *u, const struct inner *in);
 void tcp_flow_work(struct usernet *u, struct flow *flow);
 /* End it, whatever its state. */
 void tcp_flow_end(struct usernet *u, struct flow *flow);
+/** tcp_flow_call() - Connect @fd, which somebody outside opened, to a peer; takes @fd in any case */
+void tcp_flow_call(struct usernet *u, int fd, const struct ip_addr *to, uint16_t port);
 /* A peer says that a path is narrower: @quoted is our packet's beginning. */
 void tcp_flow_too_big(struct usernet *u, const uint8_t *quoted, uint32_t len, uint32_t mtu);
 
