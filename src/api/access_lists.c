@@ -260,6 +260,7 @@ static void read_list(struct json_reader *r, bool required, struct list *l)
 		l->note = NULL;
 	json_take_text(r, "note", false, STORE_NOTE_MAX, &l->note);
 	json_take_list(r, "rules", &rules);
+	json_refuse_unknown(r, (const char *const[]){ "name", "note", "rules", NULL });
 	if (!rules && required && json_reader_is_well(r))
 		json_refuse(r, "rules", "missing", "Field required");
 	if (!rules)

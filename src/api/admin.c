@@ -445,31 +445,6 @@ void admin_crl_check(struct call *call)
 				0, "crl_version", 0, "timestamp", now_text(call)));
 }
 
-/* --- What is for the operator to allow --- */
-
-void admin_switched_off(struct call *call)
-{
-	call_conclude_refusal(call, 403, "This is switched off on this gateway");
-}
-
-void admin_service(struct call *call)
-{
-	static const char *const services[] = { "wg-manager", "whisper-node" };
-	const struct route_match *m = &call->match;
-	char text[96];
-
-	for (size_t i = 0; i < 2; i++) {
-		if (m->part_len == strlen(services[i]) &&
-		    memcmp(m->part, services[i], m->part_len) == 0) {
-			admin_switched_off(call);
-			return;
-		}
-	}
-	snprintf(text, sizeof(text), "Invalid service: %.*s",
-		 (int)(m->part_len < 64 ? m->part_len : 64), m->part);
-	call_conclude_refusal(call, 400, text);
-}
-
 /* Everything is set anew: what is right already does not notice. */
 void admin_restart_wireguard(struct call *call)
 {

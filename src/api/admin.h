@@ -3,8 +3,8 @@
  * admin.h - The rest of the gateway contract: health, statistics, administration
  *
  * What this gateway does not have answers as the contract says of gateways that lack it: the mesh is
- * "unavailable", resolvers of its own "not_deployed". What would stop or wipe the machine is refused:
- * it is for the operator to allow, and there is no way yet to do so.
+ * "unavailable", resolvers of its own "not_deployed". What would stop or wipe the machine is in
+ * api/actions.h.
  *
  * The contract knows an interface per level of obfuscation, wg0 to wg3; here one interface speaks all
  * levels, and the four names stand for the peers of those levels.
@@ -26,7 +26,5 @@ void admin_health_dns_level(struct call *call);
 void admin_recover_peers(struct call *call);
 void admin_reconcile_peers(struct call *call);
 void admin_restart_wireguard(struct call *call);
-void admin_switched_off(struct call *call);
-void admin_service(struct call *call);
 void admin_crl_status(struct call *call);
 void admin_crl_check(struct call *call);

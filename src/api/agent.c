@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/agent_interface.h"
 #include "api/agent_peers.h"
 #include "api/call.h"
 #include "api/key_text.h"
@@ -66,10 +67,11 @@ static json_t *interface_json(const struct call *call, const struct observation 
 		return json_pack("{s:s, s:i, s:i}", "status", "error", "peer_count", 0,
 				 "active_peers", 0);
 	s = sum(call, seen);
-	return json_pack("{s:s, s:I, s:I, s:I, s:I}", "status", "up", "peer_count",
-			 (json_int_t)seen->n, "active_peers", (json_int_t)s.active,
-			 "total_rx_bytes", (json_int_t)s.rx, "total_tx_bytes",
-			 (json_int_t)s.tx);
+	return json_pack("{s:s, s:I, s:I, s:I, s:I}", "status",
+			 ifstate_of(call->api->gateway) == IFSTATE_UP ? "up" : "down",
+			 "peer_count", (json_int_t)seen->n, "active_peers",
+			 (json_int_t)s.active, "total_rx_bytes", (json_int_t)s.rx,
+			 "total_tx_bytes", (json_int_t)s.tx);
 }
 
 static double tenth(double x)
@@ -229,43 +231,6 @@ static void refuse_interface(struct call *call, const char *name, size_t len, bo
 	call_conclude_refusal(call, is_file ? 404 : 500, text);
 }
 
-static void show_config(struct call *call)
-{
-	const struct gateway_config *c = gateway_config(call->api->gateway);
-	struct ip_prefix v4 = { pool_gateway(gateway_pool(call->api->gateway, ADDR_V4)),
-				c->subnet4.bits };
-	struct ip_prefix v6 = { pool_gateway(gateway_pool(call->api->gateway, ADDR_V6)),
-				c->subnet6.bits };
-	char a[ADDR_TEXT_MAX], b[ADDR_TEXT_MAX], address[2 * ADDR_TEXT_MAX + 2];
-
-	snprintf(address, sizeof(address), "%s, %s", ip_prefix_format(&v4, a),
-		 ip_prefix_format(&v6, b));
-	call_reply(call, 200,
-		   json_pack("{s:s, s:{s:n, s:i, s:s, s:n, s:n, s:n, s:n, s:n, s:n}}",
-			     "interface", c->interface, "config", "private_key", "listen_port",
-			     (int)c->port, "address", address, "post_up", "pre_down", "mtu",
-			     "dns", "table", "raw_config"));
-}
-
-/* The tunnel is the gateway's own: it is up as long as the gateway is. */
-static void enable(struct call *call)
-{
-	char text[64];
-
-	snprintf(text, sizeof(text), "Interface %s is already up",
-		 gateway_config(call->api->gateway)->interface);
-	call_conclude(call, 200,
-		      json_pack("{s:s, s:s, s:b}", "status", "success", "message", text,
-				"was_down", 0));
-}
-
-static void refuse_own(struct call *call)
-{
-	call_conclude_refusal(call, 500,
-			      "WireGuard command failed: this interface belongs to the gateway;"
-			      " it is configured where the gateway is started");
-}
-
 static void refuse_method(struct call *call, const char *allow)
 {
 	snprintf(call->match.allow, sizeof(call->match.allow), "%s", allow);
@@ -282,10 +247,10 @@ static const struct operation {
 	{ "dump", HTTP_GET, "GET", agent_peers_dump },
 	{ "peers", HTTP_POST, "POST", agent_peers_add },
 	{ "syncconf", HTTP_POST, "POST", agent_peers_sync },
-	{ "config", HTTP_GET, "GET, PUT", show_config },
-	{ "config", HTTP_PUT, "GET, PUT", refuse_own },
-	{ "enable", HTTP_POST, "POST", enable },
-	{ "disable", HTTP_POST, "POST", refuse_own },
+	{ "config", HTTP_GET, "GET, PUT", agent_interface_show },
+	{ "config", HTTP_PUT, "GET, PUT", agent_interface_put },
+	{ "enable", HTTP_POST, "POST", agent_interface_enable },
+	{ "disable", HTTP_POST, "POST", agent_interface_disable },
 };
 
 static void operate(struct call *call, const char *word, size_t len)
@@ -335,7 +300,7 @@ static void interface_call(struct call *call)
 	if (!is_word(part, name_len, own))
 		refuse_interface(call, part, name_len, is_word(rest, rest_len, "config"));
 	else if (!slash && http_exchange_request(call->x)->method == HTTP_DELETE)
-		refuse_own(call);
+		agent_interface_delete(call);
 	else if (!slash)
 		refuse_method(call, "DELETE");
 	else if (rest_len > sizeof(peers) - 1 && memcmp(rest, peers, sizeof(peers) - 1) == 0)

@@ -6,79 +6,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/agent_interface.h"
 #include "api/key_text.h"
 #include "conf/wgconf.h"
+#include "gateway/allowed.h"
 #include "sys/clock.h"
 
 enum {
 	KEY_TEXT_MAX = 64,
-	ALLOWED_MAX = 34,
 	KEEPALIVE_MAX = 65535,
 	SYNC_MAX = 1000,
 };
 
 static const uint64_t SECOND_NS = 1000000000;
 
-/* struct allowed - The allowed IPs of one peer, told apart */
-struct allowed {
-	struct ip_addr v4;
-	struct ip_addr v6;
-	char routes[STORE_ROUTES_MAX + 1]; /* sorted by their text */
-};
-
 /* --- Allowed IPs --- */
-
-static bool is_own_host(const struct call *call, const struct ip_prefix *p)
-{
-	const struct gateway_config *c = gateway_config(call->api->gateway);
-
-	return p->bits == ip_addr_bits(&p->ip) &&
-	       ip_prefix_contains(p->ip.family == ADDR_V4 ? &c->subnet4 : &c->subnet6, &p->ip);
-}
-
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(a, b);
-}
-
-static int join(char texts[ALLOWED_MAX][ADDR_TEXT_MAX], size_t n, char *out)
-{
-	size_t len = 0;
-
-	if (n > 0)
-		qsort(texts, n, sizeof(texts[0]), by_text);
-	out[0] = '\0';
-	for (size_t i = 0; i < n; i++) {
-		int more = snprintf(out + len, STORE_ROUTES_MAX + 1 - len, "%s%s",
-				    len ? "," : "", texts[i]);
-
-		len += (size_t)more;
-		if (len > STORE_ROUTES_MAX)
-			return ERR_LIMIT;
-	}
-	return 0;
-}
 
 static int sort_out(const struct call *call, const struct ip_prefix *prefixes, size_t n,
 		    struct allowed *ret)
 {
-	char texts[ALLOWED_MAX][ADDR_TEXT_MAX];
-	size_t n_texts = 0;
+	const struct gateway_config *c = gateway_config(call->api->gateway);
 
-	*ret = (struct allowed){ .routes = "" };
-	for (size_t i = 0; i < n; i++) {
-		const struct ip_prefix *p = &prefixes[i];
-		struct ip_addr *slot = p->ip.family == ADDR_V4 ? &ret->v4 : &ret->v6;
-
-		if (is_own_host(call, p) && slot->family == ADDR_NONE) {
-			*slot = p->ip;
-			continue;
-		}
-		if (n_texts == ALLOWED_MAX)
-			return ERR_LIMIT;
-		ip_prefix_format(p, texts[n_texts++]);
-	}
-	return join(texts, n_texts, ret->routes);
+	return allowed_sort_out(&c->subnet4, &c->subnet6, prefixes, n, ret);
 }
 
 static bool is_same(const struct peer *peer, const struct allowed *a)
@@ -151,6 +100,8 @@ static void dump_seen(void *context, int err, const struct observation *seen)
 
 void agent_peers_dump(struct call *call)
 {
+	if (!agent_interface_is_there(call, true))
+		return;
 	if (observer_look(call->api->observer, clock_boot_ns(), dump_seen, call) != 0)
 		dump_seen(call, -EBUSY, NULL);
 }
@@ -312,6 +263,13 @@ static const char *reason_of(int err)
 	}
 }
 
+/* Of what was asked, and not of want. */
+static bool is_callers(int err)
+{
+	return err == ERR_EXISTS || err == ERR_KEY || err == ERR_RANGE || err == ERR_EXPIRED ||
+	       err == ERR_UNABLE;
+}
+
 /* @what: "add", "update", "remove" */
 static void fail(struct call *call, int err, const char *what)
 {
@@ -322,8 +280,7 @@ static void fail(struct call *call, int err, const char *what)
 		return;
 	}
 	snprintf(text, sizeof(text), "Failed to %s peer: %s", what, reason_of(err));
-	if (err == ERR_EXISTS || err == ERR_KEY || err == ERR_RANGE || err == ERR_EXPIRED ||
-	    err == ERR_UNABLE || err == -EOPNOTSUPP)
+	if (is_callers(err))
 		call_conclude_refusal(call, 500, text);
 	else
 		call_fail(call, err, text);
@@ -366,7 +323,7 @@ void agent_peers_add(struct call *call)
 	struct wanted w;
 	int err;
 
-	if (!read_body(call, true, &w))
+	if (!agent_interface_is_there(call, false) || !read_body(call, true, &w))
 		return;
 	memcpy(call->key, w.public_key, 32);
 	peer = peers_find_key(gateway_peers(call->api->gateway), w.public_key);
@@ -485,7 +442,10 @@ static void reply_synced(struct call *call, int err)
 		return;
 	}
 	snprintf(text, sizeof(text), "Failed to synchronize configuration: %s", reason_of(err));
-	call_fail(call, err, text);
+	if (is_callers(err))
+		call_conclude_refusal(call, 500, text);
+	else
+		call_fail(call, err, text);
 }
 
 static void one_synced(void *context, int err, int carried, const struct peer *peer)
@@ -513,19 +473,14 @@ static const struct wgconf_peer *find_in_file(const struct wgconf *f, const uint
 static int describe(const struct call *call, const struct wgconf *f,
 		    const struct wgconf_peer *p, struct wanted *w)
 {
-	struct ip_prefix prefixes[ALLOWED_MAX];
-
 	*w = (struct wanted){ .has_allowed = true,
 			      .has_keepalive = true,
 			      .has_preshared_key = true,
 			      .preshared_key = p->preshared_key,
 			      .keepalive_s = (uint16_t)p->keepalive.hi };
 	memcpy(w->public_key, p->public_key, 32);
-	if (p->n_allowed_ips > ALLOWED_MAX)
-		return ERR_LIMIT;
-	memcpy(prefixes, f->allowed_ips + p->first_allowed_ip,
-	       p->n_allowed_ips * sizeof(prefixes[0]));
-	return sort_out(call, prefixes, p->n_allowed_ips, &w->allowed);
+	return sort_out(call, p->n_allowed_ips ? f->allowed_ips + p->first_allowed_ip : NULL,
+			p->n_allowed_ips, &w->allowed);
 }
 
 static int sync_one(struct sync *s, const struct wgconf_peer *p, struct gateway_grant *grant)
@@ -624,7 +579,7 @@ void agent_peers_sync(struct call *call)
 	char text[DIAG_TEXT_MAX + 64];
 	int err;
 
-	if (!call_read_object(call))
+	if (!agent_interface_is_there(call, false) || !call_read_object(call))
 		return;
 	if (call->is_repeated) {
 		refuse_repeat(call);

@@ -27,7 +27,8 @@ static void note_failure(struct call *call)
 /* --- Signed --- */
 
 static const char needs_version_2[] =
-	"This route needs a signature of version 2: X-Signature-Version: 2 and X-Nonce";
+	"Say who you are: a key of this gateway as Authorization: Bearer KEY ('culvert gateway key"
+	" add NAME' makes one), or a signature of version 2: X-Signature-Version: 2 and X-Nonce";
 
 static json_t *missing_header(const char *name)
 {

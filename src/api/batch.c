@@ -10,6 +10,9 @@
 #include "api/key_text.h"
 #include "api/peer_json.h"
 #include "api/peers.h"
+#include "gateway/routes.h"
+
+enum { REASON_MAX = 256 };
 
 enum operation_kind {
 	OPERATION_CREATE,
@@ -19,11 +22,12 @@ enum operation_kind {
 
 static const char *const list_names[] = { "create", "update", "delete" };
 
-/* struct operation - @id: of the peer it is about, or of the one it made */
+/* struct operation - @id: of the peer it is about, or of the one it made. @err: what was decided */
 struct operation {
 	enum operation_kind kind;
 	size_t place; /* in its list */
 	int64_t id;
+	int err;
 	struct peer_fields fields;
 };
 
@@ -31,6 +35,7 @@ struct operation {
  * struct batch - One request
  * @waiting:	Callbacks still to come
  * @err, @wrong: The first refusal that is the cause, not a consequence
+ * @is_dry:	It is only decided, and nothing is done
  */
 struct batch {
 	struct call *call;
@@ -39,6 +44,7 @@ struct batch {
 	size_t waiting;
 	int err;
 	int carried;
+	bool is_dry;
 	const struct operation *wrong;
 };
 
@@ -96,6 +102,7 @@ static void read_fields(struct call *call, const json_t *entry, struct operation
 
 	if (json_reader_init(&r, entry) != 0)
 		return;
+	peer_fields_refuse_unknown(&r, op->kind == OPERATION_UPDATE ? "peer" : NULL);
 	if (op->kind == OPERATION_UPDATE) {
 		peers_read_change(call, &r, &op->fields);
 	} else {
@@ -181,6 +188,8 @@ static bool has_lists(struct call *call)
 	}
 	for (int kind = 0; kind < 3; kind++)
 		json_take_list(&r, list_names[kind], &list);
+	json_refuse_unknown(
+		&r, (const char *const[]){ "create", "update", "delete", "dry_run", NULL });
 	if (!json_reader_is_well(&r)) {
 		call_refuse_fields(call, json_reader_take_errors(&r));
 		return false;
@@ -231,7 +240,7 @@ static json_t *peers_of(const struct batch *b, enum operation_kind kind)
 	const struct peers *peers = gateway_peers(b->call->api->gateway);
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < b->n; i++) {
+	for (size_t i = 0; i < b->n && !b->is_dry; i++) {
 		const struct peer *peer = peers_find_id(peers, b->operations[i].id);
 
 		if (b->operations[i].kind == kind && peer)
@@ -249,47 +258,156 @@ static int count_kind(const struct batch *b, enum operation_kind kind)
 	return n;
 }
 
-static const char *reason_of(int err)
+/* ERR_EXISTS where a network lies among the addresses of peers. */
+static int judge_route(void *context, const struct ip_prefix *p)
+{
+	const struct gateway_config *c = context;
+	const struct ip_prefix *subnet = p->ip.family == ADDR_V4 ? &c->subnet4 : &c->subnet6;
+
+	return p->bits >= subnet->bits && ip_prefix_contains(subnet, &p->ip) ? ERR_EXISTS : 0;
+}
+
+/* Whose is what the operation wants? */
+static const struct peer *find_owner(const struct batch *b, const struct operation *op,
+				     const char **ret_what)
+{
+	const struct peers *peers = gateway_peers(b->call->api->gateway);
+	const struct gateway_edit *e = &op->fields.edit;
+	const struct {
+		const char *what;
+		const struct peer *peer;
+	} all[] = {
+		{ "key",
+		  e->fields & GATEWAY_KEY ? peers_find_key(peers, e->public_key) : NULL },
+		{ "name", e->name[0] ? peers_find_name(peers, e->name) : NULL },
+		{ "address", peers_find_address(peers, &e->v4) },
+		{ "address", peers_find_address(peers, &e->v6) },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		*ret_what = all[i].what;
+		if (all[i].peer && (op->kind == OPERATION_CREATE || all[i].peer->id != op->id))
+			return all[i].peer;
+	}
+	return NULL;
+}
+
+/* A peer of the same batch has no id yet. */
+static void explain_existing(const struct batch *b, const struct operation *op,
+			     char out[REASON_MAX])
+{
+	const struct gateway_config *c = gateway_config(b->call->api->gateway);
+	const char *what = "";
+	const struct peer *owner = find_owner(b, op, &what);
+	const char *name = owner && owner->name[0] ? owner->name : "one without a name";
+
+	if (owner && !peer_json_may_see(b->call, owner))
+		snprintf(out, REASON_MAX, "its %s is taken", what);
+	else if (owner)
+		snprintf(out, REASON_MAX, "its %s is that of another peer%s: %s", what,
+			 owner->id == 0 ? " of the same batch" : "", name);
+	else if (routes_each(op->fields.edit.limits.routes, judge_route,
+			     (void *)(uintptr_t)c) != 0)
+		snprintf(out, REASON_MAX, "a network of it lies among the addresses of peers");
+	else
+		snprintf(out, REASON_MAX, "its name, key, address or network is taken");
+}
+
+static void explain_range(const struct batch *b, char out[REASON_MAX])
+{
+	const struct gateway_config *c = gateway_config(b->call->api->gateway);
+	char v4[ADDR_TEXT_MAX], v6[ADDR_TEXT_MAX];
+
+	snprintf(out, REASON_MAX,
+		 "its address is not a client's address of this gateway: one of %s or %s, and"
+		 " not the first",
+		 ip_prefix_format(&c->subnet4, v4), ip_prefix_format(&c->subnet6, v6));
+}
+
+static void explain(const struct batch *b, const struct operation *op, int err,
+		    char out[REASON_MAX])
 {
 	switch (err) {
 	case ERR_EXISTS:
-		return "its name, key, address or network is taken";
-	case ERR_UNKNOWN:
-		return "there is no such peer, account or access list";
-	case ERR_KEY:
-		return "its key cannot be a client's";
+		explain_existing(b, op, out);
+		return;
 	case ERR_RANGE:
-		return "its address is not a client's address of this gateway";
+		explain_range(b, out);
+		return;
+	case ERR_UNKNOWN:
+		snprintf(out, REASON_MAX, "there is no such peer, account or access list");
+		return;
+	case ERR_KEY:
+		snprintf(out, REASON_MAX, "its key cannot be a client's");
+		return;
 	case ERR_EXPIRED:
-		return "its address was given back a moment ago and rests";
+		snprintf(out, REASON_MAX, "its address was given back a moment ago and rests");
+		return;
 	case -EOPNOTSUPP:
-		return "a peer with networks behind it cannot have an access list";
-	case ERR_EXHAUSTED:
-		return "the address pool is full";
+		snprintf(out, REASON_MAX,
+			 "a peer with networks behind it cannot have an access list");
+		return;
 	case ERR_UNABLE:
-		return CALL_UNABLE;
+		snprintf(out, REASON_MAX, "%s", CALL_UNABLE);
+		return;
+	case ERR_EXHAUSTED:
+		snprintf(out, REASON_MAX, "the address pool is full");
+		return;
 	default:
-		return err_text(err);
+		snprintf(out, REASON_MAX, "%s", err_text(err));
+		return;
 	}
 }
 
 static bool is_callers_fault(int err)
 {
 	return err == ERR_EXISTS || err == ERR_UNKNOWN || err == ERR_KEY || err == ERR_RANGE ||
-	       err == ERR_EXPIRED || err == -EOPNOTSUPP || err == ERR_UNABLE;
+	       err == ERR_EXPIRED || err == ERR_EXHAUSTED || err == -EOPNOTSUPP ||
+	       err == ERR_UNABLE;
 }
 
-static void refuse(struct call *call, const struct operation *op, int err)
+/* One entry for each operation that was refused. */
+static json_t *list_refused(const struct batch *b)
 {
-	char text[160];
+	json_t *list = json_array();
 
-	if (!is_callers_fault(err)) {
-		call_fail(call, err == ERR_EXHAUSTED ? ERR_LIMIT : err, NULL);
+	for (size_t i = 0; i < b->n; i++) {
+		const struct operation *op = &b->operations[i];
+		char why[REASON_MAX];
+
+		if (!is_callers_fault(op->err))
+			continue;
+		explain(b, op, op->err, why);
+		json_array_append_new(list,
+				      json_pack("{s:s, s:[s,s,i], s:s, s:n}", "type",
+						"conflict", "loc", "body", list_names[op->kind],
+						(int)op->place, "msg", why, "input"));
+	}
+	return list;
+}
+
+/* @errors, one entry for each that was refused, is taken over. */
+static void refuse(const struct batch *b, int err, json_t *errors)
+{
+	const char *why = json_string_value(json_object_get(json_array_get(errors, 0), "msg"));
+	char text[REASON_MAX + 64];
+
+	if (!is_callers_fault(err) || !why) {
+		json_decref(errors);
+		call_fail(b->call, is_callers_fault(err) ? -ENOMEM : err, NULL);
 		return;
 	}
-	snprintf(text, sizeof(text), "Nothing was changed: %s %zu: %s", list_names[op->kind],
-		 op->place, reason_of(err));
-	call_conclude_refusal(call, 409, text);
+	snprintf(text, sizeof(text), "Nothing was changed: %s %zu: %s",
+		 list_names[b->wrong->kind], b->wrong->place, why);
+	call_conclude_errors(b->call, 409, text, errors);
+}
+
+static json_t *done_json(const struct batch *b)
+{
+	return json_pack("{s:o, s:o, s:i, s:b}", "created", peers_of(b, OPERATION_CREATE),
+			 "updated", peers_of(b, OPERATION_UPDATE), "deleted",
+			 b->is_dry ? 0 : count_kind(b, OPERATION_DELETE), "dry_run",
+			 (int)b->is_dry);
 }
 
 static void answer(struct batch *b)
@@ -297,15 +415,11 @@ static void answer(struct batch *b)
 	struct call *call = b->call;
 
 	if (b->err != 0)
-		refuse(call, b->wrong, b->err);
+		refuse(b, b->err, list_refused(b));
 	else if (b->carried != 0)
 		call_refuse(call, 503, "Stored, but the interface does not act on it yet");
 	else
-		call_reply(call, 200,
-			   json_pack("{s:o, s:o, s:i}", "created",
-				     peers_of(b, OPERATION_CREATE), "updated",
-				     peers_of(b, OPERATION_UPDATE), "deleted",
-				     count_kind(b, OPERATION_DELETE)));
+		call_reply(call, 200, done_json(b));
 	batch_free(b);
 }
 
@@ -316,6 +430,7 @@ static void one_done(void *context, int err, int carried, const struct peer *pee
 
 	if (peer)
 		a->operation->id = peer->id;
+	a->operation->err = err;
 	if (err != 0 && (b->err == 0 || b->err == -ECANCELED)) {
 		b->err = err;
 		b->wrong = a->operation;
@@ -353,62 +468,103 @@ static int decide_one(struct batch *b, struct operation *op, const struct gatewa
 	return gateway_remove_peer(g, op->id, grant, one_done, a);
 }
 
+/* What one is refused for is told of all of them: a decision that fails leaves no trace. */
+static int decide_next(struct batch *b, struct operation *op, struct gateway_grant *grant,
+		       struct answer **answer)
+{
+	int err;
+
+	*answer = malloc(sizeof(**answer));
+	if (!*answer)
+		return -ENOMEM;
+	**answer = (struct answer){ b, op };
+	err = op->err = decide_one(b, op, grant, *answer);
+	grant->has_signature = false;
+	if (err != 0 && !b->wrong)
+		b->wrong = op;
+	return is_callers_fault(err) ? 0 : err;
+}
+
 /* The signature is spent once, with the first; the contexts of what is taken back are freed. */
-static int decide_all(struct batch *b, struct answer **answers)
+static int decide_all(struct batch *b, struct answer **answers, json_t **ret_errors)
 {
 	struct gateway_grant grant = call_grant(b->call);
 	int err = 0;
 
 	gateway_batch_begin(b->call->api->gateway);
-	for (size_t i = 0; i < b->n && err == 0; i++) {
-		answers[i] = malloc(sizeof(*answers[i]));
-		if (!answers[i]) {
-			err = -ENOMEM;
-			break;
-		}
-		*answers[i] = (struct answer){ b, &b->operations[i] };
-		err = decide_one(b, &b->operations[i], &grant, answers[i]);
-		if (err != 0)
-			b->wrong = &b->operations[i];
-		grant.has_signature = false;
+	for (size_t i = 0; i < b->n && err == 0; i++)
+		err = decide_next(b, &b->operations[i], &grant, &answers[i]);
+	if (err == 0 && b->wrong) {
+		err = b->wrong->err;
+		*ret_errors = list_refused(b); /* while it is known what each one wanted */
 	}
+	return err;
+}
+
+/* Return: 0: on its way, or nothing to do. */
+static int decide(struct batch *b, json_t **ret_errors)
+{
+	struct answer **answers = calloc(b->n, sizeof(*answers));
+	struct gateway *g = b->call->api->gateway;
+	int err;
+
+	if (!answers)
+		return -ENOMEM;
+	err = decide_all(b, answers, ret_errors);
+	if (err == 0 && !b->is_dry)
+		err = gateway_batch_end(g, true);
+	else
+		gateway_batch_end(g, false);
+	for (size_t i = 0; (err != 0 || b->is_dry) && i < b->n; i++)
+		free(answers[i]);
+	free(answers);
 	return err;
 }
 
 static void run(struct batch *b)
 {
-	struct answer **answers = calloc(b->n, sizeof(*answers));
-	struct call *call = b->call;
-	int err = -ENOMEM;
+	json_t *errors = NULL;
+	int err;
 
 	b->waiting = b->n;
-	if (answers) {
-		err = decide_all(b, answers);
-		if (err == 0)
-			err = gateway_batch_end(call->api->gateway, true);
-		else
-			gateway_batch_end(call->api->gateway, false);
-	}
-	for (size_t i = 0; answers && err != 0 && i < b->n; i++)
-		free(answers[i]);
-	free(answers);
+	err = decide(b, &errors);
+	if (err == 0 && !b->is_dry)
+		return; /* one_done() answers, and frees */
 	if (err == 0)
-		return;
-	if (err == -EBUSY)
-		call_again(call);
+		call_conclude(b->call, 200, done_json(b));
+	else if (err == -EBUSY)
+		call_again(b->call);
 	else if (b->wrong)
-		refuse(call, b->wrong, err);
+		refuse(b, err, errors);
 	else
-		call_fail(call, err, NULL);
+		call_fail(b->call, err, NULL);
 	batch_free(b);
+}
+
+static bool read_dry_run(struct call *call, bool *ret)
+{
+	struct json_reader r;
+
+	if (json_reader_init(&r, call->body) != 0) {
+		call_fail(call, -ENOMEM, NULL);
+		return false;
+	}
+	json_take_bool(&r, "dry_run", false, ret);
+	if (!json_reader_is_well(&r)) {
+		call_refuse_fields(call, json_reader_take_errors(&r));
+		return false;
+	}
+	json_reader_done(&r);
+	return true;
 }
 
 void batch_run(struct call *call)
 {
+	bool is_dry = false;
 	struct batch *b;
 	size_t n;
 
-	if (!call_read_object(call) || !has_lists(call))
+	if (!call_read_object(call) || !has_lists(call) || !read_dry_run(call, &is_dry))
 		return;
 	n = count(call);
 	if (n == 0 || n > BATCH_MAX) {
@@ -420,6 +576,7 @@ void batch_run(struct call *call)
 	b = read_batch(call);
 	if (!b)
 		return;
+	b->is_dry = is_dry;
 	if (names_one_twice(b)) {
 		batch_free(b);
 		call_refuse(call, 422, "A batch names each peer once");

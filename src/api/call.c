@@ -265,20 +265,26 @@ void call_refuse_for(struct call *call, unsigned int wait_s, const char *text)
 	answer(call, &reply);
 }
 
-void call_refuse_fields(struct call *call, json_t *errors)
+/* @errors are taken over. */
+static void send_errors(struct call *call, unsigned int status, const char *text,
+			json_t *errors)
 {
-	json_t *value;
+	json_t *value = problem(status, text);
 
-	if (call->surface->family != SURFACE_PROBLEM) {
-		send_json(call, 422, "application/json", json_pack("{s:o}", "detail", errors));
-		return;
-	}
-	value = problem(422, "The request has members that are missing or wrong");
-	if (value && json_object_set_new(value, "errors", errors) != 0) {
+	if (!value || json_object_set_new(value, "errors", errors) != 0) {
 		json_decref(value);
 		value = NULL;
 	}
-	send_json(call, 422, "application/problem+json", value);
+	send_json(call, status, "application/problem+json", value);
+}
+
+void call_refuse_fields(struct call *call, json_t *errors)
+{
+	if (call->surface->family != SURFACE_PROBLEM)
+		send_json(call, 422, "application/json", json_pack("{s:o}", "detail", errors));
+	else
+		send_errors(call, 422, "The request has members that are missing or wrong",
+			    errors);
 }
 
 void call_redirect(struct call *call, const char *location)
@@ -349,8 +355,9 @@ void call_fail(struct call *call, int err, const char *text)
 struct conclusion {
 	struct call *call;
 	unsigned int status;
-	json_t *value; /* NULL: a refusal with @text */
-	char *text;    /* owned */
+	json_t *value;	/* NULL: a refusal with @text */
+	json_t *errors; /* of the refusal; NULL: none */
+	char *text;	/* owned */
 };
 
 static void concluded(void *context, int err, int carried, const struct peer *peer)
@@ -361,9 +368,12 @@ static void concluded(void *context, int err, int carried, const struct peer *pe
 	(void)peer;
 	if (err != 0) {
 		json_decref(c->value);
+		json_decref(c->errors);
 		call_fail(c->call, err, NULL);
 	} else if (c->value) {
 		call_reply(c->call, c->status, c->value);
+	} else if (c->errors) {
+		send_errors(c->call, c->status, c->text, c->errors);
 	} else {
 		call_refuse(c->call, c->status, c->text);
 	}
@@ -371,7 +381,8 @@ static void concluded(void *context, int err, int carried, const struct peer *pe
 	free(c);
 }
 
-static void conclude(struct call *call, unsigned int status, json_t *value, const char *text)
+/* @as: what is answered, but its text, of which @text is copied. */
+static void conclude(struct call *call, const struct conclusion *as, const char *text)
 {
 	struct gateway_grant grant = call_grant(call);
 	struct conclusion *c = malloc(sizeof(*c));
@@ -379,7 +390,9 @@ static void conclude(struct call *call, unsigned int status, json_t *value, cons
 	int err = c && (kept || !text) ? 0 : -ENOMEM;
 
 	if (err == 0) {
-		*c = (struct conclusion){ call, status, value, kept };
+		*c = *as;
+		c->call = call;
+		c->text = kept;
 		if (!grant.has_signature) {
 			concluded(c, 0, 0, NULL);
 			return;
@@ -389,7 +402,8 @@ static void conclude(struct call *call, unsigned int status, json_t *value, cons
 	if (err != 0) {
 		free(c);
 		free(kept);
-		json_decref(value);
+		json_decref(as->value);
+		json_decref(as->errors);
 		call_fail(call, err, NULL);
 	}
 }
@@ -399,12 +413,22 @@ void call_conclude(struct call *call, unsigned int status, json_t *value)
 	if (!value)
 		call_fail(call, -ENOMEM, NULL);
 	else
-		conclude(call, status, value, NULL);
+		conclude(call, &(struct conclusion){ .status = status, .value = value }, NULL);
 }
 
 void call_conclude_refusal(struct call *call, unsigned int status, const char *text)
 {
-	conclude(call, status, NULL, text);
+	conclude(call, &(struct conclusion){ .status = status }, text);
+}
+
+void call_conclude_errors(struct call *call, unsigned int status, const char *text,
+			  json_t *errors)
+{
+	if (!errors)
+		call_fail(call, -ENOMEM, NULL);
+	else
+		conclude(call, &(struct conclusion){ .status = status, .errors = errors },
+			 text);
 }
 
 /* --- Reading --- */

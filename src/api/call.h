@@ -75,6 +75,9 @@ enum {
  * @name:	Of this gateway, for statistics; ""
  * @node:	Of this machine, for its status page
  * @ecdh_key:	For payloads that the backend cannot read, if @has_ecdh_key
+ * @actions:	1 << enum host_action for each that the host may be asked for, over @uplink
+ * @switches:	wg-manager may be stopped and started without a program of the host's
+ * @acting, @acting_serial: Who waits for an action to end; NULL: nobody
  */
 struct api {
 	struct gateway *gateway;
@@ -115,6 +118,11 @@ struct api {
 	char node[API_HOST_MAX + 1];
 	struct secret_key ecdh_key;
 	bool has_ecdh_key;
+	struct uplink *uplink;
+	uint32_t actions;
+	bool switches;
+	struct call *acting;
+	uint64_t acting_serial;
 };
 
 /**
@@ -186,6 +194,9 @@ void call_refuse(struct call *call, unsigned int status, const char *text);
 void call_conclude_refusal(struct call *call, unsigned int status, const char *text);
 /** call_refuse_fields() - 422 with the list of what is wrong; @errors is taken over */
 void call_refuse_fields(struct call *call, json_t *errors);
+/** call_conclude_errors() - With @text and a list as above; the signature is spent */
+void call_conclude_errors(struct call *call, unsigned int status, const char *text,
+			  json_t *errors);
 /** call_fail() - We are wrong: @err of the gateway as status and text; forgets the signature */
 void call_fail(struct call *call, int err, const char *text);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "api/actions.h"
 #include "api/admin.h"
 #include "api/configurations.h"
 #include "api/dns_stats.h"
@@ -32,7 +33,7 @@ static const struct route routes[] = {
 	SIGNED(HTTP_POST, "/api/v1/admin/recover-peers", admin_recover_peers),
 	SIGNED(HTTP_POST, "/api/v1/admin/reconcile-peers", admin_reconcile_peers),
 	SIGNED(HTTP_POST, "/api/v1/admin/restart-wireguard", admin_restart_wireguard),
-	SIGNED(HTTP_POST, "/api/v1/admin/reboot", admin_switched_off),
+	SIGNED(HTTP_POST, "/api/v1/admin/reboot", actions_reboot),
 #undef SIGNED
 /* These read a nonce in version 1 too. */
 #define WITH_NONCE(pattern_, signs_, handle_)                                     \
@@ -40,9 +41,9 @@ static const struct route routes[] = {
 		.method = HTTP_POST, .pattern = (pattern_), .auth = ROUTE_SIGNED, \
 		.signs = (signs_), .reads_nonce = true, .handle = (handle_)       \
 	}
-	WITH_NONCE("/admin/service/{}/stop", ROUTE_SIGNS_STOP, admin_service),
-	WITH_NONCE("/admin/service/{}/start", ROUTE_SIGNS_START, admin_service),
-	WITH_NONCE("/admin/wipe", ROUTE_SIGNS_WIPE, admin_switched_off),
+	WITH_NONCE("/admin/service/{}/stop", ROUTE_SIGNS_STOP, actions_stop),
+	WITH_NONCE("/admin/service/{}/start", ROUTE_SIGNS_START, actions_start),
+	WITH_NONCE("/admin/wipe", ROUTE_SIGNS_WIPE, actions_wipe),
 #undef WITH_NONCE
 #define FREE(method_, pattern_, handle_) \
 	ROUTE(method_, pattern_, ROUTE_OPEN, ROUTE_SIGNS_NOTHING, handle_)

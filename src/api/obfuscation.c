@@ -159,6 +159,7 @@ static bool read_days(struct call *call, int64_t *ret)
 		return false;
 	}
 	json_take_number(&r, "keep_days", 0, KEEP_DAYS_MAX, ret);
+	json_refuse_unknown(&r, (const char *const[]){ "keep_days", NULL });
 	if (!json_reader_is_well(&r)) {
 		call_refuse_fields(call, json_reader_take_errors(&r));
 		return false;

@@ -278,6 +278,8 @@ static void read_account(struct json_reader *r, struct account *a)
 	if (json_object_get(r->object, "note"))
 		a->note = NULL;
 	json_take_text(r, "note", false, STORE_NOTE_MAX, &a->note);
+	json_refuse_unknown(r,
+			    (const char *const[]){ "name", "enabled", "access", "note", NULL });
 }
 
 void accounts_create(struct call *call)
@@ -386,6 +388,8 @@ static void read_key(struct call *call, struct json_reader *r, struct key_record
 	json_take_word(r, "role", roles, 3, &role);
 	json_take_number(r, "account", 0, INT64_MAX, &account);
 	json_take_text(r, "expires", false, TIME_TEXT_MAX, &expires);
+	json_refuse_unknown(
+		r, (const char *const[]){ "name", "role", "account", "expires", NULL });
 	k->role = key_record_role(roles[role]);
 	k->account_id = account;
 	if (account != 0 && !records_find_id(object_records(call), STORE_ACCOUNT, account))

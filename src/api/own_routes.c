@@ -3,6 +3,7 @@
 #include "api/audit.h"
 #include "api/batch.h"
 #include "api/documents.h"
+#include "api/facts.h"
 #include "api/links.h"
 #include "api/metrics.h"
 #include "api/obfuscation.h"
@@ -21,6 +22,8 @@ static const struct route routes[] = {
 	OWN_ROUTE(HTTP_PATCH, "/api/v1/peers/{}", ROUTE_OPERATE, peers_change),
 	OWN_ROUTE(HTTP_DELETE, "/api/v1/peers/{}", ROUTE_OPERATE, peers_delete),
 	OWN_ROUTE(HTTP_POST, "/api/v1/batch", ROUTE_OPERATE, batch_run),
+	OWN_ROUTE(HTTP_GET, "/api/v1/gateway", ROUTE_READ, facts_show),
+	OWN_ROUTE(HTTP_PATCH, "/api/v1/gateway", ROUTE_ADMINISTER, facts_change),
 	OWN_ROUTE(HTTP_GET, "/api/v1/accounts", ROUTE_ADMINISTER, accounts_list),
 	OWN_ROUTE(HTTP_POST, "/api/v1/accounts", ROUTE_ADMINISTER, accounts_create),
 	OWN_ROUTE(HTTP_GET, "/api/v1/accounts/{}", ROUTE_ADMINISTER, accounts_show),
@@ -56,6 +59,7 @@ static const struct route routes[] = {
 
 static const char *const prefixes[] = { "/api/v1/peers",
 					"/api/v1/batch",
+					"/api/v1/gateway",
 					"/api/v1/accounts",
 					"/api/v1/keys",
 					"/api/v1/access",

@@ -191,6 +191,7 @@ static void read_quota(struct json_reader *r, struct peer_fields *f)
 		refuse(&inner, "quota", "A quota has \"bytes\", and mostly a \"period\"");
 	json_take_number(&inner, "bytes", 1, INT64_MAX, &bytes);
 	json_take_word(&inner, "period", period_words, STORE_PERIODS, &period);
+	json_refuse_unknown(&inner, (const char *const[]){ "bytes", "period", NULL });
 	f->edit.limits.quota_bytes = (uint64_t)bytes;
 	f->edit.limits.quota_period = (enum store_period)period;
 }
@@ -275,6 +276,19 @@ void peer_fields_read(struct json_reader *r, uint64_t now_ns, struct peer_fields
 	read_preshared_key(r, ret);
 	read_addresses(r, ret);
 	read_limits(r, now_ns, ret);
+}
+
+void peer_fields_refuse_unknown(struct json_reader *r, const char *beside)
+{
+	const char *const known[] = { "name",	   "enabled",	 "obfuscation_level",
+				      "dns",	   "public_key", "preshared_key",
+				      "addresses", "account",	 "access",
+				      "expires",   "quota",	 "rate_bps",
+				      "keepalive", "routes",	 "schedule",
+				      "note",	   "generate",	 beside,
+				      NULL };
+
+	json_refuse_unknown(r, known);
 }
 
 void peer_fields_init_add(const struct peer_fields *f, struct gateway_add *ret)

@@ -34,4 +34,10 @@ void peer_fields_read(struct json_reader *r, uint64_t now_ns, struct peer_fields
 /** peer_fields_init_add() - The limits of a new peer: what was read, else the defaults */
 void peer_fields_init_add(const struct peer_fields *f, struct gateway_add *ret);
 
+/**
+ * peer_fields_refuse_unknown() - Whatever else there is in the body is refused by its name
+ * @beside:	One more that it may have; NULL: none
+ */
+void peer_fields_refuse_unknown(struct json_reader *r, const char *beside);
+
 const char *peer_fields_period_word(enum store_period period);

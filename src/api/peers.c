@@ -267,10 +267,19 @@ static void keep_preshared_key(struct call *call, const struct peer_fields *f)
 		!secret_is_zero(f->edit.preshared_key.b, sizeof(f->edit.preshared_key.b));
 }
 
+/* What a change blocks or lets in is so from now on, although the change that does it comes after. */
+static json_t *json_of_now(const struct call *call, const struct peer *peer)
+{
+	struct peer now = *peer;
+
+	now.blocked = lives_judge(call->api->lives, peer, clock_wall_ns());
+	return peer_json(&now);
+}
+
 static json_t *created_body(struct call *call, const struct peer *peer)
 {
 	const struct secret_key *key = call->has_private_key ? &call->private_key : NULL;
-	json_t *body = peer_json(peer);
+	json_t *body = json_of_now(call, peer);
 	char text[KEY_BASE64_LEN + 1];
 
 	if (key) {
@@ -416,6 +425,7 @@ static bool read_create(struct call *call, struct peer_fields *f)
 	    json_is_null(json_object_get(call->body, "name")))
 		json_refuse(&r, "name", "missing", "Field required");
 	choose_key(call, &r, f);
+	peer_fields_refuse_unknown(&r, NULL);
 	if (!json_reader_is_well(&r)) {
 		call_refuse_fields(call, json_reader_take_errors(&r));
 		return false;
@@ -508,7 +518,7 @@ static void changed(void *context, int err, int carried, const struct peer *peer
 		reply_peer(call, 200, peer,
 			   call->has_private_key || call->has_preshared_key
 				   ? created_body(call, peer)
-				   : peer_json(peer));
+				   : json_of_now(call, peer));
 }
 
 /* "generate": true gives the peer a new key. */
@@ -555,6 +565,7 @@ static bool read_change(struct call *call, struct peer_fields *f)
 		call_fail(call, -ENOMEM, NULL);
 		return false;
 	}
+	peer_fields_refuse_unknown(&r, NULL);
 	if (!peers_read_change(call, &r, f)) {
 		call_refuse_fields(call, json_reader_take_errors(&r));
 		return false;

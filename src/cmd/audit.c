@@ -3,6 +3,7 @@
  * culvert audit: is the audit trail of a gateway whole? It reads the database itself, so that nobody has
  * to be believed who serves it.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,6 +67,8 @@ static void print_json(const struct audit_report *r, const char *head)
 static int find(const struct options *o, char path[PATH_LEN])
 {
 	const char *state = options_get(o, "state");
+	struct diag d = { .text = "" };
+	int err;
 
 	if (options_get(o, "database"))
 		return EXIT_DONE;
@@ -75,9 +78,11 @@ static int find(const struct options *o, char path[PATH_LEN])
 			"this gateway's audit trail is in PostgreSQL: say --database, as"
 			" the gateway has it");
 	snprintf(path, PATH_LEN, "%s/culvert.db", state);
-	if (access(path, R_OK) != 0)
-		return complain(EXIT_PRIVILEGE,
-				"there is no database that we may read; see --state");
+	if (access(path, R_OK) != 0) {
+		err = -errno;
+		diag_set(&d, err, 0, "%s: %s; see --state", path, err_text(err));
+		return complain(err == -EACCES ? EXIT_PRIVILEGE : EXIT_FAILED, d.text);
+	}
 	return EXIT_DONE;
 }
 

@@ -29,8 +29,8 @@ static const struct option_row rows[] = {
 	{ "passphrase-file", "FILE", NULL, NULL, "or a passphrase: the file's first line",
 	  NULL },
 	{ "keep", "N", NULL, NULL, "create in a directory: leave the newest N", NULL },
-	{ "force", NULL, NULL, NULL, "restore: where there is a database; it is set aside",
-	  NULL },
+	{ "force", NULL, NULL, NULL,
+	  "restore: set aside the database that is there; create: write over FILE", NULL },
 	{ "work", "DIR", "/dev/shm", NULL, "verify: where the database is looked at", NULL },
 	{ "json", NULL, NULL, NULL, "write JSON", NULL },
 };

@@ -205,11 +205,24 @@ static int sync_directory_of(const char *path)
 	return err;
 }
 
+/* Not over what is there, unless that was said. Some file systems cannot promise it. */
+static int give_name(const struct backup_call *c, const char *from, const char *to)
+{
+	unsigned int flags = c->force ? 0 : RENAME_NOREPLACE;
+
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, flags) == 0)
+		return 0;
+	return errno == EINVAL && rename(from, to) == 0 ? 0 : -errno;
+}
+
 /* Under another name until all of it is on the disk. */
 static int write_to(const struct backup_call *c, const char *path)
 {
 	char beside[BACKUP_PATH_MAX];
 	int fd, err;
+
+	if (!c->force && access(path, F_OK) == 0)
+		return -EEXIST;
 
 	if (snprintf(beside, sizeof(beside), "%s.XXXXXX", path) >= (int)sizeof(beside))
 		return -ENAMETOOLONG;
@@ -218,8 +231,8 @@ static int write_to(const struct backup_call *c, const char *path)
 		return -errno;
 	err = fill(c, fd);
 	close(fd);
-	if (err == 0 && rename(beside, path) < 0)
-		err = -errno;
+	if (err == 0)
+		err = give_name(c, beside, path);
 	if (err != 0)
 		unlink(beside);
 	return err == 0 ? sync_directory_of(path) : err;
@@ -313,6 +326,11 @@ int backup_create(const struct backup_call *c)
 		err = write_to(c, path);
 	if (err == -ECANCELED) /* the reason was told */
 		return EXIT_FAILED;
+	if (err == -EEXIST)
+		return backup_complain(EXIT_REFUSED,
+				       "%s is there already; --force writes over it, and a"
+				       " directory gets one beside the others",
+				       path);
 	if (err != 0)
 		return backup_complain(
 			err == -EACCES || err == -EPERM ? EXIT_PRIVILEGE : EXIT_FAILED,

@@ -36,6 +36,9 @@ int cmd_gateway_peer(int argc, char **argv);	    /* argv[0] is "culvert gateway 
 int cmd_gateway_obfuscation(int argc, char **argv); /* likewise */
 int cmd_gateway_api(int argc, char **argv);
 int cmd_gateway_key(int argc, char **argv);
+int cmd_gateway_import(int argc, char **argv);
+int cmd_gateway_adopt(int argc, char **argv);
+int cmd_gateway_export(int argc, char **argv);
 int cmd_gateway_access(int argc, char **argv);
 int cmd_gateway_webhook(int argc, char **argv);
 int cmd_audit(int argc, char **argv);

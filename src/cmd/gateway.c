@@ -37,6 +37,10 @@ static const struct option_row rows[] = {
 	  "on: peers do not reach each other", NULL },
 	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug", NULL },
 	{ "log-json", NULL, NULL, NULL, "log lines as JSON", NULL },
+	{ "hook-reboot", "PATH", NULL, NULL, "program for POST /api/v1/admin/reboot", NULL },
+	{ "hook-stop", "PATH", NULL, NULL, "for POST /admin/service/NAME/stop", NULL },
+	{ "hook-start", "PATH", NULL, NULL, "for POST /admin/service/NAME/start", NULL },
+	{ "hook-wipe", "PATH", NULL, NULL, "for POST /admin/wipe", NULL },
 	SERVING_ROWS,
 	{ "gateway-program", "PATH", NULL, NULL, NULL,
 	  NULL }, /* tests: another gateway process */
@@ -54,9 +58,13 @@ static void print_help(const struct options *o)
 	      "\n"
 	      "culvert gateway peer --help: peers of a running gateway.\n"
 	      "culvert gateway obfuscation --help: the parameters of its levels.\n"
+	      "culvert gateway access --help: where peers may go.\n"
 	      "culvert gateway key --help: keys for callers of its API.\n"
 	      "culvert gateway webhook --help: where its events are sent.\n"
 	      "culvert gateway api --help: any request to its API, from here.\n"
+	      "culvert gateway import --help: peers of another server.\n"
+	      "culvert gateway export --help: all of it as a file for wg-quick.\n"
+	      "culvert gateway adopt --help: begin as the server that ran until now.\n"
 	      "\n",
 	      stdout);
 	options_print_help(o, stdout);
@@ -137,6 +145,16 @@ static int read_serving(const struct options *o, struct host_config *c,
 	return EXIT_DONE;
 }
 
+/* Whether they may be run is looked at when the host starts. */
+static void read_hooks(const struct options *o, struct host_config *c)
+{
+	static const char *const names[HOOKS_PROGRAMS] = { "hook-reboot", "hook-stop",
+							   "hook-start", "hook-wipe" };
+
+	for (size_t i = 0; i < HOOKS_PROGRAMS; i++)
+		c->hooks[i] = options_get(o, names[i]);
+}
+
 static int read_isolation(const struct options *o, struct host_config *c)
 {
 	const char *value = options_get(o, "peer-isolation");
@@ -200,6 +218,7 @@ static int read_config(const struct options *o, struct host_config *c,
 	if (frame_level_find(c->obfuscation, strlen(c->obfuscation)) == FRAME_LEVELS)
 		return refuse_value(o, "obfuscation", "off, low, medium, high or extreme");
 	c->gateway_program = options_get(o, "gateway-program");
+	read_hooks(o, c);
 	code = read_kind(o, c);
 	if (code == EXIT_DONE)
 		code = read_isolation(o, c);
@@ -327,6 +346,16 @@ int cmd_gateway_upgrade(int argc, char **argv)
 
 int cmd_gateway(int argc, char **argv)
 {
+	static const struct {
+		const char *word;
+		int (*run)(int argc, char **argv);
+	} others[] = {
+		{ "peer", cmd_gateway_peer },	    { "obfuscation", cmd_gateway_obfuscation },
+		{ "access", cmd_gateway_access },   { "key", cmd_gateway_key },
+		{ "webhook", cmd_gateway_webhook }, { "api", cmd_gateway_api },
+		{ "import", cmd_gateway_import },   { "export", cmd_gateway_export },
+		{ "adopt", cmd_gateway_adopt },
+	};
 	struct options o = { .command = "gateway", .rows = rows, .n = ROWS };
 	char state[STATE_DEFAULT_MAX];
 	struct upgrade_state before;
@@ -341,18 +370,9 @@ int cmd_gateway(int argc, char **argv)
 		free(octets);
 		return code;
 	}
-	if (argc > 1 && strcmp(argv[1], "peer") == 0)
-		return cmd_gateway_peer(argc - 1, argv + 1);
-	if (argc > 1 && strcmp(argv[1], "obfuscation") == 0)
-		return cmd_gateway_obfuscation(argc - 1, argv + 1);
-	if (argc > 1 && strcmp(argv[1], "key") == 0)
-		return cmd_gateway_key(argc - 1, argv + 1);
-	if (argc > 1 && strcmp(argv[1], "access") == 0)
-		return cmd_gateway_access(argc - 1, argv + 1);
-	if (argc > 1 && strcmp(argv[1], "webhook") == 0)
-		return cmd_gateway_webhook(argc - 1, argv + 1);
-	if (argc > 1 && strcmp(argv[1], "api") == 0)
-		return cmd_gateway_api(argc - 1, argv + 1);
+	for (size_t i = 0; argc > 1 && i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(argv[1], others[i].word) == 0)
+			return others[i].run(argc - 1, argv + 1);
 	options_set_default(&o, "state", state_default(geteuid(), state));
 	code = collect(&o, argc, argv);
 	if (code == EXIT_DONE && o.wants_help)

@@ -16,7 +16,12 @@
 
 enum { KEY_COLUMNS = 5 };
 
-static const struct option_row rows[] = {
+static const struct option_row api_rows[] = {
+	{ "state", "DIR", NULL, NULL, "the gateway's; a user's own where one runs, else root's",
+	  NULL },
+};
+
+static const struct option_row key_rows[] = {
 	{ "state", "DIR", NULL, NULL, "the gateway's; a user's own where one runs, else root's",
 	  NULL },
 	{ "json", NULL, NULL, NULL, "write JSON", NULL },
@@ -58,10 +63,33 @@ static int print(const struct asking *a, json_t *answer)
 
 /* --- api --- */
 
+/* What is no JSON, such as /metrics, goes out as it came. */
+static int forward(const struct asking *a, const char *method, const char *path,
+		   const json_t *body)
+{
+	struct text answer = { .data = NULL };
+	struct diag d = { .text = "" };
+	json_t *value = NULL;
+	long status = 0;
+	int code = local_api_send(options_get(a->options, "state"), method, path, body, &answer,
+				  &status, &d);
+
+	if (code == EXIT_DONE)
+		code = local_api_judge(&answer, status, &value, &d);
+	if (code != EXIT_DONE)
+		complain(a, code, d.text);
+	else if (value)
+		code = print(a, value);
+	else if (answer.len > 0)
+		fwrite(answer.data, 1, answer.len, stdout);
+	text_done(&answer);
+	return code;
+}
+
 static int run_api(const struct asking *a, const struct local_command *c)
 {
 	const char *path = c->n_words > 1 ? c->words[1] : "";
-	json_t *body = NULL, *answer = NULL;
+	json_t *body = NULL;
 	json_error_t why;
 	int code;
 
@@ -74,9 +102,9 @@ static int run_api(const struct asking *a, const struct local_command *c)
 		if (!body)
 			return complain(a, EXIT_REFUSED, why.text);
 	}
-	code = ask(a, c->words[0], path, body, &answer);
+	code = forward(a, c->words[0], path, body);
 	json_decref(body);
-	return code == EXIT_DONE ? print(a, answer) : code;
+	return code;
 }
 
 /* --- key --- */
@@ -129,7 +157,7 @@ static int add_key(const struct asking *a, const char *name)
 	if (account &&
 	    (decimal_parse(account, strlen(account), INT64_MAX, &id) != 0 || id == 0)) {
 		json_decref(body);
-		return complain(a, EXIT_REFUSED, "--account is the id of an account, a number");
+		return complain(a, EXIT_USAGE, "--account is the id of an account, a number");
 	}
 	if (account)
 		json_object_set_new(body, "account", json_integer((json_int_t)id));
@@ -184,12 +212,11 @@ static int run_key(const struct asking *a, const struct local_command *c)
 
 /* --- Both --- */
 
-static int start(const char *name, const char *help, int argc, char **argv,
+static int start(const char *name, const char *help, const struct option_row *rows, size_t n,
+		 int argc, char **argv,
 		 int (*run)(const struct asking *a, const struct local_command *c))
 {
-	struct local_command c = { .options = { .command = "gateway",
-						.rows = rows,
-						.n = sizeof(rows) / sizeof(rows[0]) } };
+	struct local_command c = { .options = { .command = "gateway", .rows = rows, .n = n } };
 	const struct asking a = { name, &c.options };
 	struct diag d = { .text = "" };
 	int code;
@@ -215,7 +242,7 @@ int role_gateway_api(int argc, char **argv)
 		"One request to the running gateway's own API, for which it needs no key:\n"
 		"culvert gateway api GET /api/v1/audit\n"
 		"culvert gateway api PATCH /api/v1/peers/phone '{\"note\": \"mine\"}'\n",
-		argc, argv, run_api);
+		api_rows, sizeof(api_rows) / sizeof(api_rows[0]), argc, argv, run_api);
 }
 
 int role_gateway_key(int argc, char **argv)
@@ -227,5 +254,5 @@ int role_gateway_key(int argc, char **argv)
 		"       culvert gateway key remove NAME [OPTIONS]\n\n"
 		"Keys for callers of the gateway's own API: a reader sees, an operator changes\n"
 		"peers, an admin does everything. A key is shown once, when it is made.\n",
-		argc, argv, run_key);
+		key_rows, sizeof(key_rows) / sizeof(key_rows[0]), argc, argv, run_key);
 }

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "api/access_lists.h"
+#include "api/actions.h"
 #include "api/audit.h"
 #include "api/call.h"
 #include "api/dispatch.h"
@@ -29,7 +30,9 @@
 #include "api/own_address.h"
 #include "base/codec.h"
 #include "cmd/command.h"
+#include "cmd/gateway_doors.h"
 #include "cmd/gateway_environment.h"
+#include "cmd/gateway_lives.h"
 #include "cmd/gateway_status.h"
 #include "cmd/gateway_store.h"
 #include "cmd/local_api.h"
@@ -78,6 +81,7 @@ static const struct option_row rows[] = {
 	  NULL },
 	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug", NULL },
 	{ "log-json", NULL, NULL, NULL, "log lines as JSON", NULL },
+	{ "actions", "BITS", "0", NULL, "what the host may be asked for", NULL },
 	{ "rest", "SECONDS", "120", NULL, "how long a freed address is not given again", NULL },
 	SERVING_ROWS,
 };
@@ -146,7 +150,12 @@ static int read_shelf(const struct options *o, struct serve *s)
 static int read_numbers(const struct options *o, struct serve *s)
 {
 	const char *port = options_get(o, "port"), *rest = options_get(o, "rest");
+	const char *actions = options_get(o, "actions");
 	uint64_t number;
+
+	if (decimal_parse(actions, strlen(actions), UINT32_MAX, &number) != 0)
+		return complain(EXIT_USAGE, "--actions is a number");
+	s->api.actions = (uint32_t)number;
 
 	if (decimal_parse(port, strlen(port), UINT16_MAX, &number) != 0)
 		return complain(EXIT_USAGE, "--port is a number up to 65535");
@@ -279,6 +288,13 @@ static void told_to_stop(void *context)
 	((struct serve *)context)->is_over = true;
 }
 
+static void acted(void *context, uint64_t serial, int err)
+{
+	struct serve *s = context;
+
+	actions_acted(&s->api, serial, err);
+}
+
 static void told_to_hand_on(void *context)
 {
 	struct serve *s = context;
@@ -307,6 +323,7 @@ static int open_interface(struct serve *s, int uapi_fd, int host_fd, struct diag
 {
 	const struct uplink_events events = { .device_restarted = device_restarted,
 					      .stop = told_to_stop,
+					      .acted = acted,
 					      .hand_on = told_to_hand_on,
 					      .context = s };
 	int err = uplink_new(host_fd, &events, &s->uplink);
@@ -479,78 +496,16 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	return 0;
 }
 
-/* Before the first thread: Landlock binds the threads that are started after it. The
- * directory of the database counts too, where DB_PATH says another; a connection to PostgreSQL
- * that is made again reads certificates, and so does whoever sends webhooks. */
 static int close_the_doors(const struct serve *s, struct diag *d)
 {
-	char directory[PATH_MAX_LEN];
-	const char *paths[] = { s->state, directory };
-	const char *files[STORE_POSTGRES_FILES_MAX + PG_STATUS_FILES_MAX + COURIER_FILES_MAX];
-	size_t n_files = 0;
-	char *slash;
-	int err;
-
-	snprintf(directory, sizeof(directory), "%s", s->database);
-	slash = strrchr(directory, '/');
-	if (slash)
-		slash[slash == directory] = '\0';
-	if (s->store_option.is_postgres)
-		n_files = store_postgres_files(s->store, files);
-	if (s->api.postgres)
-		n_files += postgres_watch_files(s->api.postgres, files + n_files);
-	n_files += courier_files(files + n_files);
-	err = privileges_landlock_reading(
-		paths, s->database == s->database_path || !slash ? 1 : 2, files, n_files);
-	if (err == 0 || err == -ENOTSUP)
-		err = privileges_seccomp(PRIVILEGES_GATEWAY);
-	return err == 0
-		       ? 0
-		       : diag_set(d, err, 0, "the sandbox cannot be closed: %s", err_text(err));
-}
-
-static uint64_t budget_of(void *context, const struct peer *peer)
-{
-	struct usage u;
-
-	lives_usage(context, peer->id, &u);
-	return usage_left(&u, (enum store_period)peer->quota_period, peer->quota_bytes,
-			  clock_wall_ns());
-}
-
-static int open_webhooks(struct serve *s)
-{
-	const struct webhooks_config config = {
-		.allows_private = s->places.serving.webhooks_private,
-		.allows_plain = s->places.serving.webhooks_insecure,
-		.retry_ns = s->places.serving.webhooks_retry_s * SECOND_NS,
+	const struct gateway_doors doors = {
+		.state = s->state,
+		.elsewhere = s->database == s->database_path ? NULL : s->database, /* DB_PATH */
+		.postgres = s->store_option.is_postgres ? s->store : NULL,
+		.watch = s->api.postgres,
 	};
 
-	return webhooks_new(s->api.gateway, &config, &s->api.webhooks);
-}
-
-/* Who came and went, to all who follow that. */
-static void life_changed(void *context, enum lives_event event, const struct peer *peer,
-			 const struct endpoint *at)
-{
-	struct serve *s = context;
-
-	events_note_life(s->api.events, event, peer, at);
-	webhooks_note_life(s->api.webhooks, event, peer, at);
-}
-
-static int open_lives(struct serve *s)
-{
-	struct gateway *g = s->api.gateway;
-	int err = lives_new(g, s->api.observer, account_is_enabled, &s->api.lives);
-
-	if (err != 0)
-		return err;
-	gateway_set_budget(g, budget_of, s->api.lives);
-	gateway_listen(g, lives_note, s->api.lives);
-	gateway_listen(g, events_note, s->api.events);
-	lives_listen(s->api.lives, life_changed, s);
-	return open_webhooks(s);
+	return gateway_doors_close(&doors, d);
 }
 
 static int open_inside(struct serve *s, struct diag *d)
@@ -558,9 +513,10 @@ static int open_inside(struct serve *s, struct diag *d)
 	int err = open_gateway(s, d);
 
 	if (err == 0)
-		err = open_lives(s);
+		err = gateway_lives_open(&s->api, &s->places.serving);
 	s->api.cache = s->cache;
 	s->api.reconcile = &s->reconcile;
+	s->api.uplink = s->uplink;
 	s->api.own_uid = geteuid();
 	if (err == 0 && s->api.postgres)
 		err = postgres_watch_start(s->api.postgres);
@@ -656,6 +612,7 @@ static void drain(struct serve *s)
 	keep_usage(s);
 	uplink_attend(s->uplink, false); /* the writer's thread may be asking something */
 	gateway_stop(s->api.gateway);
+	actions_give_up(&s->api);
 	while (http_server_waiting(s->server) > 0 && clock_boot_ns() < end_ns)
 		turn(s, http_server_run(s->server, clock_boot_ns()) > 20 ? 20 : 0);
 	for (int i = 0; i < 10; i++) /* let the last answers leave */

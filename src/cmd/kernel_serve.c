@@ -19,6 +19,7 @@
 
 #include "base/err.h"
 #include "cmd/command.h"
+#include "host/kernel_child.h"
 #include "host/messages.h"
 #include "iface/kernel_server.h"
 #include "net/netlink.h"
@@ -119,7 +120,7 @@ static void hear_host(struct driver *r)
 	if (n == -EAGAIN || n == -EINTR)
 		return;
 	if (n == 1 && m.type == HOST_UAPI && fd >= 0) {
-		int err = kernel_server_add(r->server, fd);
+		int err = kernel_server_add(r->server, fd, m.serial != KERNEL_CHILD_FULL);
 
 		if (err < 0)
 			log_warning("refused a connection: %s", err_text(err));

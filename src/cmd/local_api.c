@@ -71,37 +71,52 @@ static int code_of(long status)
 	return status < 500 ? EXIT_REFUSED : EXIT_FAILED;
 }
 
+/* "member", "create 3", "create 3 addresses". */
+static void name_place(const json_t *loc, struct text *out)
+{
+	for (size_t i = 1; i < json_array_size(loc); i++) {
+		const json_t *part = json_array_get(loc, i);
+
+		text_puts(out, i > 1 ? " " : "");
+		if (json_is_string(part))
+			text_puts(out, json_string_value(part));
+		else
+			text_put_u64(out, (uint64_t)json_integer_value(part));
+	}
+}
+
 /* "what is wrong: member: why" of a problem. */
 static void read_problem(const json_t *answer, long status, struct diag *d)
 {
 	const char *detail = json_string_value(json_object_get(answer, "detail"));
 	const json_t *first = json_array_get(json_object_get(answer, "errors"), 0);
 	const char *msg = json_string_value(json_object_get(first, "msg"));
-	const char *member =
-		json_string_value(json_array_get(json_object_get(first, "loc"), 1));
+	struct text place = { .data = NULL };
 
-	if (msg && member)
-		diag_set(d, ERR_FORMAT, 0, "%s: %s", member, msg);
+	name_place(json_object_get(first, "loc"), &place);
+	if (msg && place.len > 0)
+		diag_set(d, ERR_FORMAT, 0, "%s: %s", place.data, msg);
 	else if (detail)
 		diag_set(d, ERR_FORMAT, 0, "%s", detail);
 	else
 		diag_set(d, ERR_FORMAT, 0, "the gateway answers with HTTP status %ld", status);
+	text_done(&place);
 }
 
-static int judge(const struct text *text, long status, json_t **ret, struct diag *d)
+int local_api_judge(const struct text *text, long status, json_t **ret, struct diag *d)
 {
 	int code = code_of(status);
 	json_t *answer = NULL;
 
 	if (json_parse(text->data ? text->data : "", text->len, &answer, NULL) != 0)
 		answer = NULL;
-	if (code == EXIT_DONE && answer) {
+	if (code == EXIT_DONE) {
 		*ret = answer;
 		return code;
 	}
 	read_problem(answer, status, d);
 	json_decref(answer);
-	return code == EXIT_DONE ? EXIT_FAILED : code;
+	return code;
 }
 
 static CURLcode perform(CURL *curl, const char *socket_path, const char *method,
@@ -135,34 +150,33 @@ static CURLcode perform(CURL *curl, const char *socket_path, const char *method,
 }
 
 static int exchange(const char *state, const char *socket_path, const char *method,
-		    const char *path, const struct text *body, json_t **ret, struct diag *d)
+		    const char *path, const struct text *body, struct text *ret,
+		    long *ret_status, struct diag *d)
 {
-	struct text answer = { .max = ANSWER_MAX };
 	CURL *curl = curl_easy_init();
 	int code = EXIT_FAILED;
-	long status = 0;
 	CURLcode rc;
 
 	if (!curl) {
 		diag_set(d, -ENOMEM, 0, "out of memory");
 		return code;
 	}
-	rc = perform(curl, socket_path, method, path, body, &answer);
+	ret->max = ANSWER_MAX;
+	rc = perform(curl, socket_path, method, path, body, ret);
 	if (rc == CURLE_COULDNT_CONNECT) {
 		code = explain_socket(state, socket_path, d);
 	} else if (rc != CURLE_OK) {
 		diag_set(d, -EIO, 0, "the gateway does not answer: %s", curl_easy_strerror(rc));
 	} else {
-		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-		code = judge(&answer, status, ret, d);
+		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);
+		code = EXIT_DONE;
 	}
 	curl_easy_cleanup(curl);
-	text_done(&answer);
 	return code;
 }
 
-int local_api_ask(const char *state, const char *method, const char *path, const json_t *body,
-		  json_t **ret, struct diag *d)
+int local_api_send(const char *state, const char *method, const char *path, const json_t *body,
+		   struct text *ret, long *ret_status, struct diag *d)
 {
 	char socket_path[SOCKET_PATH_MAX];
 	struct text text = { .data = NULL };
@@ -178,7 +192,27 @@ int local_api_ask(const char *state, const char *method, const char *path, const
 	if (body && json_write(body, &text) != 0)
 		diag_set(d, -ENOMEM, 0, "out of memory");
 	else
-		code = exchange(state, socket_path, method, path, &text, ret, d);
+		code = exchange(state, socket_path, method, path, &text, ret, ret_status, d);
 	text_done(&text);
+	return code;
+}
+
+int local_api_ask(const char *state, const char *method, const char *path, const json_t *body,
+		  json_t **ret, struct diag *d)
+{
+	struct text answer = { .data = NULL };
+	json_t *value = NULL;
+	long status = 0;
+	int code = local_api_send(state, method, path, body, &answer, &status, d);
+
+	if (code == EXIT_DONE)
+		code = local_api_judge(&answer, status, &value, d);
+	text_done(&answer);
+	if (code == EXIT_DONE && !value) {
+		diag_set(d, ERR_FORMAT, 0, "the gateway's answer is not understood");
+		return EXIT_FAILED;
+	}
+	if (code == EXIT_DONE)
+		*ret = value;
 	return code;
 }

@@ -19,15 +19,16 @@ static const struct option_row *find_row(const struct options *o, const char *wo
 	return NULL;
 }
 
-/* Return: how many are no words. */
+/* Return: how many are no words; ERR_LIMIT when there are more than there is room for. */
 static int part(struct local_command *c, int argc, char **argv, char *others[ARGUMENTS_MAX])
 {
 	int n = 0;
 
 	others[n++] = argv[0];
-	for (int i = 1;
-	     i < argc && n < ARGUMENTS_MAX - 2 && c->n_words < LOCAL_COMMAND_WORDS_MAX; i++) {
-		if (strncmp(argv[i], "-", 1) != 0) {
+	for (int i = 1; i < argc; i++) {
+		if (n >= ARGUMENTS_MAX - 2 || c->n_words == LOCAL_COMMAND_WORDS_MAX)
+			return ERR_LIMIT;
+		if (strncmp(argv[i], "-", 1) != 0 || strcmp(argv[i], "-") == 0) {
 			c->words[c->n_words++] = argv[i];
 			continue;
 		}
@@ -60,6 +61,9 @@ int local_command_read(struct local_command *c, int argc, char **argv, struct di
 
 	json_set_alloc_funcs(malloc, local_api_wipe_and_free);
 	options_set_default(&c->options, "state", find_state(c->state));
+	if (n < 0)
+		return diag_set(d, ERR_FORMAT, 0, "more than %d words, or %d options",
+				LOCAL_COMMAND_WORDS_MAX, ARGUMENTS_MAX);
 	return options_read_arguments(&c->options, n, others, d);
 }
 

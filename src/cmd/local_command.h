@@ -9,7 +9,7 @@
 #include "cmd/options.h"
 #include "cmd/state_default.h"
 
-enum { LOCAL_COMMAND_WORDS_MAX = 4 };
+enum { LOCAL_COMMAND_WORDS_MAX = 32 };
 
 /**
  * struct local_command - One call. The caller sets @options as options.h says

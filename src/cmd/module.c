@@ -104,6 +104,21 @@ int cmd_gateway_key(int argc, char **argv)
 	return module_run("gateway-key", argc, argv);
 }
 
+int cmd_gateway_import(int argc, char **argv)
+{
+	return module_run("gateway-import", argc, argv);
+}
+
+int cmd_gateway_adopt(int argc, char **argv)
+{
+	return module_run("gateway-adopt", argc, argv);
+}
+
+int cmd_gateway_export(int argc, char **argv)
+{
+	return module_run("gateway-export", argc, argv);
+}
+
 int cmd_keys_server(int argc, char **argv)
 {
 	return module_run("keys-server", argc, argv);

@@ -128,9 +128,9 @@ static int rotate(const struct options *o, const char *word)
 	int code;
 
 	if (level == FRAME_LEVELS)
-		return complain(EXIT_REFUSED, "a level is low, medium, high or extreme");
+		return complain(EXIT_USAGE, "a level is low, medium, high or extreme");
 	if (decimal_parse(keep, strlen(keep), KEEP_DAYS_MAX, &days) != 0)
-		return complain(EXIT_REFUSED, "--keep takes whole days, 0 to 3650");
+		return complain(EXIT_USAGE, "--keep takes whole days, 0 to 3650");
 	snprintf(path, sizeof(path), "/api/v1/profiles/%s/rotate", frame_level_name(level));
 	body = json_pack("{s:I}", "keep_days", (json_int_t)days);
 	code = ask(o, "POST", path, body, &answer);
@@ -145,7 +145,7 @@ static int drop(const struct options *o, const char *name)
 	int code;
 
 	if (!frame_is_name(name, strlen(name)))
-		return complain(EXIT_REFUSED,
+		return complain(EXIT_USAGE,
 				"a former profile is named like high.1; 'show' lists them");
 	snprintf(path, sizeof(path), "/api/v1/profiles/%s", name);
 	code = ask(o, "DELETE", path, NULL, &answer);

@@ -199,7 +199,7 @@ static int change_level(const struct peer_request *r)
 	int code;
 
 	if (level == FRAME_LEVELS)
-		return peer_complain(EXIT_REFUSED,
+		return peer_complain(EXIT_USAGE,
 				     "a level is off, low, medium, high or extreme");
 	snprintf(done, sizeof(done), "has level %s: 'peer conf' writes its new file",
 		 frame_level_name(level));

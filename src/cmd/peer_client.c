@@ -10,6 +10,7 @@
 
 #include "base/codec.h"
 #include "cmd/command.h"
+#include "cmd/framing_json.h"
 #include "cmd/input.h"
 #include "cmd/output.h"
 #include "cmd/peer.h"
@@ -43,7 +44,7 @@ static int make_key(struct client *c, const char *given)
 	if (given) {
 		if (key_from_base64(given, strlen(given), public_key) != 0)
 			return peer_complain(
-				EXIT_REFUSED,
+				EXIT_USAGE,
 				"--public-key is a WireGuard key: 44 characters of base64");
 		memcpy(c->public_key, given, KEY_BASE64_LEN + 1);
 		return EXIT_DONE;
@@ -152,25 +153,6 @@ static void read_resolvers(const json_t *list, struct parts *p)
 	}
 }
 
-/* {"Jc":"5", …}; what is not there is at its default. */
-static bool read_framing(json_t *all, struct parts *p)
-{
-	const char *name;
-	json_t *value;
-
-	json_object_foreach(all, name, value)
-	{
-		enum frame_key key = frame_key_find(FRAME_CONF, name, strlen(name));
-		const char *text = json_string_value(value);
-
-		if (key == FRAME_KEYS || !text ||
-		    frame_parameters_set(&p->framing, FRAME_CONF, key, text, strlen(text),
-					 NULL) != 0)
-			return false;
-	}
-	return frame_parameters_check(&p->framing, NULL) == FRAME_RULE_NONE;
-}
-
 /* An integer, or "15-24". */
 static bool read_keepalive(const json_t *value, struct frame_range *ret)
 {
@@ -198,7 +180,7 @@ static bool read_values(const json_t *values, const json_t *addresses, struct pa
 	       key_from_base64(server_key, strlen(server_key), w->server_key) == 0 &&
 	       read_addresses(addresses, p) &&
 	       read_keepalive(json_object_get(values, "persistent_keepalive"), &w->keepalive) &&
-	       read_framing(json_object_get(values, "amneziawg"), p);
+	       framing_json_read(json_object_get(values, "amneziawg"), &p->framing);
 }
 
 /* @values is the gateway's answer, with what the command line says instead laid over it. */
@@ -218,7 +200,7 @@ static int write_conf(const struct peer_request *r, struct client *c, const json
 		code = peer_complain(EXIT_FAILED, "the gateway's answer is not understood");
 	else if (!read_prefixes(json_object_get(values, "allowed_ips"), p.allowed_ips,
 				&w->n_allowed_ips))
-		code = peer_complain(EXIT_REFUSED, wrong_allowed_ips);
+		code = peer_complain(EXIT_USAGE, wrong_allowed_ips);
 	else
 		wgconf_client_text(&c->conf, w);
 	frame_parameters_done(&p.framing);
@@ -335,7 +317,7 @@ static int check_level(const struct peer_request *r)
 
 	if (!level || frame_level_find(level, strlen(level)) < FRAME_LEVELS)
 		return EXIT_DONE;
-	return peer_complain(EXIT_REFUSED, "--level is off, low, medium, high or extreme");
+	return peer_complain(EXIT_USAGE, "--level is off, low, medium, high or extreme");
 }
 
 /* What wg-quick takes: an address, or a domain to search in, which has a dot. */
@@ -363,7 +345,7 @@ static int check_dns(const struct peer_request *r)
 
 		if (!is_dns(list, len))
 			return peer_complain(
-				EXIT_REFUSED,
+				EXIT_USAGE,
 				"--dns is a list of addresses and search domains such as"
 				" 10.0.1.1, lan.example; or none");
 		list += len;
@@ -380,7 +362,7 @@ static int check_allowed_ips(const struct peer_request *r)
 	bool is_well = !text || read_prefixes(list, prefixes, &n);
 
 	json_decref(list);
-	return is_well ? EXIT_DONE : peer_complain(EXIT_REFUSED, wrong_allowed_ips);
+	return is_well ? EXIT_DONE : peer_complain(EXIT_USAGE, wrong_allowed_ips);
 }
 
 static int check_values(const struct peer_request *r)
@@ -398,9 +380,8 @@ static int check_amnezia(const struct peer_request *r)
 	if (!options_get(r->options, "amnezia") || !options_get(r->options, "public-key"))
 		return EXIT_DONE;
 	return peer_complain(
-		EXIT_REFUSED,
-		"--amnezia: a link holds the private key, which stays with whoever"
-		" has --public-key; 'culvert qr --link' makes one of a whole file");
+		EXIT_USAGE, "--amnezia: a link holds the private key, which stays with whoever"
+			    " has --public-key; 'culvert qr --link' makes one of a whole file");
 }
 
 static void client_done(struct client *c)

@@ -196,6 +196,7 @@ int places_open(struct places *s, const struct options *o, struct diag *d)
 
 	memset(number, -1, sizeof(number));
 	s->api->needs_version_2 = s->serving.needs_version_2;
+	s->api->switches = s->serving.switches;
 	s->api->metrics_without_peers = s->serving.metrics_without_peers;
 	s->api->allowance.per_s = s->serving.request_rate;
 	if (s->shelf[1] >= 0)

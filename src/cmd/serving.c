@@ -301,12 +301,14 @@ static int read_webhooks(const struct options *o, struct serving *ret, struct di
 static int read_common(const struct options *o, struct serving *ret, struct diag *d)
 {
 	const char *rate = options_get(o, "api-request-rate");
-	bool has_peers, has_version_1;
+	bool has_peers, has_version_1, switches;
 	uint64_t number;
 	int err = read_switch(o, "metrics-peers", &has_peers, d);
 
 	if (err == 0)
 		err = read_switch(o, "api-version1", &has_version_1, d);
+	if (err == 0)
+		err = read_switch(o, "api-switch", &switches, d);
 	if (err == 0 && decimal_parse(rate, strlen(rate), REQUEST_RATE_MAX, &number) != 0)
 		err = diag_set(d, ERR_RANGE, 0,
 			       "%s: \"%.100s\" is no number of requests from 0 to %d",
@@ -315,6 +317,7 @@ static int read_common(const struct options *o, struct serving *ret, struct diag
 		return err;
 	ret->metrics_without_peers = !has_peers;
 	ret->needs_version_2 = !has_version_1;
+	ret->switches = switches;
 	ret->request_rate = (uint32_t)number;
 	return 0;
 }

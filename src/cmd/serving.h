@@ -62,6 +62,7 @@ struct serving_place {
  * @request_rate: Of one source, or one key, in a second; 0: no limit
  * @links_url:	Without a slash at the end; "": found out
  * @webhooks_private, @webhooks_insecure, @webhooks_retry_s: Of the section [webhooks]
+ * @switches:	--api-switch
  */
 struct serving {
 	struct serving_place place[SERVING_SURFACES];
@@ -72,6 +73,7 @@ struct serving {
 	bool webhooks_private;
 	bool webhooks_insecure;
 	uint64_t webhooks_retry_s;
+	bool switches;
 };
 
 /* The rows, for an option table. */
@@ -167,6 +169,12 @@ struct serving {
 		  "on",                                                                            \
 		  NULL,                                                                            \
 		  "whether signatures of version 1 are accepted",                                  \
+		  "api" },                                                                         \
+		{ "api-switch",                                                                    \
+		  "on|off",                                                                        \
+		  "off",                                                                           \
+		  NULL,                                                                            \
+		  "whether stopping wg-manager switches the interface off",                        \
 		  "api" },                                                                         \
 	{                                                                                          \
 		"api-request-rate", "N", "1000", NULL,                                             \

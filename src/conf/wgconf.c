@@ -44,6 +44,44 @@ static int finish_section(const struct wgconf_reading *r)
 	return 0;
 }
 
+/* A name that is as good as the one the peer has, or better. */
+static void name_peer(struct wgconf_reading *r, enum wgconf_name_rank rank,
+		      struct wgconf_span name)
+{
+	if (rank <= r->name_rank && rank != WGCONF_NAME_FRIENDLY)
+		return;
+	r->c->peers[r->c->n_peers - 1].name = name;
+	r->name_rank = rank;
+}
+
+/* Names stand above [Peer], or inside it; behind its first key they are the next one's. */
+static void read_comment(struct wgconf_reading *r)
+{
+	struct wgconf_span text = wgconf_trim(r->line.whole), name = { .len = 0 };
+	enum wgconf_name_rank rank =
+		text.len ? wgconf_name_read(text, &name) : WGCONF_NAME_NONE;
+	bool is_own = rank == WGCONF_NAME_FRIENDLY || !r->has_keys;
+
+	if (rank != WGCONF_NAME_NONE && r->section == WGCONF_PEER && is_own) {
+		name_peer(r, rank, name);
+	} else if (rank != WGCONF_NAME_NONE && rank >= r->next_rank) {
+		r->next_name = name;
+		r->next_rank = rank;
+	} else if (!text.len && r->next_rank == WGCONF_NAME_BARE) {
+		r->next_rank = WGCONF_NAME_NONE;
+	}
+}
+
+/* The section that begins takes the name above it, if it is a peer's. */
+static void take_next_name(struct wgconf_reading *r)
+{
+	r->name_rank = WGCONF_NAME_NONE;
+	r->has_keys = false;
+	if (r->section == WGCONF_PEER && r->next_rank != WGCONF_NAME_NONE)
+		name_peer(r, r->next_rank, r->next_name);
+	r->next_rank = WGCONF_NAME_NONE;
+}
+
 static int read_head(struct wgconf_reading *r, struct wgconf_span body)
 {
 	int err = finish_section(r);
@@ -57,21 +95,10 @@ static int read_head(struct wgconf_reading *r, struct wgconf_span body)
 	else
 		return refuse(r, "unknown section: [Interface] or [Peer] was expected");
 	r->line.section = r->section;
-	return r->section == WGCONF_PEER ? add_peer(r) : 0;
-}
-
-/* "# friendly_name = NAME" inside a [Peer]: how exporters and panels name peers. */
-static void read_comment(struct wgconf_reading *r)
-{
-	struct wgconf_span text = wgconf_trim(r->line.whole), name;
-
-	if (r->section != WGCONF_PEER || !text.len)
-		return;
-	text = wgconf_after(text, 1);
-	name = wgconf_before(text, '=');
-	if (name.len < text.len && wgconf_span_is(wgconf_trim(name), "friendly_name"))
-		r->c->peers[r->c->n_peers - 1].name =
-			wgconf_trim(wgconf_after(text, name.len + 1));
+	err = r->section == WGCONF_PEER ? add_peer(r) : 0;
+	if (!err)
+		take_next_name(r);
+	return err;
 }
 
 static int read_setting(struct wgconf_reading *r, struct wgconf_span body)
@@ -84,6 +111,8 @@ static int read_setting(struct wgconf_reading *r, struct wgconf_span body)
 			      "before the first section: [Interface] or [Peer] was expected");
 	if (name.len == body.len)
 		return refuse(r, "a line without '=': 'Key = value' was expected");
+	r->has_keys = true;
+	r->next_rank = WGCONF_NAME_NONE;
 	r->line.name = wgconf_trim(name);
 	r->line.value = wgconf_trim(wgconf_after(body, name.len + 1));
 	if (!r->line.name.len)

@@ -120,7 +120,7 @@ struct wgconf_interface {
 /**
  * struct wgconf_peer - One [Peer] section
  * @endpoint_host: A name or an address without brackets; empty: none
- * @name:	From a comment "# friendly_name = NAME" in the section; empty: none
+ * @name:	From a comment in or above the section, see conf/wgconf_names.h; empty: none
  * @line:	Line of the section's head, from 1
  * @first_allowed_ip, @n_allowed_ips: Range in struct wgconf @allowed_ips
  */

@@ -6,12 +6,15 @@
  */
 #pragma once
 
-#include "conf/wgconf.h"
+#include "conf/wgconf_names.h"
 
 /**
  * struct wgconf_reading - A file on its way into a struct wgconf
  * @line:	The line being read; @number counts from 1
  * @section:	The one @line stands in
+ * @has_keys:	It had a key already
+ * @name_rank:	Of the name that its peer has
+ * @next_name, @next_rank: Of the peer that may come next
  */
 struct wgconf_reading {
 	struct wgconf *c;
@@ -19,6 +22,10 @@ struct wgconf_reading {
 	struct wgconf_line line;
 	unsigned int number;
 	enum wgconf_section section;
+	bool has_keys;
+	enum wgconf_name_rank name_rank;
+	struct wgconf_span next_name;
+	enum wgconf_name_rank next_rank;
 };
 
 /**

@@ -12,6 +12,7 @@
 /**
  * struct access_sync - @members, @accounts: as the host has them, while @is_well
  * @has_table:	The host looks at packets; without it there are no lists
+ * @is_building: Between access_sync_begin() and _end(), of which @build_err is what went wrong
  * @n_lists:	Stored
  * @message:	Being filled, or empty
  * @leaving:	Addresses whose peers are still on the interface
@@ -25,6 +26,8 @@ struct access_sync {
 	struct access_members accounts;
 	bool is_well;
 	bool has_table;
+	bool is_building;
+	int build_err;
 	size_t n_lists;
 	struct host_message message;
 	struct nft_element *leaving;
@@ -61,6 +64,12 @@ struct access_sync *access_sync_free(struct access_sync *s)
 bool access_sync_is_well(const struct access_sync *s)
 {
 	return s->is_well;
+}
+
+static int fail(struct access_sync *s, int err, struct diag *d)
+{
+	s->is_well = false;
+	return diag_set(d, err, 0, "access lists are not in force: %s", err_text(err));
 }
 
 /* --- Saying it --- */
@@ -156,7 +165,7 @@ bool access_sync_permits(const struct access_sync *s, const struct store_peer *p
 	const struct access_member *m = access_members_find(&s->members, p->id);
 
 	/* Which lists accounts have may not be known before all was read. */
-	if (!s->is_well && (p->access_id != 0 || p->account_id != 0))
+	if (!s->is_well && !s->is_building && (p->access_id != 0 || p->account_id != 0))
 		return false;
 	if (list == 0)
 		return true;
@@ -208,19 +217,6 @@ static int set_peer(void *context, const struct store_peer *p)
 	return err == 0 ? change_address(s, &p->v6, 0, list) : err;
 }
 
-static int set_everything(struct access_sync *s)
-{
-	int err = say(s, HOST_ACCESS_STAGE);
-
-	if (err == 0)
-		err = store_load_records(s->store, set_record, s);
-	if (err == 0)
-		err = store_load_peers(s->store, set_peer, s);
-	if (err == 0)
-		err = flush(s);
-	return err == 0 ? say(s, HOST_ACCESS_ENFORCE) : err;
-}
-
 static void forget(struct access_sync *s)
 {
 	access_members_done(&s->members);
@@ -228,22 +224,69 @@ static void forget(struct access_sync *s)
 	s->message = (struct host_message){ .type = HOST_ACCESS_MEMBERS };
 	s->n_leaving = 0;
 	s->n_lists = 0;
-	s->is_well = false;
+	s->is_well = s->is_building = false;
+	s->build_err = 0;
 }
 
-int access_sync_all(struct access_sync *s, struct diag *d)
+static int begin_table(struct access_sync *s)
+{
+	int err = say(s, HOST_ACCESS_STAGE);
+
+	return err == 0 ? store_load_records(s->store, set_record, s) : err;
+}
+
+int access_sync_begin(struct access_sync *s, struct diag *d)
 {
 	int err;
 
 	forget(s);
 	err = store_load_records(s->store, count_record, s);
 	if (err == 0)
-		err = s->n_lists > 0 ? set_everything(s) : say(s, HOST_ACCESS_CLEAR);
+		err = s->n_lists > 0 ? begin_table(s) : say(s, HOST_ACCESS_CLEAR);
 	if (err != 0)
-		return diag_set(d, err, 0, "access lists are not in force: %s", err_text(err));
-	s->has_table = s->n_lists > 0;
+		return fail(s, err, d);
+	s->has_table = s->is_building = s->n_lists > 0;
+	s->is_well = !s->is_building;
+	return 0;
+}
+
+void access_sync_take(struct access_sync *s, const struct store_peer *p)
+{
+	if (s->is_building && s->build_err == 0)
+		s->build_err = set_peer(s, p);
+}
+
+int access_sync_end(struct access_sync *s, int err, struct diag *d)
+{
+	if (!s->is_building)
+		return 0;
+	s->is_building = false;
+	if (err == 0)
+		err = s->build_err;
+	if (err == 0)
+		err = flush(s);
+	if (err == 0)
+		err = say(s, HOST_ACCESS_ENFORCE);
+	if (err != 0)
+		return fail(s, err, d);
 	s->is_well = true;
 	return 0;
+}
+
+static int take(void *context, const struct store_peer *p)
+{
+	access_sync_take(context, p);
+	return 0;
+}
+
+static int set_everything(struct access_sync *s, struct diag *d)
+{
+	int err = access_sync_begin(s, d);
+
+	if (err != 0)
+		return err;
+	err = s->is_building ? store_load_peers(s->store, take, s) : 0;
+	return access_sync_end(s, err, d);
 }
 
 void access_sync_check(struct access_sync *s)
@@ -360,12 +403,6 @@ static bool makes_list(const struct store_change *first)
 	return false;
 }
 
-static int fail(struct access_sync *s, int err, struct diag *d)
-{
-	s->is_well = false;
-	return diag_set(d, err, 0, "access lists: %s", err_text(err));
-}
-
 int access_sync_before(struct access_sync *s, const struct store_change *first, struct diag *d)
 {
 	int err = 0;
@@ -374,7 +411,7 @@ int access_sync_before(struct access_sync *s, const struct store_change *first, 
 		return fail(s, -ENOTCONN, d);
 	/* Without lists nothing is remembered of peers; the group is stored by now. */
 	if (!s->has_table)
-		return makes_list(first) ? access_sync_all(s, d) : 0;
+		return makes_list(first) ? set_everything(s, d) : 0;
 	for (const struct store_change *c = first; c && err == 0; c = c->next)
 		if (c->result == 0)
 			err = note_change(s, c);

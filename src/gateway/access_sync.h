@@ -43,8 +43,19 @@ int access_sync_new(struct store *store, access_send send, void *context,
 		    const struct access_readers *readers, struct access_sync **ret);
 struct access_sync *access_sync_free(struct access_sync *s); /* takes NULL, returns NULL */
 
-/** access_sync_all() - Bring the host to what is stored. Return: 0, or why not with words in @d */
-int access_sync_all(struct access_sync *s, struct diag *d);
+/**
+ * access_sync_begin() - Bring the host to what is stored; for whoever reads all peers anyway
+ *
+ * Give every stored peer to access_sync_take() then, and call access_sync_end(). In between a peer that was
+ * taken is permitted as if all went well: set none before access_sync_end() has returned 0.
+ *
+ * Return: 0, or why not with words in @d; then nothing was begun.
+ */
+int access_sync_begin(struct access_sync *s, struct diag *d);
+void access_sync_take(struct access_sync *s, const struct store_peer *p);
+
+/** access_sync_end() - @err: why not all peers were taken; then nothing takes force. Return: 0, or why not */
+int access_sync_end(struct access_sync *s, int err, struct diag *d);
 
 /** access_sync_is_well() - Has the host everything that was committed? */
 bool access_sync_is_well(const struct access_sync *s);
@@ -55,7 +66,7 @@ void access_sync_check(struct access_sync *s);
 /**
  * access_sync_before() - A committed group, before it is carried to the interface
  *
- * Return: 0; or why not, and access_sync_is_well() ends: access_sync_all() is the way on.
+ * Return: 0; or why not, and access_sync_is_well() ends: access_sync_begin() is the way on.
  */
 int access_sync_before(struct access_sync *s, const struct store_change *first, struct diag *d);
 

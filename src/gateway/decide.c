@@ -143,10 +143,80 @@ static void end_change(struct gateway *g, struct pending *p)
 		give_back_difference(g, &before, p->wanted, 0);
 }
 
+/* --- Giving up before the end ---
+ *
+ * Who asks for a whole state at once may give what one peer had to another. So in a batch a removal
+ * gives up addresses and networks when it is decided. Was it refused, it gets them back when everybody
+ * who may have them has come to his end. */
+
+static void give_up(struct gateway *g, struct pending *p)
+{
+	static const struct ip_addr none;
+
+	(void)routes_each(p->peer->routes, release, g->networks);
+	gateway_give_back(g, &p->peer->v4, 0);
+	gateway_give_back(g, &p->peer->v6, 0);
+	peers_set_addresses(g->peers, p->peer, &none, &none);
+	p->gives_up = true;
+}
+
+static int take_again(struct gateway *g, const struct ip_addr *a, uint64_t now_ns)
+{
+	struct pool *pool = a->family == ADDR_V4 ? g->v4 : g->v6;
+	int err = a->family == ADDR_NONE ? 0 : pool_take(pool, now_ns, a);
+
+	return err == ERR_RANGE ? 0 : err; /* of another prefix, from before */
+}
+
+static bool take_in(struct gateway *g, const struct pending *p)
+{
+	const struct store_peer *was = &p->change.peer;
+
+	if (take_again(g, &was->v4, p->change.now_ns) != 0)
+		return false;
+	if (take_again(g, &was->v6, p->change.now_ns) != 0) {
+		gateway_give_back(g, &was->v4, 0);
+		return false;
+	}
+	peers_set_addresses(g->peers, p->peer, &was->v4, &was->v6);
+	(void)routes_each(p->peer->routes, claim, g->networks);
+	p->peer->is_busy = false;
+	return true;
+}
+
+void decide_take_in_orphans(struct gateway *g)
+{
+	struct pending *p = g->orphans, *next;
+
+	g->orphans = NULL;
+	for (; p; p = next) {
+		next = (struct pending *)p->change.next;
+		if (take_in(g, p)) {
+			pending_free(p);
+			continue;
+		}
+		p->change.next = g->orphans ? &g->orphans->change : NULL;
+		g->orphans = p;
+	}
+}
+
+void pending_end(struct gateway *g, struct pending *p)
+{
+	if (!p->gives_up || p->change.result == 0) {
+		pending_free(p);
+		return;
+	}
+	p->peer->is_busy = true; /* nothing is decided about it meanwhile */
+	p->change.next = g->orphans ? &g->orphans->change : NULL;
+	g->orphans = p;
+}
+
 static void end_removal(struct gateway *g, struct pending *p)
 {
 	if (p->change.result != 0)
 		return;
+	if (p->gives_up) /* counted once more below */
+		(void)routes_each(p->peer->routes, claim, g->networks);
 	gateway_give_back(g, &p->peer->v4, p->change.rest_until_ns);
 	gateway_give_back(g, &p->peer->v6, p->change.rest_until_ns);
 	decide_refer(g, p->peer, -1);
@@ -614,6 +684,7 @@ int gateway_remove_peer(struct gateway *g, int64_t id, const struct gateway_gran
 {
 	struct peer *peer = peers_find_id(g->peers, id);
 	struct pending *p;
+	int err;
 
 	if (!peer || peer->is_busy)
 		return peer ? -EBUSY : ERR_UNKNOWN;
@@ -623,5 +694,8 @@ int gateway_remove_peer(struct gateway *g, int64_t id, const struct gateway_gran
 	p->peer = peer;
 	describe(g, &p->change.peer, peer);
 	p->change.rest_until_ns = rest_until(g, grant);
-	return submit_or_free(g, p, 0);
+	err = submit_or_free(g, p, 0);
+	if (err == 0 && g->is_batch && grant->frees_at_once)
+		give_up(g, p);
+	return err;
 }

@@ -332,6 +332,12 @@ struct gateway *gateway_free(struct gateway *g)
 	if (!g)
 		return NULL;
 	writer_free(g->writer);
+	while (g->orphans) {
+		struct pending *p = g->orphans;
+
+		g->orphans = (struct pending *)p->change.next;
+		pending_free(p);
+	}
 	pool_free(g->v4);
 	pool_free(g->v6);
 	peers_free(g->peers);
@@ -453,7 +459,7 @@ static void end(struct gateway *g, struct pending *p)
 	p->done(p->context, c->result, c->carried, p->peer);
 	for (size_t i = 0; c->result == 0 && i < g->n_listeners; i++)
 		g->listeners[i].call(g->listeners[i].context, c, p->peer);
-	pending_free(p);
+	pending_end(g, p);
 }
 
 void gateway_collect(struct gateway *g)
@@ -464,6 +470,7 @@ void gateway_collect(struct gateway *g)
 		next = c->next;
 		end(g, (struct pending *)c);
 	}
+	decide_take_in_orphans(g);
 }
 
 /* --- Batches --- */
@@ -488,8 +495,9 @@ static void take_back(struct gateway *g, struct store_change *first)
 		next = c->next;
 		c->result = -ECANCELED;
 		settle(g, (struct pending *)c);
-		pending_free((struct pending *)c);
+		pending_end(g, (struct pending *)c);
 	}
+	decide_take_in_orphans(g);
 }
 
 int gateway_batch_end(struct gateway *g, bool keep)

@@ -45,7 +45,8 @@ struct gateway_config {
  * struct gateway_grant - What allowed a change
  * @now_ns:	Wall clock
  * @detail:	For the row of the audit trail; borrowed for the call; NULL: none
- * @frees_at_once: Addresses that a peer leaves do not rest: whoever asks gives them out itself
+ * @frees_at_once: Addresses that a peer leaves do not rest: whoever asks gives them out itself. Those of
+ *		a peer that a batch removes may be taken by what the batch decides after that
  * @has_answered: The request had an Idempotency-Key: @answered_digest, of caller and key, is
  *		remembered with the id of what is made. ERR_EXISTS where it is known
  */

@@ -16,6 +16,7 @@
 /**
  * struct gateway - @batch collects what is decided between gateway_batch_begin() and _end()
  * @is_rotating: A change of the profiles is on the way to the disk
+ * @orphans:	Removals that were refused, whose peers get back what they had given up
  */
 struct gateway {
 	struct gateway_config config;
@@ -32,6 +33,7 @@ struct gateway {
 	bool is_batch;
 	struct store_change *batch_first;
 	struct store_change *batch_last;
+	struct pending *orphans; /* linked by their changes' @next */
 	struct {
 		gateway_listener call;
 		void *context;
@@ -55,6 +57,7 @@ struct rotation {
  * @wanted:	What the peer becomes when it is done; NULL unless it is changed. Owned, with its
  *		texts
  * @rest_until_ns: For addresses that it leaves, if it moves
+ * @gives_up:	A removal whose addresses and networks others of its batch may have already
  * @rotation:	NULL unless it is one
  * @record:	The record as it was when it was decided; NULL: a new one, or none
  * @body, @detail: Owned
@@ -64,6 +67,7 @@ struct pending {
 	struct peer *peer;
 	struct peer *wanted;
 	uint64_t rest_until_ns;
+	bool gives_up;
 	struct rotation *rotation;
 	struct record *record;
 	char *body;
@@ -86,6 +90,11 @@ int pending_submit(struct gateway *g, struct pending *p);
 void decide_ended(struct gateway *g, struct pending *p);
 void rotation_ended(struct gateway *g, struct pending *p);
 void records_ended(struct gateway *g, struct pending *p);
+
+/** pending_end() - When it is settled and told: free it, unless its peer is still to get back what it had */
+void pending_end(struct gateway *g, struct pending *p);
+/* After changes came to their end: who was not removed after all gets back what it had given up. */
+void decide_take_in_orphans(struct gateway *g);
 
 /* A peer names its records (@by 1), or no longer (-1): those that are named cannot be dropped. And it
  * has its networks, or no longer. */

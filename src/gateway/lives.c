@@ -328,6 +328,14 @@ static unsigned int judge(struct lives *l, const struct peer *peer, uint64_t *re
 	return blocked;
 }
 
+unsigned int lives_judge(struct lives *l, const struct peer *peer, uint64_t wall_ns)
+{
+	uint64_t next_ns;
+
+	l->wall_ns = wall_ns;
+	return judge(l, peer, &next_ns);
+}
+
 static void ignore(void *context, int err, int carried, const struct peer *peer)
 {
 	(void)context, (void)carried, (void)peer;

@@ -72,5 +72,9 @@ int lives_tick(struct lives *l, uint64_t now_ns, uint64_t wall_ns);
  */
 bool lives_finish(struct lives *l, uint64_t now_ns, uint64_t wall_ns);
 
+/** lives_judge() - Why a peer is not to be served now: enum store_block, or'ed; also when it is to be blocked
+ *  or let in a moment later only */
+unsigned int lives_judge(struct lives *l, const struct peer *peer, uint64_t wall_ns);
+
 /** lives_usage() - What a peer has used; all zeroes: nothing yet */
 void lives_usage(const struct lives *l, int64_t peer_id, struct usage *ret);

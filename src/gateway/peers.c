@@ -352,6 +352,17 @@ void peers_set_id(struct peers *p, struct peer *peer, int64_t id)
 	enlist(p, peer);
 }
 
+void peers_set_addresses(struct peers *p, struct peer *peer, const struct ip_addr *v4,
+			 const struct ip_addr *v6)
+{
+	withdraw(p, peer, BY_V4);
+	withdraw(p, peer, BY_V6);
+	peer->v4 = *v4;
+	peer->v6 = *v6;
+	insert(p, peer, BY_V4);
+	insert(p, peer, BY_V6);
+}
+
 void peers_remove(struct peers *p, struct peer *peer)
 {
 	for (enum index_kind k = 0; k < INDEXES; k++)

@@ -87,6 +87,10 @@ void peers_set_id(struct peers *p, struct peer *peer, int64_t id);
  */
 int peers_replace(struct peers *p, struct peer *peer, const struct peer *to);
 
+/** peers_set_addresses() - Other addresses for @peer, which nobody else has; ADDR_NONE: none */
+void peers_set_addresses(struct peers *p, struct peer *peer, const struct ip_addr *v4,
+			 const struct ip_addr *v6);
+
 void peers_remove(struct peers *p, struct peer *peer); /* frees it */
 
 struct peer *peers_find_key(const struct peers *p, const uint8_t public_key[32]);

@@ -9,6 +9,7 @@
 #include "base/array.h"
 #include "crypto/short_hash.h"
 #include "gateway/gateway.h"
+#include "gateway/ifstate.h"
 #include "gateway/profiles.h"
 #include "gateway/routes.h"
 #include "gateway/usage.h"
@@ -19,6 +20,8 @@
 enum {
 	ADDRESSES_PER_PEER = 2,
 	BLOCKS_PER_SET = 16384, /* the interface takes no more than some at once from us */
+	BLOCKS_PER_PLAIN_SET =
+		1024, /* a kernel multiplies points for each, and answers at the end */
 };
 
 static const uint64_t SECOND_NS = 1000000000;
@@ -201,13 +204,14 @@ struct comparison {
 	size_t capacity;
 	struct uapi_set set;
 	struct endpoints *endpoints;
-	const struct access_sync *access;
+	struct access_sync *access;
 	struct used *used; /* by ascending id */
 	size_t n_used;
 	size_t used_capacity;
 	uint64_t wall_ns;
 	uint8_t hash_key[SHORT_HASH_KEY_LEN]; /* secret: nobody can make two prints equal */
 	uint64_t now_ns;
+	bool is_down;
 	bool is_plain;
 	bool is_look; /* for what somebody else did */
 	struct drift_found found;
@@ -365,7 +369,9 @@ static int note_wanted(void *context, const struct store_peer *p)
 	struct present *found = find_present(c, p->public_key);
 	int err = 0;
 
-	if (!is_served(p))
+	if (c->access)
+		access_sync_take(c->access, p);
+	if (c->is_down || !is_served(p))
 		return 0;
 	if (p->expires_ns != 0 && p->expires_ns <= c->wall_ns) {
 		/* Whoever blocks it is about to: nobody else has done that. */
@@ -395,6 +401,15 @@ static int add_removals(struct comparison *c)
 	return err;
 }
 
+static int note_state(void *context, const struct store_record *record)
+{
+	struct comparison *c = context;
+
+	if (ifstate_is_record(record->kind, record->name))
+		c->is_down = ifstate_read(record->body) != IFSTATE_UP;
+	return 0;
+}
+
 static int compare(struct reconcile *r, struct comparison *c, struct diag *d)
 {
 	int err = iface_get(r->iface, note_present, c, d);
@@ -405,7 +420,10 @@ static int compare(struct reconcile *r, struct comparison *c, struct diag *d)
 		return err;
 	if (c->n > 0)
 		qsort(c->present, c->n, sizeof(*c->present), by_key);
-	err = store_load_usage(r->store, note_used, c);
+	err = store_load_records(r->store, note_state, c);
+	r->is_down = c->is_down;
+	if (err == 0)
+		err = store_load_usage(r->store, note_used, c);
 	if (err == 0)
 		err = store_load_peers(r->store, note_wanted, c);
 	if (err == 0)
@@ -435,15 +453,16 @@ static int set_one_by_one(struct reconcile *r, const struct uapi_set *all, struc
 /* All blocks, in as many requests as it takes. */
 static int set_all(struct reconcile *r, const struct uapi_set *all, struct diag *d)
 {
+	size_t step = r->is_plain ? BLOCKS_PER_PLAIN_SET : BLOCKS_PER_SET;
 	int err = 0;
 
-	for (size_t at = 0; at < all->n_peers && err == 0; at += BLOCKS_PER_SET) {
+	for (size_t at = 0; at < all->n_peers && err == 0; at += step) {
 		struct uapi_set some = *all;
 
 		some.peers = &all->peers[at];
 		some.n_peers = all->n_peers - at;
-		if (some.n_peers > BLOCKS_PER_SET)
-			some.n_peers = BLOCKS_PER_SET;
+		if (some.n_peers > step)
+			some.n_peers = step;
 		err = iface_set(r->iface, &some, d);
 		if (err == -EINVAL)
 			err = set_one_by_one(r, &some, d);
@@ -513,14 +532,6 @@ static void hand_over(struct reconcile *r, const struct comparison *c)
 	free(details.peers);
 }
 
-/* Access lists first. Where that fails the peers that have none are served all the same. */
-static int set_access(struct reconcile *r, struct diag *d)
-{
-	if (!r->access || access_sync_is_well(r->access))
-		return 0;
-	return access_sync_all(r->access, d);
-}
-
 /* Return: is what the comparison found to be set? */
 static bool must_set(struct reconcile *r, const struct comparison *c)
 {
@@ -536,10 +547,17 @@ static bool must_set(struct reconcile *r, const struct comparison *c)
 	return c->set.n_peers > 0;
 }
 
-static int compare_and_set(struct reconcile *r, bool is_look, struct diag *d)
+static void comparison_done(struct comparison *c)
 {
-	struct diag why = { .text = "" };
-	int closed = set_access(r, &why);
+	uapi_set_done(&c->set);
+	free(c->present);
+	free(c->used);
+}
+
+/* @ret_closed: 0, or why access lists did not take force; then nothing was set. */
+static int compare_once(struct reconcile *r, bool is_look, int *ret_closed, struct diag *why,
+			struct diag *d)
+{
 	struct comparison c = { .endpoints = r->endpoints,
 				.access = r->access,
 				.is_plain = r->is_plain,
@@ -552,17 +570,32 @@ static int compare_and_set(struct reconcile *r, bool is_look, struct diag *d)
 	err = set_profiles(r, d);
 	if (err == 0)
 		err = compare(r, &c, d);
-	if (err == 0 && must_set(r, &c))
+	*ret_closed = r->access ? access_sync_end(r->access, err, why) : 0;
+	if (err == 0 && *ret_closed == 0 && must_set(r, &c))
 		err = set_all(r, &c.set, d);
+	comparison_done(&c);
+	return err;
+}
+
+/* Access lists take force before a peer is set. Where they do not, the peers that have none are
+ * served all the same. */
+static int compare_and_set(struct reconcile *r, bool is_look, struct diag *d)
+{
+	struct diag why = { .text = "" };
+	bool was_well = !r->access || access_sync_is_well(r->access);
+	int closed = was_well ? 0 : access_sync_begin(r->access, &why);
+	int late = 0, err = compare_once(r, is_look, &late, &why, d);
+
+	if (err == 0 && late != 0) {
+		closed = late;
+		err = compare_once(r, is_look, &late, &why, d);
+	}
 	if (err == 0 && closed != 0) {
 		err = closed;
 		*d = why;
 	}
 	atomic_store(&r->in_sync, err == 0);
 	r->next_try_ns = err == 0 ? 0 : clock_boot_ns() + SECOND_NS;
-	uapi_set_done(&c.set);
-	free(c.present);
-	free(c.used);
 	return err;
 }
 
@@ -609,8 +642,15 @@ static int add_peer(struct uapi_set *set, const struct reconcile *r,
 		return err;
 	if (r->access && !access_sync_permits(r->access, &c->peer))
 		return add_removal(set, c->peer.public_key);
-	return is_served(&c->peer) ? add_block(set, &c->peer, kind)
-				   : add_removal(set, c->peer.public_key);
+	return is_served(&c->peer) && !r->is_down ? add_block(set, &c->peer, kind)
+						  : add_removal(set, c->peer.public_key);
+}
+
+/* Was the interface switched on or off? Then everybody on it is compared. */
+static bool is_switch(const struct store_change *c)
+{
+	return c->kind == STORE_PUT_RECORD && c->result == 0 &&
+	       ifstate_is_record(c->record.kind, c->record.name);
 }
 
 static int add_change(struct uapi_set *set, const struct reconcile *r,
@@ -675,9 +715,12 @@ static int catch_up(struct reconcile *r)
 void reconcile_group(struct reconcile *r, struct store_change *first)
 {
 	struct diag d = { .text = "" };
+	bool switches = false;
 	int err = -ENOTCONN;
 
-	if (reconcile_is_well(r)) {
+	for (struct store_change *c = first; c && !switches; c = c->next)
+		switches = is_switch(c);
+	if (reconcile_is_well(r) && !switches) {
 		err = carry(r, first, &d);
 		if (err != 0)
 			log_warning("setting peers failed, comparing all: %s", d.text);

@@ -44,6 +44,7 @@ enum {
  * @drift:	Its settings may be given before the first call
  * @in_sync:	The interface has everything that was committed. May be read from any thread
  * @is_stale:	Set from outside: what we believed of the interface is void
+ * @is_down:	It serves nobody (gateway/ifstate.h); as of the last comparison
  */
 struct reconcile {
 	struct store *store;
@@ -55,6 +56,7 @@ struct reconcile {
 	atomic_bool in_sync;
 	bool has_complained;
 	atomic_bool is_stale;
+	bool is_down;
 	uint64_t next_try_ns; /* boot clock */
 };
 

@@ -33,6 +33,7 @@ struct uplink {
 	pthread_mutex_t lock; /* of what follows, and of sending */
 	pthread_cond_t answered;
 	struct waiter *waiters; /* the oldest first */
+	uint64_t acts;		/* asked for so far */
 	bool is_attended;
 	uint64_t serial; /* of the last message about access lists */
 	bool is_done;	 /* that one was answered, with @access_error */
@@ -95,12 +96,17 @@ static bool handle(struct uplink *u, const struct host_message *m, int fd)
 	case HOST_STOP:
 		u->events.stop(u->events.context);
 		return true;
+	case HOST_ACTED:
+		if (u->events.acted)
+			u->events.acted(u->events.context, m->serial, -(int)m->error);
+		return true;
 	case HOST_HAND_ON:
 		u->events.hand_on(u->events.context);
 		return true;
 	case HOST_READY:
 	case HOST_RECONNECT:
 	case HOST_PING:
+	case HOST_ACT:
 	case HOST_DRIFTED:
 		break;
 	}
@@ -240,6 +246,19 @@ int uplink_ready(struct uplink *u)
 	pthread_mutex_lock(&u->lock);
 	err = send_type(u, HOST_READY);
 	pthread_mutex_unlock(&u->lock);
+	return err;
+}
+
+int uplink_act(struct uplink *u, unsigned int action, uint64_t *ret_serial)
+{
+	struct host_message m = { .type = HOST_ACT };
+	int err;
+
+	pthread_mutex_lock(&u->lock);
+	m.serial = ++u->acts << HOST_ACTION_BITS | action;
+	err = host_message_send(u->fd, &m, -1);
+	pthread_mutex_unlock(&u->lock);
+	*ret_serial = m.serial;
 	return err;
 }
 

@@ -27,6 +27,7 @@ struct host_message;
 struct uplink_events {
 	void (*device_restarted)(void *context);
 	void (*stop)(void *context);
+	void (*acted)(void *context, uint64_t serial, int err); /* of uplink_act() */
 	void *context;
 	void (*hand_on)(void *context); /* stop, and leave the sockets for the next */
 };
@@ -54,6 +55,14 @@ int uplink_ready(struct uplink *u);
 
 /** uplink_drifted() - Somebody changed key or port of the interface: let the host set them again */
 void uplink_drifted(struct uplink *u);
+
+/**
+ * uplink_act() - Ask the host for an enum host_action; the event tells what became of it
+ * @ret_serial:	By which the event names it
+ *
+ * Return: 0 or -errno.
+ */
+int uplink_act(struct uplink *u, unsigned int action, uint64_t *ret_serial);
 
 /**
  * uplink_connect() - Ask for a connected UAPI socket and wait for it

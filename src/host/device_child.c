@@ -208,7 +208,7 @@ static int begin(struct device_child *t, struct diag *d)
 	enter_in_journal(t, &t->child);
 	if (!t->is_kernel)
 		return wait_for_socket(t, d);
-	err = kernel_child_connect(t);
+	err = kernel_child_connect(t, KERNEL_CHILD_FULL);
 	return err < 0 ? diag_set(d, err, 0, "the driver of %s does not answer: %s",
 				  t->config->interface, err_text(err))
 		       : err;
@@ -272,17 +272,8 @@ void device_child_dismiss(struct device_child *t)
 
 int device_child_connect_limited(const struct device_child *t)
 {
-	int fd, err;
-
-	if (!t->is_kernel)
-		return tunnel_connect_limited(t->config->interface);
-	fd = kernel_child_connect(t);
-	err = fd < 0 ? fd : tunnel_limit(fd);
-	if (err == 0)
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	return err;
+	return t->is_kernel ? kernel_child_connect(t, KERNEL_CHILD_LIMITED)
+			    : tunnel_connect_limited(t->config->interface);
 }
 
 void device_child_repair(struct device_child *t)
@@ -294,7 +285,8 @@ void device_child_repair(struct device_child *t)
 	if (t->child.pid == 0 || now_ns - t->repaired_ns < REPAIR_PAUSE_NS)
 		return;
 	t->repaired_ns = now_ns;
-	fd = t->is_kernel ? kernel_child_connect(t) : tunnel_connect(t->config->interface);
+	fd = t->is_kernel ? kernel_child_connect(t, KERNEL_CHILD_FULL)
+			  : tunnel_connect(t->config->interface);
 	if (fd < 0 || set_key(t, fd, &d) < 0)
 		log_error("key and port of %s cannot be set again: %s", t->config->interface,
 			  d.text[0] ? d.text : err_text(fd));

@@ -80,6 +80,7 @@ struct arguments {
 	char subnet4[ADDR_TEXT_MAX];
 	char subnet6[ADDR_TEXT_MAX];
 	char port[8];
+	char actions[12];
 };
 
 static void fill_arguments(const struct gateway_child *g, struct arguments *a)
@@ -105,7 +106,7 @@ static void fill_arguments(const struct gateway_child *g, struct arguments *a)
 		"--kind",	  g->device->is_kernel ? "kernel" : "userspace",
 	};
 
-	static_assert(sizeof(fixed) / sizeof(fixed[0]) + 4 <= ARGUMENTS_MAX, "room for all");
+	static_assert(sizeof(fixed) / sizeof(fixed[0]) + 6 <= ARGUMENTS_MAX, "room for all");
 	snprintf(a->port, sizeof(a->port), "%u", c->port);
 	for (; n < sizeof(fixed) / sizeof(fixed[0]); n++)
 		a->argv[n] = fixed[n];
@@ -115,6 +116,11 @@ static void fill_arguments(const struct gateway_child *g, struct arguments *a)
 	}
 	if (c->log_json)
 		a->argv[n++] = "--log-json";
+	if (hooks_actions(g->hooks) != 0) {
+		snprintf(a->actions, sizeof(a->actions), "%u", hooks_actions(g->hooks));
+		a->argv[n++] = "--actions";
+		a->argv[n++] = a->actions;
+	}
 	for (size_t i = 0; c->gateway_arguments && c->gateway_arguments[i]; i++) {
 		assert(n + 1 < ARGUMENTS_MAX);
 		a->argv[n++] = c->gateway_arguments[i];
@@ -243,6 +249,14 @@ static void say(struct gateway_child *g, const struct host_message *m, int passe
 	/* -EPIPE: it is ending, and its end will be told. */
 }
 
+void gateway_child_acted(struct gateway_child *g, uint64_t serial, uint32_t error)
+{
+	const struct host_message m = { .type = HOST_ACTED, .error = error, .serial = serial };
+
+	if (g->phase == GATEWAY_SERVING)
+		say(g, &m, -1);
+}
+
 static void answer(struct gateway_child *g, const struct host_message *m)
 {
 	struct host_message reply = { .type = HOST_PONG, .serial = m->serial };
@@ -250,6 +264,15 @@ static void answer(struct gateway_child *g, const struct host_message *m)
 
 	if (m->type == HOST_READY) {
 		enter(g, GATEWAY_SERVING, clock_boot_ns());
+		return;
+	}
+	if (m->type == HOST_ACT) {
+		uint32_t error =
+			hooks_ask(g->hooks, (enum host_action)host_action_of(m->serial),
+				  m->serial, clock_boot_ns());
+
+		if (error != 0)
+			gateway_child_acted(g, m->serial, error);
 		return;
 	}
 	if (host_access_is_type(m->type)) {

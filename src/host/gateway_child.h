@@ -23,6 +23,7 @@
 #include "host/child.h"
 #include "host/claim.h"
 #include "host/device_child.h"
+#include "host/hooks.h"
 #include "host/host.h"
 #include "host/messages.h"
 #include "host/state_dir.h"
@@ -50,6 +51,7 @@ struct gateway_child {
 	const struct state_dir *state;
 	const struct claim *claim;
 	const struct view *view;
+	struct hooks *hooks;
 	struct device_child *device;
 	char public_key[KEY_BASE64_LEN + 1];
 	struct child child;
@@ -72,6 +74,9 @@ void gateway_child_program(const struct gateway_child *g, char out[PATH_MAX]);
 
 /* Read and answer what it said. */
 void gateway_child_heed(struct gateway_child *g);
+
+/* Tell it what became of the action that it asked for; whoever was not told is gone. */
+void gateway_child_acted(struct gateway_child *g, uint64_t serial, uint32_t error);
 
 /**
  * gateway_child_hand_on() - Let it finish and end, and start the next one from @program

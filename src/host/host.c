@@ -44,6 +44,7 @@ struct host {
 	struct netlink *nl;
 	struct device_child device;
 	struct gateway_child gateway;
+	struct hooks hooks;
 	struct report report;
 	struct upgrade upgrade;
 	uint64_t filter; /* fingerprint of the one in force */
@@ -101,6 +102,9 @@ static enum host_end look_around(struct host *h, struct diag *d)
 
 	if (end == HOST_DONE)
 		end = preflight_config(h->config, d);
+	for (size_t i = 0; i < HOOKS_PROGRAMS && end == HOST_DONE; i++)
+		if (h->config->hooks[i])
+			end = classify(hooks_check(h->config->hooks[i], d));
 	return end;
 }
 
@@ -308,9 +312,21 @@ static int wait_ms(const struct host *h)
 		due_ns = upgrade_deadline_ns(&h->upgrade);
 	if (report_deadline_ns(&h->report) < due_ns)
 		due_ns = report_deadline_ns(&h->report);
+	if (hooks_deadline_ns(&h->hooks) < due_ns)
+		due_ns = hooks_deadline_ns(&h->hooks);
 	if (due_ns == UINT64_MAX)
 		return -1;
 	return due_ns <= now_ns ? 0 : (int)((due_ns - now_ns) / 1000000 % INT32_MAX) + 1;
+}
+
+static void look_after_hooks(struct host *h)
+{
+	uint64_t serial;
+	uint32_t error;
+
+	hooks_tick(&h->hooks, clock_boot_ns());
+	if (hooks_take_answer(&h->hooks, &serial, &error))
+		gateway_child_acted(&h->gateway, serial, error);
 }
 
 /* Sleep until something happens, and hear what the gateway has to say. */
@@ -453,6 +469,7 @@ static void live(struct host *h, struct diag *d)
 		if (h->signals.stop)
 			return;
 		start_what_is_due(h);
+		look_after_hooks(h);
 		follow_upgrade(h);
 		report_state(&h->report, h->upgrade.phase != UPGRADE_IDLE || has_both(h),
 			     clock_boot_ns());
@@ -475,6 +492,7 @@ static void stop(struct host *h)
 	struct diag d = { 0 };
 
 	report_stopping(&h->report);
+	hooks_stop(&h->hooks);
 	gateway_child_stop(&h->gateway);
 	device_child_stop(&h->device); /* while there are rules for what comes out of it */
 	if (h->has_table && nft_remove(h->config->interface, &d) < 0)
@@ -499,11 +517,13 @@ static int begin(struct host *h, const struct host_config *config, struct diag *
 {
 	*h = (struct host){ .config = config, .state = STATE_DIR_CLOSED };
 	*d = (struct diag){ 0 };
+	memcpy(h->hooks.paths, config->hooks, sizeof(h->hooks.paths));
 	h->gateway = (struct gateway_child){ .config = config,
 					     .device = &h->device,
 					     .state = &h->state,
 					     .claim = &h->claim,
 					     .view = &h->view,
+					     .hooks = &h->hooks,
 					     .fd = -1,
 					     .shelf = { -1, -1 } };
 	h->upgrade = (struct upgrade){ .view = &h->view,

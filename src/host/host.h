@@ -23,6 +23,7 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "host/hooks.h"
 
 /* What serves the interface. */
 enum host_kind {
@@ -39,6 +40,7 @@ enum host_kind {
  * @log_level:	As log_level_find() knows it; of all three processes
  * @kind:	What serves the interface
  * @isolate:	Peers do not reach each other
+ * @hooks:	Programs that the gateway may ask for; NULL: not allowed
  * @gateway_arguments: More of them for the gateway process, NULL behind the last; or NULL
  * @gateway_program: For tests; NULL: this program
  * @options:	Name, value, …, NULL: what all of this was made of, for a later version of
@@ -57,6 +59,7 @@ struct host_config {
 	enum host_kind kind;
 	bool log_json;
 	bool isolate;
+	const char *hooks[HOOKS_PROGRAMS];
 	const char *const *gateway_arguments;
 	const char *gateway_program;
 	const char *const *options;

@@ -133,7 +133,7 @@ int kernel_child_succeed(struct device_child *t, const char *program, struct dia
 	next.control_fd = 0;
 	err = start_driver(&next, program, d);
 	if (err == 0)
-		fd = kernel_child_connect(&next);
+		fd = kernel_child_connect(&next, KERNEL_CHILD_LIMITED);
 	if (err == 0)
 		err = fd < 0 ? fd : tunnel_limit(fd);
 	if (fd >= 0)
@@ -151,9 +151,9 @@ int kernel_child_succeed(struct device_child *t, const char *program, struct dia
 	return 0;
 }
 
-int kernel_child_connect(const struct device_child *t)
+int kernel_child_connect(const struct device_child *t, enum kernel_child_right right)
 {
-	const struct host_message m = { .type = HOST_UAPI };
+	const struct host_message m = { .type = HOST_UAPI, .serial = (uint64_t)right };
 	int ends[2];
 	int err;
 

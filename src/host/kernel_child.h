@@ -40,5 +40,17 @@ int kernel_child_start(struct device_child *t, struct diag *d);
  */
 int kernel_child_succeed(struct device_child *t, const char *program, struct diag *d);
 
-/** kernel_child_connect() - Return: another connection to the driver; -errno */
-int kernel_child_connect(const struct device_child *t);
+enum kernel_child_right {
+	KERNEL_CHILD_FULL,    /* for this process: key and port */
+	KERNEL_CHILD_LIMITED, /* for the gateway */
+};
+
+/**
+ * kernel_child_connect() - Another connection to the driver
+ *
+ * Does not wait for it: what it may do travels along as the @serial of a HOST_UAPI. A driver that
+ * has too many connections hangs up.
+ *
+ * Return: the connection; -EAGAIN when the driver does not listen; -errno.
+ */
+int kernel_child_connect(const struct device_child *t, enum kernel_child_right right);

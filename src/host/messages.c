@@ -139,7 +139,7 @@ const char *host_dialogue_judge(struct host_dialogue *d, const struct host_messa
 	if (host_access_is_type(m->type))
 		return host_access_has_body(m->type) ? host_access_judge(m->type, &m->access)
 						     : NULL;
-	if (m->serial != 0 && m->type != HOST_PING)
+	if (m->serial != 0 && m->type != HOST_PING && m->type != HOST_ACT)
 		return "a serial number where none belongs";
 	switch (m->type) {
 	case HOST_READY:
@@ -151,6 +151,13 @@ const char *host_dialogue_judge(struct host_dialogue *d, const struct host_messa
 	case HOST_PING:
 	case HOST_DRIFTED:
 		return NULL;
+	case HOST_ACT:
+		if (!d->is_ready)
+			return "an action before it is ready";
+		return host_action_of(m->serial) >= HOST_ACTION_REBOOT &&
+				       host_action_of(m->serial) < HOST_ACTIONS
+			       ? NULL
+			       : "an action of unknown kind";
 	default:
 		return "a message of unknown type";
 	}

@@ -10,6 +10,7 @@
  *	HOST_READY	it serves; once
  *	HOST_RECONNECT	a new UAPI socket	HOST_UAPI	with the descriptor, or an errno
  *	HOST_PING	any @serial		HOST_PONG	the same @serial
+ *	HOST_ACT	an action in @serial	HOST_ACTED	the same @serial, 0 or an errno; later
  *	HOST_DRIFTED	key or port of the interface are not what they should be: no answer
  *						HOST_DEVICE_RESTARTED  all peers are gone
  *						HOST_STOP	finish, then exit
@@ -45,21 +46,45 @@ enum host_message_type {
 	HOST_RECONNECT,
 	HOST_PING,
 	HOST_DRIFTED,
+	HOST_ACT = 20,
 	HOST_UAPI = 101,
 	HOST_PONG,
 	HOST_DEVICE_RESTARTED,
 	HOST_STOP,
 	HOST_HAND_ON,
+	HOST_ACTED = 120,
 };
+
+/* What HOST_ACT asks for; host/hooks.h says what each does. */
+enum host_action {
+	HOST_ACTION_REBOOT = 1,
+	HOST_ACTION_STOP_MANAGER,
+	HOST_ACTION_START_MANAGER,
+	HOST_ACTION_STOP_WHISPER,
+	HOST_ACTION_START_WHISPER,
+	HOST_ACTION_WIPE,
+	HOST_ACTIONS,
+};
+
+/* The serial number of HOST_ACT: which action, and a number above that tells it from others. */
+enum { HOST_ACTION_BITS = 8 };
+
+static inline uint64_t host_action_of(uint64_t serial)
+{
+	return serial & ((UINT64_C(1) << HOST_ACTION_BITS) - 1);
+}
 
 enum { HOST_HEADER_LEN = 16 }; /* of a message without a body */
 
 /**
  * struct host_message - The one message there is
  * @type:	enum host_message_type or host_access_type
- * @error:	HOST_UAPI: 0, or a positive errno and no descriptor; HOST_ACCESS_DONE: see there;
+ * @error:	HOST_UAPI: 0, or a positive errno and no descriptor; HOST_ACCESS_DONE: see there; HOST_ACTED:
+ *		0 or one;
  *		otherwise 0
- * @serial:	HOST_PING, HOST_PONG and those of access lists: the sender's choice; otherwise 0
+ * @serial:	HOST_PING, HOST_PONG and those of access lists: the sender's choice; HOST_ACT,
+ *		HOST_ACTED: see host_action_of(); to a driver (host/kernel_child.h) what the connection
+ *		may; otherwise 0
  * @access:	Travels only with those that have a body
  */
 struct host_message {

@@ -5,9 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/nearest.h"
+
 enum {
 	INPUT_MAX = 256, /* octets of a refused value that are sent back */
 	MSG_MAX = 256,
+	UNKNOWN_MAX = 16,   /* members nobody knows that are told of */
+	NAME_MAX_TOLD = 64, /* octets of the name of one */
 	/* As many as a double keeps: with more, 41.3 is written 41.299999999999997. */
 	REAL_DIGITS = 15,
 };
@@ -111,6 +115,39 @@ static void complain(struct json_reader *r, const char *name, const char *type, 
 void json_refuse(struct json_reader *r, const char *name, const char *type, const char *msg)
 {
 	complain(r, name, type, msg, input_of(r, name));
+}
+
+static bool is_one_of(const char *name, const char *const known[])
+{
+	for (size_t i = 0; known[i]; i++)
+		if (strcmp(known[i], name) == 0)
+			return true;
+	return false;
+}
+
+void json_refuse_unknown(struct json_reader *r, const char *const known[])
+{
+	/* The API of the library takes objects that it may change; this does not. */
+	json_t *object = (json_t *)(uintptr_t)r->object;
+	size_t told = 0;
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(object, name, value)
+	{
+		struct nearest meant = { .name = NULL };
+		char msg[MSG_MAX];
+
+		if (is_one_of(name, known) || told++ >= UNKNOWN_MAX)
+			continue;
+		for (size_t i = 0; known[i]; i++)
+			nearest_offer(&meant, name, strlen(name), known[i]);
+		snprintf(msg, sizeof(msg), "Nothing here has this name%s%s%s",
+			 meant.name ? "; '" : "", meant.name ? meant.name : "",
+			 meant.name ? "' was meant?" : "");
+		json_refuse(r, strlen(name) > NAME_MAX_TOLD ? "(a long name)" : name,
+			    "extra_forbidden", msg);
+	}
 }
 
 /* The member, or NULL when there is nothing to read; a missing one is reported. */

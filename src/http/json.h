@@ -5,7 +5,7 @@
  * A reader takes members out of one object, checks type and range, and collects what is
  * wrong instead of stopping at the first. A member that was refused leaves its output
  * unchanged, so outputs are set to their defaults before. Null counts as absent. Members
- * nobody asks for are ignored.
+ * nobody asks for are ignored, unless json_refuse_unknown() is called.
  *
  * The collected entries have the shape {"type","loc":["body",…],"msg","input"}. An input
  * that is large is not sent back.
@@ -67,6 +67,14 @@ void json_take_object(struct json_reader *r, const char *name, const json_t **re
 
 /** json_refuse() - A rule of the caller's that @name breaks. @type is a word, @msg a sentence */
 void json_refuse(struct json_reader *r, const char *name, const char *type, const char *msg);
+
+/**
+ * json_refuse_unknown() - Refuse each member that is none of @known, with the nearest of them
+ * @known:	NULL behind the last
+ *
+ * For bodies of which we say ourselves what they have; those of contracts are read leniently.
+ */
+void json_refuse_unknown(struct json_reader *r, const char *const known[]);
 
 /** json_write() - Compact text, appended. Return: 0 or -ENOMEM */
 int json_write(const json_t *value, struct text *out);

@@ -438,10 +438,12 @@ struct kernel_server *kernel_server_free(struct kernel_server *s)
 	return NULL;
 }
 
-int kernel_server_add(struct kernel_server *s, int fd)
+int kernel_server_add(struct kernel_server *s, int fd, bool is_limited)
 {
 	struct connection *c = NULL;
-	int err = s->n == KERNEL_CONNECTIONS_MAX ? ERR_LIMIT : 0;
+	bool is_full = s->n == KERNEL_CONNECTIONS_MAX ||
+		       (is_limited && s->n_limited == KERNEL_LIMITED_MAX);
+	int err = is_full ? ERR_LIMIT : 0;
 
 	if (err == 0)
 		c = calloc(1, sizeof(*c));
@@ -454,6 +456,8 @@ int kernel_server_add(struct kernel_server *s, int fd)
 	}
 	c->fd = fd;
 	c->server = s;
+	c->is_limited = is_limited;
+	s->n_limited += is_limited;
 	c->line = c->input + READ_BYTES;
 	s->connections[s->n++] = c;
 	return 0;

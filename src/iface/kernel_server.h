@@ -52,10 +52,11 @@ struct kernel_server *kernel_server_free(
 
 /**
  * kernel_server_add() - Serve a connection; @fd is taken over, after a failure too
+ * @is_limited:	As if limited=1 had been asked
  *
  * Return: 0; ERR_LIMIT; -ENOMEM.
  */
-int kernel_server_add(struct kernel_server *s, int fd);
+int kernel_server_add(struct kernel_server *s, int fd, bool is_limited);
 
 /**
  * kernel_server_watch() - What to wait for

@@ -12,7 +12,7 @@ import random
 import subprocess
 import time
 
-from gateway import ACCESS_CHECK, ACCESS_CLEAR, ACCESS_ENFORCE, ACCESS_LIST, CULVERT, ApiTest, new_key, suite
+from gateway import ACCESS_CHECK, ACCESS_CLEAR, ACCESS_ENFORCE, ACCESS_LIST, ACCESS_MEMBERS, CULVERT, ApiTest, new_key, suite
 
 PEERS, ACCOUNTS, KEYS, LISTS, AUDIT, BATCH = (f"/api/v1/{n}" for n in ("peers", "accounts", "keys", "access", "audit", "batch"))
 WEB = {"to": "10.9.0.0/24", "protocol": "tcp", "ports": "80-81"}
@@ -174,6 +174,8 @@ class Order(AccessTest):
         self.gateway.access.watch = self.watch
 
     def watch(self, kind, changes):
+        if self.gateway.access.staged:  # not in force yet, nor is what it says
+            return
         on_device = {p.split("/")[0] for prefixes in self.gateway.on_device().values() for p in prefixes}
         for address, was, now in changes or ():
             if was == 0 and address in on_device and not self.may_be_there:
@@ -208,9 +210,23 @@ class Order(AccessTest):
         self.assertEqual(self.members, {"10.0.1.60": lists[0], **dict.fromkeys(c, lists[1])})
 
     def test_while_the_host_fails_a_peer_with_a_list_stays_out_and_others_come_in(self):
+        self.fail_for_a_while(range(50, 57))
+
+    def test_so_it_does_while_the_host_fails_in_the_last_moment(self):
+        """Everything is told, and then does not take force."""
+        self.fail_for_a_while((ACCESS_ENFORCE, ACCESS_MEMBERS, ACCESS_CHECK))
+        self.gateway.access.fails_with, self.gateway.access.fails_on = 5, (ACCESS_ENFORCE,)
+        self.gateway.access.heed = lambda kind, body: 1006 if kind == ACCESS_CHECK else type(self.gateway.access).heed(
+            self.gateway.access, kind, body)
+        self.soon(lambda: "are not in force" in self.logged(), "a complaint")
+        opened, closed = self.make_peer("another"), self.make_peer("and another", access=self.ask("GET", LISTS)["access"][0]["id"])
+        self.soon(lambda: opened["public_key"] in self.gateway.on_device(), "the one without a list")
+        self.assertNotIn(closed["public_key"], self.gateway.on_device())
+
+    def fail_for_a_while(self, on):
         number = self.make_list("web", WEB)
         inside = self.make_peer("inside", access=number)
-        self.gateway.access.fails_with = 5
+        self.gateway.access.fails_with, self.gateway.access.fails_on = 5, on
         closed, opened = self.make_peer("closed", access=number), self.make_peer("open")
         self.soon(lambda: opened["public_key"] in self.gateway.on_device(), "the one without a list")
         time.sleep(1.5)

@@ -112,6 +112,28 @@ class Peers(AgentTest):
         self.assertTrue(answer.json["error"].startswith("Failed to synchronize configuration: "), answer)
         self.assertEqual(len(self.gateway.on_device()), 3)
 
+    def test_a_configuration_gives_the_address_of_a_peer_that_goes_to_another(self):
+        self.is_(self.agent("POST", f"{WG}/peers", {"public_key": new_key(1), "allowed_ips": ["10.0.1.5/32", "192.168.7.0/24"]}), 200)
+        self.is_(self.agent("POST", f"{WG}/peers", {"public_key": new_key(2), "allowed_ips": ["10.0.1.6/32"]}), 200)
+
+        def sync(*rows, code=200):
+            text = "".join(f"[Peer]\nPublicKey = {new_key(n)}\nAllowedIPs = {allowed}\n" for n, allowed in rows)
+            answer = self.agent("POST", f"{WG}/syncconf", {"config": base64.b64encode(text.encode()).decode()})
+            self.is_(answer, code)
+            return answer
+
+        sync((2, "10.0.1.6/32"), (3, "10.0.1.5/32, 192.168.7.0/24"))  # 1 goes, 3 comes
+        self.assertEqual(self.gateway.on_device(), {new_key(2): {"10.0.1.6/32"}, new_key(3): {"10.0.1.5/32", "192.168.7.0/24"}})
+        sync((2, "10.0.1.5/32"))  # 3 goes, 2 moves
+        self.assertEqual(self.gateway.on_device(), {new_key(2): {"10.0.1.5/32"}})
+        answer = sync((4, "10.0.1.5/32"), (5, "10.0.1.5/32"), code=500)  # nobody gets what two want
+        self.assertIn("an address belongs to another peer", answer.json["error"])
+        self.assertEqual(self.gateway.on_device(), {new_key(2): {"10.0.1.5/32"}})
+        self.gateway.kill()
+        self.gateway.start()
+        self.assertEqual(self.gateway.on_device(), {new_key(2): {"10.0.1.5/32"}})
+        self.assertEqual(self.gateway.local("GET", "/api/v1/peers").json["peers"][0]["addresses"], ["10.0.1.5/32"])
+
     def test_what_is_wrong_changes_nothing(self):
         for body in ({}, {"public_key": "x", "allowed_ips": []}, {"public_key": new_key(1), "allowed_ips": ["10.0.1.0/99"]},
                      {"public_key": new_key(1), "allowed_ips": [], "persistent_keepalive": 70000}):
@@ -120,8 +142,6 @@ class Peers(AgentTest):
             self.assertIn("loc", answer.json["detail"][0])
         self.is_(self.agent("POST", "/v1/wg/wg9/peers", {"public_key": new_key(1), "allowed_ips": []}), 500)
         self.is_(self.agent("GET", "/v1/wg/wg9/config"), 404, {"error": "Configuration file not found: /etc/wireguard/wg9.conf"})
-        self.is_(self.agent("POST", f"{WG}/disable"), 500)
-        self.is_(self.agent("DELETE", WG), 500)
         self.is_(self.agent("GET", f"{WG}/peers"), 405)
         self.is_(self.agent("POST", f"{WG}/enable"), 200, {"status": "success", "message": "Interface wg0 is already up", "was_down": False})
         self.assertEqual(self.agent("GET", f"{WG}/config").json["config"]["private_key"], None)
@@ -143,6 +163,101 @@ class Peers(AgentTest):
         self.assertEqual(g.on_device(), {key: {"10.0.1.10/32"}})
         self.is_(self.agent("DELETE", f"{WG}/peers/{key}"), 200)
         self.assertEqual(g.access.members, {})
+
+
+class Interface(AgentTest):
+    def add(self, n):
+        self.is_(self.agent("POST", f"{WG}/peers", {"public_key": new_key(n), "allowed_ips": [f"10.0.1.{n}/32"]}), 200)
+
+    def restart(self):
+        self.gateway.stop()
+        self.gateway.start()
+        self.agent_port = int(re.findall(r"agent: http://127\.0\.0\.1:(\d+)", self.logged())[-1])
+
+    def test_disabled_it_serves_nobody_over_restarts_until_it_is_enabled(self):
+        self.add(2), self.add(3)
+        on = self.gateway.on_device()
+        self.is_(self.agent("POST", f"{WG}/disable"), 200, {"status": "success", "message": "Interface wg0 disabled successfully", "was_up": True})
+        self.assertEqual(self.gateway.on_device(), {})
+        self.is_(self.agent("POST", f"{WG}/disable"), 200, {"status": "success", "message": "Interface wg0 is already down", "was_up": False})
+        self.is_(self.agent("GET", f"{WG}/dump"), 500, {"error": "WireGuard command failed: interface wg0 is down"})
+        self.assertEqual(self.agent("GET", "/v1/status").json["wireguard"]["interfaces"]["wg0"]["status"], "down")
+        self.add(4)  # kept for later
+        self.restart()
+        self.assertEqual(self.gateway.on_device(), {})
+        self.gateway.restart_device()
+        self.soon(lambda: self.gateway.local("GET", "/api/v1/gateway").json["enabled"] is False, "the gateway")
+        self.assertEqual(self.gateway.on_device(), {})
+        self.is_(self.agent("POST", f"{WG}/enable"), 200, {"status": "success", "message": "Interface wg0 enabled successfully", "was_down": True})
+        self.soon(lambda: self.gateway.on_device() == {**on, new_key(4): {"10.0.1.4/32"}}, "all peers")
+        self.is_(self.agent("POST", f"{WG}/enable"), 200, {"status": "success", "message": "Interface wg0 is already up", "was_down": False})
+        self.restart()
+        self.assertEqual(len(self.gateway.on_device()), 3)
+        actions = [row["action"] for row in self.gateway.local("GET", "/api/v1/audit").json["audit"]]
+        self.assertEqual([a for a in actions if a.startswith("interface")], ["interface.disable", "interface.enable"])
+
+    def test_the_operator_switches_it_from_his_side(self):
+        self.add(2)
+        answer = self.gateway.local("PATCH", "/api/v1/gateway", {"enabled": False})
+        self.assertEqual((answer.status, answer.json["enabled"]), (200, False))
+        self.assertEqual(self.gateway.on_device(), {})
+        self.is_(self.gateway.local("PATCH", "/api/v1/gateway", {"enabled": True}), 200)
+        self.assertEqual(set(self.gateway.on_device()), {new_key(2)})
+
+    def test_a_repeated_switch_is_not_done_again(self):
+        self.add(2)
+        off = self.sign("POST", f"{WG}/disable")
+        first = self.request(self.agent_port, "POST", f"{WG}/disable", None, off)
+        self.is_(first, 200)
+        self.is_(self.request(self.agent_port, "POST", f"{WG}/disable", None, off), 200, first.json)
+        self.is_(self.agent("POST", f"{WG}/enable"), 200)
+        self.is_(self.request(self.agent_port, "POST", f"{WG}/disable", None, off), 409)
+        self.assertEqual(set(self.gateway.on_device()), {new_key(2)})
+        gone = self.sign("DELETE", WG)
+        self.is_(self.request(self.agent_port, "DELETE", WG, None, gone), 200)
+        self.is_(self.request(self.agent_port, "DELETE", WG, None, gone), 200)
+        self.is_(self.agent("PUT", f"{WG}/config", {"private_key": self.gateway.private}), 200)
+        self.add(3)
+        self.is_(self.request(self.agent_port, "DELETE", WG, None, gone), 409)
+        self.assertEqual(self.gateway.local("GET", "/api/v1/peers").json["total"], 1)
+
+    def test_its_file_is_taken_when_it_says_what_is_and_refused_whole_otherwise(self):
+        self.add(2)
+        done = {"status": "success", "message": "Interface configuration updated successfully", "reloaded": True}
+        same = {"private_key": self.gateway.private, "listen_port": 51820, "address": "10.0.1.1/24, fd42:4242:1::1/64", "mtu": None,
+                "post_up": "echo up", "pre_down": None, "dns": "1.1.1.1", "table": "auto"}
+        self.is_(self.agent("PUT", f"{WG}/config", same), 200, done)
+        self.is_(self.agent("PUT", f"{WG}/config", {"private_key": self.gateway.private}), 200, done)
+        self.is_(self.agent("PUT", f"{WG}/config", {**same, "address": "10.0.1.1/24"}), 200, done)
+        for body, text in (({**same, "listen_port": 51821, "mtu": 1280}, "listen_port is 51820 here, mtu is 1396 here"),
+                           ({**same, "address": "10.0.2.1/24"}, "address is 10.0.1.1/24, fd42:4242:1::1/64 here"),
+                           ({**same, "address": "10.0.1.1/16"}, "address is"), ({**same, "private_key": base64.b64encode(b"x" * 32).decode()}, "private_key is another one")):
+            answer = self.agent("PUT", f"{WG}/config", body)
+            self.is_(answer, 500)
+            self.assertIn(text, answer.json["error"])
+            self.assertIn("nothing was changed", answer.json["error"])
+            self.assertNotIn(self.gateway.private, answer.text)
+        for body in ({}, {"private_key": "x"}, {**same, "listen_port": "x"}, {**same, "listen_port": 70000}, {**same, "address": 1}):
+            self.is_(self.agent("PUT", f"{WG}/config", body), 422)
+        self.assertEqual(set(self.gateway.on_device()), {new_key(2)})
+
+    def test_deleted_it_is_gone_until_its_file_is_put_again(self):
+        self.add(2), self.add(3)
+        self.is_(self.agent("DELETE", WG), 200, {"status": "success", "message": "Interface wg0 deleted successfully"})
+        self.assertEqual(self.gateway.on_device(), {})
+        self.assertEqual(self.gateway.local("GET", "/api/v1/peers").json["total"], 0)
+        self.restart()
+        missing = {"error": "Configuration file not found: /etc/wireguard/wg0.conf"}
+        self.is_(self.agent("DELETE", WG), 404, missing)
+        self.is_(self.agent("GET", f"{WG}/config"), 404, missing)
+        self.is_(self.agent("POST", f"{WG}/enable"), 404, missing)
+        self.is_(self.agent("GET", f"{WG}/dump"), 500, {"error": "WireGuard command failed: there is no interface wg0"})
+        self.is_(self.agent("POST", f"{WG}/peers", {"public_key": new_key(4), "allowed_ips": []}), 500)
+        answer = self.agent("PUT", f"{WG}/config", {"private_key": self.gateway.private})
+        self.assertEqual((answer.status, answer.json["reloaded"]), (200, False))
+        self.is_(self.agent("POST", f"{WG}/enable"), 200)
+        self.add(4)
+        self.assertEqual(set(self.gateway.on_device()), {new_key(4)})
 
 
 class Callers(AgentTest):

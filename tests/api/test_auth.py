@@ -152,7 +152,8 @@ class Version2(ApiTest):
         for answer in (g.signed("GET", "/api/v1/peers"), g.raw("GET", "/api/v1/peers", b"", {})):
             self.is_(answer, 401)
             self.assertEqual(answer.json["detail"],
-                             "This route needs a signature of version 2: X-Signature-Version: 2 and X-Nonce")
+                             "Say who you are: a key of this gateway as Authorization: Bearer KEY ('culvert gateway key add NAME' makes"
+                             " one), or a signature of version 2: X-Signature-Version: 2 and X-Nonce")
 
     def test_it_binds_method_target_nonce_and_body(self):
         g, ts = self.gateway, now()

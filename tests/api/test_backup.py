@@ -34,8 +34,8 @@ class BackupTest(ApiTest):
         self.assertEqual(done.returncode, code, done)
         return done
 
-    def create(self, where="/run/one.backup", *more, **options):
-        return self.backup("create", where, "--state", self.gateway.state, *more, **options)
+    def create(self, where="/run/one.backup", *more, force=True, **options):
+        return self.backup("create", where, "--state", self.gateway.state, *(("--force",) if force else ()), *more, **options)
 
     def add(self, name, **members):
         answer = self.gateway.local("POST", PEERS, {"name": name, "public_key": new_key(), **members})
@@ -44,6 +44,15 @@ class BackupTest(ApiTest):
 
 
 class Backup(BackupTest):
+    def test_a_file_that_is_there_is_written_over_only_when_that_was_said(self):
+        self.create(force=False)
+        before = open("/run/one.backup", "rb").read()
+        self.assertIn("is there already", self.create(force=False, code=3).stderr)
+        self.assertEqual(open("/run/one.backup", "rb").read(), before)
+        self.create()
+        self.assertNotEqual(open("/run/one.backup", "rb").read(), before)
+        self.assertEqual(sorted(n for n in os.listdir("/run") if n.startswith("one.backup")), ["one.backup"])
+
     def test_what_was_acknowledged_before_it_began_is_there_after_a_restore_elsewhere(self):
         acknowledged, psk, over = [], new_key(), threading.Event()
         self.add("with-secret", preshared_key=psk)

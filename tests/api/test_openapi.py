@@ -334,8 +334,6 @@ class Bodies:
             body["generate"] = self.rng.random() < 0.5
         if self.rng.random() < 0.2:
             body["preshared_key"] = True
-        if self.rng.random() < 0.1:
-            body["unknown"] = {"is": ["ignored"]}
         return body
 
     def change_peer(self):
@@ -734,6 +732,12 @@ class Generated(DocumentTest):
             self.assertEqual(self.call("dropProfile", f"{API}/profiles/{name}").status, 200)
             self.assertEqual(self.call("dropProfile", f"{API}/profiles/{name}").status, 404)
 
+    def switch(self):
+        for enabled in (False, True):
+            answer = self.call("changeGateway", f"{API}/gateway", {"enabled": enabled})
+            self.assertEqual((answer.status, answer.json["enabled"]), (200, enabled), answer)
+            self.assertEqual(self.call("showGateway", f"{API}/gateway").json, answer.json)
+
     def read_lists(self):
         r = self.rng
         query = "&".join(r.sample((f"limit={r.randrange(1, 20)}", f"after={r.randrange(50)}", "sort=-id", "status=active",
@@ -745,7 +749,7 @@ class Generated(DocumentTest):
 
     def chain(self):
         r, m = self.rng, self.model
-        choices = [self.create_peer, self.create_peer, self.run_batch, self.life_of_a_key, self.life_of_a_webhook, self.life_of_a_link, self.read_lists]
+        choices = [self.create_peer, self.create_peer, self.run_batch, self.life_of_a_key, self.life_of_a_webhook, self.life_of_a_link, self.read_lists, self.switch]
         if m.peers:
             number = r.choice(sorted(m.peers))
             choices += [lambda: self.change_peer(number)] * 3 + [lambda: self.delete_peer(number), lambda: self.read_peer(number)]
@@ -807,7 +811,7 @@ class Generated(DocumentTest):
                 "createWebhook": b.webhook, "changeWebhook": b.change_webhook, "createLink": b.link,
                 "changeAccount": b.change_account, "createAccessList": b.access_list,
                 "changeAccessList": b.change_access_list, "runBatch": b.batch,
-                "rotateProfile": lambda: {"keep_days": 0}}[operation.node["operationId"]]()
+                "changeGateway": lambda: {"enabled": True}, "rotateProfile": lambda: {"keep_days": 0}}[operation.node["operationId"]]()
 
     def stranger(self):
         r = self.rng

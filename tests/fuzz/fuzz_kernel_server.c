@@ -109,7 +109,7 @@ static int dial(struct kernel_server *s)
 	int ends[2];
 
 	HOLDS(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
-	HOLDS(kernel_server_add(s, ends[1]) == 0);
+	HOLDS(kernel_server_add(s, ends[1], false) == 0);
 	return ends[0];
 }
 

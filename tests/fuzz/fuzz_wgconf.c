@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "conf/wgconf_framing.h"
+#include "conf/wgconf_names.h"
 #include "fuzz.h"
 
 static unsigned int count_lines(const uint8_t *data, size_t size)
@@ -103,6 +104,26 @@ static void check_reframe(const struct wgconf *c)
 	}
 }
 
+/* A name is a piece of one comment line, and reads the same again. */
+static void check_names(const struct wgconf *c)
+{
+	for (size_t i = 0; i < c->n_peers; i++) {
+		struct wgconf_span name = c->peers[i].name, again;
+		struct text line = { 0 };
+
+		if (!name.len)
+			continue;
+		HOLDS(name.at > c->text && name.at + name.len <= c->text + c->text_len);
+		HOLDS(!memchr(name.at, '\n', name.len));
+		text_puts(&line, "# friendly_name = ");
+		text_add(&line, name.at, name.len);
+		HOLDS(wgconf_name_read((struct wgconf_span){ line.data, line.len }, &again) ==
+		      WGCONF_NAME_FRIENDLY);
+		HOLDS(again.len == name.len && memcmp(again.at, name.at, name.len) == 0);
+		text_done(&line);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct wgconf c = { 0 };
@@ -119,6 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	HOLDS(out.len == size && (!size || memcmp(out.data, data, size) == 0));
 	check_strip(&c);
 	check_reframe(&c);
+	check_names(&c);
 	text_done(&out);
 	wgconf_done(&c);
 	return 0;

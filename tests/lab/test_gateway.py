@@ -26,7 +26,7 @@ class KernelAtBothEnds(Kernel):
     kind = "kernel"
 
     def setUp(self):
-        if not suite.SOAK and "connects" not in self._testMethodName:
+        if not suite.SOAK:
             self.skipTest("this one runs in the soak")
         super().setUp()
 

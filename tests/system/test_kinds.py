@@ -19,6 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "net"))
 import suite
 import tunnel
 from test_gateway import WholeTest
+from test_host import Gateway
 
 PEERS = "/api/v1/peers"
 SEEN_S = 2.0  # until a change by somebody else is seen and taken back
@@ -106,7 +107,7 @@ class Peers(KindTest):
         self.assertFalse(self.pings(self.client, "10.0.1.1", timeout=1))
         self.assertEqual(self.api("GET", f"{PEERS}/phone")["blocked"], ["quota"])
         self.patch("phone", quota={"bytes": 10**9, "period": "month"})
-        self.reaches("10.0.1.1", timeout=30)
+        self.soon(lambda: self.on(made["public_key"]), "the peer to come back")
         gateway.end()
 
     def test_a_peer_expires(self):
@@ -232,6 +233,26 @@ class Drift(KindTest):
         self.soon(lambda: self.peer("list", check=False).returncode == 0, "the API again", 30)
         self.soon(lambda: self.allowed() == left, "all as it was adopted", 10)
         self.assertIn("drift", [row["who"] for row in self.api("GET", "/api/v1/audit")["audit"]])
+
+
+class WithoutModule(KindTest):
+    """On a host whose kernel has no WireGuard."""
+
+    def setUp(self):
+        super().setUp()
+        if self.edge.ip("link", "add", "probe", "type", "wireguard", check=False).returncode == 0:
+            self.edge.ip("link", "delete", "probe")
+            self.skipTest("this kernel has WireGuard")
+
+    def test_auto_is_userspace_and_kernel_says_what_is_missing(self):
+        self.kind = "auto"
+        gateway = self.start()
+        self.assertIn("tun", self.edge.output("ip", "-d", "link", "show", "wg0"))
+        self.assertEqual(gateway.end(), 0, gateway.errors())
+        gateway = Gateway(self.edge, self.state, "--kind", "kernel", program=None)
+        self.assertEqual(gateway.process.wait(30), 4, gateway.errors())
+        self.assertRegex(gateway.errors(), "no WireGuard.*modprobe wireguard.*--kind userspace")
+        self.assertAsFound()
 
 
 if __name__ == "__main__":

@@ -653,6 +653,67 @@ static void a_batch_is_sent_joined_or_taken_back_whole(void)
 	gateway_free(g);
 }
 
+static const struct gateway_grant at_once = { .now_ns = 6000,
+					      .who = "test",
+					      .frees_at_once = true };
+
+/* Peer 100, with 10.0.1.2 and a network, goes, and another comes with both. */
+static void begin_a_swap(void)
+{
+	struct gateway_add b = wanted(2);
+
+	b.wants_v4 = b.wants_v6 = false;
+	b.v4 = peers_find_id(gateway_peers(g), 100)->v4;
+	b.v6 = peers_find_id(gateway_peers(g), 100)->v6;
+	b.limits.routes = "192.168.7.0/24";
+	memset(&done, 0, sizeof(done));
+	gateway_batch_begin(g);
+	CHECK(gateway_remove_peer(g, 100, &at_once, on_done, &done) == 0);
+	CHECK(gateway_add_peer(g, &b, &at_once, on_done, &done) == 0);
+}
+
+static bool has_all(int64_t id)
+{
+	const struct peer *peer = peers_find_id(gateway_peers(g), id);
+
+	return peer && peer->v4.b[3] == 2 && peer->v6.b[15] == 2 && !peer->is_busy &&
+	       peers_find_address(gateway_peers(g), &peer->v4) == peer &&
+	       peers_find_address(gateway_peers(g), &peer->v6) == peer &&
+	       strcmp(peer->routes, "192.168.7.0/24") == 0;
+}
+
+static void a_batch_gives_what_a_removed_peer_had_to_another(void)
+{
+	struct gateway_add a = wanted(1), c = wanted(3);
+
+	start();
+	a.limits.routes = c.limits.routes = "192.168.7.0/24";
+	CHECK(add(&a) == 0);
+	wait_for(1);
+	begin_a_swap();
+	CHECK(gateway_batch_end(g, false) == 0); /* taken back: as it was */
+	CHECK(done.calls == 0 && has_all(100) && peers_count(gateway_peers(g)) == 1);
+	CHECK(used4() == 1 && add(&c) == ERR_EXISTS);
+	fake.fail = -ENOSPC;
+	begin_a_swap();
+	CHECK(gateway_batch_end(g, true) == 0);
+	wait_for(2);
+	CHECK(done.err == -ENOSPC && has_all(100) && peers_count(gateway_peers(g)) == 1);
+	CHECK(used4() == 1 && add(&c) == ERR_EXISTS);
+	fake.fail = 0;
+	begin_a_swap();
+	CHECK(gateway_batch_end(g, true) == 0);
+	wait_for(2);
+	CHECK(done.err == 0 && has_all(101) && peers_count(gateway_peers(g)) == 1);
+	CHECK(used4() == 1 && add(&c) == ERR_EXISTS);
+	memset(&done, 0, sizeof(done));
+	CHECK(gateway_remove_peer(g, 101, &at_once, on_done, &done) == 0);
+	wait_for(1);
+	CHECK(used4() == 0 && add(&c) == 0); /* no claim is left over */
+	wait_for(1);
+	gateway_free(g);
+}
+
 static void records_are_found_and_hold_who_names_them(void)
 {
 	struct gateway_add a = wanted(1);
@@ -727,6 +788,7 @@ int main(void)
 	RUN(versions_of_a_peer_have_times_that_rise);
 	RUN(a_move_takes_the_new_address_and_lets_the_old_one_rest);
 	RUN(a_batch_is_sent_joined_or_taken_back_whole);
+	RUN(a_batch_gives_what_a_removed_peer_had_to_another);
 	RUN(records_are_found_and_hold_who_names_them);
 	RUN(stopping_reports_everything_that_was_decided);
 	return DONE();

@@ -43,7 +43,19 @@ static int load_usage(struct store *s, store_usage_visitor visit, void *context)
 	return 0;
 }
 
+static const char *state_body; /* of the record that switches the interface; NULL: none */
+
+static int load_records(struct store *s, store_record_visitor visit, void *context)
+{
+	struct store_record one = { .id = 1, .kind = STORE_SETTING, .name = "interface" };
+
+	(void)s;
+	one.body = state_body;
+	return state_body ? visit(context, &one) : 0;
+}
+
 static const struct store_ops fake_store_ops = { .load_peers = load,
+						 .load_records = load_records,
 						 .load_usage = load_usage,
 						 .load_profiles = load_profiles };
 
@@ -395,6 +407,40 @@ static void a_connection_that_closed_is_noticed_when_idle(void)
 	CHECK(is_same());
 }
 
+static struct store_change switched(const char *body)
+{
+	struct store_change c = { .kind = STORE_PUT_RECORD };
+
+	state_body = body;
+	c.record.kind = STORE_SETTING;
+	snprintf(c.record.name, sizeof(c.record.name), "interface");
+	c.record.body = body;
+	return c;
+}
+
+static void an_interface_that_is_switched_off_has_nobody_until_it_is_on_again(void)
+{
+	struct store_change off, on, add = change(STORE_ADD_PEER, 5);
+
+	start(4);
+	CHECK(now() == 0 && is_same());
+	off = switched("{\"state\":\"down\"}");
+	reconcile_group(&r, &off);
+	CHECK(off.carried == 0 && fake.n == 0);
+	store.peers[store.n++] = stored(5);
+	reconcile_group(&r, &add); /* whoever comes now waits as well */
+	CHECK(add.carried == 0 && fake.n == 0);
+	CHECK(now() == 0 && fake.n == 0);
+	on = switched("{\"state\":\"up\"}");
+	reconcile_group(&r, &on);
+	CHECK(on.carried == 0 && fake.n == 5 && is_same());
+	off = switched("{\"state\":\"of a newer version\"}");
+	reconcile_group(&r, &off);
+	CHECK(fake.n == 0);
+	state_body = NULL;
+	CHECK(now() == 0 && is_same());
+}
+
 /* --- What somebody else does --- */
 
 static int repairs; /* of key or port, asked of the host */
@@ -610,6 +656,7 @@ int main(void)
 	RUN(a_profile_that_is_refused_keeps_no_other_from_the_interface);
 	RUN(an_interface_without_profiles_gets_its_peers);
 	RUN(a_profile_that_cannot_be_read_is_not_in_sync);
+	RUN(an_interface_that_is_switched_off_has_nobody_until_it_is_on_again);
 	RUN(a_rotation_reaches_the_interface_with_its_group);
 	RUN(what_others_change_is_counted_and_set_again);
 	RUN(what_others_change_is_left_where_only_a_report_is_wanted);

@@ -175,6 +175,26 @@ static void fields_that_mean_nothing_must_be_zero(void)
 	CHECK(!host_dialogue_judge(&d, &m, false, 0));
 }
 
+static void an_action_is_one_there_is_and_asked_by_who_is_ready(void)
+{
+	struct host_message m = { .type = HOST_ACT, .serial = 9 << 8 | HOST_ACTION_WIPE };
+	struct host_dialogue d = { 0 };
+
+	CHECK(host_dialogue_judge(&d, &m, false, 0));
+	CHECK(!judge(&d, HOST_READY, 1) && !host_dialogue_judge(&d, &m, false, 1));
+	for (uint64_t action = 0; action < 256; action++) {
+		bool is_one = action >= HOST_ACTION_REBOOT && action <= HOST_ACTION_WIPE;
+
+		m.serial = UINT64_MAX << 8 | action;
+		CHECK((host_dialogue_judge(&d, &m, false, (2 + action) * 1000000000) == NULL) ==
+		      is_one);
+	}
+	m.serial = HOST_ACTION_STOP_MANAGER;
+	CHECK(host_dialogue_judge(&d, &m, true, UINT64_C(1000000000000)));
+	m.error = 1;
+	CHECK(host_dialogue_judge(&d, &m, false, UINT64_C(1000000000000)));
+}
+
 static void a_flood_is_noticed_and_a_quiet_second_forgives(void)
 {
 	struct host_dialogue d = { 0 };
@@ -237,6 +257,7 @@ int main(void)
 	RUN(a_gateway_may_be_ready_once_and_ask);
 	RUN(a_gateway_may_not_say_what_only_the_host_says);
 	RUN(fields_that_mean_nothing_must_be_zero);
+	RUN(an_action_is_one_there_is_and_asked_by_who_is_ready);
 	RUN(a_flood_is_noticed_and_a_quiet_second_forgives);
 	RUN(what_is_said_of_access_lists_has_a_bound_of_its_own);
 	RUN(a_body_travels_with_those_that_have_one);

@@ -179,6 +179,23 @@ static void writes_a_number_with_as_few_digits_as_it_has(void)
 	json_decref(list);
 }
 
+static void refuses_members_that_nobody_knows(void)
+{
+	static const char *const known[] = { "quota", "note", NULL };
+	json_t *object = parse("{\"note\":1,\"qouta\":2,\"x\":null}");
+	struct json_reader r;
+
+	CHECK(json_reader_init(&r, object) == 0);
+	json_refuse_unknown(&r, known);
+	CHECK(strcmp(errors(&r),
+		     "[{\"type\":\"extra_forbidden\",\"loc\":[\"body\",\"qouta\"],"
+		     "\"msg\":\"Nothing here has this name; 'quota' was meant?\",\"input\":2},"
+		     "{\"type\":\"extra_forbidden\",\"loc\":[\"body\",\"x\"],"
+		     "\"msg\":\"Nothing here has this name\",\"input\":null}]") == 0);
+	json_reader_done(&r);
+	json_decref(object);
+}
+
 int main(void)
 {
 	RUN(refuses_what_is_not_strict_json);
@@ -186,6 +203,7 @@ int main(void)
 	RUN(depth_has_a_bound);
 	RUN(takes_members_of_the_right_type_and_range);
 	RUN(names_every_member_that_is_wrong);
+	RUN(refuses_members_that_nobody_knows);
 	RUN(does_not_send_large_inputs_back);
 	RUN(writes_a_number_with_as_few_digits_as_it_has);
 	return DONE();

@@ -55,7 +55,7 @@ static int dial(void)
 	int ends[2];
 
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
-	CHECK(kernel_server_add(server, ends[1]) == 0);
+	CHECK(kernel_server_add(server, ends[1], false) == 0);
 	return ends[0];
 }
 
@@ -205,6 +205,19 @@ static void a_limited_connection_does_not_touch_the_identity(void)
 	stop();
 }
 
+static void a_connection_may_be_limited_from_its_beginning(void)
+{
+	int ends[2];
+
+	start();
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+	CHECK(kernel_server_add(server, ends[1], true) == 0);
+	say(ends[0], "set=1\nlisten_port=7\n\nset=1\n" PEER_A "\n");
+	CHECK(hears(ends[0], "errno=-22\n\nerrno=0\n\n") && !kernel.touched_identity);
+	close(ends[0]);
+	stop();
+}
+
 static void a_change_that_the_kernel_takes_in_part_ends_the_connection(void)
 {
 	start();
@@ -321,9 +334,10 @@ static void limited_connections_are_few_and_one_answer_waits_at_a_time(void)
 	CHECK(strcmp(hear(more, &(bool){ 0 }), "errno=-16\n\n") == 0 && is_closed(more));
 	close(more);
 	settle();
+	CHECK(kernel_server_add(server, dup(fds[0]), true) == ERR_LIMIT);
 	for (int i = KERNEL_LIMITED_MAX; i < KERNEL_CONNECTIONS_MAX; i++)
 		last[i] = dial();
-	CHECK(kernel_server_add(server, dup(fds[0])) == ERR_LIMIT);
+	CHECK(kernel_server_add(server, dup(fds[0]), false) == ERR_LIMIT);
 	for (int i = KERNEL_LIMITED_MAX; i < KERNEL_CONNECTIONS_MAX; i++)
 		close(last[i]);
 	for (int i = 0; i < KERNEL_LIMITED_MAX; i++)
@@ -488,6 +502,7 @@ int main(void)
 	RUN(a_set_reaches_the_kernel_and_a_get_tells_it);
 	RUN(what_a_kernel_cannot_do_is_refused_whole);
 	RUN(a_limited_connection_does_not_touch_the_identity);
+	RUN(a_connection_may_be_limited_from_its_beginning);
 	RUN(a_change_that_the_kernel_takes_in_part_ends_the_connection);
 	RUN(an_interface_that_is_gone_ends_the_server);
 	RUN(the_state_follows_what_is_set_and_not_what_moves);

@@ -358,6 +358,59 @@ static void a_crash_of_the_server_loses_nothing_acknowledged(void)
 	store_free(s);
 }
 
+static bool is_over(struct load *load)
+{
+	bool stop;
+
+	pthread_mutex_lock(&load->lock);
+	stop = load->stop;
+	pthread_mutex_unlock(&load->lock);
+	return stop;
+}
+
+static int count_audit(void *context, const struct store_audit *one)
+{
+	*(unsigned int *)context += one->is_chained;
+	return 0;
+}
+
+/* A session that ends in the middle of the trail says so; the next time it is whole again. */
+static void *read_trail(void *context)
+{
+	struct load *load = context;
+
+	while (!is_over(load)) {
+		unsigned int n = 0;
+		int err = store_read_audit(load->store, 0, 1000, count_audit, &n);
+
+		CHECK(err == 0 || err == -ENOTCONN);
+		CHECK(store_maintain(load->store) == 0);
+	}
+	return NULL;
+}
+
+static void the_trail_is_read_while_changes_are_made_and_sessions_end(void)
+{
+	struct load load = { .store = fresh(), .acknowledged = 1 };
+	pthread_t writer, reader;
+	struct chain chain;
+
+	pthread_mutex_init(&load.lock, NULL);
+	CHECK(pthread_create(&writer, NULL, apply_one_by_one, &load) == 0);
+	CHECK(pthread_create(&reader, NULL, read_trail, &load) == 0);
+	for (int i = 0; i < 8; i++)
+		end_sessions();
+	pthread_mutex_lock(&load.lock);
+	load.stop = true;
+	pthread_mutex_unlock(&load.lock);
+	pthread_join(writer, NULL);
+	pthread_join(reader, NULL);
+	chain = follow_chain(load.store);
+	CHECK(load.acknowledged > 2 && look(load.store)->n_peers == load.acknowledged - 1);
+	CHECK(chain.n == load.acknowledged - 1 && chain.broken == 0);
+	store_free(load.store);
+}
+
 /* --- Secrets --- */
 
 static void no_secret_is_readable_in_the_files_of_the_server(void)
@@ -403,6 +456,7 @@ static void run_own(void)
 	RUN(a_store_that_was_written_by_another_meanwhile_is_at_its_end);
 	RUN(what_the_server_refuses_ends_the_group_and_no_more);
 	RUN(a_crash_of_the_server_loses_nothing_acknowledged);
+	RUN(the_trail_is_read_while_changes_are_made_and_sessions_end);
 	RUN(no_secret_is_readable_in_the_files_of_the_server);
 }
 
