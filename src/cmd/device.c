@@ -48,6 +48,7 @@ static const char usage[] =
 	"  --allow NET,...   private networks that peers may reach (default: none)\n"
 	"  --mtu N           of the tunnel (default 1420)\n"
 	"  --flows N         connections at a time (default 65536)\n"
+	"  --forward PORT=ADDRESS:PORT,...  TCP ports of this host that lead to peers\n"
 	"\n"
 	"Environment: WG_PROCESS_FOREGROUND=1 (as -f), WG_TUN_FD and WG_UAPI_FD (descriptors opened by\n"
 	"the caller), LOG_LEVEL=silent|error|warning|info|debug (or verbose).\n";
@@ -158,7 +159,7 @@ static int settle_usernet(struct settings *s)
 		return s->has_usernet_option
 			       ? complain(
 					 EXIT_USAGE,
-					 "--address, --dns, --allow, --mtu and --flows go with --usernet")
+					 "--address, --dns, --allow, --mtu, --flows and --forward go with --usernet")
 			       : -1;
 	if (s->device.takes_over || s->device.tun_fd >= 0 || s->device.workers > 1)
 		return complain(
@@ -186,6 +187,8 @@ static int read_arguments(int argc, char **argv, struct settings *s)
 		{ "allow", required_argument, NULL, OPTION_USERNET + 1 + DEVICE_USERNET_ALLOW },
 		{ "mtu", required_argument, NULL, OPTION_USERNET + 1 + DEVICE_USERNET_MTU },
 		{ "flows", required_argument, NULL, OPTION_USERNET + 1 + DEVICE_USERNET_FLOWS },
+		{ "forward", required_argument, NULL,
+		  OPTION_USERNET + 1 + DEVICE_USERNET_FORWARD },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *foreground = getenv("WG_PROCESS_FOREGROUND");

@@ -67,10 +67,27 @@ static int add_allowed(struct usernet_options *o, const char *text)
 	return EXIT_DONE;
 }
 
+/* "8080=10.9.0.2:80", "8080=[fd09::2]:80": as endpoints are written. */
+static int add_forward(struct usernet_options *o, const char *text)
+{
+	const char *to = strchr(text, '=');
+	struct endpoint endpoint;
+	uint64_t port = 0;
+
+	if (!to || decimal_parse(text, (size_t)(to - text), 65535, &port) < 0 || port == 0 ||
+	    endpoint_parse(to + 1, &endpoint) < 0 || endpoint.port == 0 ||
+	    o->n_forwards == USERNET_FORWARDS_MAX)
+		return refuse("--forward takes at most 64 of PORT=ADDRESS:PORT", text);
+	o->forwards[o->n_forwards++] = (struct usernet_forward){ .port = (uint16_t)port,
+								 .to_port = endpoint.port,
+								 .to = endpoint.ip };
+	return EXIT_DONE;
+}
+
 static int add_each(struct usernet_options *o, const char *text,
 		    int (*add)(struct usernet_options *o, const char *text))
 {
-	char one[ADDR_TEXT_MAX];
+	char one[ADDR_TEXT_MAX + sizeof("65535=")];
 	int code = EXIT_DONE;
 
 	while (code == EXIT_DONE) {
@@ -112,6 +129,8 @@ int device_usernet_read(struct usernet_options *o, enum device_usernet_option op
 		return add_each(o, text, add_resolver);
 	case DEVICE_USERNET_ALLOW:
 		return add_each(o, text, add_allowed);
+	case DEVICE_USERNET_FORWARD:
+		return add_each(o, text, add_forward);
 	case DEVICE_USERNET_MTU:
 		return read_number("--mtu", text, USERNET_MTU_MIN, USERNET_MTU_MAX, &o->mtu);
 	case DEVICE_USERNET_FLOWS:

@@ -12,6 +12,7 @@ enum device_usernet_option {
 	DEVICE_USERNET_ALLOW,
 	DEVICE_USERNET_MTU,
 	DEVICE_USERNET_FLOWS,
+	DEVICE_USERNET_FORWARD,
 };
 
 /* What stands where nothing is said. */

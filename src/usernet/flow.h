@@ -22,6 +22,7 @@ enum flow_kind {
 	FLOW_TCP,
 	FLOW_UDP,
 	FLOW_ECHO,
+	FLOW_FORWARD, /* a listening socket; never in the table */
 };
 
 enum { FLOW_SOURCES = 4096 };

@@ -32,7 +32,7 @@ struct usernet {
 	struct usernet_options options;
 	int epoll;
 	struct flows flows;
-	struct tcp_settings tcp4, tcp6; /* differ in nothing but what IPv6 requires */
+	struct tcp_settings tcp;
 	struct tcp_budget budget;
 	struct egress egress;
 	uint64_t own_read_ns; /* when the host's addresses were read */
@@ -47,6 +47,7 @@ struct usernet {
 	uint8_t *inbox; /* what a host's socket sent, with room for headers in front */
 	uint64_t icmp_paid_ns;
 	size_t resolver; /* the one in use */
+	struct flow *forwards[USERNET_FORWARDS_MAX];
 	_Atomic uint64_t counts[USERNET_COUNTS];
 	_Atomic uint32_t n_flows;
 };
@@ -97,8 +98,9 @@ void answer_error(struct usernet *u, enum inet_icmp_error error, uint32_t mtu,
 /* The same from a router on the way. */
 void answer_error_from(struct usernet *u, const struct inet_icmp_kind *kind,
 		       const struct ip_addr *source, const uint8_t *packet, uint32_t len);
-/** answer_packet() - Put together what a peer sent, for a quotation: @out has OUT_QUOTE octets */
 enum { OUT_QUOTE = 1280 };
+
+/** answer_quote() - The beginning of what a peer sent, as a packet of its own length. Return: octets */
 uint32_t answer_quote(const struct inner *in, uint8_t out[OUT_QUOTE]);
 /* What an error of the host means for a peer; false: nothing it should hear of. */
 bool answer_errno(int err, enum inet_icmp_error *ret);
@@ -168,6 +170,8 @@ void tcp_flow_receive(struct usernet *u, const struct inner *in);
 void tcp_flow_work(struct usernet *u, struct flow *flow);
 /* End it, whatever its state. */
 void tcp_flow_end(struct usernet *u, struct flow *flow);
+/** tcp_flow_call() - Connect @fd, which somebody outside opened, to a peer; takes @fd in any case */
+void tcp_flow_call(struct usernet *u, int fd, const struct ip_addr *to, uint16_t port);
 /* A peer says that a path is narrower: @quoted is our packet's beginning. */
 void tcp_flow_too_big(struct usernet *u, const uint8_t *quoted, uint32_t len, uint32_t mtu);
 

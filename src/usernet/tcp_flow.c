@@ -29,6 +29,8 @@ enum {
 	READ_MOST = 1 << 18,
 	READ_PER_TURN = 1 << 19,
 	TOS_ECN = 3,
+	EPHEMERAL_FROM = 32768,
+	EPHEMERAL_TRIES = 64,
 };
 
 #define TRIM_AFTER     (5 * SECOND)
@@ -200,6 +202,51 @@ static void open_flow(struct usernet *u, const struct inner *in, const struct in
 		begin(u, in, pair, &to, syn);
 }
 
+/* --- A call from outside --- */
+
+/* A port of ours that is free towards this peer; at random, so that none can be foreseen (RFC 6056). */
+static bool pick_port(struct usernet *u, struct inet_pair *pair)
+{
+	for (int i = 0; i < EPHEMERAL_TRIES; i++) {
+		uint16_t port = 0;
+
+		random_fill(&port, sizeof(port));
+		pair->local_port = port | EPHEMERAL_FROM;
+		if (!flow_find(&u->flows, FLOW_TCP, pair))
+			return true;
+	}
+	return false;
+}
+
+void tcp_flow_call(struct usernet *u, int fd, const struct ip_addr *to, uint16_t port)
+{
+	struct inet_pair pair = { .remote = *to, .remote_port = port };
+	struct tcp_flow *f = NULL;
+	uint32_t ts_offset = 0;
+	const int on = 1;
+
+	if (own_address(u, to->family, &pair.local) && usernet_make_room(u, &pair) &&
+	    pick_port(u, &pair))
+		f = calloc(1, sizeof(*f));
+	if (!f) {
+		host_close_at_once(fd);
+		return;
+	}
+	f->flow = (struct flow){ .kind = FLOW_TCP, .fd = fd, .pair = pair };
+	f->read_size = READ_LEAST;
+	f->trim_ns = UINT64_MAX;
+	random_fill(&ts_offset, sizeof(ts_offset));
+	tcp_connect(&f->tcp, &u->tcp, &pair, tcp_isn(u->isn_key, &pair, u->now_ns), ts_offset,
+		    u->now_ns);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	flow_add(&u->flows, &f->flow);
+	flow_mark(&u->flows, &f->flow);
+	usernet_count(u, USERNET_TCP_OPENED);
+	if (host_watch(u, &f->flow) < 0)
+		tcp_flow_end(u, &f->flow);
+}
+
 /* --- From the peer --- */
 
 void tcp_flow_receive(struct usernet *u, const struct inner *in)
@@ -301,8 +348,8 @@ static bool finish_connecting(struct usernet *u, struct tcp_flow *f)
 	uint32_t ts_offset = 0;
 
 	random_fill(&ts_offset, sizeof(ts_offset));
-	tcp_accept(&f->tcp, pair.local.family == ADDR_V4 ? &u->tcp4 : &u->tcp6, &pair, &f->syn,
-		   tcp_isn(u->isn_key, &pair, u->now_ns), ts_offset, u->now_ns);
+	tcp_accept(&f->tcp, &u->tcp, &pair, &f->syn, tcp_isn(u->isn_key, &pair, u->now_ns),
+		   ts_offset, u->now_ns);
 	return true;
 }
 

@@ -11,6 +11,7 @@
 #include "base/wire.h"
 #include "inet/checksum.h"
 #include "sys/random.h"
+#include "usernet/forward.h"
 #include "usernet/internal.h"
 
 enum {
@@ -30,7 +31,7 @@ enum {
 static void set_tcp(struct usernet *u)
 {
 	u->budget.limit = u->options.memory_bytes;
-	u->tcp4 = (struct tcp_settings){
+	u->tcp = (struct tcp_settings){
 		.mtu = u->options.mtu,
 		.receive_max = RECEIVE_MAX,
 		.send_max = SEND_MAX,
@@ -39,7 +40,6 @@ static void set_tcp(struct usernet *u)
 		.ecn = true,
 		.budget = &u->budget,
 	};
-	u->tcp6 = u->tcp4;
 }
 
 static int allocate(struct usernet *u)
@@ -57,6 +57,26 @@ static int allocate(struct usernet *u)
 	if (u->epoll < 0)
 		return -errno;
 	return flows_init(&u->flows, u->options.flows_max, key);
+}
+
+/* Before anybody connects: what can fail must fail at start. */
+static int open_forwards(struct usernet *u, struct diag *d)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < u->options.n_forwards && err == 0; i++) {
+		const struct usernet_forward *rule = &u->options.forwards[i];
+		struct ip_addr own;
+
+		if (!own_address(u, rule->to.family, &own))
+			return diag_set(
+				d, ERR_RANGE, 0,
+				"port %u leads to an IPv%d address, and --address names none of "
+				"ours",
+				rule->port, rule->to.family == ADDR_V4 ? 4 : 6);
+		err = forward_open(u, rule, &u->forwards[i], d);
+	}
+	return err;
 }
 
 int usernet_new(const struct usernet_options *options, struct usernet **ret, struct diag *d)
@@ -82,6 +102,11 @@ int usernet_new(const struct usernet_options *options, struct usernet **ret, str
 		return diag_set(d, err, 0, "cannot set up connections of peers: %s",
 				err_text(err));
 	}
+	err = open_forwards(u, d);
+	if (err < 0) {
+		usernet_free(u);
+		return err;
+	}
 	*ret = u;
 	return 0;
 }
@@ -97,6 +122,8 @@ static void end(struct usernet *u, struct flow *flow)
 		break;
 	case FLOW_ECHO:
 		echo_end(u, flow);
+		break;
+	case FLOW_FORWARD:
 		break;
 	}
 }
@@ -118,6 +145,8 @@ struct usernet *usernet_free(struct usernet *u)
 	u->options.send = send_nowhere;
 	while (u->flows.oldest)
 		end(u, u->flows.oldest);
+	for (size_t i = 0; i < USERNET_FORWARDS_MAX; i++)
+		u->forwards[i] = forward_close(u->forwards[i]);
 	flows_done(&u->flows);
 	if (u->epoll >= 0)
 		close(u->epoll);
@@ -450,13 +479,19 @@ static void work(struct usernet *u, struct flow *flow)
 	case FLOW_ECHO:
 		echo_work(u, flow);
 		break;
+	case FLOW_FORWARD:
+		forward_work(u, flow);
+		break;
 	}
 }
 
 bool usernet_run(struct usernet *u, uint64_t now_ns)
 {
 	struct flow *flow = NULL;
-	uint32_t n = u->flows.n < WORK_PER_RUN ? u->flows.n : WORK_PER_RUN;
+	uint32_t n = u->flows.n + USERNET_FORWARDS_MAX;
+
+	if (n > WORK_PER_RUN)
+		n = WORK_PER_RUN;
 
 	u->now_ns = now_ns;
 	take_events(u);

@@ -34,9 +34,17 @@ enum {
 	USERNET_ADDRESSES_MAX = 8,
 	USERNET_RESOLVERS_MAX = 3,
 	USERNET_ALLOWED_MAX = 64,
+	USERNET_FORWARDS_MAX = 64,
 	USERNET_MTU_MIN = 1280,
 	USERNET_MTU_MAX = 9000,
 	USERNET_FLOWS_MAX = 1 << 20,
+};
+
+/* struct usernet_forward - TCP connections to @port of the host go to a peer */
+struct usernet_forward {
+	uint16_t port;
+	uint16_t to_port;
+	struct ip_addr to;
 };
 
 /**
@@ -49,6 +57,7 @@ enum {
  *		there are resolvers, to DNS
  * @resolvers:	Where DNS queries go, port 53; they need not be allowed otherwise
  * @allowed:	Private networks that peers may reach
+ * @forwards:	Each needs one of @addresses of the family it leads to
  * @flows_max:	Connections and ports at a time; as many sockets
  * @memory_bytes: For data on its way
  */
@@ -63,6 +72,8 @@ struct usernet_options {
 	size_t n_resolvers;
 	struct ip_prefix allowed[USERNET_ALLOWED_MAX];
 	size_t n_allowed;
+	struct usernet_forward forwards[USERNET_FORWARDS_MAX];
+	size_t n_forwards;
 	uint32_t flows_max;
 	size_t memory_bytes;
 };
@@ -79,8 +90,10 @@ int usernet_fd(const struct usernet *u);
 
 /**
  * usernet_receive() - Packets that peers sent, as engine_writes() gives them
+ * @writes, @slices: Not the engine's own lists: what was sent meanwhile would change them.
+ *		The packets themselves are used up
  *
- * Nothing is sent before usernet_run(): the packets may lie where outputs would.
+ * Answers may be sent at once; what flows owe is sent by usernet_run().
  */
 void usernet_receive(struct usernet *u, uint64_t now_ns, const struct inet_write *writes,
 		     size_t n, struct iovec *slices);

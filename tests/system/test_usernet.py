@@ -36,13 +36,14 @@ TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
 
 
 class Usernet(tunnel.Device):
-    """Our program as somebody without rights; its control socket is made for it."""
+    """Our program as somebody without rights, where there is no /dev/net/tun; the directory of its socket is made for it."""
 
     def start(self):
         os.makedirs(tunnel.SOCKETS, exist_ok=True)
         os.chown(tunnel.SOCKETS, NOBODY, NOBODY)
         program = os.environ.get("CULVERT", "culvert")
-        command = ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--bounding-set=-all",
+        command = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /dev/net && exec "$@"', "sh",
+                   "setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--bounding-set=-all",
                    "--inh-caps=-all", program, "device", "--usernet", "-f", *self._extra, self.interface]
         output = None if os.environ.get("CULVERT_TEST_VERBOSE") else self._log
         self.process = self.namespace.start(*command, env={**os.environ, "LOG_LEVEL": "info"}, stdout=output,
@@ -70,7 +71,6 @@ class UsernetTest(suite.NetTest):
         return ("--address", f"{OWN4}/24,{OWN6}/64", "--dns", WORLD4)
 
     def join(self, *options):
-        self.hidden_tun = os.path.exists("/dev/net/tun")
         self.server = Usernet(self.gateway, "user0", extra=options, log=self.log)
         self.addCleanup(self.ended_well, self.server)
         self.server.configure(listen_port=51820)
@@ -447,6 +447,7 @@ class Keeps(UsernetTest):
         self.assertEqual(set(status["Uid"].split()), {str(NOBODY)})
         links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
         self.assertFalse([link for link in links if "tun" in link], "no TUN is open")
+        self.assertEqual(os.listdir(f"/proc/{pid}/root/dev/net"), [], "there is none")
         names = re.findall(r"^\d+: (\w+)", self.gateway.output("ip", "-o", "link"), re.M)
         self.assertEqual(set(names), {"lo", "up0", "out0"})
 
@@ -518,6 +519,55 @@ class Keeps(UsernetTest):
         self.tunnel.add_peer(self.server.public, ("0.0.0.0/0", "::/0"), "192.0.2.2:51999")
         s.settimeout(20)
         self.assertEqual(s.recv(10), b"lost")
+
+    def test_wrong_options_are_refused_and_say_what_would_be_right(self):
+        for words, what in ((("--address", "10.0.0.1/24", "x"), "go with --usernet"),
+                            (("--usernet", "--address", "10.0.0.300", "x"), "--address takes"),
+                            (("--usernet", "--dns", "name", "x"), "--dns takes"),
+                            (("--usernet", "--allow", "10.0.0.0/33", "x"), "--allow takes"),
+                            (("--usernet", "--mtu", "100", "x"), "from 1280 to 9000"),
+                            (("--usernet", "--flows", "1", "x"), "from 64 to"),
+                            (("--usernet", "--forward", "80", "x"), "PORT=ADDRESS:PORT"),
+                            (("--usernet", "--forward", "0=10.0.0.2:80", "x"), "PORT=ADDRESS:PORT"),
+                            (("--usernet", "--take-over", "x"), "goes without"),
+                            (("--usernet", "--workers", "2", "x"), "goes without")):
+            done = self.gateway.run(os.environ.get("CULVERT", "culvert"), "device", *words, check=False)
+            self.assertEqual((done.returncode, what in done.stderr), (2, True), (words, done.stderr))
+        done = self.gateway.run(os.environ.get("CULVERT", "culvert"), "device", "--usernet", "-f", "--forward",
+                                "8080=10.9.0.2:80", "user9", check=False)
+        self.assertEqual((done.returncode, "--address names none" in done.stderr), (1, True), done.stderr)
+
+    def test_a_port_of_the_host_leads_to_a_peer(self):
+        self.server.stop()
+        self.join_again("--address", f"{OWN4}/24,{OWN6}/64", "--forward",
+                        f"8080={CLIENT4}:9000,8081=[{CLIENT6}]:9000", "--forward", f"8082={CLIENT4}:9")
+        self.soon(lambda: self.pings(self.client, OWN4, timeout=1), "a ping to the gateway")
+        seen = []
+
+        def echo_and_note(s):
+            seen.append(s.getpeername()[0])
+            echo(s)
+
+        for address, family, port, own in ((CLIENT4, socket.AF_INET, 8080, OWN4), (CLIENT6, socket.AF_INET6, 8081, OWN6)):
+            with self.client:
+                listener = socket.create_server((address, 9000), family=family)
+            self.addCleanup(listener.close)
+            threading.Thread(target=lambda s=listener: echo_and_note(s.accept()[0]), daemon=True).start()
+            with self.world:
+                s = socket.create_connection(("198.51.100.1", port), 10)
+            self.addCleanup(s.close)
+            block = os.urandom(2 * MEGABYTE)
+            threading.Thread(target=lambda s=s, b=block: (s.sendall(b), s.shutdown(socket.SHUT_WR)), daemon=True).start()
+            got = bytearray()
+            while data := s.recv(1 << 16):
+                got += data
+            self.assertTrue(got == block, address)
+            self.assertEqual(seen.pop(), own)
+        with self.world:
+            s = socket.create_connection(("198.51.100.1", 8082), 10)
+        self.addCleanup(s.close)
+        with self.assertRaises(ConnectionResetError):
+            s.recv(1)
 
     def test_peers_reach_each_other_and_lose_a_hop_on_the_way(self):
         second = self.net.namespace("second")
