@@ -287,11 +287,11 @@ void access_lists_create(struct call *call)
 	struct json_reader r;
 	const char *name;
 
-	if (!object_begin_reading(call, &r))
+	if (!call_read_members(call, &r))
 		return;
 	name = object_read_name(&r, true);
 	read_list(&r, true, &l);
-	if (object_end_reading(call, &r))
+	if (call_end_members(call, &r))
 		put(call, 0, name, &l);
 }
 
@@ -307,12 +307,12 @@ void access_lists_change(struct call *call)
 		object_refuse_unknown(call);
 		return;
 	}
-	if (!object_begin_reading(call, &r))
+	if (!call_read_members(call, &r))
 		return;
 	body = list_read(one, &l);
 	name = object_read_name(&r, false);
 	read_list(&r, false, &l);
-	if (object_end_reading(call, &r))
+	if (call_end_members(call, &r))
 		put(call, one->id, name ? name : one->name, &l);
 	json_decref(body);
 }

@@ -259,12 +259,8 @@ void agent_interface_put(struct call *call)
 	struct text differs = { .max = TEXT_MAX };
 	struct json_reader r;
 
-	if (!call_read_object(call))
+	if (!call_read_members(call, &r))
 		return;
-	if (json_reader_init(&r, call->body) != 0) {
-		call_fail(call, -ENOMEM, NULL);
-		return;
-	}
 	judge_key(call, &r, &differs);
 	judge_numbers(call, &r, &differs);
 	judge_address(call, &r, &differs);

@@ -176,23 +176,14 @@ static bool read_body(struct call *call, bool is_new, struct wanted *w)
 	bool has_key = true;
 
 	*w = (struct wanted){ .has_allowed = false };
-	if (!call_read_object(call))
+	if (!call_read_members(call, &r))
 		return false;
-	if (json_reader_init(&r, call->body) != 0) {
-		call_fail(call, -ENOMEM, NULL);
-		return false;
-	}
 	if (is_new) {
 		read_key(&r, "public_key", true, w->public_key, &has_key);
 		read_key(&r, "preshared_key", false, w->preshared_key.b, &w->has_preshared_key);
 	}
 	read_wanted(call, &r, w);
-	if (!json_reader_is_well(&r)) {
-		call_refuse_fields(call, json_reader_take_errors(&r));
-		return false;
-	}
-	json_reader_done(&r);
-	return true;
+	return call_end_members(call, &r);
 }
 
 /* --- Changes --- */

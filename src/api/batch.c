@@ -190,12 +190,7 @@ static bool has_lists(struct call *call)
 		json_take_list(&r, list_names[kind], &list);
 	json_refuse_unknown(
 		&r, (const char *const[]){ "create", "update", "delete", "dry_run", NULL });
-	if (!json_reader_is_well(&r)) {
-		call_refuse_fields(call, json_reader_take_errors(&r));
-		return false;
-	}
-	json_reader_done(&r);
-	return true;
+	return call_end_members(call, &r);
 }
 
 /* Return: NULL when the call was answered. */
@@ -550,12 +545,7 @@ static bool read_dry_run(struct call *call, bool *ret)
 		return false;
 	}
 	json_take_bool(&r, "dry_run", false, ret);
-	if (!json_reader_is_well(&r)) {
-		call_refuse_fields(call, json_reader_take_errors(&r));
-		return false;
-	}
-	json_reader_done(&r);
-	return true;
+	return call_end_members(call, &r);
 }
 
 void batch_run(struct call *call)

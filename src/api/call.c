@@ -465,6 +465,26 @@ bool call_read_object(struct call *call)
 	return true;
 }
 
+bool call_read_members(struct call *call, struct json_reader *r)
+{
+	if (!call_read_object(call))
+		return false;
+	if (json_reader_init(r, call->body) == 0)
+		return true;
+	call_fail(call, -ENOMEM, NULL);
+	return false;
+}
+
+bool call_end_members(struct call *call, struct json_reader *r)
+{
+	if (!json_reader_is_well(r)) {
+		call_refuse_fields(call, json_reader_take_errors(r));
+		return false;
+	}
+	json_reader_done(r);
+	return true;
+}
+
 static bool is_visible(const char *text)
 {
 	while (*text > ' ' && *text <= '~')

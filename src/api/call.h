@@ -217,6 +217,11 @@ void call_refuse_for(struct call *call, unsigned int wait_s, const char *text);
  */
 bool call_read_object(struct call *call);
 
+/** call_read_members() - The same, and @r begun on it */
+bool call_read_members(struct call *call, struct json_reader *r);
+/** call_end_members() - Was all of it well? @r is done. Return: false: 422 was answered */
+bool call_end_members(struct call *call, struct json_reader *r);
+
 /**
  * call_read_idempotency_key() - Read that header field, if there is one, into @call
  *

@@ -446,12 +446,8 @@ static bool read_status(struct call *call)
 	const char *text = NULL;
 	size_t word = 0;
 
-	if (!call_read_object(call))
+	if (!call_read_members(call, &r))
 		return false;
-	if (json_reader_init(&r, call->body) != 0) {
-		call_fail(call, -ENOMEM, NULL);
-		return false;
-	}
 	json_take_text(&r, "status", true, KEY_TEXT_MAX, &text);
 	if (json_reader_is_well(&r))
 		json_take_word(&r, "status", words, 2, &word);

@@ -62,20 +62,11 @@ static bool read_enabled(struct call *call, bool *ret)
 {
 	struct json_reader r;
 
-	if (!call_read_object(call))
+	if (!call_read_members(call, &r))
 		return false;
-	if (json_reader_init(&r, call->body) != 0) {
-		call_fail(call, -ENOMEM, NULL);
-		return false;
-	}
 	json_take_bool(&r, "enabled", true, ret);
 	json_refuse_unknown(&r, (const char *const[]){ "enabled", NULL });
-	if (!json_reader_is_well(&r)) {
-		call_refuse_fields(call, json_reader_take_errors(&r));
-		return false;
-	}
-	json_reader_done(&r);
-	return true;
+	return call_end_members(call, &r);
 }
 
 void facts_change(struct call *call)

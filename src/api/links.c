@@ -79,24 +79,17 @@ static bool read_wanted(struct call *call, const struct peer *peer, struct wante
 {
 	struct json_reader r;
 
-	if (!call_read_object(call))
+	if (!call_read_members(call, &r))
 		return false;
-	if (json_reader_init(&r, call->body) != 0) {
-		call_fail(call, -ENOMEM, NULL);
-		return false;
-	}
 	json_take_number(&r, "ttl", LINK_TTL_MIN_S, LINK_TTL_MAX_S, &w->ttl_s);
 	json_take_number(&r, "uses", 1, LINK_USES_MAX, &w->uses);
 	json_take_bool(&r, "generate", false, &w->generate);
 	w->has_key = read_key(&r, "private_key", &call->private_key);
 	w->has_preshared_key = read_key(&r, "preshared_key", &call->preshared_key);
 	check_key(call, &r, peer, w);
-	if (json_reader_is_well(&r)) {
-		json_reader_done(&r);
-		return true;
-	}
-	call_refuse_fields(call, json_reader_take_errors(&r));
-	return false;
+	json_refuse_unknown(&r, (const char *const[]){ "ttl", "uses", "generate", "private_key",
+						       "preshared_key", NULL });
+	return call_end_members(call, &r);
 }
 
 /* Somebody has its key already: a new one would cut that device off. */

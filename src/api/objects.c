@@ -127,26 +127,6 @@ const char *object_read_name(struct json_reader *r, bool required)
 	return name;
 }
 
-bool object_begin_reading(struct call *call, struct json_reader *r)
-{
-	if (!call_read_object(call))
-		return false;
-	if (json_reader_init(r, call->body) == 0)
-		return true;
-	call_fail(call, -ENOMEM, NULL);
-	return false;
-}
-
-bool object_end_reading(struct call *call, struct json_reader *r)
-{
-	if (!json_reader_is_well(r)) {
-		call_refuse_fields(call, json_reader_take_errors(r));
-		return false;
-	}
-	json_reader_done(r);
-	return true;
-}
-
 void object_follow_put(struct call *call, int err)
 {
 	if (err == -EBUSY)
@@ -288,11 +268,11 @@ void accounts_create(struct call *call)
 	struct json_reader r;
 	const char *name;
 
-	if (!object_begin_reading(call, &r))
+	if (!call_read_members(call, &r))
 		return;
 	name = object_read_name(&r, true);
 	read_account(&r, &a);
-	if (object_end_reading(call, &r))
+	if (call_end_members(call, &r))
 		put_account(call, 0, name, &a);
 }
 
@@ -308,12 +288,12 @@ void accounts_change(struct call *call)
 		call_conclude_refusal(call, 404, not_there);
 		return;
 	}
-	if (!object_begin_reading(call, &r))
+	if (!call_read_members(call, &r))
 		return;
 	body = account_read(one->body, &a);
 	name = object_read_name(&r, false);
 	read_account(&r, &a);
-	if (object_end_reading(call, &r))
+	if (call_end_members(call, &r))
 		put_account(call, one->id, name ? name : one->name, &a);
 	json_decref(body);
 }
@@ -411,11 +391,11 @@ void keys_create(struct call *call)
 	struct json_reader r;
 	const char *name;
 
-	if (!object_begin_reading(call, &r))
+	if (!call_read_members(call, &r))
 		return;
 	name = object_read_name(&r, true);
 	read_key(call, &r, &k);
-	if (!object_end_reading(call, &r))
+	if (!call_end_members(call, &r))
 		return;
 	random_fill(call->private_key.b, sizeof(call->private_key.b));
 	bearer_digest(call->private_key.b, k.digest);

@@ -3,8 +3,7 @@
  * objects.h - /api/v1/accounts and /api/v1/keys: small objects beside peers
  *
  * An account owns peers; switched off, none of them is served; those that name no access list have
- * the account's. A key is what a caller shows instead
- * of a signature: it has a role, may belong to an account, may expire, and is told once, when it is
+ * the account's. A key is what a caller shows instead of a signature: it has a role, may belong to an account, may expire, and is told once, when it is
  * made. Both are named in a path by their number.
  *
  * Threads: the main loop's.
@@ -47,9 +46,6 @@ void object_drop(struct call *call, enum store_record_kind kind, const char *act
 		 const char *in_use);
 void object_refuse_unknown(struct call *call);
 
-/* Of the body. Return: false when the call was answered. */
-bool object_begin_reading(struct call *call, struct json_reader *r);
-bool object_end_reading(struct call *call, struct json_reader *r);
 const char *object_read_name(struct json_reader *r, bool required);
 
 /** object_follow_put() - What became of handing a record to the gateway */

@@ -414,24 +414,15 @@ static bool read_create(struct call *call, struct peer_fields *f)
 {
 	struct json_reader r;
 
-	if (!call_read_object(call))
+	if (!call_read_members(call, &r))
 		return false;
-	if (json_reader_init(&r, call->body) != 0) {
-		call_fail(call, -ENOMEM, NULL);
-		return false;
-	}
 	peers_read_fields(call, &r, f);
 	if (!json_object_get(call->body, "name") ||
 	    json_is_null(json_object_get(call->body, "name")))
 		json_refuse(&r, "name", "missing", "Field required");
 	choose_key(call, &r, f);
 	peer_fields_refuse_unknown(&r, NULL);
-	if (!json_reader_is_well(&r)) {
-		call_refuse_fields(call, json_reader_take_errors(&r));
-		return false;
-	}
-	json_reader_done(&r);
-	return true;
+	return call_end_members(call, &r);
 }
 
 void peers_prepare_add(const struct call *call, const struct peer_fields *f,
@@ -559,12 +550,8 @@ static bool read_change(struct call *call, struct peer_fields *f)
 {
 	struct json_reader r;
 
-	if (!call_read_object(call))
+	if (!call_read_members(call, &r))
 		return false;
-	if (json_reader_init(&r, call->body) != 0) {
-		call_fail(call, -ENOMEM, NULL);
-		return false;
-	}
 	peer_fields_refuse_unknown(&r, NULL);
 	if (!peers_read_change(call, &r, f)) {
 		call_refuse_fields(call, json_reader_take_errors(&r));

@@ -174,24 +174,15 @@ static bool read_create(struct call *call)
 {
 	struct json_reader r;
 
-	if (!call_read_object(call))
+	if (!call_read_members(call, &r))
 		return false;
-	if (json_reader_init(&r, call->body) != 0) {
-		call_fail(call, -ENOMEM, NULL);
-		return false;
-	}
 	call->word = NULL;
 	json_take_text(&r, "client_id", true, USER_ID_MAX, &call->word);
 	if (call->word && !user_id_ok(call->word))
 		json_refuse(&r, "client_id", "string_pattern_mismatch",
 			    "String should match pattern"
 			    " '^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$'");
-	if (!json_reader_is_well(&r)) {
-		call_refuse_fields(call, json_reader_take_errors(&r));
-		return false;
-	}
-	json_reader_done(&r);
-	return true;
+	return call_end_members(call, &r);
 }
 
 static void create(struct call *call)

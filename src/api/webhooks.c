@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/key_text.h"
+#include "api/objects.h"
 #include "api/time_text.h"
 #include "gateway/webhook_record.h"
 
@@ -115,16 +116,6 @@ void webhooks_show(struct call *call)
 
 /* --- Reading --- */
 
-static const char *read_name(struct json_reader *r, bool required)
-{
-	const char *name = NULL, *why;
-
-	json_take_text(r, "name", required, STORE_NAME_MAX, &name);
-	if (name && !key_text_is_name(name, &why))
-		json_refuse(r, "name", "value_error", why);
-	return name;
-}
-
 static void read_url(const struct call *call, struct json_reader *r, bool required,
 		     struct webhook_record *w)
 {
@@ -204,26 +195,8 @@ static void read_rest(struct call *call, struct json_reader *r, struct webhook_r
 	if (note)
 		snprintf(w->note, sizeof(w->note), "%s", note);
 	read_secret(call, r, w);
-}
-
-static bool begin_reading(struct call *call, struct json_reader *r)
-{
-	if (!call_read_object(call))
-		return false;
-	if (json_reader_init(r, call->body) == 0)
-		return true;
-	call_fail(call, -ENOMEM, NULL);
-	return false;
-}
-
-static bool end_reading(struct call *call, struct json_reader *r)
-{
-	if (json_reader_is_well(r)) {
-		json_reader_done(r);
-		return true;
-	}
-	call_refuse_fields(call, json_reader_take_errors(r));
-	return false;
+	json_refuse_unknown(r, (const char *const[]){ "name", "url", "events", "enabled",
+						      "note", "secret", NULL });
 }
 
 /* --- Changing --- */
@@ -306,15 +279,15 @@ void webhooks_create(struct call *call)
 	struct json_reader r;
 	const char *name;
 
-	if (!begin_reading(call, &r))
+	if (!call_read_members(call, &r))
 		return;
-	name = read_name(&r, true);
+	name = object_read_name(&r, true);
 	read_url(call, &r, true, &w);
 	read_rest(call, &r, &w);
 	call->tells_secret = true;
 	if (w.secret.len == 0)
 		webhook_secret_make(&w.secret);
-	if (end_reading(call, &r)) {
+	if (call_end_members(call, &r)) {
 		if (records_count(records_of(call), STORE_WEBHOOK) >= WEBHOOKS_MAX)
 			call_conclude_refusal(call, 409, "There are at most 8 webhooks");
 		else
@@ -334,18 +307,18 @@ void webhooks_change(struct call *call)
 		call_conclude_refusal(call, 404, not_there);
 		return;
 	}
-	if (!begin_reading(call, &r))
+	if (!call_read_members(call, &r))
 		return;
 	if (webhook_record_read(one->body, &w) != 0) {
 		json_reader_done(&r);
 		call_fail(call, ERR_CORRUPT, NULL);
 		return;
 	}
-	name = read_name(&r, false);
+	name = object_read_name(&r, false);
 	read_url(call, &r, false, &w);
 	call->tells_secret = json_is_true(json_object_get(call->body, "secret"));
 	read_rest(call, &r, &w);
-	if (end_reading(call, &r))
+	if (call_end_members(call, &r))
 		put(call, one->id, name ? name : one->name, &w);
 	webhook_record_done(&w);
 }
