@@ -9,6 +9,7 @@
 
 #include "api/key_record.h"
 #include "api/key_text.h"
+#include "api/users.h"
 #include "auth/agent_hmac.h"
 #include "auth/bearer.h"
 #include "auth/peercred.h"
@@ -363,8 +364,9 @@ static bool by_route(struct call *call)
 	case ROUTE_AGENT_OPEN:
 		return authenticate_agent(call, true);
 	case ROUTE_MASTER:
+		return users_authenticate(call, true);
 	case ROUTE_USER:
-		break;
+		return users_authenticate(call, false);
 	}
 	call_refuse(call, 403, "Nobody may do that here");
 	return false;

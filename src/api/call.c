@@ -28,8 +28,8 @@ static void answer(struct call *call, struct http_reply *reply)
 		http_reply_add(reply, "Allow", call->match.allow);
 	else if (reply->status == 503)
 		http_reply_add(reply, "Retry-After", "1");
-	else if (reply->status == 401 && call->surface->family == SURFACE_PROBLEM)
-		http_reply_add(reply, "WWW-Authenticate", "Bearer");
+	else if (reply->status == 401 && call->surface->challenge)
+		http_reply_add(reply, "WWW-Authenticate", call->surface->challenge);
 	call->api->answers[reply->status / 100]++;
 	http_reply(call->x, reply);
 	call_free(call);

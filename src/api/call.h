@@ -54,6 +54,7 @@ enum {
 
 /**
  * struct api - What all handlers share; the objects are borrowed
+ * @users:	NULL unless their surface is served
  * @postgres:	Server that the status page tells of; NULL: none
  * @listeners:	What each listener of the server serves
  * @needs_version_2: Signatures of version 1 are switched off
@@ -90,6 +91,7 @@ struct api {
 	struct allowance allowance;
 	struct events *events;
 	struct lives *lives;
+	struct users *users;
 	struct webhooks *webhooks;
 	struct suite *suite;
 	struct surface_listener listeners[HTTP_LISTENERS_MAX];

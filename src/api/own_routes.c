@@ -76,6 +76,7 @@ static const char *const prefixes[] = { "/api/v1/peers",
 const struct surface surface_own = {
 	.name = "own",
 	.family = SURFACE_PROBLEM,
+	.challenge = "Bearer",
 	.routes = routes,
 	.n_routes = sizeof(routes) / sizeof(routes[0]),
 	.prefixes = prefixes,

@@ -22,12 +22,14 @@ enum surface_family {
 
 /**
  * struct surface - One of them
+ * @challenge:	What a 401 asks for in WWW-Authenticate; NULL: nothing
  * @prefixes:	Paths that begin so and are none of ours are answered in its way where a listener has
  *		several surfaces; NULL behind the last
  */
 struct surface {
 	const char *name;
 	enum surface_family family;
+	const char *challenge;
 	const struct route *routes;
 	size_t n_routes;
 	const char *const *prefixes;
@@ -49,6 +51,7 @@ struct surface_listener {
 extern const struct surface surface_contract; /* the gateway contract */
 extern const struct surface surface_status;   /* the page of a node */
 extern const struct surface surface_agent;    /* the node agent */
+extern const struct surface surface_users;    /* users, each with a key and a file */
 extern const struct surface surface_metrics;  /* what Prometheus asks for */
 extern const struct surface surface_links;    /* what is behind one-time links */
 extern const struct surface surface_own;      /* /api/v1/peers and the rest of ours */

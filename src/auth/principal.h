@@ -29,8 +29,8 @@ enum { PRINCIPAL_NAME_MAX = 64 };
  * struct principal - One caller
  * @account_id:	A key that belongs to an account sees and changes that account's peers only;
  *		0: everything
- * @key_id:	Of PRINCIPAL_KEY
- * @name:	For the audit trail: "api-key", "uid 0", "key backend"
+ * @key_id:	Of PRINCIPAL_KEY; of PRINCIPAL_USER, the user's record
+ * @name:	For the audit trail: "api-key", "uid 0", "key backend", "users:master", "user:ID"
  */
 struct principal {
 	enum principal_kind kind;

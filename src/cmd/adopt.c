@@ -280,7 +280,7 @@ static int check_key(const struct adopting *a, struct diag *d)
 
 static int check_state(const struct adopting *a, struct diag *d)
 {
-	if (is_there(a, DATABASE))
+	if (is_there(a, DATABASE) || is_there(a, "store")) /* store/kind.h */
 		return diag_set(d, ERR_EXISTS, 0,
 				"%s has a gateway's database already: 'culvert gateway import'"
 				" brings peers into it, or choose another --state",

@@ -102,7 +102,7 @@ static int open_store(struct adoption *a, const char *path, const char *state, s
 	if (err == 0)
 		err = store_open_sqlite(path, &config, &a->store, d);
 	secret_key_done(&master);
-	return err;
+	return err == 0 && !a->store ? -EIO : err;
 }
 
 static int open_gateway(struct adoption *a, struct diag *d)

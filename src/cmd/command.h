@@ -32,6 +32,7 @@ struct command {
 
 int cmd_device(int argc, char **argv);
 int cmd_gateway(int argc, char **argv);
+int cmd_gateway_serve(int argc, char **argv);
 int cmd_gateway_peer(int argc, char **argv);	    /* argv[0] is "culvert gateway peer" */
 int cmd_gateway_obfuscation(int argc, char **argv); /* likewise */
 int cmd_gateway_api(int argc, char **argv);
@@ -43,10 +44,9 @@ int cmd_gateway_access(int argc, char **argv);
 int cmd_gateway_webhook(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
 int cmd_backup(int argc, char **argv);
-int cmd_gateway_serve(int argc, char **argv);	/* the unprivileged side; see host/messages.h */
 int cmd_gateway_upgrade(int argc, char **argv); /* a trial; see host/upgrade.h */
-int cmd_gateway_serve(int argc, char **argv);	/* the unprivileged side; see host/messages.h */
 int cmd_kernel_serve(int argc, char **argv);	/* the driver; see host/kernel_child.h */
+int cmd_users_key(int argc, char **argv);	/* see host/tree_key.h */
 int cmd_keys(int argc, char **argv);
 int cmd_keys_server(int argc, char **argv); /* argv[0] is "culvert keys server" */
 int cmd_conf(int argc, char **argv);

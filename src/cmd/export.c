@@ -372,7 +372,7 @@ static int read_copy(struct exporting *e, struct diag *d)
 		return diag_set(d, -errno, 0, "%s: %s", e->state, err_text(-errno));
 	snprintf(to, sizeof(to), "%s/copy", dir);
 	err = open_copy(e, other && *other ? other : from, to, &store, d);
-	if (err == 0)
+	if (err == 0 && store)
 		err = write_file(e, store, d);
 	if (store)
 		store_free(store);

@@ -140,6 +140,7 @@ static int read_serving(const struct options *o, struct host_config *c,
 		return complain(options_is_argument(o, "listen") ? EXIT_USAGE : EXIT_REFUSED,
 				&d);
 	c->listen = options_get(o, "listen");
+	c->shares_key = serving.place[SERVING_USERS].scheme != SERVING_OFF;
 	serving_arguments(o, arguments);
 	c->gateway_arguments = arguments;
 	return EXIT_DONE;
@@ -227,6 +228,18 @@ static int read_config(const struct options *o, struct host_config *c,
 	if (code == EXIT_DONE)
 		code = read_serving(o, c, arguments);
 	return code == EXIT_DONE ? read_log(o, c) : code;
+}
+
+/* By contract: what clients of the users' API hold is one network, of which they have the file. */
+static void set_users_defaults(struct options *o)
+{
+	const char *pool = getenv("POOL"), *port = getenv("WG_LISTEN_PORT");
+
+	if (strcmp(options_get(o, "listen-users"), "off") == 0)
+		return;
+	options_set_default(o, "subnet4", pool && *pool ? pool : "10.0.0.0/24");
+	if (port && *port)
+		options_set_default(o, "port", port);
 }
 
 /* All that was said, also by default: the next program's defaults may be others. */
@@ -375,6 +388,8 @@ int cmd_gateway(int argc, char **argv)
 			return others[i].run(argc - 1, argv + 1);
 	options_set_default(&o, "state", state_default(geteuid(), state));
 	code = collect(&o, argc, argv);
+	if (code == EXIT_DONE && !o.wants_help)
+		set_users_defaults(&o);
 	if (code == EXIT_DONE && o.wants_help)
 		print_help(&o);
 	else if (code == EXIT_DONE)

@@ -15,7 +15,6 @@
 #include <malloc.h>
 #include <poll.h>
 #include <stdatomic.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -31,10 +30,11 @@
 #include "base/codec.h"
 #include "cmd/command.h"
 #include "cmd/gateway_doors.h"
-#include "cmd/gateway_environment.h"
 #include "cmd/gateway_lives.h"
 #include "cmd/gateway_status.h"
 #include "cmd/gateway_store.h"
+#include "cmd/gateway_told.h"
+#include "cmd/gateway_users.h"
 #include "cmd/local_api.h"
 #include "cmd/options.h"
 #include "cmd/places.h"
@@ -52,12 +52,10 @@
 
 enum {
 	REPLAY_ENTRIES_MAX = 1 << 20,
-	PATH_MAX_LEN = 512,
-	POLLED_OWN = 6,
-	DESCRIPTORS = 8192, /* for as many connections as the server takes */
-	KEEP_MS = 1500,	    /* at the end: for counting once more */
-	DRAIN_MS = 3000,    /* at the end: for requests under way */
-	SEE_OFF_MS = 1000,  /* before another process takes over: for callers that are here */
+	POLLED_OWN = 7,
+	KEEP_MS = 1500,	   /* at the end: for counting once more */
+	DRAIN_MS = 3000,   /* at the end: for requests under way */
+	SEE_OFF_MS = 1000, /* before another process takes over: for callers that are here */
 };
 
 static const uint64_t SECOND_NS = 1000000000, MS_NS = 1000000;
@@ -85,127 +83,6 @@ static const struct option_row rows[] = {
 	{ "rest", "SECONDS", "120", NULL, "how long a freed address is not given again", NULL },
 	SERVING_ROWS,
 };
-
-/* Everything there is while it serves. All zeroes and -1 descriptors is nothing yet. */
-struct serve {
-	const char *state;
-	const char *database; /* its path, of SQLite */
-	struct store_option store_option;
-	struct gateway_config config;
-	struct generator generator; /* of the main thread */
-	struct api api;
-	struct store *store;
-	struct uplink *uplink;
-	struct iface *iface;
-	struct reconcile reconcile;
-	struct adopt *adopt; /* NULL: --drift says otherwise */
-	struct replay_cache *cache;
-	struct http_server *server;
-	char socket_path[PATH_MAX_LEN];
-	char database_path[PATH_MAX_LEN];
-	struct places places;
-	struct machine machine;
-	int signal_fd;
-	bool is_over;
-	bool hands_on; /* its sockets are the next one's */
-	bool host_is_gone;
-	atomic_bool is_outdated; /* the store wants a new process */
-};
-
-static int complain(int code, const char *what)
-{
-	fprintf(stderr, "culvert gateway-serve: %s\n", what);
-	return code;
-}
-
-/* --- What it was told --- */
-
-static int read_fd(const struct options *o, const char *name, int *ret)
-{
-	const char *text = options_get(o, name);
-	uint64_t fd;
-
-	if (!text || decimal_parse(text, strlen(text), INT32_MAX, &fd) != 0 ||
-	    fcntl((int)fd, F_GETFD) < 0)
-		return complain(EXIT_USAGE, "--uapi-fd and --host-fd are open descriptors; this"
-					    " command is started by 'culvert gateway'");
-	/* Not to be inherited by anything. */
-	(void)fcntl((int)fd, F_SETFD, FD_CLOEXEC);
-	*ret = (int)fd;
-	return EXIT_DONE;
-}
-
-/* By hand it goes without one. */
-static int read_shelf(const struct options *o, struct serve *s)
-{
-	int code = EXIT_DONE;
-
-	if (options_get(o, "shelf-in-fd"))
-		code = read_fd(o, "shelf-in-fd", &s->places.shelf[0]);
-	if (code == EXIT_DONE && options_get(o, "shelf-out-fd"))
-		code = read_fd(o, "shelf-out-fd", &s->places.shelf[1]);
-	return code;
-}
-
-static int read_numbers(const struct options *o, struct serve *s)
-{
-	const char *port = options_get(o, "port"), *rest = options_get(o, "rest");
-	const char *actions = options_get(o, "actions");
-	uint64_t number;
-
-	if (decimal_parse(actions, strlen(actions), UINT32_MAX, &number) != 0)
-		return complain(EXIT_USAGE, "--actions is a number");
-	s->api.actions = (uint32_t)number;
-
-	if (decimal_parse(port, strlen(port), UINT16_MAX, &number) != 0)
-		return complain(EXIT_USAGE, "--port is a number up to 65535");
-	s->config.port = (uint16_t)number;
-	if (decimal_parse(rest, strlen(rest), 86400, &number) != 0)
-		return complain(EXIT_USAGE, "--rest is a number of seconds up to 86400");
-	s->config.rest_ns = number * SECOND_NS;
-	return EXIT_DONE;
-}
-
-/* A host that says the kind runs a device of ours; tests may have another. */
-static int read_kind(const struct options *o, struct serve *s)
-{
-	s->config.is_plain = strcmp(options_get(o, "kind"), "kernel") == 0;
-	if (!s->config.is_plain && strcmp(options_get(o, "kind"), "userspace") != 0)
-		return complain(EXIT_USAGE, "--kind is userspace or kernel");
-	s->reconcile.is_plain = s->config.is_plain;
-	s->reconcile.drift.is_ours = !options_is_default(o, "kind");
-	if (!drift_policy_find(options_get(o, "drift"), &s->reconcile.drift.policy))
-		return complain(EXIT_USAGE, "--drift is repair, report or adopt");
-	return EXIT_DONE;
-}
-
-static int read_config(const struct options *o, struct serve *s)
-{
-	const char *key = options_get(o, "public-key"), *endpoint = options_get(o, "endpoint");
-	const char *level = options_get(o, "obfuscation");
-
-	s->state = options_get(o, "state");
-	if (!s->state || strlen(s->state) > PATH_MAX_LEN - 16)
-		return complain(EXIT_USAGE, "--state DIR is needed");
-	if (!key || key_from_base64(key, strlen(key), s->config.public_key) != 0)
-		return complain(EXIT_USAGE, "--public-key is a key in base64");
-	if (ip_prefix_parse(options_get(o, "subnet4"), true, &s->config.subnet4) != 0 ||
-	    s->config.subnet4.ip.family != ADDR_V4)
-		return complain(EXIT_USAGE, "--subnet4 is an IPv4 prefix");
-	if (ip_prefix_parse(options_get(o, "subnet6"), true, &s->config.subnet6) != 0 ||
-	    s->config.subnet6.ip.family != ADDR_V6)
-		return complain(EXIT_USAGE, "--subnet6 is an IPv6 prefix");
-	if (endpoint && strlen(endpoint) > API_HOST_MAX)
-		return complain(EXIT_USAGE, "--endpoint has at most 255 characters");
-	snprintf(s->config.interface, sizeof(s->config.interface), "%s",
-		 options_get(o, "interface"));
-	snprintf(s->api.endpoint, sizeof(s->api.endpoint), "%s", endpoint ? endpoint : "");
-	s->api.level = frame_level_find(level, strlen(level));
-	if (s->api.level == FRAME_LEVELS)
-		return complain(EXIT_USAGE,
-				"--obfuscation is off, low, medium, high or extreme");
-	return read_numbers(o, s);
-}
 
 /* --- Opening everything --- */
 
@@ -427,20 +304,6 @@ static int open_server(struct serve *s, struct diag *d)
 	return 0;
 }
 
-static int open_signals(struct serve *s)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	signal(SIGPIPE, SIG_IGN);
-	sigprocmask(SIG_BLOCK, &set, NULL); /* before the first thread: all inherit it */
-	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return s->signal_fd < 0 ? -errno : 0;
-}
-
 static void open_machine(struct serve *s)
 {
 	machine_open(&s->machine, s->state);
@@ -448,24 +311,13 @@ static void open_machine(struct serve *s)
 	tzset(); /* reads a file too */
 }
 
-/* As many connections as the server allows, beside the few files of our own. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return;
-	limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 /* What needs files and addresses that are out of reach later. */
 static int open_outside(struct serve *s, const struct options *o, int uapi_fd, int host_fd,
 			struct diag *d)
 {
-	int err = open_signals(s);
+	int err = gateway_doors_signals(&s->signal_fd);
 
-	raise_descriptor_limit();
+	gateway_doors_raise_limit();
 	if (err == 0)
 		err = open_store(s, d);
 	if (err == 0)
@@ -485,6 +337,9 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (err == 0)
 		err = places_open(&s->places, o, d);
 	if (err == 0)
+		err = gateway_users_open(&s->users, o, &s->places.serving, s->state,
+					 s->config.public_key, s->store, &s->api, d);
+	if (err == 0)
 		err = gateway_status_open(o, &s->api.postgres, d);
 	if (err == 0)
 		err = open_interface(s, uapi_fd, host_fd, d);
@@ -503,6 +358,7 @@ static int close_the_doors(const struct serve *s, struct diag *d)
 		.elsewhere = s->database == s->database_path ? NULL : s->database, /* DB_PATH */
 		.postgres = s->store_option.is_postgres ? s->store : NULL,
 		.watch = s->api.postgres,
+		.users = &s->users,
 	};
 
 	return gateway_doors_close(&doors, d);
@@ -514,6 +370,8 @@ static int open_inside(struct serve *s, struct diag *d)
 
 	if (err == 0)
 		err = gateway_lives_open(&s->api, &s->places.serving);
+	if (err == 0)
+		err = gateway_users_start(&s->users, &s->api, d);
 	s->api.cache = s->cache;
 	s->api.reconcile = &s->reconcile;
 	s->api.uplink = s->uplink;
@@ -558,6 +416,7 @@ static void turn(struct serve *s, int timeout_ms)
 		{ .fd = s->host_is_gone ? -1 : uplink_fd(s->uplink), .events = POLLIN },
 		{ .fd = background_fd(s->api.background), .events = POLLIN },
 		{ .fd = webhooks_fd(s->api.webhooks), .events = POLLIN },
+		{ .fd = users_fd(s->api.users), .events = POLLIN },
 	};
 	nfds_t n = POLLED_OWN;
 	int fds[HTTP_LISTENERS_MAX];
@@ -579,6 +438,8 @@ static void turn(struct serve *s, int timeout_ms)
 		background_collect(s->api.background);
 	if (p[5].revents)
 		webhooks_collect(s->api.webhooks);
+	if (p[6].revents)
+		users_collect(s->api.users);
 	events_tick(s->api.events, clock_boot_ns());
 	links_tick(&s->api, clock_boot_ns(), clock_wall_ns());
 }
@@ -610,6 +471,7 @@ static void drain(struct serve *s)
 	if (s->hands_on)
 		see_off(s);
 	keep_usage(s);
+	users_stop(s->api.users);
 	uplink_attend(s->uplink, false); /* the writer's thread may be asking something */
 	gateway_stop(s->api.gateway);
 	actions_give_up(&s->api);
@@ -626,26 +488,18 @@ static int serve(struct serve *s)
 	while (!s->is_over && !atomic_load(&s->is_outdated)) {
 		int lives_ms = lives_tick(s->api.lives, clock_boot_ns(), clock_wall_ns());
 		int webhooks_ms = webhooks_tick(s->api.webhooks, clock_boot_ns());
+		int users_ms = users_tick(s->api.users, clock_boot_ns());
 
 		if (s->adopt)
 			adopt_tick(s->adopt, clock_wall_ns());
 		timeout_ms = lives_ms < timeout_ms ? lives_ms : timeout_ms;
+		timeout_ms = users_ms < timeout_ms ? users_ms : timeout_ms;
 		turn(s, webhooks_ms < timeout_ms ? webhooks_ms : timeout_ms);
 		timeout_ms = http_server_run(s->server, clock_boot_ns());
 	}
 	drain(s);
 	log_info("stopped");
 	return s->is_over ? EXIT_DONE : EXIT_FAILED;
-}
-
-/* For people: programs read the line before. */
-static void say_first_steps(const struct serve *s)
-{
-	printf("  a first client    culvert gateway peer add NAME\n"
-	       "  a key of the API  culvert gateway key add NAME --role operator\n"
-	       "  its description   %s/docs\n"
-	       "  what goes on      journal and GET /api/v1/events; metrics in GET /metrics\n",
-	       s->places.shown);
 }
 
 static void say_ready(const struct serve *s)
@@ -659,7 +513,7 @@ static void say_ready(const struct serve *s)
 	       ip_prefix_format(&s->config.subnet4, v4),
 	       ip_prefix_format(&s->config.subnet6, v6));
 	if (isatty(STDOUT_FILENO))
-		say_first_steps(s);
+		places_say_first_steps(&s->places);
 	fflush(stdout);
 	uplink_ready(s->uplink);
 }
@@ -700,52 +554,8 @@ static void close_all(struct serve *s)
 	places_done(&s->places);
 	hmac_key_done(&s->api.key);
 	generator_done(&s->generator);
-}
-
-static void name_paths(struct serve *s)
-{
-	snprintf(s->socket_path, sizeof(s->socket_path), "%s/gateway.sock", s->state);
-	snprintf(s->database_path, sizeof(s->database_path), "%s/culvert.db", s->state);
-	s->database = getenv("DB_PATH") ? getenv("DB_PATH") : s->database_path;
-	s->places.api = &s->api;
-	s->places.state = s->state;
-	s->places.socket_path = s->socket_path;
-}
-
-static int read_environment(const struct options *o, struct serve *s)
-{
-	struct diag d = { .text = "" };
-	int err = gateway_environment_read(&s->api, &d);
-
-	if (err == 0)
-		err = store_option_read(o, &s->store_option, &d);
-	if (err == 0 && strcmp(options_get(o, "listen-agent"), "off") != 0)
-		err = gateway_environment_read_agent(&s->api, &d);
-	if (err == 0)
-		err = gateway_environment_read_api_key(s->state, &s->api.key, &d);
-	return err == 0 ? EXIT_DONE : complain(EXIT_REFUSED, d.text);
-}
-
-static int read_all(const struct options *o, struct serve *s, int *ret_uapi, int *ret_host)
-{
-	int code = read_config(o, s);
-
-	if (code == EXIT_DONE)
-		code = read_fd(o, "uapi-fd", ret_uapi);
-	if (code == EXIT_DONE)
-		code = read_fd(o, "host-fd", ret_host);
-	if (code == EXIT_DONE)
-		code = read_shelf(o, s);
-	if (code != EXIT_DONE)
-		return code;
-	code = read_kind(o, s);
-	if (code != EXIT_DONE)
-		return code;
-	name_paths(s);
-	s->api.isolates_peers = strcmp(options_get(o, "isolation"), "on") == 0;
-	s->config.account_list = account_access_list;
-	s->api.started_ns = clock_boot_ns();
-	return read_environment(o, s);
+	/* A call to a tree that is far away may still run: by now everything else is closed. */
+	users_free(s->api.users);
 }
 
 static int run(const struct options *o)
@@ -753,7 +563,7 @@ static int run(const struct options *o)
 	struct serve s = { .signal_fd = -1, .places.shelf = { -1, -1 } };
 	struct diag d = { .text = "" };
 	int uapi_fd = -1, host_fd = -1, err;
-	int code = read_all(o, &s, &uapi_fd, &host_fd);
+	int code = gateway_told_read(o, &s, &uapi_fd, &host_fd);
 
 	machine_init(&s.machine);
 	if (code != EXIT_DONE)
@@ -788,7 +598,7 @@ int role_gateway_serve(int argc, char **argv)
 	json_set_alloc_funcs(malloc, local_api_wipe_and_free);
 	if (options_read_arguments(&o, argc, argv, &d) != 0) {
 		options_done(&o);
-		return complain(EXIT_USAGE, d.text);
+		return gateway_told_complain(EXIT_USAGE, d.text);
 	}
 	if (o.wants_help) {
 		puts("Usage: culvert gateway-serve …\n\nStarted by 'culvert gateway', not by hand.");
@@ -799,8 +609,8 @@ int role_gateway_serve(int argc, char **argv)
 	snprintf(name, sizeof(name), "gateway %.15s", options_get(&o, "interface"));
 	if (!log_level_find(options_get(&o, "log-level"), &level)) {
 		options_done(&o);
-		return complain(EXIT_USAGE,
-				"--log-level is silent, error, warning, info or debug");
+		return gateway_told_complain(
+			EXIT_USAGE, "--log-level is silent, error, warning, info or debug");
 	}
 	log_init(name, level, options_get(&o, "log-json") != NULL);
 	/* Best done by whoever starts us, and repeated here for whoever does not. */

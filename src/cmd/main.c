@@ -12,8 +12,8 @@ static const struct command commands[] = {
 	{ "gateway", "run a WireGuard gateway with its REST API", cmd_gateway },
 	{ "gateway-serve", NULL, cmd_gateway_serve },	  /* started by gateway */
 	{ "gateway-upgrade", NULL, cmd_gateway_upgrade }, /* likewise */
-	{ "gateway-serve", NULL, cmd_gateway_serve },	  /* started by gateway */
 	{ "kernel-serve", NULL, cmd_kernel_serve },	  /* likewise */
+	{ "users-key", NULL, cmd_users_key },		  /* likewise */
 	{ "audit", "check a gateway's audit trail", cmd_audit },
 	{ "backup", "keep a gateway's state in one encrypted file", cmd_backup },
 	{ "keys", "make private keys, public keys and preshared keys", cmd_keys },

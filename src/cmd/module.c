@@ -119,6 +119,11 @@ int cmd_gateway_export(int argc, char **argv)
 	return module_run("gateway-export", argc, argv);
 }
 
+int cmd_users_key(int argc, char **argv)
+{
+	return module_run("users-key", argc, argv);
+}
+
 int cmd_keys_server(int argc, char **argv)
 {
 	return module_run("keys-server", argc, argv);

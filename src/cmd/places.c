@@ -19,6 +19,7 @@ static const struct surface *const *surfaces_of(enum serving_surface which)
 		[SERVING_GATEWAY] = { &surface_contract, &surface_own, &surface_links },
 		[SERVING_LINKS] = { &surface_links },
 		[SERVING_AGENT] = { &surface_agent },
+		[SERVING_USERS] = { &surface_users },
 		[SERVING_STATUS] = { &surface_status },
 		[SERVING_METRICS] = { &surface_metrics },
 	};
@@ -112,9 +113,6 @@ static int open_place(struct places *s, enum serving_surface which,
 
 	if (p->scheme == SERVING_OFF)
 		return 0;
-	if (!surfaces_of(which)[0])
-		return diag_set(d, ERR_RANGE, 0, "listen %s: not in this version",
-				serving_name(which));
 	at = find_shared(s, p, number);
 	if (at < 0) {
 		at = open_listener(s, p, which == SERVING_GATEWAY ? s->shown : shown, d);
@@ -218,4 +216,13 @@ int places_open(struct places *s, const struct options *o, struct diag *d)
 void places_done(struct places *s)
 {
 	certificate_done(&s->certificate);
+}
+
+void places_say_first_steps(const struct places *s)
+{
+	printf("  a first client    culvert gateway peer add NAME\n"
+	       "  a key of the API  culvert gateway key add NAME --role operator\n"
+	       "  its description   %s/docs\n"
+	       "  what goes on      journal and GET /api/v1/events; metrics in GET /metrics\n",
+	       s->shown);
 }

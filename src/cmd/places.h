@@ -44,3 +44,6 @@ struct places {
  */
 int places_open(struct places *s, const struct options *o, struct diag *d);
 void places_done(struct places *s);
+
+/* For people, behind the ready line, which programs read. */
+void places_say_first_steps(const struct places *s);

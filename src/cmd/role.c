@@ -15,6 +15,7 @@ static const struct module_command commands[] = {
 	{ "gateway-import", role_gateway_import },
 	{ "gateway-export", role_gateway_export },
 	{ "gateway-adopt", role_gateway_adopt },
+	{ "users-key", role_users_key },
 	{ "gateway-access", role_gateway_access },
 	{ "gateway-webhook", role_gateway_webhook },
 	{ "audit", role_audit },

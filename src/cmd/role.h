@@ -15,5 +15,6 @@ int role_gateway_export(int argc, char **argv);
 int role_gateway_access(int argc, char **argv);
 int role_gateway_webhook(int argc, char **argv);
 int role_keys_server(int argc, char **argv);
+int role_users_key(int argc, char **argv);
 int role_audit(int argc, char **argv);
 int role_backup(int argc, char **argv);

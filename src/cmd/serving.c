@@ -2,6 +2,7 @@
 #include "cmd/serving.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/codec.h"
@@ -177,6 +178,17 @@ static const char *option_name(enum serving_surface s, const char *suffix, char 
 	return out;
 }
 
+/* By contract API_PORT. */
+static uint16_t users_port(void)
+{
+	const char *text = getenv("API_PORT");
+	uint64_t port;
+
+	if (text && decimal_parse(text, strlen(text), UINT16_MAX, &port) == 0 && port > 0)
+		return (uint16_t)port;
+	return surfaces[SERVING_USERS].port;
+}
+
 static int read_surface(const struct options *o, enum serving_surface s,
 			struct serving_place *ret, struct diag *d)
 {
@@ -190,7 +202,7 @@ static int read_surface(const struct options *o, enum serving_surface s,
 		option = "listen";
 	r.text = options_get(o, option);
 	r.origin = options_origin(o, option);
-	err = read_place(&r, surfaces[s].port, ret);
+	err = read_place(&r, s == SERVING_USERS ? users_port() : surfaces[s].port, ret);
 	if (err != 0)
 		return err;
 	option = option_name(s, "-allow", name);
@@ -322,6 +334,34 @@ static int read_common(const struct options *o, struct serving *ret, struct diag
 	return 0;
 }
 
+static int read_choice(const struct options *o, const char *name, const char *no,
+		       const char *yes, bool *ret, struct diag *d)
+{
+	const char *word = options_get(o, name);
+
+	*ret = strcmp(word, yes) == 0;
+	if (*ret || strcmp(word, no) == 0)
+		return 0;
+	return diag_set(d, ERR_FORMAT, 0, "%s: \"%.100s\" is neither %s nor %s",
+			options_origin(o, name), word, no, yes);
+}
+
+static int read_users(const struct options *o, struct serving *ret, struct diag *d)
+{
+	const char *tree = options_get(o, "params");
+	int err = read_choice(o, "users-list", "self", "all", &ret->lists_all_users, d);
+
+	if (err == 0)
+		err = read_choice(o, "users-private-keys", "keep", "forget",
+				  &ret->forgets_private_keys, d);
+	if (err == 0 && tree && strncmp(tree, "dir:/", 5) != 0 &&
+	    strncmp(tree, "ssm:/", 5) != 0)
+		err = diag_set(d, ERR_FORMAT, 0,
+			       "%s: \"%.100s\" is neither dir:/PATH nor ssm:/PREFIX",
+			       options_origin(o, "params"), tree);
+	return err;
+}
+
 int serving_read(const struct options *o, struct serving *ret, struct diag *d)
 {
 	int err = 0;
@@ -332,6 +372,8 @@ int serving_read(const struct options *o, struct serving *ret, struct diag *d)
 	for (enum serving_surface a = 0; a < SERVING_SURFACES; a++)
 		for (enum serving_surface b = a + 1; b < SERVING_SURFACES && err == 0; b++)
 			err = check_pair(ret, a, b, d);
+	if (err == 0)
+		err = read_users(o, ret, d);
 	if (err == 0)
 		err = read_links_url(o, ret, d);
 	if (err == 0)

@@ -69,6 +69,8 @@ struct serving {
 	uint32_t request_rate;
 	bool metrics_without_peers;
 	bool needs_version_2;
+	bool lists_all_users;
+	bool forgets_private_keys;
 	char links_url[SERVING_URL_MAX + 1];
 	bool webhooks_private;
 	bool webhooks_insecure;
@@ -120,6 +122,19 @@ struct serving {
 		  "certificates in PEM for https; else STATE/cert.pem",                            \
 		  "tls" },                                                                         \
 		{ "tls-key", "FILE", NULL, NULL, "their private key; else STATE/key.pem", "tls" }, \
+		{ "params",                                                                        \
+		  "STORE",                                                                         \
+		  NULL,                                                                            \
+		  NULL,                                                                            \
+		  "users' tree: dir:/PATH, ssm:/PREFIX; else SSM_PREFIX, STATE/params",            \
+		  NULL },                                                                          \
+		{ "users-list", "self|all", "self", NULL, "which users a user's key sees", NULL }, \
+		{ "users-private-keys",                                                            \
+		  "keep|forget",                                                                   \
+		  "keep",                                                                          \
+		  NULL,                                                                            \
+		  "forget: users' private keys are in the first reply only",                       \
+		  NULL },                                                                          \
 		{ "store", "KIND", "sqlite", NULL, "where peers are kept: sqlite or postgres",     \
 		  NULL },                                                                          \
 		{ "database",                                                                      \

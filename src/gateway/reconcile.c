@@ -20,8 +20,8 @@
 enum {
 	ADDRESSES_PER_PEER = 2,
 	BLOCKS_PER_SET = 16384, /* the interface takes no more than some at once from us */
-	BLOCKS_PER_PLAIN_SET =
-		1024, /* a kernel multiplies points for each, and answers at the end */
+	/* A kernel multiplies points for each, and answers at the end. */
+	BLOCKS_PER_PLAIN_SET = 256,
 };
 
 static const uint64_t SECOND_NS = 1000000000;

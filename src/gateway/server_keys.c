@@ -11,6 +11,7 @@
 #include "base/codec.h"
 #include "crypto/secret.h"
 #include "crypto/suite.h"
+#include "gateway/user_text.h"
 #include "http/json.h"
 #include "sys/random.h"
 
@@ -112,10 +113,10 @@ int server_keys_config_read(struct server_keys_config *c, const char *text, size
 	return err;
 }
 
-static int make_pair(struct pair *pair, const struct server_keys_config *c, uint64_t now_s)
+static int describe_pair(struct pair *pair, const struct secret_key *key, const char *purpose,
+			 uint64_t now_s)
 {
 	struct suite *suite = NULL;
-	struct secret_key key;
 	uint8_t public_key[32];
 	time_t now = (time_t)now_s;
 	struct tm tm;
@@ -124,19 +125,28 @@ static int make_pair(struct pair *pair, const struct server_keys_config *c, uint
 
 	if (err)
 		return err;
-	random_fill(key.b, sizeof(key.b));
-	dh_clamp(&key);
-	dh_public(suite, public_key, &key);
-	key_to_base64(key.b, pair->private_key);
+	dh_public(suite, public_key, key);
+	key_to_base64(key->b, pair->private_key);
 	key_to_base64(public_key, pair->public_key);
-	secret_key_done(&key);
 	suite_free(suite);
 	if (!gmtime_r(&now, &tm) ||
 	    strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
 		return ERR_RANGE;
 	snprintf(pair->metadata, sizeof(pair->metadata), "%s|%s|%s", when, algorithm_name,
-		 c->purpose);
+		 purpose);
 	return 0;
+}
+
+static int make_pair(struct pair *pair, const struct server_keys_config *c, uint64_t now_s)
+{
+	struct secret_key key;
+	int err;
+
+	random_fill(key.b, sizeof(key.b));
+	dh_clamp(&key);
+	err = describe_pair(pair, &key, c->purpose, now_s);
+	secret_key_done(&key);
+	return err;
 }
 
 /* Give the values from @n down what they had before. Return: false when one could not be. */
@@ -282,6 +292,88 @@ int server_keys_apply(struct params *p, const struct server_keys_config *c, uint
 
 	if (!err)
 		err = apply(p, c, now_s, before, ret, ret_public, d);
+	for (int i = 0; i < N_VALUES; i++)
+		text_done(&before[i]);
+	return err;
+}
+
+/* --- One key for both --- */
+
+/* Also the form that is encoded twice. Return: ERR_UNKNOWN: none of the two is there. */
+static int stored_key(const struct text before[N_VALUES], enum value plain, enum value twice,
+		      uint8_t ret[32])
+{
+	const struct text *t = before[plain].data ? &before[plain] : &before[twice];
+	size_t len = t->len;
+
+	if (!t->data)
+		return ERR_UNKNOWN;
+	while (len > 0 && t->data[len - 1] == '\n')
+		len--;
+	return user_key_read(t->data, len, ret);
+}
+
+static int fill_in(struct params *p, const struct secret_key *key, uint64_t now_s,
+		   const struct text before[N_VALUES], struct diag *d)
+{
+	struct pair pair = { .private_key = "" };
+	int err = describe_pair(&pair, key, "wireguard-server", now_s);
+	const char *const values[] = { [PRIVATE] = pair.private_key,
+				       [PRIVATE_B64] = pair.private_key,
+				       [PUBLIC] = pair.public_key,
+				       [PUBLIC_B64] = pair.public_key,
+				       [METADATA] = pair.metadata };
+	uint8_t stored[32], own[32];
+
+	if (err == 0 && stored_key(before, PUBLIC, PUBLIC_B64, stored) != ERR_UNKNOWN &&
+	    (key_from_base64(pair.public_key, KEY_BASE64_LEN, own) != 0 ||
+	     memcmp(stored, own, sizeof(own)) != 0))
+		err = diag_set(d, ERR_CORRUPT, 0,
+			       "the server's keys in the users' tree are no pair: see"
+			       " wg/server-public-key");
+	for (int i = PRIVATE; i <= METADATA && err == 0; i++) {
+		if (!before[i].data)
+			err = params_put(p, rows[i].name, values[i], rows[i].type, true, d);
+	}
+	secret_wipe(&pair, sizeof(pair));
+	return err;
+}
+
+static int agree(struct params *p, const struct secret_key *own, uint64_t now_s,
+		 const struct text before[N_VALUES], struct secret_key *ret, bool *ret_is_there,
+		 struct diag *d)
+{
+	int err = stored_key(before, PRIVATE, PRIVATE_B64, ret->b);
+
+	*ret_is_there = err == 0 || own;
+	if (err == ERR_UNKNOWN && !own)
+		return 0;
+	if (err == ERR_UNKNOWN) {
+		*ret = *own;
+		err = 0;
+	}
+	if (err != 0)
+		return diag_set(d, ERR_CORRUPT, 0,
+				"wg/server-private-key in the users' tree is no key");
+	if (own && !secret_equal(own->b, ret->b, sizeof(own->b)))
+		return diag_set(d, ERR_KEY, 0,
+				"the users' tree has another wg/server-private-key than this"
+				" gateway's server.key: remove that of the two that no client"
+				" knows");
+	return fill_in(p, ret, now_s, before, d);
+}
+
+int server_keys_agree(struct params *p, const struct secret_key *own, uint64_t now_s,
+		      struct secret_key *ret, bool *ret_is_there, struct diag *d)
+{
+	struct text before[N_VALUES] = { { 0 } };
+	int err = read_before(p, before, d);
+
+	*ret_is_there = false;
+	if (!err)
+		err = agree(p, own, now_s, before, ret, ret_is_there, d);
+	if (err)
+		*ret_is_there = false;
 	for (int i = 0; i < N_VALUES; i++)
 		text_done(&before[i]);
 	return err;

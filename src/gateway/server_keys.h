@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "crypto/secret.h"
 #include "store/params.h"
 
 enum { SERVER_KEYS_PURPOSE_MAX = 64 };
@@ -51,6 +52,19 @@ int server_keys_config_read(struct server_keys_config *c, const char *text, size
 /** server_keys_set_purpose(), server_keys_check_algorithm() - Return: 0 or ERR_RANGE */
 int server_keys_set_purpose(struct server_keys_config *c, const char *purpose, struct diag *d);
 int server_keys_check_algorithm(const char *algorithm, struct diag *d);
+
+/**
+ * server_keys_agree() - One key for a gateway and its tree
+ * @own:	The gateway's; NULL: it has none yet
+ * @ret:	The tree's, which is @own when that is said
+ *
+ * What of the five values is missing is filled in.
+ *
+ * Return: 0, with *@ret_is_there false when neither has one; ERR_KEY: they differ; ERR_CORRUPT: the tree's are
+ *	   no pair, or none; as params_get() and params_put().
+ */
+int server_keys_agree(struct params *p, const struct secret_key *own, uint64_t now_s,
+		      struct secret_key *ret, bool *ret_is_there, struct diag *d);
 
 /**
  * server_keys_apply() - Do what @c says, if that was not done before

@@ -18,7 +18,7 @@
 
 enum {
 	CHILD_FDS_MAX = 4,
-	CHILD_VARIABLES_MAX = 32, /* in the environment of a child */
+	CHILD_VARIABLES_MAX = 64, /* in the environment of a child */
 	CHILD_EXEC_FAILED = 127,  /* exit status of one whose program could not be run */
 };
 

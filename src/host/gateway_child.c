@@ -13,6 +13,7 @@
 
 #include "host/access_desk.h"
 #include "host/credentials.h"
+#include "host/tree_key.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 
@@ -155,6 +156,25 @@ void gateway_child_program(const struct gateway_child *g, char out[PATH_MAX])
 	out[n < 0 ? 0 : n] = '\0';
 }
 
+/* What the contract of the users' API names, beside what its tree needs. */
+static const char *const users_variables[] = { "API_PORT", "DNS_NAME", "VPN_PUBLIC_IP", NULL };
+
+/* The three lists, of which NULL is an empty one, as one. */
+static void name_variables(const char *out[CHILD_VARIABLES_MAX + 1], const char *const *a,
+			   const char *const *b, const char *const *c)
+{
+	const char *const *const lists[] = { a, b, c };
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		for (const char *const *one = lists[i]; one && *one; one++) {
+			assert(n < CHILD_VARIABLES_MAX);
+			out[n++] = *one;
+		}
+	}
+	out[n] = NULL;
+}
+
 static int spawn(struct gateway_child *g, int uapi_fd, int their_end,
 		 const char *const *credentials)
 {
@@ -181,10 +201,11 @@ static int spawn(struct gateway_child *g, int uapi_fd, int their_end,
 						 "POSTGRES_DB",
 						 "POSTGRES_PASSWORD",
 						 NULL };
+	const char *inherited[CHILD_VARIABLES_MAX + 1];
 	struct arguments arguments;
 	struct child_plan plan = {
 		.argv = arguments.argv,
-		.inherits = variables,
+		.inherits = inherited,
 		.sets = credentials,
 		.fds = { uapi_fd, their_end, g->shelf[0], g->shelf[1] },
 		.n_fds = 4,
@@ -194,6 +215,8 @@ static int spawn(struct gateway_child *g, int uapi_fd, int their_end,
 		.gid = g->state->gid,
 	};
 
+	name_variables(inherited, variables, g->config->shares_key ? users_variables : NULL,
+		       g->config->shares_key ? tree_variables : NULL);
 	plan.program = own_program(g);
 	fill_arguments(g, &arguments);
 	return child_start(&g->child, &plan, clock_boot_ns());

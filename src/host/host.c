@@ -25,6 +25,7 @@
 #include "host/gateway_child.h"
 #include "host/preflight.h"
 #include "host/report.h"
+#include "host/tree_key.h"
 #include "host/upgrade.h"
 #include "net/nft.h"
 #include "sys/clock.h"
@@ -115,7 +116,37 @@ static int open_state(struct host *h, struct diag *d)
 	int err;
 
 	preflight_user(&uid, &gid);
+	if (h->config->shares_key) /* the key comes later: agree_on_key() */
+		return state_dir_open_but_key(&h->state, h->config->state, uid, gid, d);
 	err = state_dir_open(&h->state, h->config->state, uid, gid, d);
+	return err < 0 ? err : find_public_key(h, d);
+}
+
+/* The key that is there, or the tree's, or a new one; then the tree has it as well. */
+static int agree_on_key(struct host *h, struct diag *d)
+{
+	const struct tree_key t = { h->config, &h->state, &h->view, &h->signals };
+	char own[KEY_BASE64_LEN + 1], theirs[KEY_BASE64_LEN + 1] = "";
+	struct secret_key key = { { 0 } };
+	bool is_there = false;
+	int err = state_dir_find_key(&h->state, &is_there, d);
+
+	if (err == 0 && !is_there) {
+		err = tree_key_ask(&t, NULL, theirs, d);
+		if (err == 0 && theirs[0])
+			err = state_dir_put_key(&h->state, theirs, d);
+	}
+	if (err == 0 && !is_there)
+		err = state_dir_open_key(&h->state, d);
+	if (err == 0)
+		err = state_dir_private_key(&h->state, &key);
+	if (err == 0) {
+		key_to_base64(key.b, own);
+		err = tree_key_ask(&t, own, theirs, d);
+		secret_wipe(own, sizeof(own));
+	}
+	secret_key_done(&key);
+	secret_wipe(theirs, sizeof(theirs));
 	return err < 0 ? err : find_public_key(h, d);
 }
 
@@ -199,7 +230,9 @@ static enum host_end start(struct host *h, struct diag *d)
 	end = claim_host(h, d);
 	if (end != HOST_DONE)
 		return end;
-	err = start_device(h, d);
+	err = h->config->shares_key ? agree_on_key(h, d) : 0;
+	if (err == 0)
+		err = start_device(h, d);
 	if (err == 0)
 		err = open_ways(h, d);
 	if (err == 0)

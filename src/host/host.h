@@ -41,6 +41,7 @@ enum host_kind {
  * @kind:	What serves the interface
  * @isolate:	Peers do not reach each other
  * @hooks:	Programs that the gateway may ask for; NULL: not allowed
+ * @shares_key: The users' tree has the server's key too (host/tree_key.h)
  * @gateway_arguments: More of them for the gateway process, NULL behind the last; or NULL
  * @gateway_program: For tests; NULL: this program
  * @options:	Name, value, …, NULL: what all of this was made of, for a later version of
@@ -60,6 +61,7 @@ struct host_config {
 	bool log_json;
 	bool isolate;
 	const char *hooks[HOOKS_PROGRAMS];
+	bool shares_key;
 	const char *const *gateway_arguments;
 	const char *gateway_program;
 	const char *const *options;

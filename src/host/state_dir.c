@@ -64,9 +64,21 @@ static int lock(struct state_dir *s, struct diag *d)
 			s->path);
 }
 
-static int make_server_key(struct state_dir *s, struct diag *d)
+int state_dir_put_key(struct state_dir *s, const char *key, struct diag *d)
 {
 	char text[KEY_BASE64_LEN + 2];
+	int err;
+
+	memcpy(text, key, KEY_BASE64_LEN);
+	memcpy(text + KEY_BASE64_LEN, "\n", 2);
+	err = file_write(s->fd, "server.key", text, KEY_BASE64_LEN + 1, FILE_MODE(0600));
+	secret_wipe(text, sizeof(text));
+	return err < 0 ? refuse(d, err, s, "cannot write server.key") : 0;
+}
+
+static int make_server_key(struct state_dir *s, struct diag *d)
+{
+	char text[KEY_BASE64_LEN + 1];
 	struct secret_key key;
 	int err;
 
@@ -82,11 +94,10 @@ static int make_server_key(struct state_dir *s, struct diag *d)
 	random_fill(key.b, sizeof(key.b));
 	dh_clamp(&key);
 	key_to_base64(key.b, text);
-	memcpy(text + KEY_BASE64_LEN, "\n", 2);
-	err = file_write(s->fd, "server.key", text, KEY_BASE64_LEN + 1, FILE_MODE(0600));
+	err = state_dir_put_key(s, text, d);
 	secret_key_done(&key);
 	secret_wipe(text, sizeof(text));
-	return err < 0 ? refuse(d, err, s, "cannot write server.key") : 0;
+	return err;
 }
 
 /* Files of ours that somebody gave to another user: systemd does that to a state directory
@@ -167,21 +178,32 @@ static int check_key_file(const struct state_dir *s, const char *place, struct d
 		       : 0;
 }
 
-static int open_server_key(struct state_dir *s, struct diag *d)
+int state_dir_find_key(struct state_dir *s, bool *ret_is_there, struct diag *d)
 {
 	const char *place = open_key_file(s);
-	int err;
 
-	if (s->key_fd < 0 && errno == ENOENT) {
-		err = make_server_key(s, d);
-		if (err < 0)
-			return err;
-		place = open_key_file(s);
-	}
+	*ret_is_there = s->key_fd >= 0;
+	if (s->key_fd < 0 && errno == ENOENT)
+		return 0;
 	if (s->key_fd < 0)
 		return diag_set(d, -errno, 0, "cannot open %s/server.key: %s", place,
 				err_text(-errno));
 	return check_key_file(s, place, d);
+}
+
+int state_dir_open_key(struct state_dir *s, struct diag *d)
+{
+	bool is_there = false;
+	int err = state_dir_find_key(s, &is_there, d);
+
+	if (err == 0 && !is_there) {
+		err = make_server_key(s, d);
+		if (err == 0)
+			err = state_dir_find_key(s, &is_there, d);
+		if (err == 0 && !is_there)
+			err = refuse(d, -ENOENT, s, "server.key");
+	}
+	return err;
 }
 
 static int make_api_key(struct state_dir *s, struct diag *d)
@@ -203,7 +225,8 @@ static int make_api_key(struct state_dir *s, struct diag *d)
 	return err < 0 ? refuse(d, err, s, "cannot write api.key") : 0;
 }
 
-int state_dir_open(struct state_dir *s, const char *path, uid_t uid, gid_t gid, struct diag *d)
+int state_dir_open_but_key(struct state_dir *s, const char *path, uid_t uid, gid_t gid,
+			   struct diag *d)
 {
 	size_t room = STATE_SOCKET_PATH_MAX - strlen("/gateway.sock");
 	int err;
@@ -222,13 +245,23 @@ int state_dir_open(struct state_dir *s, const char *path, uid_t uid, gid_t gid, 
 	if (err == 0)
 		err = lock(s, d);
 	if (err == 0)
-		err = open_server_key(s, d);
-	if (err == 0)
 		err = make_api_key(s, d);
 	if (err == 0)
 		adopt_all(s);
 	if (err < 0)
 		state_dir_close(s);
+	return err;
+}
+
+int state_dir_open(struct state_dir *s, const char *path, uid_t uid, gid_t gid, struct diag *d)
+{
+	int err = state_dir_open_but_key(s, path, uid, gid, d);
+
+	if (err == 0) {
+		err = state_dir_open_key(s, d);
+		if (err < 0)
+			state_dir_close(s);
+	}
 	return err;
 }
 

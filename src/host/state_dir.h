@@ -12,6 +12,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include <sys/types.h>
 
 #include "base/codec.h"
@@ -48,6 +50,19 @@ struct state_dir {
  *	   its key; -errno. Each with a sentence in @d.
  */
 int state_dir_open(struct state_dir *s, const char *path, uid_t uid, gid_t gid, struct diag *d);
+
+/**
+ * state_dir_open_but_key() - The same, but for the tunnel's key; then state_dir_find_key(), perhaps
+ *	state_dir_put_key(), and state_dir_open_key()
+ */
+int state_dir_open_but_key(struct state_dir *s, const char *path, uid_t uid, gid_t gid,
+			   struct diag *d);
+/** state_dir_find_key() - Open the key, if there is one. Return: as state_dir_open() */
+int state_dir_find_key(struct state_dir *s, bool *ret_is_there, struct diag *d);
+/** state_dir_put_key() - Where there is none, it is @key, in base64 */
+int state_dir_put_key(struct state_dir *s, const char *key, struct diag *d);
+/** state_dir_open_key() - Open the key, or make it */
+int state_dir_open_key(struct state_dir *s, struct diag *d);
 void state_dir_close(struct state_dir *s);
 
 /** state_dir_private_key() - Read the tunnel's key; the caller wipes it */

@@ -124,10 +124,36 @@ static int code_of(CURLcode rc, const struct aws_request *r, const struct text *
 	return diag_set(d, err, 0, "%s: %s", r->url, curl_easy_strerror(rc));
 }
 
+void aws_session_done(struct aws_session *s)
+{
+	curl_easy_cleanup(s->handle);
+	s->handle = NULL;
+}
+
+/* What a handle was told is forgotten, its connections stay. */
+static CURL *take_handle(const struct aws_request *r)
+{
+	CURL *curl = r->session ? r->session->handle : NULL;
+
+	if (curl)
+		r->session->handle = NULL;
+	return curl ? curl : curl_easy_init();
+}
+
+static void give_handle(const struct aws_request *r, CURL *curl)
+{
+	if (r->session && curl) {
+		curl_easy_reset(curl);
+		r->session->handle = curl;
+	} else {
+		curl_easy_cleanup(curl);
+	}
+}
+
 int aws_http(const struct aws_request *r, long *ret_status, struct text *answer, struct diag *d)
 {
 	struct curl_slist *lines = lines_of(r);
-	CURL *curl = curl_easy_init();
+	CURL *curl = take_handle(r);
 	int err = lines && curl ? 0 : -ENOMEM;
 
 	answer->max = AWS_HTTP_ANSWER_MAX;
@@ -137,7 +163,7 @@ int aws_http(const struct aws_request *r, long *ret_status, struct text *answer,
 	}
 	if (!err)
 		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);
-	curl_easy_cleanup(curl);
+	give_handle(r, curl);
 	curl_slist_free_all(lines);
 	return err;
 }

@@ -15,14 +15,21 @@
 
 enum { AWS_HTTP_HEADERS_MAX = 6, AWS_HTTP_ANSWER_MAX = 1 << 20 };
 
+/* struct aws_session - All zeroes: no connection is kept yet. One request at a time; aws_session_done() */
+struct aws_session {
+	void *handle;
+};
+
 /**
  * struct aws_request - What is asked
+ * @session:	Keeps the connection for the next one; NULL: it is closed
  * @headers:	Lines, NULL where there are no more
  * @body:	NULL: none
  * @signature:	"aws:amz:REGION:SERVICE" with @user and @password; NULL: not signed
  * @is_direct:	Past any proxy: a link-local or loopback address
  */
 struct aws_request {
+	struct aws_session *session;
 	const char *method;
 	const char *url;
 	const char *headers[AWS_HTTP_HEADERS_MAX];
@@ -42,6 +49,8 @@ struct aws_request {
  */
 int aws_http(const struct aws_request *r, long *ret_status, struct text *answer,
 	     struct diag *d);
+
+void aws_session_done(struct aws_session *s);
 
 /** aws_http_host_is_near() - Is the host of @url on the loopback? "localhost" is */
 bool aws_http_host_is_near(const char *url);

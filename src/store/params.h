@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/text.h"
@@ -29,8 +30,9 @@ enum params_type {
 	PARAMS_SECURE, /* the Parameter Store encrypts it */
 };
 
-/* Return: 0 to go on, or a code that ends the list and is returned. */
-typedef int (*params_visitor)(void *context, const char *name);
+/* @version: Another one whenever the value may be another; 0: nobody knows. Return: 0 to go on, or a code
+ * that ends the list and is returned. */
+typedef int (*params_visitor)(void *context, const char *name, uint64_t version);
 
 struct params;
 

@@ -169,6 +169,16 @@ static int put(struct params *base, const char *name, const char *value, enum pa
 
 static int walk(struct walk *w, int dir);
 
+/* A value is never written in place: each has a file of its own. */
+static uint64_t version_of(const struct stat *st)
+{
+	uint64_t v = (uint64_t)st->st_mtim.tv_sec * UINT64_C(1000000000) +
+		     (uint64_t)st->st_mtim.tv_nsec;
+
+	v = (v ^ (uint64_t)st->st_ino * UINT64_C(0x9e3779b97f4a7c15)) + (uint64_t)st->st_size;
+	return v ? v : 1;
+}
+
 /* What lies at @entry, whose name was added to @w->name. */
 static int visit_entry(struct walk *w, int dir, const char *entry)
 {
@@ -179,7 +189,9 @@ static int visit_entry(struct walk *w, int dir, const char *entry)
 	if (S_ISREG(st.st_mode)) {
 		if (looks_unfinished(entry))
 			return 0;
-		return ++w->n > PARAMS_LIST_MAX ? ERR_LIMIT : w->visit(w->context, w->name);
+		return ++w->n > PARAMS_LIST_MAX
+			       ? ERR_LIMIT
+			       : w->visit(w->context, w->name, version_of(&st));
 	}
 	if (!S_ISDIR(st.st_mode))
 		return 0;

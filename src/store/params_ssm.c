@@ -28,6 +28,7 @@ enum {
 
 struct params_ssm {
 	struct params base;
+	struct aws_session session;
 	struct aws_credentials credentials;
 	char prefix[PARAMS_NAME_MAX + 1];
 	char signature[REGION_MAX + 16];
@@ -81,6 +82,7 @@ static int try_once(struct params_ssm *p, const char *call, const char *body, js
 	char target[64], token[AWS_TOKEN_MAX + 32];
 	struct text answer = { 0 };
 	struct aws_request r = {
+		.session = &p->session,
 		.method = "POST",
 		.url = p->url,
 		.headers = { "Content-Type: application/x-amz-json-1.1", target },
@@ -200,6 +202,16 @@ static int put(struct params *base, const char *name, const char *value, enum pa
 	return err;
 }
 
+/* A parameter that was removed and made again begins with 1: the time tells them apart. */
+static uint64_t version_of(const json_t *row)
+{
+	double modified = json_number_value(json_object_get(row, "LastModifiedDate"));
+	uint64_t n = (uint64_t)json_integer_value(json_object_get(row, "Version"));
+	uint64_t ms = modified > 0 && modified < 1e12 ? (uint64_t)(modified * 1000) : 0;
+
+	return n ? n * UINT64_C(0x9e3779b97f4a7c15) ^ ms : 0;
+}
+
 static int visit_page(const struct params_ssm *p, const json_t *names, params_visitor visit,
 		      void *context, size_t *n)
 {
@@ -214,7 +226,8 @@ static int visit_page(const struct params_ssm *p, const json_t *names, params_vi
 		if (err || !name || strncmp(name, p->prefix, own) != 0 || name[own] != '/' ||
 		    !params_name_ok(name + own + 1))
 			continue; /* not one of ours */
-		err = ++*n > PARAMS_LIST_MAX ? ERR_LIMIT : visit(context, name + own + 1);
+		err = ++*n > PARAMS_LIST_MAX ? ERR_LIMIT
+					     : visit(context, name + own + 1, version_of(row));
 	}
 	return err;
 }
@@ -280,6 +293,7 @@ static void free_ssm(struct params *base)
 {
 	struct params_ssm *p = (struct params_ssm *)base;
 
+	aws_session_done(&p->session);
 	aws_credentials_done(&p->credentials);
 	free(p);
 }

@@ -136,6 +136,7 @@ enum store_record_kind {
 	STORE_ACCESS,  /* a list of allowed destinations */
 	STORE_SETTING, /* single facts */
 	STORE_OUTBOX,  /* an event that a webhook has not got yet (gateway/outbox.h) */
+	STORE_USER,    /* of the users' API; its name is that of its peer */
 	STORE_RECORD_KINDS,
 };
 

@@ -391,8 +391,13 @@ static int add_usernet(scmp_filter_ctx filter)
 
 static int add_gateway(scmp_filter_ctx filter)
 {
+	/* getaddrinfo() asks which families there are, and does without an answer. */
+	const struct scmp_arg_cmp netlink = LOW32(0, AF_NETLINK);
 	int err = add_calls(filter, SCMP_ACT_ALLOW, calls_files);
 
+	if (err == 0)
+		err = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), CALL(socket),
+					     1, &netlink);
 	return err < 0 ? err : add_conditions(filter, when_gateway);
 }
 

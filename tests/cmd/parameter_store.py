@@ -3,7 +3,7 @@
 
 Each request's signature is made again by botocore, from what arrived, and compared.
 """
-import hmac, http.server, json, threading, time
+import hmac, http.server, json, ssl, threading, time
 import calendar
 
 import botocore.auth, botocore.awsrequest, botocore.credentials
@@ -39,18 +39,23 @@ def is_signed(handler, body, secret, token, now):
 
 
 class Store:
-    def __init__(self):
-        self.values, self.types = {}, {}
+    def __init__(self, certificate=None, host="127.0.0.1"):
+        """certificate: a PEM file with its key; then it speaks https, as @host."""
+        self.values, self.types, self.versions = {}, {}, {}
+        self.delay = 0.0
+        self.fail_after = None  # that many calls are answered yet
         self.clock_offset = 0
         self.tampers = False
         self.failures = []  # (status, type) to answer next
         self.fail_put = None  # put of a name that ends so is denied
         self.token = ""
-        self.calls = []
+        self.calls, self.connections = [], 0
         self.metadata = {}  # (method, path) -> (header, value that it must have, reply)
         store = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version, wbufsize = "HTTP/1.1", 65536  # connections are kept, replies sent at once
+
             def log_message(self, *args):
                 pass
 
@@ -59,6 +64,10 @@ class Store:
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
+
+            def setup(self):
+                store.connections += 1
+                super().setup()
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -75,7 +84,12 @@ class Store:
             do_PUT = do_GET
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.server.handle_error = lambda *_: None  # who asked was killed
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"http{'s' if certificate else ''}://{host}:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def handle(self, handler, body):
@@ -83,6 +97,11 @@ class Store:
             body = body.replace(b"tamper", b"TAMPER")
         if not is_signed(handler, body, SECRET, self.token, time.time() + self.clock_offset):
             return 400, {"__type": "InvalidSignatureException", "message": "what was signed: ..."}
+        time.sleep(self.delay)
+        if self.fail_after is not None:
+            if self.fail_after == 0:
+                return 400, {"__type": "AccessDeniedException"}
+            self.fail_after -= 1
         self.calls.append(handler.headers["X-Amz-Target"])
         if self.failures:
             status, kind = self.failures.pop(0)
@@ -100,20 +119,30 @@ class Store:
             return 400, {"__type": "AccessDeniedException"}
         if q["Name"] in self.values and not q["Overwrite"]:
             return 400, {"__type": "ParameterAlreadyExists"}
-        self.values[q["Name"]], self.types[q["Name"]] = q["Value"], q["Type"]
-        return 200, {"Version": 1}
+        self.put(q["Name"], q["Value"], q["Type"])
+        return 200, {"Version": self.versions[q["Name"]][0]}
+
+    def put(self, name, value, kind="String"):
+        self.values[name], self.types[name] = value, kind
+        version, _ = self.versions.get(name, (0, 0))
+        self.versions[name] = (version + 1, round(time.time(), 3))
 
     def DeleteParameter(self, q):
         if self.values.pop(q["Name"], None) is None:
             return 400, {"__type": "ParameterNotFound"}
+        self.versions.pop(q["Name"], None)
         return 200, {}
+
+    def describe(self, name):
+        version, modified = self.versions.get(name, (1, 1.5e9))
+        return {"Name": name, "Version": version, "LastModifiedDate": modified}
 
     def DescribeParameters(self, q):
         (only,) = q["ParameterFilters"]
         assert only["Key"] == "Name" and only["Option"] == "BeginsWith"
         names = sorted(n for n in self.values if n.startswith(only["Values"][0]))
         first = int(q.get("NextToken", "0"))
-        reply = {"Parameters": [{"Name": n} for n in names[first : first + PAGE]]}
+        reply = {"Parameters": [self.describe(n) for n in names[first : first + PAGE]]}
         if first + PAGE < len(names):
             reply["NextToken"] = str(first + PAGE)
         return 200, reply

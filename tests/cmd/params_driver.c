@@ -8,9 +8,9 @@
 
 #include "store/params.h"
 
-static int show(void *context, const char *name)
+static int show(void *context, const char *name, uint64_t version)
 {
-	(void)context;
+	(void)context, (void)version;
 	puts(name);
 	return 0;
 }

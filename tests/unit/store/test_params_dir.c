@@ -54,11 +54,11 @@ static int put(const char *name, const char *value, bool overwrite)
 	return params_put(tree, name, value, PARAMS_SECURE, overwrite, &d);
 }
 
-static int count(void *context, const char *name)
+static int count(void *context, const char *name, uint64_t version)
 {
 	size_t *n = context;
 
-	CHECK(params_name_ok(name));
+	CHECK(params_name_ok(name) && version != 0);
 	(*n)++;
 	return 0;
 }

@@ -388,6 +388,20 @@ static void the_gateway_profile_starts_no_programs_and_takes_no_rights(void)
 	CHECK(in_child(gateway_attempt, SYS_getpid) == 1);
 }
 
+/* getaddrinfo() asks for one and does without. */
+static int open_netlink_as_gateway(long unused)
+{
+	(void)unused;
+	if (privileges_seccomp_install(PRIVILEGES_GATEWAY) < 0)
+		return 99;
+	return socket(AF_NETLINK, SOCK_RAW, 0) < 0 && errno == EAFNOSUPPORT ? 42 : 1;
+}
+
+static void the_gateway_profile_refuses_netlink_and_does_not_end_the_process(void)
+{
+	CHECK(in_child(open_netlink_as_gateway, 0) == 42);
+}
+
 static int run_true_under_host_profile(long unused)
 {
 	char name[] = "true";
@@ -587,6 +601,7 @@ int main(void)
 	RUN(the_driver_profile_uses_what_is_open_and_no_more);
 	RUN(the_usernet_profile_connects_and_has_no_other_sockets);
 	RUN(the_gateway_profile_starts_no_programs_and_takes_no_rights);
+	RUN(the_gateway_profile_refuses_netlink_and_does_not_end_the_process);
 	RUN(the_host_profile_starts_programs_and_loads_no_modules);
 	RUN(no_dump_means_no_core_no_tracer_no_new_rights);
 	RUN(as_root_capabilities_and_user_are_given_up);
