@@ -196,7 +196,7 @@ class Crowd(Served, test_kinds.KindTest):
         keys = self.preload(suite.scaled(2000, 20000))
         began = time.monotonic()
         gateway = self.start("--subnet4", "10.64.0.0/14")
-        self.soon(lambda: len(self.allowed()) == len(keys), "all peers on the interface", 120)
+        self.soon(lambda: len(self.allowed()) == len(keys), "all peers on the interface", suite.scaled(120, 600))
         print(f"# set after {time.monotonic() - began:.1f} s", flush=True)
         self.assertEqual(set(self.allowed()), keys)
         self.assertEqual(self.api("GET", "/api/v1/peers?limit=1")["total"], len(keys))
