@@ -199,9 +199,10 @@ static void metrics_seen(void *context, int err, const struct observation *seen)
 
 	machine_look(call->api->machine, &m);
 	put_machine(&out, &m);
-	if (err == 0)
+	(void)err; /* then there is no @seen */
+	if (seen)
 		put_interface(&out, call, seen);
-	for (int which = 0; err == 0 && which < 3; which++)
+	for (int which = 0; seen && which < 3; which++)
 		put_peers(&out, call, seen, which);
 	call_reply_body(call, "text/plain; version=0.0.4; charset=utf-8", &out);
 }

@@ -439,8 +439,10 @@ static void print_settings(const struct adopting *a, bool is_done)
 	       s->interface, s->port, ip_prefix_format(&s->subnet4, v4),
 	       ip_prefix_format(&s->subnet6, v6), frame_level_name(s->level));
 	json_array_foreach(a->notes, i, one)
+	{
 		printf("  %s: %s\n", json_string_value(json_object_get(one, "what")),
 		       json_string_value(json_object_get(one, "instead")));
+	}
 	for (i = 0; i < a->rows.n; i++)
 		if (a->rows.rows[i].note[0])
 			printf("  line %u: %s\n", a->rows.rows[i].line, a->rows.rows[i].note);

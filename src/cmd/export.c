@@ -155,7 +155,7 @@ static int choose_level(struct exporting *e, const struct options *o)
 static int check_private_key(const struct exporting *e)
 {
 	struct suite *suite = NULL;
-	uint8_t key[32];
+	uint8_t key[32] = { 0 };
 	bool same = suite_new(SUITE_OPENSSL, &suite) == 0;
 
 	if (same)

@@ -64,7 +64,7 @@ static const struct ip_addr *address_of(const struct wgconf *c, const struct wgc
 {
 	static const struct ip_addr none;
 
-	return peer->n_allowed_ips ? &c->allowed_ips[peer->first_allowed_ip].ip : &none;
+	return peer && peer->n_allowed_ips ? &c->allowed_ips[peer->first_allowed_ip].ip : &none;
 }
 
 static bool is_taken(const struct wgconf *c, const struct ip_addr *address)
