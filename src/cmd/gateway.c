@@ -82,6 +82,25 @@ static int complain(int code, const struct diag *d)
 	return code;
 }
 
+/* The state directory belongs to the gateway process, which can put back a file of before: nothing that
+ * the host does with root's rights for it is said there. */
+static int refuse_from_state(const struct options *o)
+{
+	static const char *const names[] = { "state", "hook-reboot", "hook-stop", "hook-start",
+					     "hook-wipe" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (options_source(o, names[i]) != OPTION_FILE_NEARER)
+			continue;
+		fprintf(stderr,
+			"culvert gateway: %s: %s cannot be set in the state directory; say it "
+			"in /etc/culvert/culvert.conf, or where the gateway is started\n",
+			options_origin(o, names[i]), names[i]);
+		return EXIT_REFUSED;
+	}
+	return EXIT_DONE;
+}
+
 /* Arguments and environment first: they may say where the file is. */
 static int collect(struct options *o, int argc, char **argv)
 {
@@ -101,7 +120,7 @@ static int collect(struct options *o, int argc, char **argv)
 	snprintf(path, sizeof(path), "%s/culvert.conf", options_get(o, "state"));
 	if (options_read_file(o, path, OPTION_FILE_NEARER, &d) < 0)
 		return complain(EXIT_REFUSED, &d);
-	return EXIT_DONE;
+	return refuse_from_state(o);
 }
 
 static int refuse_value(const struct options *o, const char *name, const char *expected)

@@ -37,7 +37,7 @@ int local_api_send(const char *state, const char *method, const char *path, cons
  * Return: EXIT_DONE for a success, its body in *@ret, NULL where that is no JSON; else as
  *	   local_api_ask().
  */
-int local_api_judge(const struct text *answer, long status, json_t **ret, struct diag *d);
+int local_api_judge(const struct text *text, long status, json_t **ret, struct diag *d);
 
 /* For json_set_alloc_funcs(): what held a key is wiped before it is freed. */
 void local_api_wipe_and_free(void *p);

@@ -353,8 +353,13 @@ int options_read_file(struct options *o, const char *path, enum option_source so
 
 	if (!text)
 		return -ENOMEM;
-	err = file_read(AT_FDCWD, path, text, FILE_MAX, &len);
-	if (err == 0)
+	err = file_read_ours(AT_FDCWD, path, text, FILE_MAX, &len);
+	if (err == -EPERM)
+		diag_set(d, err, 0,
+			 "%s: not obeyed: it belongs to another user, or others may write it; "
+			 "give it to root (chown root, chmod go-w)",
+			 path);
+	else if (err == 0)
 		err = read_lines(&r, text, len, d);
 	else if (err == -ENOENT || err == -ENOTDIR)
 		err = 0;
@@ -396,6 +401,13 @@ const char *options_origin(const struct options *o, const char *name)
 	const struct option_value *v = &o->values[must_find(o, name)];
 
 	return v->text ? v->origin : "the default";
+}
+
+enum option_source options_source(const struct options *o, const char *name)
+{
+	const struct option_value *v = &o->values[must_find(o, name)];
+
+	return v->text ? v->source : OPTION_DEFAULT;
 }
 
 bool options_is_argument(const struct options *o, const char *name)

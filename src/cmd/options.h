@@ -71,7 +71,7 @@ struct options {
 /* Return: 0, ERR_FORMAT with a sentence in @d, -ENOMEM. */
 int options_read_arguments(struct options *o, int argc, char **argv, struct diag *d);
 int options_read_environment(struct options *o, char **environment, struct diag *d);
-/* A file that is not there is fine. */
+/* A file that is not there is fine. One that somebody else may have written is refused. */
 int options_read_file(struct options *o, const char *path, enum option_source source,
 		      struct diag *d);
 
@@ -82,6 +82,7 @@ void options_set_default(struct options *o, const char *name, const char *text);
 const char *options_get(const struct options *o, const char *name);
 /* For complaints: "--port", "CULVERT_GATEWAY_PORT", "/etc/culvert/culvert.conf line 3" */
 const char *options_origin(const struct options *o, const char *name);
+enum option_source options_source(const struct options *o, const char *name);
 bool options_is_argument(const struct options *o, const char *name);
 bool options_is_default(const struct options *o, const char *name);
 

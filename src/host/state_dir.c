@@ -101,13 +101,14 @@ static int make_server_key(struct state_dir *s, struct diag *d)
 }
 
 /* Files of ours that somebody gave to another user: systemd does that to a state directory
- * whose owner is not the unit's. Root keeps its key and the lock. */
+ * whose owner is not the unit's. Root keeps its key, the lock, and what it obeys. */
 static void adopt(const struct state_dir *s, const char *name)
 {
 	struct stat st;
 	int fd;
 
-	if (strcmp(name, "server.key") == 0 || strcmp(name, "lock") == 0)
+	if (strcmp(name, "server.key") == 0 || strcmp(name, "lock") == 0 ||
+	    strcmp(name, "culvert.conf") == 0)
 		return;
 	fd = openat(s->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)

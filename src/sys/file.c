@@ -40,7 +40,15 @@ static int read_up_to(int fd, uint8_t *out, size_t max, size_t *ret_len)
 	return 0;
 }
 
-int file_read(int dir, const char *name, void *out, size_t max, size_t *ret_len)
+/* Nobody else can have written it, nor write it now. */
+static bool is_ours(const struct stat *st)
+{
+	return (st->st_uid == 0 || st->st_uid == geteuid()) && st->st_nlink == 1 &&
+	       !(st->st_mode & (S_IWGRP | S_IWOTH));
+}
+
+static int read_file(int dir, const char *name, bool must_be_ours, void *out, size_t max,
+		     size_t *ret_len)
 {
 	struct stat st;
 	int err = 0;
@@ -53,10 +61,22 @@ int file_read(int dir, const char *name, void *out, size_t max, size_t *ret_len)
 		err = -errno;
 	else if (!S_ISREG(st.st_mode))
 		err = -EINVAL;
+	else if (must_be_ours && !is_ours(&st))
+		err = -EPERM;
 	else
 		err = read_up_to(fd, out, max, ret_len);
 	close(fd);
 	return err;
+}
+
+int file_read(int dir, const char *name, void *out, size_t max, size_t *ret_len)
+{
+	return read_file(dir, name, false, out, max, ret_len);
+}
+
+int file_read_ours(int dir, const char *name, void *out, size_t max, size_t *ret_len)
+{
+	return read_file(dir, name, true, out, max, ret_len);
 }
 
 int file_write_all(int fd, const void *data, size_t len)

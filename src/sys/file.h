@@ -35,6 +35,14 @@ struct file_owner {
 int file_read(int dir, const char *name, void *out, size_t max, size_t *ret_len);
 
 /**
+ * file_read_ours() - The same of a file that is going to be obeyed
+ *
+ * Return: also -EPERM unless it belongs to root or to us, group and others cannot write it, and it has
+ *	   one name only.
+ */
+int file_read_ours(int dir, const char *name, void *out, size_t max, size_t *ret_len);
+
+/**
  * file_write() - Replace or create a file, durably
  *
  * Written under another name in the same directory, synchronised, renamed, and the

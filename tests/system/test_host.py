@@ -447,6 +447,24 @@ class Configuration(HostTest):
         self.assertEqual(self.port(env={"WG_DEFAULT_PORT": "5002", "CULVERT_GATEWAY_PORT": "5001"}), "5001")
         self.assertEqual(self.port("--port", "5000", env={"CULVERT_GATEWAY_PORT": "5001"}), "5000")
 
+    def test_a_file_that_somebody_else_may_have_written_is_not_obeyed(self):
+        self.conf("[gateway]\nport = 5003\n")
+        path = f"{self.state}/culvert.conf"
+        for spoil, mend in ((lambda: os.chown(path, NOBODY, 0), lambda: os.chown(path, 0, 0)),
+                            (lambda: os.chmod(path, 0o664), lambda: os.chmod(path, 0o644)),
+                            (lambda: os.link(path, self.state + "/other"), lambda: os.unlink(self.state + "/other"))):
+            spoil()
+            self.refused(REFUSED, r"culvert.conf: not obeyed: .*chown root, chmod go-w")
+            mend()
+        self.assertEqual(self.port(), "5003")
+        self.assertEqual(os.stat(path).st_uid, 0, "root keeps what it obeys")
+
+    def test_what_root_does_for_the_gateway_is_not_said_in_its_own_directory(self):
+        for key in ("hook_reboot = /bin/true", "hook_wipe = /bin/true"):
+            self.conf(f"[gateway]\n{key}\n")
+            self.refused(REFUSED, r"culvert.conf line 2: hook-\w+ cannot be set in the state directory")
+            shutil.rmtree(self.state)
+
     def test_unknown_names_show_the_nearest_one_and_their_line(self):
         self.conf("[gateway]\nport = 1\nlisen = x\n")
         self.refused(REFUSED, r"culvert.conf line 3: no such key; did you mean listen\?")
