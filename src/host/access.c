@@ -85,16 +85,25 @@ static int find_table(const struct access *a, char out[NFT_TABLE_NAME_MAX], stru
 
 /* --- the tables --- */
 
-void access_init(struct access *a, const char *interface)
+/* Taking what cannot be read for absent, access_stage() might begin in the table that is in force. */
+int access_init(struct access *a, const char *interface)
 {
+	struct access found = { .interface = interface };
 	char table[NFT_TABLE_NAME_MAX];
 
-	*a = (struct access){ .interface = interface };
+	*a = (struct access){ .interface = NULL };
 	for (char letter = 'a'; letter <= 'b'; letter++) {
-		name_table(a, letter, table);
-		if (nft_has_chain(table, CHAIN) == 1)
-			a->in_force = letter;
+		int has;
+
+		name_table(&found, letter, table);
+		has = nft_has_chain(table, CHAIN);
+		if (has < 0)
+			return has;
+		if (has == 1)
+			found.in_force = letter;
 	}
+	*a = found;
+	return 0;
 }
 
 int access_clear(struct access *a, struct diag *d)

@@ -74,8 +74,13 @@ struct access {
 /** access_is_possible() - Does that rule make sense? Pure */
 bool access_is_possible(const struct access_rule *rule);
 
-/** access_init() - Find out what an earlier process left in force */
-void access_init(struct access *a, const char *interface);
+/**
+ * access_init() - Find out what an earlier process left in force
+ *
+ * Return: 0; -errno when the kernel does not tell: then @a->interface is NULL, and nothing but this
+ *	   may be called.
+ */
+int access_init(struct access *a, const char *interface);
 
 /** access_clear() - Nobody has a list any more, and there is no table */
 int access_clear(struct access *a, struct diag *d);
