@@ -363,6 +363,28 @@ static void fill(size_t from, size_t to)
 	}
 }
 
+/* Does the kernel hold to it? That is seen when a map is full: of addresses, since nobody has time
+ * for as many lists. */
+static void more_addresses_than_there_may_be_are_refused(void)
+{
+	char addresses[32], lists[32];
+	struct diag d = { 0 };
+
+	snprintf(addresses, sizeof(addresses), "size %d", ACCESS_ADDRESSES_MAX);
+	snprintf(lists, sizeof(lists), "size %d", ACCESS_LISTS_MAX);
+	fresh_table();
+	CHECK(lists_contain(addresses) && lists_contain(lists));
+	if (!getenv("CULVERT_SOAK")) {
+		printf("# scale: only looked at, not filled\n");
+		return;
+	}
+	fill(0, ACCESS_ADDRESSES_MAX);
+	CHECK(change("10.9.0.2", 0, 1) == ERR_EXHAUSTED);
+	CHECK(change("11.0.0.1", 1, 2) == 0); /* which is in there */
+	CHECK(change("11.0.0.1", 2, 0) == 0 && change("10.9.0.2", 0, 1) == 0);
+	CHECK(access_clear(&a, &d) == 0);
+}
+
 /* The quickest of some: what others do on this machine only adds. */
 static uint64_t one_change_ns(void)
 {
@@ -462,6 +484,7 @@ int main(void)
 	RUN(a_wrong_picture_changes_nothing);
 	RUN(what_cannot_be_is_refused_with_its_place);
 	RUN(a_list_takes_milliseconds);
+	RUN(more_addresses_than_there_may_be_are_refused);
 	RUN(one_change_costs_the_same_among_many);
 	return DONE();
 }
