@@ -12,6 +12,7 @@
 /**
  * struct access_sync - @members, @accounts: as the host has them, while @is_well
  * @has_table:	The host looks at packets; without it there are no lists
+ * @table_is_gone: The host has none in force, until access_sync_end() has put one there
  * @is_building: Between access_sync_begin() and _end(), of which @build_err is what went wrong
  * @n_lists:	Stored
  * @message:	Being filled, or empty
@@ -26,6 +27,7 @@ struct access_sync {
 	struct access_members accounts;
 	bool is_well;
 	bool has_table;
+	bool table_is_gone;
 	bool is_building;
 	int build_err;
 	size_t n_lists;
@@ -173,6 +175,11 @@ bool access_sync_permits(const struct access_sync *s, const struct store_peer *p
 	       ip_addr_equal(&m->v6, &p->v6);
 }
 
+bool access_sync_may_stay(const struct access_sync *s)
+{
+	return !s->table_is_gone;
+}
+
 /* --- Everything anew --- */
 
 static int note_account(struct access_sync *s, int64_t id, const char *body)
@@ -228,6 +235,14 @@ static void forget(struct access_sync *s)
 	s->build_err = 0;
 }
 
+/* What was in force before counts on, if there was anything and nobody removed it. */
+static int fail_to_build(struct access_sync *s, int err, struct diag *d)
+{
+	if (!s->table_is_gone && say(s, HOST_ACCESS_CHECK) == ERR_UNKNOWN)
+		s->table_is_gone = true;
+	return fail(s, err, d);
+}
+
 static int begin_table(struct access_sync *s)
 {
 	int err = say(s, HOST_ACCESS_STAGE);
@@ -244,9 +259,11 @@ int access_sync_begin(struct access_sync *s, struct diag *d)
 	if (err == 0)
 		err = s->n_lists > 0 ? begin_table(s) : say(s, HOST_ACCESS_CLEAR);
 	if (err != 0)
-		return fail(s, err, d);
+		return fail_to_build(s, err, d);
 	s->has_table = s->is_building = s->n_lists > 0;
 	s->is_well = !s->is_building;
+	if (s->is_well)
+		s->table_is_gone = true;
 	return 0;
 }
 
@@ -268,8 +285,9 @@ int access_sync_end(struct access_sync *s, int err, struct diag *d)
 	if (err == 0)
 		err = say(s, HOST_ACCESS_ENFORCE);
 	if (err != 0)
-		return fail(s, err, d);
+		return fail_to_build(s, err, d);
 	s->is_well = true;
+	s->table_is_gone = false;
 	return 0;
 }
 
@@ -295,6 +313,7 @@ void access_sync_check(struct access_sync *s)
 		return;
 	log_warning("the table of access lists is gone: setting it again");
 	s->is_well = false;
+	s->table_is_gone = true;
 }
 
 /* --- A group --- */

@@ -75,3 +75,10 @@ int access_sync_after(struct access_sync *s, const struct store_change *first, s
 
 /** access_sync_permits() - May it be set on the interface? */
 bool access_sync_permits(const struct access_sync *s, const struct store_peer *p);
+
+/**
+ * access_sync_may_stay() - May a peer that is not permitted stay on the interface as it is?
+ *
+ * Only while the host is not known to have lost its table: without one the peer would go anywhere.
+ */
+bool access_sync_may_stay(const struct access_sync *s);

@@ -382,8 +382,8 @@ static int note_wanted(void *context, const struct store_peer *p)
 	with_budget.budget_bytes = budget_of(c, p);
 	if (!c->access || access_sync_permits(c->access, p))
 		err = bring_to(c, found, &with_budget);
-	else if (found) /* what is there may stay: the host has not forgotten its list */
-		found->is_wanted = true;
+	else if (found) /* what is there may stay only while the host has its list */
+		found->is_wanted = access_sync_may_stay(c->access);
 	secret_key_done(&with_budget.preshared_key);
 	return err;
 }

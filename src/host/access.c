@@ -8,6 +8,7 @@
 
 enum {
 	COMMANDS_MAX = 1 << 20,
+	DAY_S = 86400,
 	PRIORITY = -190, /* behind the tracking of connections (-200), before marks (-150) */
 };
 
@@ -85,16 +86,25 @@ static int find_table(const struct access *a, char out[NFT_TABLE_NAME_MAX], stru
 
 /* --- the tables --- */
 
-void access_init(struct access *a, const char *interface)
+/* Taking what cannot be read for absent, access_stage() might begin in the table that is in force. */
+int access_init(struct access *a, const char *interface)
 {
+	struct access found = { .interface = interface };
 	char table[NFT_TABLE_NAME_MAX];
 
-	*a = (struct access){ .interface = interface };
+	*a = (struct access){ .interface = NULL };
 	for (char letter = 'a'; letter <= 'b'; letter++) {
-		name_table(a, letter, table);
-		if (nft_has_chain(table, CHAIN) == 1)
-			a->in_force = letter;
+		int has;
+
+		name_table(&found, letter, table);
+		has = nft_has_chain(table, CHAIN);
+		if (has < 0)
+			return has;
+		if (has == 1)
+			found.in_force = letter;
 	}
+	*a = found;
+	return 0;
 }
 
 int access_clear(struct access *a, struct diag *d)
@@ -114,11 +124,16 @@ int access_clear(struct access *a, struct diag *d)
 	return err;
 }
 
-static void put_map(struct text *t, const char *table, const char *name, const char *key,
-		    const char *value)
+/* For a map of a fixed size the kernel would set all of it aside at once, 32 MiB for addresses; one
+ * whose elements could time out grows with them. None of ours does: it need not look for those. */
+static void put_map(struct text *t, const char *table, const char *name, const char *types,
+		    int size)
 {
 	put_object(t, "add", "map", table);
-	text_printf(t, "\"name\":\"%s\",\"type\":\"%s\",\"map\":\"%s\"}}}", name, key, value);
+	text_printf(
+		t,
+		"\"name\":\"%s\",%s,\"size\":%d,\"flags\":[\"timeout\"],\"gc-interval\":%d}}}",
+		name, types, size, DAY_S);
 }
 
 /* Without a chain at a hook it does nothing yet. */
@@ -132,9 +147,11 @@ int access_stage(struct access *a, struct diag *d)
 	begin(&t);
 	put_removal(&t, table);
 	put_table(&t, "add", table);
-	put_map(&t, table, "access4", "ipv4_addr", "mark");
-	put_map(&t, table, "access6", "ipv6_addr", "mark");
-	put_map(&t, table, "lists", "mark", "verdict");
+	put_map(&t, table, "access4", "\"type\":\"ipv4_addr\",\"map\":\"mark\"",
+		ACCESS_ADDRESSES_MAX);
+	put_map(&t, table, "access6", "\"type\":\"ipv6_addr\",\"map\":\"mark\"",
+		ACCESS_ADDRESSES_MAX);
+	put_map(&t, table, "lists", "\"type\":\"mark\",\"map\":\"verdict\"", ACCESS_LISTS_MAX);
 	err = finish(&t, d);
 	a->staged = err == 0 ? letter : 0;
 	return err;
@@ -396,6 +413,10 @@ int access_apply(struct access *a, const struct nft_element *changes, size_t n, 
 			d, ERR_RANGE, 0,
 			"a change of access lists has no address, or there are more than %d",
 			ACCESS_CHANGES_MAX);
+	case -ENFILE: /* so the kernel says that a map is full */
+		return diag_set(d, ERR_EXHAUSTED, 0,
+				"more than %d addresses of a family have access lists",
+				ACCESS_ADDRESSES_MAX);
 	case -ENOENT:
 	case -EEXIST:
 		return diag_set(d, ERR_UNKNOWN, 0,

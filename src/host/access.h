@@ -24,6 +24,8 @@
  *
  * Each call is one transaction: all of it or nothing.
  *
+ * Bounds:  ACCESS_ADDRESSES_MAX addresses of each family, ACCESS_LISTS_MAX lists, of ACCESS_RULES_MAX
+ *	   rules; the kernel keeps to them, whoever asks.
  * Threads: one at a time.
  */
 #pragma once
@@ -39,6 +41,8 @@
 enum {
 	ACCESS_RULES_MAX = 256,		       /* of one list */
 	ACCESS_CHANGES_MAX = NFT_ELEMENTS_MAX, /* of one call */
+	ACCESS_ADDRESSES_MAX = 1 << 21, /* of each family: twice the peers of a gateway */
+	ACCESS_LISTS_MAX = 1 << 17,	/* as many as a gateway has records */
 };
 
 /* What goes through when it is meant for @to. ACCESS_ANY ignores the ports. */
@@ -74,8 +78,13 @@ struct access {
 /** access_is_possible() - Does that rule make sense? Pure */
 bool access_is_possible(const struct access_rule *rule);
 
-/** access_init() - Find out what an earlier process left in force */
-void access_init(struct access *a, const char *interface);
+/**
+ * access_init() - Find out what an earlier process left in force
+ *
+ * Return: 0; -errno when the kernel does not tell: then @a->interface is NULL, and nothing but this
+ *	   may be called.
+ */
+int access_init(struct access *a, const char *interface);
 
 /** access_clear() - Nobody has a list any more, and there is no table */
 int access_clear(struct access *a, struct diag *d);
@@ -95,7 +104,8 @@ int access_check(struct access *a);
  * access_set_list() - List number @list allows exactly this from now on
  * @list:	Not 0. A list without rules allows nothing
  *
- * Return: 0; ERR_RANGE for a rule or a number that cannot be; or as nft_gateway().
+ * Return: 0; ERR_RANGE for a rule or a number that cannot be; or as nft_gateway(), with ERR_UNKNOWN
+ *	   for one more than ACCESS_LISTS_MAX.
  */
 int access_set_list(struct access *a, uint32_t list, const struct access_rule *rules, size_t n,
 		    struct diag *d);
@@ -107,6 +117,7 @@ int access_remove_list(struct access *a, uint32_t list, struct diag *d);
  * access_apply() - Give peers other lists
  *
  * Return: 0; ERR_RANGE for an address of no family or too many at once; ERR_UNKNOWN when an address
- *	   is in the map although its @was is 0, or is not although it is another; -errno.
+ *	   is in the map although its @was is 0, or is not although it is another; ERR_EXHAUSTED for more
+ *	   than ACCESS_ADDRESSES_MAX; -errno.
  */
 int access_apply(struct access *a, const struct nft_element *changes, size_t n, struct diag *d);

@@ -280,6 +280,16 @@ void gateway_child_acted(struct gateway_child *g, uint64_t serial, uint32_t erro
 		say(g, &m, -1);
 }
 
+static uint32_t do_access(struct gateway_child *g, const struct host_message *m)
+{
+	int err = g->access.interface ? 0 : access_init(&g->access, g->config->interface);
+
+	if (err == 0)
+		return access_desk_do(&g->access, m);
+	log_warning("which access lists are in force cannot be read: %s", err_text(err));
+	return (uint32_t)-err;
+}
+
 static void answer(struct gateway_child *g, const struct host_message *m)
 {
 	struct host_message reply = { .type = HOST_PONG, .serial = m->serial };
@@ -300,9 +310,7 @@ static void answer(struct gateway_child *g, const struct host_message *m)
 	}
 	if (host_access_is_type(m->type)) {
 		reply.type = HOST_ACCESS_DONE;
-		if (!g->access.interface)
-			access_init(&g->access, g->config->interface);
-		reply.error = access_desk_do(&g->access, m);
+		reply.error = do_access(g, m);
 	}
 	if (m->type == HOST_DRIFTED) {
 		device_child_repair(g->device);

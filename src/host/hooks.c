@@ -80,7 +80,7 @@ uint32_t hooks_ask(struct hooks *h, enum host_action action, uint64_t serial, ui
 {
 	if (!h->paths[rows[action].program])
 		return EPERM;
-	if (h->action != 0 || is_too_many(h, now_ns))
+	if (h->is_closed || h->action != 0 || is_too_many(h, now_ns))
 		return EBUSY;
 	h->action = action;
 	h->serial = serial;
@@ -176,6 +176,11 @@ bool hooks_take_answer(struct hooks *h, uint64_t *ret_serial, uint32_t *ret_erro
 	*ret_serial = h->answer_serial;
 	*ret_error = h->answer_error;
 	return true;
+}
+
+bool hooks_is_idle(const struct hooks *h)
+{
+	return h->action == 0 && !h->answers;
 }
 
 void hooks_stop(struct hooks *h)

@@ -43,6 +43,7 @@ enum hooks_program {
 /**
  * struct hooks - All zeroes but @paths is ready
  * @paths:	NULL: not allowed. Borrowed
+ * @is_closed:	None is begun any more: this process is about to become another
  * @answers:	An answer waits for hooks_take_answer()
  */
 struct hooks {
@@ -55,6 +56,7 @@ struct hooks {
 	uint64_t window_ns;
 	unsigned int in_window;
 	bool is_killed;
+	bool is_closed;
 	bool answers;
 	uint64_t answer_serial;
 	uint32_t answer_error;
@@ -72,7 +74,8 @@ uint32_t hooks_actions(const struct hooks *h);
 /**
  * hooks_ask() - The gateway wants @action
  *
- * Return: 0: hooks_take_answer() will tell; EPERM (not allowed), EBUSY (another one runs, or too many lately).
+ * Return: 0: hooks_take_answer() will tell; EPERM (not allowed), EBUSY (another one runs, or too many lately, or
+ *	   @is_closed).
  */
 uint32_t hooks_ask(struct hooks *h, enum host_action action, uint64_t serial, uint64_t now_ns);
 
@@ -83,5 +86,8 @@ uint64_t hooks_deadline_ns(
 
 /** hooks_take_answer() - @ret_error: 0, ETIMEDOUT, EIO (it ended with another status), -errno of its start */
 bool hooks_take_answer(struct hooks *h, uint64_t *ret_serial, uint32_t *ret_error);
+
+/** hooks_is_idle() - None runs or is due, and every answer was taken */
+bool hooks_is_idle(const struct hooks *h);
 
 void hooks_stop(struct hooks *h); /* end one that runs */

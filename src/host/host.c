@@ -469,6 +469,19 @@ static bool has_both(const struct host *h)
 	return h->device.child.pid > 0 && h->gateway.phase == GATEWAY_SERVING;
 }
 
+/* The next program would know nothing of a hook that runs or is due. None is begun meanwhile: who
+ * asks for one after the other would keep the old program here. */
+static bool waits_for_hooks(struct host *h)
+{
+	bool is_ready = h->upgrade.phase == UPGRADE_READY;
+	bool waits = is_ready && !hooks_is_idle(&h->hooks);
+
+	if (waits && !h->hooks.is_closed)
+		log_info("upgrade: the host process goes on when a hook has ended");
+	h->hooks.is_closed = is_ready;
+	return waits;
+}
+
 /* An upgrade needs both children, to have something to replace. */
 static void follow_upgrade(struct host *h)
 {
@@ -478,7 +491,7 @@ static void follow_upgrade(struct host *h)
 
 	upgrade_step(&h->upgrade, clock_boot_ns());
 	/* Half a table of access lists would be forgotten. */
-	executes = h->upgrade.phase == UPGRADE_READY && has_both(h) &&
+	executes = !waits_for_hooks(h) && h->upgrade.phase == UPGRADE_READY && has_both(h) &&
 		   h->gateway.access.staged == 0;
 	if (!begins && !executes)
 		return;
@@ -488,6 +501,7 @@ static void follow_upgrade(struct host *h)
 		upgrade_begin(&h->upgrade, &state);
 	} else {
 		upgrade_execute(&h->upgrade, &state);
+		h->hooks.is_closed = false;
 	}
 	text_done(&state);
 }

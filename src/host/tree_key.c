@@ -16,9 +16,11 @@
 enum {
 	ARGUMENTS_MAX = 96,
 	PATIENCE_MS = 60000, /* several tries over a network */
+	LOOK_MS = 100,	     /* whether it has ended, if no signal says so */
 };
 
 #define STOP_PATIENCE_NS (UINT64_C(1) * 1000000000)
+#define END_PATIENCE_NS	 (UINT64_C(5) * 1000000000)
 
 const char *const tree_variables[] = { "SSM_PREFIX",
 				       "AWS_REGION",
@@ -148,18 +150,38 @@ static int talk(const struct tree_key *t, int fd, const char *own, char *ret)
 	return err;
 }
 
-/* Its exit code counts more than what it said. */
-static int bury(struct child *child, int err, struct diag *d)
+/* Having closed its end it has nothing left to do. Return: 0, -ECANCELED, -ETIMEDOUT. */
+static int wait_for_end(const struct tree_key *t, const struct child *child, int *ret_status)
 {
-	int status = 0;
+	struct pollfd p = { .fd = t->signals->fd, .events = POLLIN };
+	uint64_t end_ns = clock_boot_ns() + END_PATIENCE_NS;
 
-	if (err == -ECANCELED || err == -ETIMEDOUT || err == ERR_FORMAT) {
-		child_stop(child, STOP_PATIENCE_NS);
-		return diag_set(d, err == ERR_FORMAT ? -EPIPE : err, 0,
-				"the users' tree was not asked for its key: %s", err_text(err));
+	while (!child_reap(child, ret_status)) {
+		if (signals_take(t->signals))
+			return -ECANCELED;
+		if (clock_boot_ns() > end_ns)
+			return -ETIMEDOUT;
+		(void)poll(&p, 1, LOOK_MS);
 	}
-	while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
-		;
+	return 0;
+}
+
+static bool is_given_up(int err)
+{
+	return err == -ECANCELED || err == -ETIMEDOUT || err == ERR_FORMAT;
+}
+
+/* Its exit code counts more than what it said. */
+static int bury(const struct tree_key *t, struct child *child, int err, struct diag *d)
+{
+	int status = 0, late = is_given_up(err) ? err : wait_for_end(t, child, &status);
+
+	if (late != 0) {
+		child_stop(child, STOP_PATIENCE_NS);
+		return diag_set(d, late == ERR_FORMAT ? -EPIPE : late, 0,
+				"the users' tree was not asked for its key: %s",
+				err_text(late));
+	}
 	child->pid = 0;
 	status = judge_end(status, d);
 	return status ? status : err;
@@ -178,7 +200,7 @@ int tree_key_ask(const struct tree_key *t, const char *own, char ret[KEY_BASE64_
 	close(ends[1]);
 	if (err == 0) {
 		err = talk(t, ends[0], own, ret);
-		err = bury(&child, err, d);
+		err = bury(t, &child, err, d);
 	} else {
 		diag_set(d, err, 0, "the users' tree cannot be asked for its key: %s",
 			 err_text(err));

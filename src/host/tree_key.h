@@ -36,7 +36,8 @@ struct tree_key {
  * @ret:	The tree's, in base64; "": it has none. Wipe it
  *
  * Return: 0; ERR_RANGE: the tree has another key than @own, or one that is none; -EACCES; -ECANCELED: we
- *	   are asked to end; -EPIPE: it failed otherwise. The child has said why; @d is about the rest.
+ *	   are asked to end; -ETIMEDOUT: no answer within a minute, or no end 5 s after it; -EPIPE: it failed
+ *	   otherwise. The child has said why; @d is about the rest.
  */
 int tree_key_ask(const struct tree_key *t, const char *own, char ret[KEY_BASE64_LEN + 1],
 		 struct diag *d);

@@ -23,6 +23,7 @@ import netns
 import suite
 import test_gateway
 import test_host
+from test_hooks import REBOOT, HookTest
 from test_service import Manager
 
 MODULE = pathlib.Path(test_host.CULVERT).resolve().parent / "culvert-gateway.so"
@@ -178,6 +179,18 @@ class Fit(UpgradeTest):
             time.sleep(pause)
             self.assertEqual(gateway.end(), 0, gateway.errors())
             self.assertAsFound()
+
+
+class Hooks(UpgradeTest, HookTest):
+    def test_a_reboot_that_is_due_is_not_forgotten(self):
+        gateway = self.begin("--hook-reboot", self.program("reboot", "time.sleep(1); os.rename('{0}', '{0}.done')".format(self.notes)))
+        self.assertEqual(self.call(REBOOT)[0], 200)
+        self.installed.put()
+        self.upgrade(gateway)
+        self.assertTrue(os.path.exists(f"{self.notes}.done"), gateway.errors())
+        self.assertEqual(self.said(gateway, "goes on when a hook has ended"), 1, gateway.errors())
+        self.assertEqual(gateway.end(), 0, gateway.errors())
+        self.assertAsFound()
 
 
 class Terminal(UpgradeTest):

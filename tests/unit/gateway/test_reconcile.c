@@ -3,6 +3,7 @@
 
 #include "../test.h"
 #include "fake_iface.h"
+#include "gateway/access_sync.h"
 #include "gateway/observer.h"
 #include "gateway/reconcile.h"
 #include "sys/clock.h"
@@ -45,13 +46,18 @@ static int load_usage(struct store *s, store_usage_visitor visit, void *context)
 
 static const char *state_body; /* of the record that switches the interface; NULL: none */
 
+static bool has_list; /* of destinations, number 7 */
+
 static int load_records(struct store *s, store_record_visitor visit, void *context)
 {
 	struct store_record one = { .id = 1, .kind = STORE_SETTING, .name = "interface" };
+	struct store_record list = { .id = 7, .kind = STORE_ACCESS, .name = "l", .body = "" };
+	int err;
 
 	(void)s;
 	one.body = state_body;
-	return state_body ? visit(context, &one) : 0;
+	err = state_body ? visit(context, &one) : 0;
+	return err == 0 && has_list ? visit(context, &list) : err;
 }
 
 static const struct store_ops fake_store_ops = { .load_peers = load,
@@ -637,6 +643,102 @@ static void a_plain_interface_is_asked_for_nothing_that_it_cannot_do(void)
 	CHECK(add.carried == 0 && fake.n == 5 && !fake.has_limits);
 }
 
+/* --- Access lists --- */
+
+/* A host of which one kind of message fails, and whose table somebody may have removed. */
+struct fake_host {
+	uint32_t failing;
+	bool has_table;
+};
+
+static int host_send(void *context, struct host_message *m)
+{
+	struct fake_host *h = context;
+
+	if (m->type == h->failing)
+		return -EIO;
+	if (m->type == HOST_ACCESS_CLEAR)
+		h->has_table = false;
+	if (m->type == HOST_ACCESS_ENFORCE)
+		h->has_table = true;
+	return m->type == HOST_ACCESS_CHECK && !h->has_table ? ERR_UNKNOWN : 0;
+}
+
+static int no_rules(const char *body, struct access_rule *ret, size_t *ret_n)
+{
+	(void)body, (void)ret;
+	*ret_n = 0;
+	return 0;
+}
+
+static int64_t no_list(const char *body)
+{
+	(void)body;
+	return 0;
+}
+
+/* Three peers, of which the second has a list. */
+static void start_with_list(struct fake_host *h)
+{
+	static const struct access_readers readers = { no_rules, no_list };
+
+	start(3);
+	store.peers[1].access_id = 7;
+	has_list = true;
+	if (access_sync_new(&store.store, host_send, h, &readers, &r.access) != 0)
+		abort();
+}
+
+static void end_with_list(void)
+{
+	r.access = access_sync_free(r.access);
+	has_list = false;
+}
+
+static bool has_second(void)
+{
+	return fake_find(&fake, store.peers[1].public_key) != NULL;
+}
+
+static void whose_list_the_host_lost_leaves_the_interface_until_it_is_back(void)
+{
+	static const uint32_t steps[] = { HOST_ACCESS_STAGE, HOST_ACCESS_LIST,
+					  HOST_ACCESS_MEMBERS, HOST_ACCESS_ENFORCE };
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		struct fake_host h = { .failing = 0 };
+
+		start_with_list(&h);
+		CHECK(now() == 0 && has_second() && fake.n == 3);
+		h = (struct fake_host){ .failing = steps[i] };
+		reconcile_idle(&r);
+		CHECK(!has_second() && fake.n == 2 && !reconcile_is_well(&r));
+		CHECK(now() != 0 && !has_second() && fake.n == 2);
+		h.failing = 0;
+		CHECK(now() == 0 && has_second() && fake.n == 3);
+		end_with_list();
+	}
+}
+
+static void whose_list_the_host_still_has_stays_while_no_other_can_be_made(void)
+{
+	struct fake_host h = { .failing = 0 };
+
+	start_with_list(&h);
+	CHECK(now() == 0 && has_second());
+	end_with_list();
+
+	struct fake_iface before = fake; /* the next gateway process finds it so */
+
+	start_with_list(&h);
+	fake = before;
+	h.failing = HOST_ACCESS_ENFORCE;
+	CHECK(now() != 0 && has_second() && fake.n == 3);
+	h.has_table = false; /* and finds it so if somebody was there in between */
+	CHECK(now() != 0 && !has_second() && fake.n == 2);
+	end_with_list();
+}
+
 int main(void)
 {
 	RUN(an_empty_interface_gets_everybody_in_one_request);
@@ -667,5 +769,7 @@ int main(void)
 	RUN(what_cannot_stay_is_not_set_for_ever);
 	RUN(an_interface_that_does_not_tell_is_asked_once);
 	RUN(a_plain_interface_is_asked_for_nothing_that_it_cannot_do);
+	RUN(whose_list_the_host_lost_leaves_the_interface_until_it_is_back);
+	RUN(whose_list_the_host_still_has_stays_while_no_other_can_be_made);
 	return DONE();
 }

@@ -4,6 +4,7 @@
  *
  *	10.9.0.2, .3, fd09::2, ::3 (peers) ── lo ── 10.9.0.1, 10.9.1.1, fd09::1 (destinations)
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -11,6 +12,7 @@
 #include <arpa/inet.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -54,7 +56,7 @@ static void fresh_table(void)
 {
 	struct diag d = { 0 };
 
-	access_init(&a, "lo");
+	CHECK(access_init(&a, "lo") == 0);
 	CHECK(access_stage(&a, &d) == 0 && access_enforce(&a, &d) == 0);
 	if (d.text[0])
 		printf("# %s\n", d.text);
@@ -248,7 +250,7 @@ static void a_new_table_counts_when_it_is_whole(void)
 
 	fresh_table();
 	CHECK(access_set_list(&a, 1, &dns, 1, &d) == 0 && change("10.9.0.2", 0, 1) == 0);
-	access_init(&again, "lo"); /* another process */
+	CHECK(access_init(&again, "lo") == 0); /* another process */
 	CHECK(again.in_force == a.in_force && access_stage(&again, &d) == 0);
 	CHECK(access_set_list(&again, 1, &web, 1, &d) == 0);
 	a = again;
@@ -274,6 +276,20 @@ static void a_table_that_somebody_removed_is_missed(void)
 	fresh_table();
 	CHECK(access_check(&a) == 0 && access_clear(&a, &d) == 0);
 	CHECK(access_check(&a) == ERR_UNKNOWN);
+}
+
+static void a_table_that_cannot_be_looked_for_is_not_taken_for_absent(void)
+{
+	struct rlimit before, none;
+	struct access again;
+
+	fresh_table();
+	CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = before.rlim_max };
+	CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	CHECK(access_init(&again, "lo") == -EMFILE && !again.interface);
+	CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+	CHECK(access_init(&again, "lo") == 0 && again.in_force == a.in_force);
 }
 
 static bool lists_contain(const char *word)
@@ -345,6 +361,28 @@ static void fill(size_t from, size_t to)
 			some[n++] = (struct nft_element){ .key = peer_number(from++), .is = 1 };
 		CHECK(access_apply(&a, some, n, &d) == 0);
 	}
+}
+
+/* Does the kernel hold to it? That is seen when a map is full: of addresses, since nobody has time
+ * for as many lists. */
+static void more_addresses_than_there_may_be_are_refused(void)
+{
+	char addresses[32], lists[32];
+	struct diag d = { 0 };
+
+	snprintf(addresses, sizeof(addresses), "size %d", ACCESS_ADDRESSES_MAX);
+	snprintf(lists, sizeof(lists), "size %d", ACCESS_LISTS_MAX);
+	fresh_table();
+	CHECK(lists_contain(addresses) && lists_contain(lists));
+	if (!getenv("CULVERT_SOAK")) {
+		printf("# scale: only looked at, not filled\n");
+		return;
+	}
+	fill(0, ACCESS_ADDRESSES_MAX);
+	CHECK(change("10.9.0.2", 0, 1) == ERR_EXHAUSTED);
+	CHECK(change("11.0.0.1", 1, 2) == 0); /* which is in there */
+	CHECK(change("11.0.0.1", 2, 0) == 0 && change("10.9.0.2", 0, 1) == 0);
+	CHECK(access_clear(&a, &d) == 0);
 }
 
 /* The quickest of some: what others do on this machine only adds. */
@@ -441,10 +479,12 @@ int main(void)
 	RUN(a_list_that_changes_counts_for_connections_that_stand);
 	RUN(a_new_table_counts_when_it_is_whole);
 	RUN(a_table_that_somebody_removed_is_missed);
+	RUN(a_table_that_cannot_be_looked_for_is_not_taken_for_absent);
 	RUN(what_was_made_is_as_nft_reads_it);
 	RUN(a_wrong_picture_changes_nothing);
 	RUN(what_cannot_be_is_refused_with_its_place);
 	RUN(a_list_takes_milliseconds);
+	RUN(more_addresses_than_there_may_be_are_refused);
 	RUN(one_change_costs_the_same_among_many);
 	return DONE();
 }

@@ -170,6 +170,30 @@ static void a_reboot_is_answered_at_once_and_begins_later(void)
 	CHECK(!hooks_take_answer(&h, &serial, &error) && h.action == 0);
 }
 
+static void it_is_idle_when_nothing_would_be_forgotten(void)
+{
+	struct hooks h = { .paths = { [HOOKS_REBOOT] = make("idle", "", 0755) } };
+	uint64_t serial;
+	uint32_t error;
+
+	CHECK(hooks_is_idle(&h));
+	CHECK(hooks_ask(&h, HOST_ACTION_REBOOT, 1, 1000 * SECOND_NS) == 0);
+	CHECK(!hooks_is_idle(&h));
+	CHECK(hooks_take_answer(&h, &serial, &error) && !hooks_is_idle(&h)); /* it is due */
+	for (int i = 0; i < 2000 && !hooks_is_idle(&h); i++) {
+		const struct timespec pause = { .tv_nsec = 5000000 };
+
+		hooks_tick(&h, 1005 * SECOND_NS);
+		nanosleep(&pause, NULL);
+	}
+	CHECK(hooks_is_idle(&h) && h.child.pid == 0);
+	h.is_closed = true;
+	CHECK(hooks_ask(&h, HOST_ACTION_REBOOT, 2, 1010 * SECOND_NS) == EBUSY);
+	CHECK(hooks_is_idle(&h));
+	h.is_closed = false;
+	CHECK(hooks_ask(&h, HOST_ACTION_REBOOT, 3, 1010 * SECOND_NS) == 0);
+}
+
 static void programs_that_others_may_change_are_not_run(void)
 {
 	struct diag d = { .text = "" };
@@ -200,6 +224,7 @@ int main(void)
 	RUN(failures_are_told);
 	RUN(one_that_takes_too_long_is_killed);
 	RUN(a_reboot_is_answered_at_once_and_begins_later);
+	RUN(it_is_idle_when_nothing_would_be_forgotten);
 	RUN(programs_that_others_may_change_are_not_run);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char path[96];
