@@ -291,7 +291,7 @@ void access_lists_create(struct call *call)
 		return;
 	name = object_read_name(&r, true);
 	read_list(&r, true, &l);
-	if (call_end_members(call, &r))
+	if (call_end_members(call, &r) && object_has_room(call, STORE_ACCESS))
 		put(call, 0, name, &l);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/links.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,8 @@ enum {
 	LIST_MAX = 1000,
 	URL_MAX = API_HOST_MAX + 128,
 };
+
+static_assert((int)LINKS_MAX <= (int)RECORDS_LINKS_MAX, "each is a record");
 
 static const uint64_t SECOND_NS = 1000000000;
 

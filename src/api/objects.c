@@ -127,6 +127,18 @@ const char *object_read_name(struct json_reader *r, bool required)
 	return name;
 }
 
+bool object_has_room(struct call *call, enum store_record_kind kind)
+{
+	bool has_room = records_has_room(object_records(call), kind);
+	char why[96];
+
+	snprintf(why, sizeof(why), "There are too many of these already: %zu is the most",
+		 records_max(kind));
+	if (!has_room)
+		call_conclude_refusal(call, 409, why);
+	return has_room;
+}
+
 void object_follow_put(struct call *call, int err)
 {
 	if (err == -EBUSY)
@@ -272,7 +284,7 @@ void accounts_create(struct call *call)
 		return;
 	name = object_read_name(&r, true);
 	read_account(&r, &a);
-	if (call_end_members(call, &r))
+	if (call_end_members(call, &r) && object_has_room(call, STORE_ACCOUNT))
 		put_account(call, 0, name, &a);
 }
 
@@ -395,7 +407,7 @@ void keys_create(struct call *call)
 		return;
 	name = object_read_name(&r, true);
 	read_key(call, &r, &k);
-	if (!call_end_members(call, &r))
+	if (!call_end_members(call, &r) || !object_has_room(call, STORE_KEY))
 		return;
 	random_fill(call->private_key.b, sizeof(call->private_key.b));
 	bearer_digest(call->private_key.b, k.digest);

@@ -48,5 +48,8 @@ void object_refuse_unknown(struct call *call);
 
 const char *object_read_name(struct json_reader *r, bool required);
 
+/** object_has_room() - May one more of @kind be made? If not, that is answered */
+bool object_has_room(struct call *call, enum store_record_kind kind);
+
 /** object_follow_put() - What became of handing a record to the gateway */
 void object_follow_put(struct call *call, int err);

@@ -6,6 +6,26 @@
 
 #include "gateway/internal.h"
 
+/* --- Room --- */
+
+int pending_take_room(struct gateway *g, struct pending *p)
+{
+	int err = records_reserve(g->records, p->change.record.kind);
+
+	if (err == 0)
+		p->room = g->records;
+	return err;
+}
+
+void pending_leave_room(struct pending *p)
+{
+	if (p->room)
+		records_release(p->room, p->change.record.kind);
+	p->room = NULL;
+}
+
+/* --- What became of it --- */
+
 /* The list that an account named, or now does not, is one account poorer. */
 static void unrefer(struct gateway *g, const struct pending *p)
 {
@@ -32,6 +52,7 @@ static void end_put(struct gateway *g, struct pending *p)
 void records_ended(struct gateway *g, struct pending *p)
 {
 	unrefer(g, p);
+	pending_leave_room(p);
 	if (p->change.result != 0)
 		return;
 	if (p->change.kind == STORE_PUT_RECORD) {
@@ -105,7 +126,8 @@ int gateway_put_record(struct gateway *g, enum store_record_kind kind, int64_t i
 	}
 	if (kind == STORE_ACCOUNT)
 		decide_access_refer(g, body, 1);
-	err = submit(g, p, set_body(p, name, body));
+	err = record ? 0 : pending_take_room(g, p);
+	err = submit(g, p, err == 0 ? set_body(p, name, body) : err);
 	if (err != 0 && kind == STORE_ACCOUNT)
 		decide_access_refer(g, body, -1);
 	return err;
@@ -139,17 +161,23 @@ static void ignore(void *context, int err, int carried, const struct peer *peer)
 	(void)context, (void)err, (void)carried, (void)peer;
 }
 
-struct store_change *gateway_event_new(const char *name, const char *body)
+int gateway_event_new(struct gateway *g, const char *name, const char *body,
+		      struct store_change **ret)
 {
 	struct pending *p = pending_new(STORE_PUT_RECORD, "", NULL, ignore, NULL);
+	int err;
 
 	if (!p)
-		return NULL;
+		return -ENOMEM;
 	p->change.record.kind = STORE_OUTBOX;
-	if (set_body(p, name, body) == 0)
-		return &p->change;
-	pending_free(p);
-	return NULL;
+	err = pending_take_room(g, p);
+	if (err == 0)
+		err = set_body(p, name, body);
+	if (err == 0)
+		*ret = &p->change;
+	else
+		pending_free(p);
+	return err;
 }
 
 void gateway_events_free(struct store_change *chain)

@@ -31,6 +31,7 @@ void pending_free(struct pending *p)
 	if (p) {
 		secret_key_done(&p->change.peer.preshared_key);
 		wanted_free(p->wanted);
+		pending_leave_room(p);
 		if (p->body)
 			secret_wipe(p->body, strlen(p->body));
 		free(p->body);

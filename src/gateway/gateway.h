@@ -207,8 +207,10 @@ typedef int (*gateway_announcer)(void *context, const struct store_change *chang
 				 const struct peer *peer, struct store_change **ret);
 void gateway_set_announcer(struct gateway *g, gateway_announcer announcer, void *context);
 
-/** gateway_event_new() - A record of kind STORE_OUTBOX to be. Return: NULL without memory */
-struct store_change *gateway_event_new(const char *name, const char *body);
+/** gateway_event_new() - A record of kind STORE_OUTBOX to be. Return: 0; ERR_LIMIT: too many wait
+ *  already, or it is too long; -ENOMEM */
+int gateway_event_new(struct gateway *g, const char *name, const char *body,
+		      struct store_change **ret);
 void gateway_events_free(struct store_change *chain);
 
 /**
@@ -277,7 +279,8 @@ int gateway_remove_peer(struct gateway *g, int64_t id, const struct gateway_gran
 /**
  * gateway_put_record() - Make a record (@id 0), or give one another name and body
  *
- * Also ERR_EXISTS (the name), ERR_UNKNOWN (no such record of that kind, or no such access list of an
+ * Also ERR_LIMIT (records_max() of a new one's kind are there or on their way),
+ * ERR_EXISTS (the name), ERR_UNKNOWN (no such record of that kind, or no such access list of an
  * account), -EOPNOTSUPP (an access list for peers with networks behind them). @done's @peer is NULL;
  * find the record by its name.
  */

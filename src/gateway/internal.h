@@ -60,6 +60,7 @@ struct rotation {
  * @gives_up:	A removal whose addresses and networks others of its batch may have already
  * @rotation:	NULL unless it is one
  * @record:	The record as it was when it was decided; NULL: a new one, or none
+ * @room:	Where one record more is counted until it is made or not; NULL: none is
  * @body, @detail: Owned
  */
 struct pending {
@@ -70,6 +71,7 @@ struct pending {
 	bool gives_up;
 	struct rotation *rotation;
 	struct record *record;
+	struct records *room;
 	char *body;
 	char *detail;
 	gateway_done done;
@@ -82,6 +84,10 @@ struct pending *pending_new(enum store_change_kind kind, const char *action,
 /* What a grant says, into a change that was made without. Return: 0 or -ENOMEM */
 int pending_set_grant(struct pending *p, const struct gateway_grant *grant);
 void pending_free(struct pending *p); /* takes NULL */
+
+/* One record more of the kind that it is about. Return: 0; ERR_LIMIT: there are as many as may be */
+int pending_take_room(struct gateway *g, struct pending *p);
+void pending_leave_room(struct pending *p); /* where it has taken one */
 
 /** pending_submit() - On its way, or into the batch. Return: 0; else it is still the caller's */
 int pending_submit(struct gateway *g, struct pending *p);

@@ -12,8 +12,8 @@ enum { BUCKETS = 1 << 14 };
 
 struct records {
 	uint8_t hash_key[SHORT_HASH_KEY_LEN];
-	size_t n;
 	size_t n_kind[STORE_RECORD_KINDS];
+	size_t n_reserved[STORE_RECORD_KINDS];
 	struct record *first[STORE_RECORD_KINDS];
 	struct record *last[STORE_RECORD_KINDS];
 	struct record *by_id[BUCKETS];
@@ -79,6 +79,38 @@ struct record *records_after(const struct records *r, enum store_record_kind kin
 size_t records_count(const struct records *r, enum store_record_kind kind)
 {
 	return r->n_kind[kind];
+}
+
+/* --- Room --- */
+
+size_t records_max(enum store_record_kind kind)
+{
+	static const size_t max[STORE_RECORD_KINDS] = {
+		[STORE_ACCOUNT] = RECORDS_ACCOUNTS_MAX, [STORE_KEY] = RECORDS_KEYS_MAX,
+		[STORE_WEBHOOK] = RECORDS_WEBHOOKS_MAX, [STORE_LINK] = RECORDS_LINKS_MAX,
+		[STORE_ACCESS] = RECORDS_ACCESS_MAX,	[STORE_SETTING] = RECORDS_SETTINGS_MAX,
+		[STORE_OUTBOX] = RECORDS_OUTBOX_MAX,	[STORE_USER] = RECORDS_USERS_MAX,
+	};
+
+	return max[kind];
+}
+
+bool records_has_room(const struct records *r, enum store_record_kind kind)
+{
+	return r->n_kind[kind] + r->n_reserved[kind] < records_max(kind);
+}
+
+int records_reserve(struct records *r, enum store_record_kind kind)
+{
+	if (!records_has_room(r, kind))
+		return ERR_LIMIT;
+	r->n_reserved[kind]++;
+	return 0;
+}
+
+void records_release(struct records *r, enum store_record_kind kind)
+{
+	r->n_reserved[kind]--;
 }
 
 /* --- Links --- */
@@ -164,8 +196,6 @@ int records_add(struct records *r, const struct store_record *init, struct recor
 
 	if (records_find_name(r, init->kind, init->name))
 		return ERR_EXISTS;
-	if (r->n >= RECORDS_MAX)
-		return ERR_LIMIT;
 	one = calloc(1, sizeof(*one));
 	if (!one)
 		return -ENOMEM;
@@ -183,7 +213,6 @@ int records_add(struct records *r, const struct store_record *init, struct recor
 	r->by_id[id_bucket(r, one->id)] = one;
 	link_name(r, one);
 	enlist(r, one);
-	r->n++;
 	r->n_kind[one->kind]++;
 	*ret = one;
 	return 0;
@@ -218,7 +247,6 @@ void records_remove(struct records *r, struct record *record)
 	*at = record->by_id;
 	unlink_name(r, record);
 	delist(r, record);
-	r->n--;
 	r->n_kind[record->kind]--;
 	record_free(record);
 }

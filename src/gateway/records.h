@@ -5,7 +5,9 @@
  * In memory, found by id, or by kind and name; a list goes by ascending id within a kind. What a
  * body means is known to whoever made it.
  *
- * Bounds:  RECORDS_MAX of all kinds together.
+ * Bounds:  records_max() of a kind, those on their way to the disk among them: each kind has its own
+ *	    room, so that none takes it from events that wait. It is asked before a record is made;
+ *	    what is stored already is taken in as it is, so that a gateway always starts.
  * Threads: none here.
  */
 #pragma once
@@ -16,7 +18,16 @@
 
 #include "store/store.h"
 
-enum { RECORDS_MAX = 1 << 17 };
+enum {
+	RECORDS_ACCOUNTS_MAX = 1 << 16,
+	RECORDS_KEYS_MAX = 1 << 16,
+	RECORDS_WEBHOOKS_MAX = 64,
+	RECORDS_LINKS_MAX = 1 << 14,
+	RECORDS_ACCESS_MAX = 1 << 16,
+	RECORDS_SETTINGS_MAX = 64,
+	RECORDS_OUTBOX_MAX = 1 << 16,
+	RECORDS_USERS_MAX = 1 << 17,
+};
 
 /**
  * struct record - What is kept in memory of one
@@ -47,7 +58,15 @@ struct records;
 int records_new(struct records **ret);
 struct records *records_free(struct records *r); /* takes NULL, returns NULL */
 
-/** records_add() - A copy. Return: 0; ERR_EXISTS; ERR_LIMIT; -ENOMEM */
+size_t records_max(enum store_record_kind kind);
+/** records_has_room() - May one more of @kind be made? */
+bool records_has_room(const struct records *r, enum store_record_kind kind);
+
+/** records_reserve() - One is about to be made. Return: 0, until records_release(); ERR_LIMIT */
+int records_reserve(struct records *r, enum store_record_kind kind);
+void records_release(struct records *r, enum store_record_kind kind);
+
+/** records_add() - A copy. Return: 0; ERR_EXISTS; -ENOMEM */
 int records_add(struct records *r, const struct store_record *init, struct record **ret);
 
 /** records_change() - Another name and body. Return: as records_add(); then nothing changed */

@@ -6,6 +6,7 @@
  *	remove    store: record REMOVING, no peer → tree: remove → store: no record → answer
  *	take back as remove; at once store: no peer, no record where the tree has nothing
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 #include "gateway/users_internal.h"
 #include "sys/log.h"
 #include "sys/random.h"
+
+static_assert((int)USERS_MAX <= (int)RECORDS_USERS_MAX, "each has a record");
 
 /* --- Steps that all have in common --- */
 

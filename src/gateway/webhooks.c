@@ -7,6 +7,7 @@
  */
 #include "gateway/webhooks.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -164,17 +165,23 @@ static void remove_hook(struct webhooks *w, int64_t id)
 
 /* --- Events become records --- */
 
-static struct store_change *make_event(struct hook *h, const uint8_t random[OUTBOX_RANDOM_LEN],
-				       const char *body, uint64_t now_ns)
+/* Queues that are full, and as many events again of webhooks that were removed, or on their way. */
+static_assert(RECORDS_OUTBOX_MAX >= 2 * WEBHOOKS_MAX * OUTBOX_WAITING_MAX, "room for each");
+
+/* Return: as gateway_event_new() */
+static int make_event(struct webhooks *w, const struct hook *h,
+		      const uint8_t random[OUTBOX_RANDOM_LEN], const struct text *body,
+		      uint64_t now_ns, struct store_change **ret)
 {
 	char name[STORE_NAME_MAX + 1];
-	struct store_change *event;
+	int err = body->err;
 
 	outbox_name(h->id, random, name);
-	event = gateway_event_new(name, body);
-	if (event)
-		event->now_ns = now_ns;
-	return event;
+	if (err == 0)
+		err = gateway_event_new(w->gateway, name, body->data, ret);
+	if (err == 0)
+		(*ret)->now_ns = now_ns;
+	return err;
 }
 
 /* Of its own making and unmaking a webhook hears nothing. */
@@ -201,6 +208,7 @@ static int announce(void *context, const struct store_change *c, const struct pe
 	event_name(c->action, name);
 	for (struct hook *h = w->hooks; h; h = h->next) {
 		struct store_change *one;
+		int err;
 
 		if (!wants(h, name, c))
 			continue;
@@ -208,11 +216,15 @@ static int announce(void *context, const struct store_change *c, const struct pe
 			random_fill(random, sizeof(random));
 			event_body_change(&body, interface_of(w), c);
 		}
-		one = body.err == 0 ? make_event(h, random, body.data, c->now_ns) : NULL;
-		if (!one) {
+		err = make_event(w, h, random, &body, c->now_ns, &one);
+		if (err == ERR_LIMIT) {
+			h->unsaid++; /* a full outbox is no reason to refuse a change */
+			continue;
+		}
+		if (err != 0) {
 			gateway_events_free(chain);
 			text_done(&body);
-			return -ENOMEM;
+			return err;
 		}
 		one->next = chain;
 		chain = one;
@@ -234,7 +246,7 @@ static void stored(void *context, int err, int carried, const struct peer *peer)
 }
 
 /* An event that goes with no change, and stands for @n; what cannot be stored is told later. */
-static void tell(struct webhooks *w, struct hook *h, const char *body, uint64_t n,
+static void tell(struct webhooks *w, struct hook *h, const struct text *body, uint64_t n,
 		 uint64_t wall_ns)
 {
 	struct told *t = malloc(sizeof(*t));
@@ -242,8 +254,7 @@ static void tell(struct webhooks *w, struct hook *h, const char *body, uint64_t 
 	struct store_change *event;
 
 	random_fill(random, sizeof(random));
-	event = t ? make_event(h, random, body, wall_ns) : NULL;
-	if (event) {
+	if (t && make_event(w, h, random, body, wall_ns, &event) == 0) {
 		*t = (struct told){ w, h->id, n };
 		if (gateway_put_event(w->gateway, event, "", NULL, stored, t) == 0)
 			return;
@@ -259,7 +270,7 @@ static void tell_all(struct webhooks *w, const char *name, const struct text *bo
 		if (!h->settings.is_enabled || !webhook_record_wants(&h->settings, name))
 			continue;
 		if (body->err == 0)
-			tell(w, h, body->data, 1, wall_ns);
+			tell(w, h, body, 1, wall_ns);
 		else
 			h->unsaid++;
 	}
@@ -296,7 +307,7 @@ static void say_missed(struct webhooks *w, struct hook *h)
 	event_body_missed(&body, interface_of(w), n, wall_ns);
 	if (body.err == 0) {
 		h->unsaid = 0;
-		tell(w, h, body.data, n, wall_ns);
+		tell(w, h, &body, n, wall_ns);
 	}
 	if (h->unsaid == 0)
 		h->state.missed += n;
@@ -648,6 +659,7 @@ int webhooks_test(struct webhooks *w, int64_t id, const struct gateway_grant *gr
 	uint8_t random[OUTBOX_RANDOM_LEN];
 	struct store_change *event = NULL;
 	char name[STORE_NAME_MAX + 1];
+	int err;
 
 	if (!h)
 		return ERR_UNKNOWN;
@@ -655,11 +667,10 @@ int webhooks_test(struct webhooks *w, int64_t id, const struct gateway_grant *gr
 	outbox_name(id, random, name);
 	outbox_message_id(name, ret_id);
 	event_body_plain(&body, interface_of(w), "webhook.test", grant->now_ns);
-	if (body.err == 0)
-		event = make_event(h, random, body.data, grant->now_ns);
+	err = make_event(w, h, random, &body, grant->now_ns, &event);
 	text_done(&body);
-	if (!event)
-		return -ENOMEM;
+	if (err != 0)
+		return err;
 	h->next_ns = 0;
 	return gateway_put_event(w->gateway, event, "webhook.test", grant, done, context);
 }

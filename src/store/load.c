@@ -288,10 +288,11 @@ static int read_record(struct sqlite *s, sqlite3_stmt *st, void *context)
 	};
 	char *opened = NULL;
 	size_t len = 0;
-	int err = 0;
+	int err;
 
 	row_text(st, 2, one.name, sizeof(one.name));
-	if (!one.body) {
+	err = store_check_body(&one, !one.body, store_is_sealed(one.kind));
+	if (err == 0 && !one.body) {
 		err = open_body(s, st, 4, &one, &opened, &len);
 		one.body = opened;
 	}

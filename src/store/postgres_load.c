@@ -352,10 +352,11 @@ static int read_record(struct postgres *s, const PGresult *r, void *context)
 	};
 	char *opened = NULL;
 	size_t len = 0;
-	int err = 0;
+	int err;
 
 	copy_text(s, r, 2, one.name, sizeof(one.name));
-	if (!one.body) {
+	err = store_check_body(&one, !one.body, postgres_is_sealed(one.kind));
+	if (err == 0 && !one.body) {
 		err = open_body(s, r, 4, &one, &opened, &len);
 		one.body = opened;
 	}

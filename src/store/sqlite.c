@@ -434,6 +434,8 @@ static int check_seal(struct sqlite *s, const char *path, struct diag *d)
 {
 	int err = load_is_sealed_by(s);
 
+	if (err == ERR_CORRUPT)
+		return diag_set(d, err, 0, "%s: what is sealed in it is damaged", path);
 	return err == 0 ? 0
 			: diag_set(d, err, 0,
 				   "%s: its secrets cannot be opened: %s; the master key is"

@@ -130,7 +130,7 @@ struct store_peer {
 
 enum store_record_kind {
 	STORE_ACCOUNT = 1,
-	STORE_KEY,     /* an API key: its digest, role, account */
+	STORE_KEY,     /* an API key: its digest, role, account; sealed in PostgreSQL */
 	STORE_WEBHOOK, /* sealed: it holds a secret */
 	STORE_LINK,    /* a one-time link; sealed: a client's file may be in it */
 	STORE_ACCESS,  /* a list of allowed destinations */
@@ -140,7 +140,7 @@ enum store_record_kind {
 	STORE_RECORD_KINDS,
 };
 
-/* Is the body of that kind kept sealed? */
+/* Is the body of that kind kept sealed, in every kind of store? */
 static inline bool store_is_sealed(enum store_record_kind kind)
 {
 	return kind == STORE_WEBHOOK || kind == STORE_LINK;
@@ -279,6 +279,17 @@ struct store_change {
 	void *context;
 };
 
+/**
+ * store_check_body() - Is a row that was found kept as its kind is?
+ * @is_sealed:	As it was found
+ * @must_be:	As it was written, if we wrote it
+ *
+ * Whoever can write a database but has no master key could put a plain body where a sealed one was.
+ *
+ * Return: 0; ERR_CORRUPT, and the log names the row.
+ */
+int store_check_body(const struct store_record *one, bool is_sealed, bool must_be);
+
 /** store_subject() - What the audit trail calls that which @c is about; @out may be used */
 const char *store_subject(const struct store_change *c, char out[STORE_SUBJECT_MAX + 1]);
 
@@ -415,7 +426,8 @@ static inline int store_load_signatures(struct store *s, store_signature_visitor
 	return s->ops->load_signatures(s, visit, context, ret_floor_s);
 }
 
-/** store_load_records() - All records, by ascending id; ERR_AUTH for one sealed by another key */
+/** store_load_records() - All records, by ascending id; ERR_AUTH for one sealed by another key,
+ *  ERR_CORRUPT for one whose kind is sealed and that is not, or the other way round */
 static inline int store_load_records(struct store *s, store_record_visitor visit, void *context)
 {
 	return s->ops->load_records(s, visit, context);

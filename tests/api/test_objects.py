@@ -267,6 +267,45 @@ class SmallPool(OwnTest):
         self.is_(self.gateway.local("POST", BATCH, {"create": [{"public_key": new_key(n)} for n in range(5)]}), 200)
 
 
+RECORDS = "INSERT INTO record (kind, name, body, created_ns, changed_ns) VALUES (?, ?, '{}', 1, 1)"
+ACCOUNT, OUTBOX, ACCOUNTS_MAX, OUTBOX_MAX = 1, 7, 65536, 65536
+
+
+class Bounds(OwnTest):
+    def test_more_than_may_be_made_is_no_reason_not_to_start(self):
+        g = self.gateway
+        g.stop()
+        with sqlite3.connect(f"{g.state}/culvert.db") as db:
+            db.executemany(RECORDS, ((ACCOUNT, f"a{n}") for n in range(ACCOUNTS_MAX - 1)))
+            db.executemany(RECORDS, ((OUTBOX, f"msg_{n:032x}-1") for n in range(2 * OUTBOX_MAX + 100)))
+        db.close()
+        g.start()
+        self.is_(g.local("POST", ACCOUNTS, {"name": "last"}), 201)
+        answer = g.local("POST", ACCOUNTS, {"name": "one more"})
+        self.is_(answer, 409)
+        self.assertIn("65536", answer.text)
+        self.new_key("k", role="reader")  # other kinds have room of their own
+        g.kill()
+        g.start()
+
+    def test_a_full_outbox_refuses_no_change_and_is_trimmed(self):
+        g = self.gateway
+        hook = g.local("POST", "/api/v1/webhooks", {"name": "h", "url": "https://hooks.example/"})
+        self.is_(hook, 201)
+        where = f"/api/v1/webhooks/{hook.json['id']}"
+        g.stop()
+        with sqlite3.connect(f"{g.state}/culvert.db") as db:
+            db.executemany(RECORDS, ((OUTBOX, f"msg_{n:032x}-{hook.json['id']}") for n in range(OUTBOX_MAX + 100)))
+        db.close()
+        g.start()
+        self.create("a", public_key=new_key(1))
+        deadline = time.monotonic() + 20
+        while not (state := g.local("GET", where).json["delivery"])["missed"] and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.assertGreater(state["missed"], 0)
+        self.assertLess(state["pending"], OUTBOX_MAX)
+
+
 class Accounts(OwnTest):
     def test_accounts_hold_their_peers(self):
         g = self.gateway

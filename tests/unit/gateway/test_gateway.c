@@ -22,8 +22,7 @@ struct fake {
 	size_t n_resting;
 	struct store_profile profiles[STORE_PROFILES_MAX];
 	size_t n_profiles;
-	struct store_record records[4];
-	size_t n_records;
+	size_t n_outbox;	  /* records to be loaded */
 	unsigned int n_joined;	  /* of the last group */
 	struct store_change last; /* of the last group, its first */
 	char last_profiles[STORE_PROFILES_MAX][FRAME_NAME_MAX + 1];
@@ -89,8 +88,14 @@ static int fake_load_records(struct store *s, store_record_visitor visit, void *
 	struct fake *f = (struct fake *)s;
 	int err = 0;
 
-	for (size_t i = 0; i < f->n_records && err == 0; i++)
-		err = visit(context, &f->records[i]);
+	for (size_t i = 0; i < f->n_outbox && err == 0; i++) {
+		struct store_record one = { .id = (int64_t)i + 1,
+					    .kind = STORE_OUTBOX,
+					    .body = "{}" };
+
+		snprintf(one.name, sizeof(one.name), "msg_%zu-1", i);
+		err = visit(context, &one);
+	}
 	return err;
 }
 
@@ -748,6 +753,75 @@ static void records_are_found_and_hold_who_names_them(void)
 	gateway_free(g);
 }
 
+static int put_setting(int n)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "s%d", n);
+	return gateway_put_record(g, STORE_SETTING, 0, name, "{}", "", &grant, on_done, &done);
+}
+
+static void fill_settings(int first, int err)
+{
+	memset(&done, 0, sizeof(done));
+	for (int n = first; n < RECORDS_SETTINGS_MAX; n++)
+		CHECK(put_setting(n) == 0);
+	CHECK(put_setting(4711) == ERR_LIMIT);
+	CHECK(!records_has_room(gateway_records(g), STORE_SETTING));
+	wait_for(RECORDS_SETTINGS_MAX - first);
+	CHECK(done.err == err);
+}
+
+static void records_on_their_way_count_for_the_bound_of_their_kind(void)
+{
+	const struct records *records;
+
+	start();
+	records = gateway_records(g);
+	gateway_batch_begin(g);
+	CHECK(put_setting(1) == 0);
+	CHECK(gateway_batch_end(g, false) == 0); /* its room is free again */
+	fake.fail = -ENOSPC;
+	fill_settings(0, -ENOSPC);
+	CHECK(records_count(records, STORE_SETTING) == 0);
+	fake.fail = 0;
+	fill_settings(0, 0);
+	CHECK(records_count(records, STORE_SETTING) == RECORDS_SETTINGS_MAX);
+	CHECK(put_setting(4711) == ERR_LIMIT);
+	memset(&done, 0, sizeof(done)); /* who is there may change all the same */
+	CHECK(gateway_put_record(g, STORE_SETTING, records_after(records, STORE_SETTING, 0)->id,
+				 "s0", "[]", "", &grant, on_done, &done) == 0);
+	CHECK(gateway_put_record(g, STORE_ACCOUNT, 0, "acme", "{}", "", &grant, on_done,
+				 &done) == 0); /* another kind has room of its own */
+	wait_for(2);
+	CHECK(done.err == 0);
+	gateway_free(g);
+}
+
+static void a_gateway_starts_with_more_records_than_may_be_made(void)
+{
+	struct store_change *event = NULL;
+
+	prepare();
+	fake.n_outbox = RECORDS_OUTBOX_MAX + 3;
+	if (open_gateway("10.0.1.0/24", NULL) != 0) {
+		FAIL("a start");
+		return;
+	}
+	CHECK(records_count(gateway_records(g), STORE_OUTBOX) == RECORDS_OUTBOX_MAX + 3);
+	CHECK(gateway_event_new(g, "msg_ff-1", "{}", &event) == ERR_LIMIT);
+	CHECK(put_setting(1) == 0);
+	memset(&done, 0, sizeof(done));
+	for (int64_t id = 1; id <= 4; id++) /* trimmed: then there is room */
+		CHECK(gateway_drop_record(g, STORE_OUTBOX, id, "", NULL, on_done, &done) == 0);
+	wait_for(5);
+	CHECK(gateway_event_new(g, "msg_ff-1", "{}", &event) == 0);
+	CHECK(!records_has_room(gateway_records(g), STORE_OUTBOX));
+	gateway_events_free(event);
+	CHECK(records_has_room(gateway_records(g), STORE_OUTBOX));
+	gateway_free(g);
+}
+
 static void stopping_reports_everything_that_was_decided(void)
 {
 	start();
@@ -790,6 +864,8 @@ int main(void)
 	RUN(a_batch_is_sent_joined_or_taken_back_whole);
 	RUN(a_batch_gives_what_a_removed_peer_had_to_another);
 	RUN(records_are_found_and_hold_who_names_them);
+	RUN(records_on_their_way_count_for_the_bound_of_their_kind);
+	RUN(a_gateway_starts_with_more_records_than_may_be_made);
 	RUN(stopping_reports_everything_that_was_decided);
 	return DONE();
 }

@@ -678,6 +678,49 @@ static void records_are_made_changed_and_dropped(void)
 	store_free(s);
 }
 
+/* Opened anew and read: how that ends. */
+static int read_all_records(void)
+{
+	struct store *s = NULL;
+	struct store_config config = config_of(7);
+	struct seen_records seen = { .n = 0 };
+	struct diag d = { .line = 0 };
+	int err = open_place(&config, &s, &d);
+
+	if (err == 0) {
+		err = store_load_records(s, see_record, &seen);
+		store_free(s);
+	}
+	return err;
+}
+
+static void a_body_that_is_not_sealed_as_its_kind_is_corruption(void)
+{
+	struct store *s = fresh();
+	struct store_change a = record(STORE_ACCOUNT, "acme", "{}"),
+			    hook = record(STORE_WEBHOOK, "h", "{}"),
+			    link = record(STORE_LINK, "l", "{}");
+
+	a.next = &hook;
+	hook.next = &link;
+	CHECK(store_apply(s, &a) == 0 && hook.result == 0 && link.result == 0);
+	store_free(s);
+	CHECK(read_all_records() == 0);
+	run_sql("UPDATE record SET body = '{}' WHERE kind = 1"); /* as it was */
+	CHECK(read_all_records() == 0);
+	run_sql("UPDATE record SET sealed = (SELECT sealed FROM record WHERE kind = 3),"
+		" body = NULL WHERE kind = 1");
+	CHECK(read_all_records() == ERR_CORRUPT);
+	run_sql("UPDATE record SET sealed = NULL, body = '{}' WHERE kind = 1");
+	CHECK(read_all_records() == 0);
+	run_sql("UPDATE record SET sealed = NULL, body = '{}' WHERE kind = 4");
+	CHECK(read_all_records() == ERR_CORRUPT);
+	run_sql("DELETE FROM record WHERE kind = 4");
+	CHECK(read_all_records() == 0);
+	run_sql("UPDATE record SET sealed = NULL, body = '{}' WHERE kind = 3");
+	CHECK(read_all_records() == ERR_CORRUPT);
+}
+
 static void a_peer_cannot_name_an_account_that_is_not_there(void)
 {
 	struct store *s = fresh();
@@ -903,6 +946,7 @@ static void conformance_run(void)
 	RUN(a_peer_keeps_what_it_may);
 	RUN(a_preshared_key_survives_changes_that_do_not_name_it);
 	RUN(records_are_made_changed_and_dropped);
+	RUN(a_body_that_is_not_sealed_as_its_kind_is_corruption);
 	RUN(a_peer_cannot_name_an_account_that_is_not_there);
 	RUN(another_master_key_is_refused_at_once);
 	RUN(usage_is_kept_for_peers_that_exist);

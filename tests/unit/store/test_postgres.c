@@ -440,6 +440,19 @@ static void no_secret_is_readable_in_the_files_of_the_server(void)
 	CHECK(found.status == 0); /* they are the right files */
 }
 
+static void a_plain_key_is_corruption(void)
+{
+	struct store *s = fresh();
+	struct store_change key = record(STORE_KEY, "k", "{\"role\":\"reader\"}");
+
+	CHECK(store_apply(s, &key) == 0 && key.result == 0);
+	store_free(s);
+	CHECK(count_sql("SELECT count(*) FROM record WHERE body IS NOT NULL") == 0);
+	CHECK(read_all_records() == 0);
+	run_sql("UPDATE record SET sealed = NULL, body = '{\"role\":\"admin\"}'");
+	CHECK(read_all_records() == ERR_CORRUPT);
+}
+
 static void run_own(void)
 {
 	RUN(a_newer_schema_is_refused_and_left_untouched);
@@ -457,6 +470,7 @@ static void run_own(void)
 	RUN(what_the_server_refuses_ends_the_group_and_no_more);
 	RUN(a_crash_of_the_server_loses_nothing_acknowledged);
 	RUN(the_trail_is_read_while_changes_are_made_and_sessions_end);
+	RUN(a_plain_key_is_corruption);
 	RUN(no_secret_is_readable_in_the_files_of_the_server);
 }
 
