@@ -56,6 +56,7 @@ enum {
  * struct api - What all handlers share; the objects are borrowed
  * @users:	NULL unless their surface is served
  * @postgres:	Server that the status page tells of; NULL: none
+ * @failures:	To prove who one is, by source; @link_failures: links that do not work, likewise
  * @listeners:	What each listener of the server serves
  * @needs_version_2: Signatures of version 1 are switched off
  * @agent_key:	The node agent's shared secret; its @agent_cache remembers @agent_window_s
@@ -88,6 +89,7 @@ struct api {
 	struct reconcile *reconcile;
 	struct replay_cache *cache;
 	struct pace *failures;
+	struct pace *link_failures;
 	struct allowance allowance;
 	struct events *events;
 	struct lives *lives;

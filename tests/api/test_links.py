@@ -226,21 +226,49 @@ class Links(LinkTest):
         self.assertEqual(self.get(self.path(links[1])).status, 200)
 
 
-class Elsewhere(LinkTest):
-    extra = ("--endpoint", "127.0.0.1", "--listen-links", f"http://{SOMEBODY}:8099 insecure")
-
+class ElsewhereTest(LinkTest):
     def setUp(self):
         netns.run("ip", "address", "add", f"{SOMEBODY}/32", "dev", "lo")
         self.addCleanup(netns.run, "ip", "address", "delete", f"{SOMEBODY}/32", "dev", "lo")
         super().setUp()
 
-    def ask(self, method, path):
+    def ask(self, method, path, headers=None):
         c = http.client.HTTPConnection(SOMEBODY, 8099, timeout=10, source_address=(SOMEBODY, 0))
-        c.request(method, path)
+        c.request(method, path, headers=headers or {})
         answer = c.getresponse()
         text = answer.read().decode()
         c.close()
         return answer.status, text
+
+
+class OneAddress(ElsewhereTest):
+    """Links and the REST API, asked from one address, as behind a NAT."""
+
+    extra = ("--endpoint", "127.0.0.1", "--listen-gateway", f"http://{SOMEBODY}:8099 insecure")
+
+    def make(self, **options):
+        made = gateway.Gateway(self.log, extra=self.extra)
+        self.addCleanup(made.close)
+        made.spawn()
+        self.assertIn("gateway ready", made.process.stdout.readline())
+        return made
+
+    def test_bad_links_lock_nobody_out_of_the_api_and_bad_keys_nobody_out_of_links(self):
+        key = self.gateway.local("POST", "/api/v1/keys", {"name": "k", "role": "admin"}).json["key"]
+        good, bad = {"Authorization": f"Bearer {key}"}, {"Authorization": f"Bearer {key}x"}
+        self.create("a", public_key=new_key(1))
+        path = urllib.parse.urlsplit(self.link("a")["url"]).path
+        answers = [self.ask("GET", "/l/x")[0] for _ in range(30)]
+        self.assertEqual((answers[:20], 429 in answers[20:]), ([410] * 20, True))
+        self.assertEqual(self.ask("GET", PEERS, good)[0], 200)
+        self.soon(lambda: self.ask("GET", path)[0] == 200, "the wait to be over", 25)
+        answers = [self.ask("GET", PEERS, bad)[0] for _ in range(30)]
+        self.assertEqual((answers[:20], 429 in answers[20:]), ([401] * 20, True))
+        self.assertEqual(self.ask("GET", path)[0], 200)
+
+
+class Elsewhere(ElsewhereTest):
+    extra = ("--endpoint", "127.0.0.1", "--listen-links", f"http://{SOMEBODY}:8099 insecure")
 
     def test_a_place_of_their_own_has_links_and_nothing_else(self):
         self.create("a", public_key=new_key(1))
