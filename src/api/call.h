@@ -73,7 +73,7 @@ enum {
  * @level:	Of a peer for whom nobody says one
  * @fallback:	Our address when the way to the Internet does not tell; may be none
  * @link_base:	What links begin with: "https://vpn.example.com"
- * @links_due_ns: Boot clock: then those whose time is over are looked for
+ * @links_due_ns: Boot clock: then those that lead nowhere are looked for, behind the id @links_at
  * @name:	Of this gateway, for statistics; ""
  * @node:	Of this machine, for its status page
  * @ecdh_key:	For payloads that the backend cannot read, if @has_ecdh_key
@@ -116,6 +116,7 @@ struct api {
 	struct ip_addr fallback;
 	char link_base[API_HOST_MAX + 64];
 	uint64_t links_due_ns;
+	int64_t links_at;
 	struct machine *machine;
 	struct dns_laps *laps;
 	char name[STORE_NAME_MAX + 1];
