@@ -14,6 +14,7 @@
 #include "auth/bearer.h"
 #include "auth/peercred.h"
 #include "base/utf8.h"
+#include "host/messages.h"
 #include "sys/clock.h"
 
 enum { WAIT_TEXT_MAX = 16 };
@@ -30,6 +31,9 @@ static void note_failure(struct call *call)
 static const char needs_version_2[] =
 	"Say who you are: a key of this gateway as Authorization: Bearer KEY ('culvert gateway key"
 	" add NAME' makes one), or a signature of version 2: X-Signature-Version: 2 and X-Nonce";
+
+static const char reboot_needs_version_2[] =
+	"A reboot needs a signature of version 2: X-Signature-Version: 2 and X-Nonce";
 
 static json_t *missing_header(const char *name)
 {
@@ -101,7 +105,8 @@ static struct hmac_request describe(const struct call *call)
 	};
 
 	h.reads_nonce = call->match.route->reads_nonce;
-	if (call->match.route->signs == ROUTE_SIGNS_NOTHING)
+	if (call->match.route->signs == ROUTE_SIGNS_NOTHING ||
+	    call->match.route->signs == ROUTE_SIGNS_REBOOT)
 		h.signed_body_len = 0;
 	return h;
 }
@@ -147,6 +152,14 @@ static bool judge(struct call *call, const struct hmac_request *h)
 	return false;
 }
 
+/* Version 1 signs neither method nor path: that of any GET, which is not spent, would do for a reboot. What
+ * stops, starts and wipes signs a text of its own. */
+static bool would_reboot(const struct call *call)
+{
+	return call->match.route->signs == ROUTE_SIGNS_REBOOT &&
+	       call->api->actions & UINT32_C(1) << HOST_ACTION_REBOOT;
+}
+
 static bool authenticate_signed(struct call *call, bool needs_v2)
 {
 	const char *version = http_exchange_header(call->x, "X-Signature-Version");
@@ -168,6 +181,10 @@ static bool authenticate_signed(struct call *call, bool needs_v2)
 	}
 	if (!h.is_v2 && call->api->needs_version_2) {
 		call_refuse(call, 401, "Signatures of version 1 are switched off here");
+		return false;
+	}
+	if (!h.is_v2 && would_reboot(call)) {
+		call_refuse(call, 401, reboot_needs_version_2);
 		return false;
 	}
 	if (version && !h.is_v2 && strcmp(version, "1") != 0) {

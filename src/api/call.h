@@ -56,6 +56,7 @@ enum {
  * struct api - What all handlers share; the objects are borrowed
  * @users:	NULL unless their surface is served
  * @postgres:	Server that the status page tells of; NULL: none
+ * @failures:	To prove who one is, by source; @link_failures: links that do not work, likewise
  * @listeners:	What each listener of the server serves
  * @needs_version_2: Signatures of version 1 are switched off
  * @agent_key:	The node agent's shared secret; its @agent_cache remembers @agent_window_s
@@ -72,7 +73,7 @@ enum {
  * @level:	Of a peer for whom nobody says one
  * @fallback:	Our address when the way to the Internet does not tell; may be none
  * @link_base:	What links begin with: "https://vpn.example.com"
- * @links_due_ns: Boot clock: then those whose time is over are looked for
+ * @links_due_ns: Boot clock: then those that lead nowhere are looked for, behind the id @links_at
  * @name:	Of this gateway, for statistics; ""
  * @node:	Of this machine, for its status page
  * @ecdh_key:	For payloads that the backend cannot read, if @has_ecdh_key
@@ -88,6 +89,7 @@ struct api {
 	struct reconcile *reconcile;
 	struct replay_cache *cache;
 	struct pace *failures;
+	struct pace *link_failures;
 	struct allowance allowance;
 	struct events *events;
 	struct lives *lives;
@@ -114,6 +116,7 @@ struct api {
 	struct ip_addr fallback;
 	char link_base[API_HOST_MAX + 64];
 	uint64_t links_due_ns;
+	int64_t links_at;
 	struct machine *machine;
 	struct dns_laps *laps;
 	char name[STORE_NAME_MAX + 1];

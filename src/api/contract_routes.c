@@ -33,8 +33,9 @@ static const struct route routes[] = {
 	SIGNED(HTTP_POST, "/api/v1/admin/recover-peers", admin_recover_peers),
 	SIGNED(HTTP_POST, "/api/v1/admin/reconcile-peers", admin_reconcile_peers),
 	SIGNED(HTTP_POST, "/api/v1/admin/restart-wireguard", admin_restart_wireguard),
-	SIGNED(HTTP_POST, "/api/v1/admin/reboot", actions_reboot),
 #undef SIGNED
+	ROUTE(HTTP_POST, "/api/v1/admin/reboot", ROUTE_SIGNED, ROUTE_SIGNS_REBOOT,
+	      actions_reboot),
 /* These read a nonce in version 1 too. */
 #define WITH_NONCE(pattern_, signs_, handle_)                                     \
 	{                                                                         \

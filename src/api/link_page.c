@@ -3,8 +3,10 @@
  * What is behind a link: a page with two buttons, and behind those the file, or the file as a code to
  * scan. Messengers that look at links for a preview send GET, which uses nothing up.
  *
- * A link that never was, was used up, or whose time is over answers the same, and is a failure to prove
- * who one is: the token is found by a hash of it, so how long looking takes tells nothing of it.
+ * A link that never was, was used up, or whose time is over answers the same, and is a failure that makes
+ * its source wait: the token is found by a hash of it, so how long looking takes tells nothing of it. The
+ * failures are counted apart from those to prove who one is: any page can make a browser ask for links,
+ * and would lock an admin, or everybody behind one address, out of the API.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -61,7 +63,7 @@ static void send_gone(struct call *call)
 	const struct ip_addr *from = &http_exchange_request(call->x)->remote;
 	struct text page = { .data = NULL };
 
-	penalty_failed(call->api->failures, from, clock_boot_ns());
+	penalty_failed(call->api->link_failures, from, clock_boot_ns());
 	text_puts(&page, head);
 	text_puts(&page,
 		  "<p>This link does not work, or not any more: it was used already, or its"
@@ -168,8 +170,9 @@ static bool find(const struct call *call, struct found *f)
 /* Return: false when it was answered. */
 static bool may_try(struct call *call)
 {
-	unsigned int wait_s = penalty_wait_s(
-		call->api->failures, &http_exchange_request(call->x)->remote, clock_boot_ns());
+	unsigned int wait_s =
+		penalty_wait_s(call->api->link_failures,
+			       &http_exchange_request(call->x)->remote, clock_boot_ns());
 
 	if (wait_s == 0)
 		return true;

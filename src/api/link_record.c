@@ -2,6 +2,7 @@
 #include "api/link_record.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,6 +141,63 @@ int link_record_read(const char *body, struct link_record *ret)
 		*ret = l;
 	else
 		link_record_done(&l);
+	return err;
+}
+
+static bool skip(const char **at, const char *word)
+{
+	size_t len = strlen(word);
+
+	if (strncmp(*at, word, len) != 0)
+		return false;
+	*at += len;
+	return true;
+}
+
+/* After @word, a number, and a comma behind it. */
+static bool skip_number(const char **at, const char *word, uint64_t *ret)
+{
+	size_t len;
+
+	if (!skip(at, word))
+		return false;
+	len = strspn(*at, "0123456789");
+	if (decimal_parse(*at, len, INT64_MAX, ret) != 0)
+		return false;
+	*at += len;
+	return skip(at, ",");
+}
+
+/* In the order that link_record_write() has. */
+static bool peek(const char *body, struct link_record *l)
+{
+	uint64_t peer_id, uses;
+
+	if (!skip_number(&body, "{\"peer\":", &peer_id) || !skip(&body, "\"public_key\":\"") ||
+	    strnlen(body, KEY_BASE64_LEN) < KEY_BASE64_LEN ||
+	    key_from_base64(body, KEY_BASE64_LEN, l->public_key) != 0)
+		return false;
+	body += KEY_BASE64_LEN;
+	if (!skip(&body, "\",") || !skip_number(&body, "\"until_ns\":", &l->until_ns) ||
+	    !skip_number(&body, "\"uses\":", &uses) || uses > UINT_MAX)
+		return false;
+	l->peer_id = (int64_t)peer_id;
+	l->uses = (unsigned int)uses;
+	return true;
+}
+
+int link_record_peek(const char *body, struct link_record *ret)
+{
+	struct link_record l = { .uses = 0 };
+	int err;
+
+	if (peek(body, &l)) {
+		*ret = l;
+		return 0;
+	}
+	err = link_record_read(body, ret); /* somebody wrote it in another order */
+	if (err == 0)
+		link_record_done(ret);
 	return err;
 }
 

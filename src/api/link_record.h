@@ -57,5 +57,7 @@ int link_open(struct suite *s, const uint8_t token[LINK_TOKEN_LEN], const struct
 
 /** link_record_read() - From a record's body. Return: 0; ERR_CORRUPT; -ENOMEM */
 int link_record_read(const char *body, struct link_record *ret);
+/** link_record_peek() - All but @sealed, which stays NULL: for many records in one go. Return: likewise */
+int link_record_peek(const char *body, struct link_record *ret);
 void link_record_write(const struct link_record *l, struct text *out); /* errors in @out->err */
 void link_record_done(struct link_record *l);

@@ -14,9 +14,8 @@
 #include "sys/random.h"
 
 enum {
-	PURGE_S = 60,
-	PURGED_MAX = 100, /* in one go */
-	LIST_MAX = 1000,
+	SWEEP_S = 60,
+	SWEPT_MAX = 64, /* in one go */
 	URL_MAX = API_HOST_MAX + 128,
 };
 
@@ -30,6 +29,18 @@ static const char unknown_peer[] = "There is no such peer";
 static const struct records *records_of(const struct call *call)
 {
 	return gateway_records(call->api->gateway);
+}
+
+/* Its time is over, or its file is no use any more. What becomes of a peer's key that is being changed is not
+ * known yet. */
+static bool leads_nowhere(const struct gateway *g, const struct link_record *l,
+			  uint64_t wall_ns)
+{
+	const struct peer *peer = peers_find_id(gateway_peers(g), l->peer_id);
+
+	if (!peer || l->until_ns <= wall_ns)
+		return true;
+	return !peer->is_busy && memcmp(peer->public_key, l->public_key, 32) != 0;
 }
 
 /* --- Making one --- */
@@ -171,7 +182,7 @@ static json_t *link_json(const struct call *call, const struct record *record)
 	const struct peer *peer;
 	json_t *json;
 
-	if (link_record_read(record->body, &l) != 0)
+	if (link_record_peek(record->body, &l) != 0)
 		return NULL;
 	peer = peers_find_id(gateway_peers(call->api->gateway), l.peer_id);
 	json = json_pack("{s:I, s:I, s:s?, s:s, s:s, s:i}", "id", (json_int_t)record->id,
@@ -179,7 +190,6 @@ static json_t *link_json(const struct call *call, const struct record *record)
 			 peer && peer->name[0] ? peer->name : NULL, "created",
 			 time_text_utc(record->created_ns, created), "expires",
 			 time_text_utc(l.until_ns, until), "uses", (int)l.uses);
-	link_record_done(&l);
 	return json;
 }
 
@@ -199,9 +209,49 @@ static void created(void *context, int err, int carried, const struct peer *peer
 	call_reply(call, 201, json);
 }
 
+/**
+ * struct standing - What there is already, when a link to a peer is made
+ * @of_account:	Links to other peers of its account
+ * @weakest:	Of the peer's links one that leads nowhere, or else the oldest; NULL: none
+ */
+struct standing {
+	size_t of_peer;
+	size_t of_account;
+	const struct record *weakest;
+	bool weakest_is_dead;
+};
+
+static struct standing look_around(const struct call *call, const struct peer *peer)
+{
+	const struct gateway *g = call->api->gateway;
+	const struct record *one = records_after(records_of(call), STORE_LINK, 0);
+	struct standing s = { .weakest = NULL };
+
+	for (; one; one = one->next) {
+		struct link_record l;
+		const struct peer *other;
+
+		if (link_record_peek(one->body, &l) != 0)
+			continue;
+		if (l.peer_id == peer->id) {
+			s.of_peer++;
+			if (!s.weakest ||
+			    (!s.weakest_is_dead && leads_nowhere(g, &l, call->now_ns))) {
+				s.weakest = one;
+				s.weakest_is_dead = leads_nowhere(g, &l, call->now_ns);
+			}
+		} else if (peer->account_id != 0) {
+			other = peers_find_id(gateway_peers(g), l.peer_id);
+			if (other && other->account_id == peer->account_id)
+				s.of_account++;
+		}
+	}
+	return s;
+}
+
 /* Both or neither: a link to a key that the peer does not have is no use, nor is a key that nobody has. */
 static int submit(struct call *call, const struct peer *peer, const struct gateway_edit *edit,
-		  const char *body)
+		  const char *body, const struct record *replaced)
 {
 	struct gateway_grant grant = call_grant(call), plain = grant;
 	char detail[STORE_NAME_MAX + 32];
@@ -218,6 +268,10 @@ static int submit(struct call *call, const struct peer *peer, const struct gatew
 	if (err == 0)
 		err = gateway_put_record(call->api->gateway, STORE_LINK, 0, call->name, body,
 					 "link.create", &plain, created, call);
+	plain.has_signature = false;
+	if (err == 0 && replaced)
+		err = gateway_drop_record(call->api->gateway, STORE_LINK, replaced->id,
+					  "link.delete", &plain, ignore, NULL);
 	if (err != 0)
 		(void)gateway_batch_end(call->api->gateway, false);
 	else
@@ -225,7 +279,8 @@ static int submit(struct call *call, const struct peer *peer, const struct gatew
 	return err;
 }
 
-static void create(struct call *call, const struct peer *peer, const struct wanted *w)
+static void create(struct call *call, const struct peer *peer, const struct wanted *w,
+		   const struct record *replaced)
 {
 	struct gateway_edit edit = { .fields = 0 };
 	struct link_record l = { .peer_id = peer->id,
@@ -241,7 +296,7 @@ static void create(struct call *call, const struct peer *peer, const struct want
 	}
 	err = make_record(call, peer, &l, call->name, &body);
 	if (err == 0)
-		err = submit(call, peer, &edit, body.data);
+		err = submit(call, peer, &edit, body.data, replaced);
 	link_record_done(&l);
 	text_done(&body);
 	secret_key_done(&edit.preshared_key);
@@ -249,6 +304,22 @@ static void create(struct call *call, const struct peer *peer, const struct want
 		call_again(call);
 	else if (err != 0)
 		call_fail(call, err, NULL);
+}
+
+/* A peer that has all its links gets the new one in place of one: who asks for a link wants that it works. */
+static void create_within_bounds(struct call *call, const struct peer *peer,
+				 const struct wanted *w)
+{
+	struct standing s = look_around(call, peer);
+
+	if (s.of_peer >= LINKS_PER_PEER)
+		create(call, peer, w, s.weakest);
+	else if (s.of_account + s.of_peer >= LINKS_PER_ACCOUNT)
+		call_conclude_refusal(call, 409, "This account has too many links already");
+	else if (records_count(records_of(call), STORE_LINK) >= LINKS_MAX)
+		call_conclude_refusal(call, 409, "There are too many links already");
+	else
+		create(call, peer, w, NULL);
 }
 
 void links_create(struct call *call)
@@ -271,10 +342,8 @@ void links_create(struct call *call)
 			call, 409,
 			"This peer is in use, and nobody here has its private key: send private_key,"
 			" or \"generate\": true for a new one, which cuts its device off");
-	else if (records_count(records_of(call), STORE_LINK) >= LINKS_MAX)
-		call_conclude_refusal(call, 409, "There are too many links already");
 	else
-		create(call, peer, &w);
+		create_within_bounds(call, peer, &w);
 }
 
 /* --- Those there are --- */
@@ -287,10 +356,9 @@ static bool may_see(const struct call *call, const struct record *record)
 
 	if (call->who.account_id == 0)
 		return true;
-	if (link_record_read(record->body, &l) != 0)
+	if (link_record_peek(record->body, &l) != 0)
 		return false;
 	peer = peers_find_id(gateway_peers(call->api->gateway), l.peer_id);
-	link_record_done(&l);
 	return peer && peer_json_may_see(call, peer);
 }
 
@@ -301,27 +369,25 @@ static bool read_after(const char *query, uint64_t *ret)
 			   decimal_parse(query + 6, strlen(query + 6), INT64_MAX, ret) == 0);
 }
 
+/* Those that the caller may not see count too: so a request costs the same whoever sends it. */
 void links_list(struct call *call)
 {
-	json_t *page, *next;
 	const struct record *one;
+	json_t *page, *next;
 	uint64_t after;
-	size_t n = 0;
 
 	if (!read_after(call->match.query, &after)) {
 		call_refuse(call, 400, "The query takes after (an id)");
 		return;
 	}
 	page = json_array();
-	next = json_null();
 	one = records_after(records_of(call), STORE_LINK, (int64_t)after);
-	for (; one && n < LIST_MAX; one = one->next) {
-		if (!may_see(call, one))
-			continue;
-		json_array_append_new(page, link_json(call, one));
-		if (++n == LIST_MAX && one->next)
-			next = json_integer(one->id);
+	for (size_t n = 0; one && n < LINKS_LOOKED_AT; n++, one = one->next) {
+		after = (uint64_t)one->id;
+		if (may_see(call, one))
+			json_array_append_new(page, link_json(call, one));
 	}
+	next = one ? json_integer((json_int_t)after) : json_null();
 	call_reply(call, 200, json_pack("{s:o, s:o}", "links", page, "next", next));
 }
 
@@ -361,19 +427,21 @@ void links_delete(struct call *call)
 void links_tick(struct api *api, uint64_t now_ns, uint64_t wall_ns)
 {
 	struct gateway *g = api->gateway;
-	const struct record *one = records_after(gateway_records(g), STORE_LINK, 0);
-	unsigned int n = 0;
+	const struct record *one;
 
 	if (now_ns < api->links_due_ns)
 		return;
-	api->links_due_ns = now_ns + PURGE_S * SECOND_NS;
-	for (; one && n < PURGED_MAX; one = one->next) {
-		struct link_record l = { .uses = 0 };
-		bool is_over = link_record_read(one->body, &l) == 0 && l.until_ns <= wall_ns;
+	one = records_after(gateway_records(g), STORE_LINK, api->links_at);
+	for (unsigned int n = 0; one && n < SWEPT_MAX; n++, one = one->next) {
+		struct link_record l;
 
-		link_record_done(&l);
-		if (is_over &&
-		    gateway_drop_record(g, STORE_LINK, one->id, "", NULL, ignore, NULL) == 0)
-			n++;
+		api->links_at = one->id;
+		if (link_record_peek(one->body, &l) == 0 && leads_nowhere(g, &l, wall_ns))
+			(void)gateway_drop_record(g, STORE_LINK, one->id, "", NULL, ignore,
+						  NULL);
 	}
+	if (one)
+		return;
+	api->links_at = 0;
+	api->links_due_ns = now_ns + SWEEP_S * SECOND_NS;
 }

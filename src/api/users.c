@@ -259,6 +259,11 @@ static void show(struct call *call)
 
 	if (!find(call, id))
 		return;
+	/* Each asks the tree, which may be slow: whoever has a user's key leaves it to others too. */
+	if (call->who.kind == PRINCIPAL_USER && users_is_revealing(call->api->users, id)) {
+		call_refuse_for(call, 1, "This user is being read already; wait");
+		return;
+	}
 	err = users_reveal(call->api->users, id, shown, call);
 	if (err != 0)
 		fail(call, err);

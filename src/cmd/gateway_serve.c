@@ -327,6 +327,8 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (err == 0)
 		err = pace_new(&s->api.failures);
 	if (err == 0)
+		err = pace_new(&s->api.link_failures);
+	if (err == 0)
 		err = pace_new(&s->api.allowance.sources);
 	if (err == 0)
 		err = pace_new(&s->api.allowance.keys);
@@ -548,6 +550,7 @@ static void close_all(struct serve *s)
 	machine_close(&s->machine);
 	secret_key_done(&s->api.ecdh_key);
 	pace_free(s->api.failures);
+	pace_free(s->api.link_failures);
 	pace_free(s->api.allowance.sources);
 	pace_free(s->api.allowance.keys);
 	suite_free(s->api.suite);

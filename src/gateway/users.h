@@ -16,7 +16,8 @@
  * Calls to the tree take seconds where it is far away: they are made by USERS_LANES threads, each with a
  * tree of its own, of which one only looks.
  *
- * Bounds:  USERS_MAX users; USERS_WAITING_MAX changes wait for a thread.
+ * Bounds:  USERS_MAX users; USERS_WAITING_MAX calls wait for a thread, of which those that only reveal leave
+ *	    room for USERS_KEPT_FOR_CHANGES changes.
  * Threads: all calls from the main loop's.
  */
 #pragma once
@@ -30,6 +31,7 @@
 enum {
 	USERS_LANES = 4,
 	USERS_WAITING_MAX = 1024,
+	USERS_KEPT_FOR_CHANGES = 256,
 	USERS_LOOK_NEAR_S = 2, /* a directory */
 	USERS_LOOK_FAR_S = 30,
 	USERS_LOOK_TIMES = 20, /* or this many times what a list cost, if that is longer */
@@ -123,3 +125,5 @@ int users_remove(struct users *u, const char *id, const struct gateway_grant *gr
 		 users_done done, void *context);
 /** users_reveal() - Read a user's private key. Also ERR_UNKNOWN */
 int users_reveal(struct users *u, const char *id, users_done done, void *context);
+/** users_is_revealing() - A call of users_reveal() for @id has come to no end yet */
+bool users_is_revealing(const struct users *u, const char *id);

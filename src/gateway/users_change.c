@@ -397,11 +397,12 @@ static int enter(struct users_op *op)
 	return user_table_add(op->u->table, &init, &op->user);
 }
 
-static int may_begin(const struct users *u)
+/* @kept: places in the queue that are for others. */
+static int may_begin(const struct users *u, size_t kept)
 {
 	if (u->is_stopping)
 		return -ECANCELED;
-	return u->n_waiting >= USERS_WAITING_MAX ? ERR_LIMIT : 0;
+	return u->n_waiting >= USERS_WAITING_MAX - kept ? ERR_LIMIT : 0;
 }
 
 int users_create(struct users *u, const char *id, const struct gateway_grant *grant,
@@ -409,7 +410,7 @@ int users_create(struct users *u, const char *id, const struct gateway_grant *gr
 {
 	const struct user *there = users_get(u, id);
 	struct users_op *op;
-	int err = may_begin(u);
+	int err = may_begin(u, 0);
 
 	if (there)
 		return there->state == USER_MADE ? ERR_EXISTS : -EAGAIN;
@@ -436,7 +437,7 @@ int users_remove(struct users *u, const char *id, const struct gateway_grant *gr
 {
 	struct user *user = users_get(u, id);
 	struct users_op *op;
-	int err = may_begin(u);
+	int err = may_begin(u, 0);
 
 	if (!user || user->state == USER_MAKING)
 		return user ? -EAGAIN : ERR_UNKNOWN;
@@ -483,7 +484,7 @@ static void revealed(struct users_op *op)
 int users_reveal(struct users *u, const char *id, users_done done, void *context)
 {
 	struct users_op *op;
-	int err = may_begin(u);
+	int err = may_begin(u, USERS_KEPT_FOR_CHANGES);
 
 	if (!users_find(u, id))
 		return ERR_UNKNOWN;
@@ -493,4 +494,22 @@ int users_reveal(struct users *u, const char *id, users_done done, void *context
 	snprintf(op->values.id, sizeof(op->values.id), "%s", id);
 	users_work(op, false, read_private_key, revealed);
 	return 0;
+}
+
+static bool reveals(const struct users_op *op, const char *id)
+{
+	return op && op->work == read_private_key && strcmp(op->values.id, id) == 0;
+}
+
+bool users_is_revealing(const struct users *u, const char *id)
+{
+	const struct users_op *op = u->waiting;
+
+	for (int i = 0; i < USERS_LANES; i++) {
+		if (reveals(u->lanes[i].op, id))
+			return true;
+	}
+	while (op && !reveals(op, id))
+		op = op->next;
+	return op != NULL;
 }

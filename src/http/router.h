@@ -42,6 +42,8 @@ enum route_signed {
 	ROUTE_SIGNS_STOP,	  /* {"service": "…", "action": "stop"}, of the path */
 	ROUTE_SIGNS_START,
 	ROUTE_SIGNS_WIPE, /* {"action": "wipe", "confirm": true} */
+	/* The empty text, as any request without a body: where the action is allowed, only version 2 is taken. */
+	ROUTE_SIGNS_REBOOT,
 };
 
 struct call; /* one request on its way through whoever has the route table */

@@ -28,6 +28,7 @@ import tunnel  # noqa: E402
 
 READY, RECONNECT, PING = 1, 2, 3
 UAPI, PONG, DEVICE_RESTARTED, STOP = 101, 102, 103, 104
+ACT, ACTED = 20, 120
 ACCESS_CLEAR, ACCESS_STAGE, ACCESS_ENFORCE, ACCESS_CHECK, ACCESS_LIST, ACCESS_REMOVE, ACCESS_MEMBERS = range(50, 57)
 ACCESS_DONE = 150
 CULVERT = os.environ.get("CULVERT") or os.path.join(tunnel.ROOT, "build", "culvert")
@@ -225,6 +226,8 @@ class Gateway:
                     conversation.send(struct.pack("=IIQ", UAPI, error.errno, 0))
             elif kind == PING:
                 conversation.send(struct.pack("=IIQ", PONG, 0, serial))
+            elif kind == ACT:
+                conversation.send(struct.pack("=IIQ", ACTED, 0, serial))
             elif ACCESS_CLEAR <= kind <= ACCESS_MEMBERS:
                 try:
                     conversation.send(struct.pack("=IIQ", ACCESS_DONE, self.access.heed(kind, data[16:]), serial))

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from gateway import ApiTest, new_key, suite
 
 CREATE = "/api/v1/configurations/"
+REBOOT = "/api/v1/admin/reboot"
 GATEWAY_PRIVATE = bytes([0x11] * 32)
 LOCAL_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?"
 
@@ -154,6 +155,26 @@ class Routes(ContractTest):
         self.is_(self.call("GET", "/api/v1/admin/health/dns/d9", ""), 200,
                  {"error": "Unknown DNS level: d9", "valid_levels": ["d1", "d2", "d3"]})
         self.is_(self.call("POST", "/api/v1/admin/crl-check", ""), 422)
+
+
+class Hooked(ContractTest):
+    """The host, which is played here, may be asked for everything, and says that it did it."""
+
+    extra = ("--actions", "126")
+
+    def test_a_signature_of_version_1_that_was_captured_reboots_nothing(self):
+        g, now = self.gateway, str(int(time.time()))
+        captured = {"timestamp": now, "signature": g.sign(b"", now)}
+        self.is_(g.raw("GET", "/api/v1/ip-usage", headers=captured), 200)
+        for more in ({}, {"X-Signature-Version": "1"}, {"X-Nonce": "n"}):
+            refused = g.raw("POST", REBOOT, headers={**captured, **more})
+            self.is_(refused, 401, {"detail": "A reboot needs a signature of version 2: X-Signature-Version: 2 and X-Nonce"})
+        self.assertEqual(g.raw("POST", REBOOT, headers={**captured, "X-Nonce": "n", "X-Signature-Version": "2"}).status, 401)
+        for target in ("/admin/wipe", "/admin/service/wg-manager/stop", "/admin/service/whisper-node/start"):
+            self.is_(g.raw("POST", target, headers=captured), 401, {"detail": "Invalid signature"})
+        self.assertEqual(g.local("GET", "/api/v1/audit").json["audit"], [])
+        self.is_(g.signed_v2("POST", REBOOT), 200)
+        self.assertEqual([row["action"] for row in g.local("GET", "/api/v1/audit").json["audit"]], ["host.reboot"])
 
 
 class Encrypted(ContractTest):

@@ -226,21 +226,120 @@ class Links(LinkTest):
         self.assertEqual(self.get(self.path(links[1])).status, 200)
 
 
-class Elsewhere(LinkTest):
-    extra = ("--endpoint", "127.0.0.1", "--listen-links", f"http://{SOMEBODY}:8099 insecure")
+class Bounds(LinkTest):
+    extra = LinkTest.extra + ("--subnet4", "10.0.0.0/16")
 
+    def keyed(self, name, **members):
+        """A peer, and what a link to it needs that leaves its key as it is."""
+        return {"private_key": self.create(name, generate=True, **members)["private_key"]}
+
+    def ids(self, headers=None):
+        """Pages of ids."""
+        pages, after = [], 0
+        while after is not None:
+            answer = self.gateway.raw("GET", f"{LINKS}?after={after}", b"", headers) if headers else \
+                self.gateway.local("GET", f"{LINKS}?after={after}")
+            self.is_(answer, 200)
+            pages.append([link["id"] for link in answer.json["links"]])
+            after = answer.json["next"]
+        return pages
+
+    def operator(self, account):
+        key = self.gateway.local("POST", "/api/v1/keys", {"name": "k", "role": "operator", "account": account}).json["key"]
+        return {"Authorization": f"Bearer {key}"}
+
+    def test_a_fifth_link_to_a_peer_takes_the_place_of_the_oldest(self):
+        key, other = self.keyed("a"), self.keyed("b")
+        kept = self.link("b", **other)
+        made = [self.link("a", **key) for _ in range(6)]
+        self.assertEqual([self.get(self.path(one)).status for one in made], [410, 410, 200, 200, 200, 200])
+        self.assertEqual(self.ids(), [[kept["id"]] + [one["id"] for one in made[2:]]])
+        self.is_(self.take(self.path(made[5])), 200)  # used: there is a place
+        more = self.link("a", **key)
+        self.assertEqual([self.get(self.path(one)).status for one in (*made[2:5], more)], [200] * 4)
+        self.link("a", generate=True)  # its key is another now, so all these lead nowhere, and go first
+        last = [self.link("a", generate=True) for _ in range(5)][-1]
+        self.assertEqual(len(self.ids()[0]), 5)
+        self.is_(self.take(self.path(last)), 200)
+        rows = [r for r in self.gateway.local("GET", "/api/v1/audit?limit=500").json["audit"] if r["action"] == "link.delete"]
+        self.assertEqual(rows[0]["detail"].split(" ")[2], "a")
+
+    def test_links_to_peers_that_are_gone_or_have_another_key_are_forgotten(self):
+        for name in ("gone", "changed"):
+            self.link(name, **self.keyed(name))
+        self.is_(self.gateway.local("DELETE", f"{PEERS}/gone"), 200)
+        kept = [self.link("changed", generate=True)["id"], self.link("same", **self.keyed("same"))["id"]]
+        self.assertEqual(len(self.ids()[0]), 4)
+        self.gateway.kill()  # a start looks at once, and else a minute passes
+        self.gateway.start()
+        self.soon(lambda: self.ids() == [kept], "the others to go")
+
+    def test_a_list_looks_at_a_bounded_number_and_goes_on(self):
+        g = self.gateway
+        account = g.local("POST", "/api/v1/accounts", {"name": "acme"}).json["id"]
+        foreign = [self.link(f"p{n}", **self.keyed(f"p{n}")) for n in range(205)]
+        own = self.link("own", **self.keyed("own", account=account))
+        self.assertEqual([len(page) for page in self.ids()], [200, 6])
+        self.assertEqual(self.ids(self.operator(account)), [[], [own["id"]]])
+        self.assertEqual(sum(self.ids(), []), [one["id"] for one in (*foreign, own)])
+
+    def test_an_account_that_makes_all_it_can_leaves_places_for_others(self):
+        account = self.gateway.local("POST", "/api/v1/accounts", {"name": "acme"}).json["id"]
+        bearer = self.operator(account)
+
+        def fill(n):
+            body = json.dumps(self.keyed(f"p{n}", account=account)).encode()
+            return [self.gateway.raw("POST", f"{PEERS}/p{n}/link", body, bearer).status for _ in range(4)]
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            answers = sum(pool.map(fill, range(640)), [])
+        self.assertEqual((set(answers), 2500 <= answers.count(201) < 2504), ({201, 409}, True))
+        self.link("other", **self.keyed("other"))
+
+
+class ElsewhereTest(LinkTest):
     def setUp(self):
         netns.run("ip", "address", "add", f"{SOMEBODY}/32", "dev", "lo")
         self.addCleanup(netns.run, "ip", "address", "delete", f"{SOMEBODY}/32", "dev", "lo")
         super().setUp()
 
-    def ask(self, method, path):
+    def ask(self, method, path, headers=None):
         c = http.client.HTTPConnection(SOMEBODY, 8099, timeout=10, source_address=(SOMEBODY, 0))
-        c.request(method, path)
+        c.request(method, path, headers=headers or {})
         answer = c.getresponse()
         text = answer.read().decode()
         c.close()
         return answer.status, text
+
+
+class OneAddress(ElsewhereTest):
+    """Links and the REST API, asked from one address, as behind a NAT."""
+
+    extra = ("--endpoint", "127.0.0.1", "--listen-gateway", f"http://{SOMEBODY}:8099 insecure")
+
+    def make(self, **options):
+        made = gateway.Gateway(self.log, extra=self.extra)
+        self.addCleanup(made.close)
+        made.spawn()
+        self.assertIn("gateway ready", made.process.stdout.readline())
+        return made
+
+    def test_bad_links_lock_nobody_out_of_the_api_and_bad_keys_nobody_out_of_links(self):
+        key = self.gateway.local("POST", "/api/v1/keys", {"name": "k", "role": "admin"}).json["key"]
+        good, bad = {"Authorization": f"Bearer {key}"}, {"Authorization": f"Bearer {key}x"}
+        self.create("a", public_key=new_key(1))
+        path = urllib.parse.urlsplit(self.link("a")["url"]).path
+        answers = [self.ask("GET", "/l/x")[0] for _ in range(30)]
+        self.assertEqual((answers[:20], 429 in answers[20:]), ([410] * 20, True))
+        self.assertEqual(self.ask("GET", PEERS, good)[0], 200)
+        self.soon(lambda: self.ask("GET", path)[0] == 200, "the wait to be over", 25)
+        answers = [self.ask("GET", PEERS, bad)[0] for _ in range(30)]
+        self.assertEqual((answers[:20], 429 in answers[20:]), ([401] * 20, True))
+        self.assertEqual(self.ask("GET", path)[0], 200)
+
+
+class Elsewhere(ElsewhereTest):
+    extra = ("--endpoint", "127.0.0.1", "--listen-links", f"http://{SOMEBODY}:8099 insecure")
 
     def test_a_place_of_their_own_has_links_and_nothing_else(self):
         self.create("a", public_key=new_key(1))

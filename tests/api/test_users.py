@@ -13,6 +13,8 @@ import http.client
 import json
 import os
 import re
+import resource
+import socket
 import stat
 import sys
 import time
@@ -580,6 +582,41 @@ class Far(FarAway):
             thread.join()
         self.assertEqual([answer.status for answer in self.answers], [200] * 6, self.answers)
         self.assertEqual(len(self.gateway.on_device()), 7)
+
+    def test_one_user_who_asks_again_and_again_keeps_nobody_waiting(self):
+        key = self.made("user1")["api_key"]
+        self.store.delay = 1.0
+        asking = [self.in_thread(self.ask, "GET", "/users/user1", key) for _ in range(24)]
+        self.soon(lambda: len(self.answers) == 23, "all but the first to be refused", 3)
+        self.assertEqual({(answer.status, answer.headers["Retry-After"]) for answer in self.answers}, {(429, "1")})
+        began = time.monotonic()
+        self.is_(self.shown("user1"), 200)  # by the master's key
+        self.assertLess(time.monotonic() - began, 2)
+        for thread in asking:
+            thread.join()
+        self.assertEqual(sorted(answer.status for answer in self.answers), [200] + [429] * 23)
+        self.store.delay = 0.0
+        self.is_(self.ask("GET", "/users/user1", key), 200)
+
+    def test_reading_leaves_places_for_changes(self):
+        self.made("user1")
+        self.made("user2")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        self.store.delay = 3.0
+        reading = []
+        for _ in range(1100):  # more than wait for a thread at most
+            s = socket.create_connection((self.host, self.users_port))
+            self.addCleanup(s.close)
+            s.sendall(f"GET /users/user1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.master}\r\n\r\n".encode())
+            reading.append(s)
+        reading[-1].settimeout(10)
+        self.assertIn(b" 503 ", reading[-1].recv(64))
+        changes = [self.in_thread(self.create, "user3"), self.in_thread(self.ask, "DELETE", "/users/user2", self.master)]
+        time.sleep(0.5)
+        self.store.delay = 0.0
+        for thread in changes:
+            thread.join()
+        self.assertEqual([answer.status for answer in self.answers], [200, 200], self.answers)
 
     def in_thread(self, call, *arguments):
         self.answers = getattr(self, "answers", [])

@@ -28,17 +28,19 @@ with open("{notes}", "a") as f:
 {more}
 """
 
-# Sent from inside the namespace: method, path, signed text, port, key.
+# Sent from inside the namespace: path, text that version 1 signs, port, key, version.
 CALL = """
 import hashlib, hmac, http.client, sys, time
-path, signed, port, key = sys.argv[1:]
+path, signed, port, key, version = sys.argv[1:]
 stamp = str(int(time.time()))
 digest = hashlib.sha256(signed.encode()).hexdigest()
-nonce = str(time.time_ns()) if path.startswith("/admin") else ""
-text = f"timestamp={stamp}, " + (f"nonce={nonce}, " if nonce else "") + f"body_hash={digest}"
+nonce = str(time.time_ns()) if path.startswith("/admin") or version == "2" else ""
+text = f"v2\\nPOST\\n{path}\\n{stamp}\\n{nonce}\\n{hashlib.sha256(b'').hexdigest()}" if version == "2" else f"timestamp={stamp}, " + (f"nonce={nonce}, " if nonce else "") + f"body_hash={digest}"
 headers = {"timestamp": stamp, "signature": hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()}
 if nonce:
     headers["X-Nonce"] = nonce
+if version == "2":
+    headers["X-Signature-Version"] = version
 c = http.client.HTTPConnection("127.0.0.1", int(port), timeout=40)
 c.request("POST", path, headers=headers)
 r = c.getresponse()
@@ -67,9 +69,9 @@ class HookTest(WholeTest):
         os.chmod(path, 0o755)
         return path
 
-    def call(self, path):
+    def call(self, path, version="1"):
         key = pathlib.Path(self.state, "api.key").read_text().strip()
-        line = self.edge.run(sys.executable, "-c", CALL, path, SIGNED[path], "8000", key, timeout=60).stdout
+        line = self.edge.run(sys.executable, "-c", CALL, path, SIGNED[path], "8000", key, version, timeout=60).stdout
         status, body = line.split(" ", 1)
         return int(status), json.loads(body)
 
@@ -98,7 +100,8 @@ class Hooks(HookTest):
                              env={"SECRET_OF_THE_HOST": "x", "GATEWAY_API_KEY": "k" * 40})
         pathlib.Path(self.state, "api.key").write_text("k" * 40)
         started = time.time()
-        status, body = self.call(REBOOT)
+        self.assertEqual(self.call(REBOOT), (401, {"detail": "A reboot needs a signature of version 2: X-Signature-Version: 2 and X-Nonce"}))
+        status, body = self.call(REBOOT, "2")
         self.assertEqual((status, body["status"], body["message"]), (200, "reboot_scheduled", "Gateway will reboot in 5 seconds"))
         self.assertLess(time.time() - started, 3)
         self.assertEqual(self.noted(), [])

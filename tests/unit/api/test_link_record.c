@@ -86,11 +86,37 @@ static void a_record_is_read_as_it_was_written(void)
 	CHECK(read.sealed_len == l.sealed_len &&
 	      memcmp(read.sealed, l.sealed, l.sealed_len) == 0);
 	link_record_done(&read);
+	memset(&read, 0, sizeof(read));
+	CHECK(link_record_peek(body.data, &read) == 0 && !read.sealed);
+	CHECK(read.peer_id == 42 && read.uses == 100 && read.until_ns == l.until_ns);
+	CHECK(memcmp(read.public_key, l.public_key, 32) == 0);
 	CHECK(link_record_read("{}", &read) == ERR_CORRUPT);
 	CHECK(link_record_read("x", &read) == ERR_CORRUPT && read.sealed == NULL);
 	link_record_done(&l);
 	text_done(&body);
 	suite_free(s);
+}
+
+static void a_glance_at_a_record_takes_any_order_and_nothing_that_is_cut_off(void)
+{
+	static const char other[] =
+		"{\"uses\": 2, \"public_key\": \"AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=\","
+		" \"sealed\": \"AAAA\", \"until_ns\": 77, \"peer\": 9}";
+	static const char own[] =
+		"{\"peer\":9,\"public_key\":\"AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=\","
+		"\"until_ns\":77,\"uses\":2,\"sealed\":\"AAAA\"}";
+	struct link_record read = { .uses = 0 };
+
+	CHECK(link_record_peek(other, &read) == 0 && !read.sealed);
+	CHECK(read.peer_id == 9 && read.uses == 2 && read.until_ns == 77);
+	CHECK(read.public_key[0] == 1 && read.public_key[31] == 32);
+	CHECK(link_record_peek(own, &read) == 0 && read.peer_id == 9 && read.uses == 2);
+	for (size_t i = 0; i < sizeof(own) - 20; i++) {
+		char *cut = strndup(own, i);
+
+		CHECK(link_record_peek(cut, &read) == ERR_CORRUPT);
+		free(cut);
+	}
 }
 
 static void a_token_has_43_characters_of_its_alphabet(void)
@@ -114,6 +140,7 @@ int main(void)
 	RUN(a_file_comes_back_with_its_token_and_with_no_other);
 	RUN(the_name_of_a_record_tells_nothing_of_what_encrypts);
 	RUN(a_record_is_read_as_it_was_written);
+	RUN(a_glance_at_a_record_takes_any_order_and_nothing_that_is_cut_off);
 	RUN(a_token_has_43_characters_of_its_alphabet);
 	return DONE();
 }
