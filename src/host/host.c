@@ -328,6 +328,7 @@ static void start_what_is_due(struct host *h)
 	if (h->device.child.pid == 0 || h->gateway.phase != GATEWAY_ABSENT ||
 	    clock_boot_ns() < h->gateway.due_ns)
 		return;
+	upgrade_recheck(&h->upgrade);
 	if (gateway_child_start(&h->gateway, &d) < 0) {
 		log_error("%s", d.text);
 		h->gateway.due_ns = child_ended(&h->gateway.child, clock_boot_ns());

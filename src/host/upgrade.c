@@ -30,25 +30,67 @@ enum {
 
 /* --- Is it fit to run? --- */
 
-/* It will be root's: nobody may have put it there who is not root, or whose program runs as
- * root already. */
-static int check_file(const char *path, struct diag *d)
+/* Nobody may decide what it is who is not root, or whose program runs as root already. */
+static int check_hands(const char *path, const struct stat *now, struct diag *d)
 {
-	struct stat now, own;
+	struct stat own;
 
-	if (stat(path, &now) < 0)
-		return diag_set(d, -errno, 0, "%.180s: %s", path, err_text(-errno));
-	if (!S_ISREG(now.st_mode) || access(path, X_OK) < 0)
-		return diag_set(d, -EACCES, 0, "%.180s is no program", path);
-	if (now.st_mode & S_IWOTH)
-		return diag_set(d, -EPERM, 0, "%.180s: anybody may write to it", path);
-	if (now.st_uid != 0 && now.st_uid != geteuid() &&
-	    (stat("/proc/self/exe", &own) < 0 || now.st_uid != own.st_uid))
+	if (now->st_mode & (S_IWGRP | S_IWOTH))
+		return diag_set(d, -EPERM, 0,
+				"%.120s: others than its owner may write to it (chmod go-w)",
+				path);
+	if (now->st_uid != 0 && now->st_uid != geteuid() &&
+	    (stat("/proc/self/exe", &own) < 0 || now->st_uid != own.st_uid))
 		return diag_set(
 			d, -EPERM, 0,
 			"%.120s belongs to user %u, not to root nor to the owner of the "
 			"program that runs",
-			path, now.st_uid);
+			path, now->st_uid);
+	return 0;
+}
+
+/* Who writes to a directory puts another file there by that name; if it is sticky, one that was
+ * not there before. */
+static int check_directory_of(const char *path, struct diag *d)
+{
+	const char *slash = strrchr(path, '/');
+	char directory[PATH_MAX];
+	struct stat now;
+
+	snprintf(directory, sizeof(directory), "%.*s",
+		 slash && slash > path ? (int)(slash - path) : 1, slash ? path : ".");
+	if (stat(directory, &now) < 0)
+		return diag_set(d, -errno, 0, "%.180s: %s", directory, err_text(-errno));
+	return check_hands(directory, &now, d);
+}
+
+/* It will be root's. @path may be a link: both directories count. */
+static int check_file(const char *path, struct stat *now, struct diag *d)
+{
+	char real[PATH_MAX];
+	int err;
+
+	if (!realpath(path, real) || stat(path, now) < 0)
+		return diag_set(d, -errno, 0, "%.180s: %s", path, err_text(-errno));
+	if (!S_ISREG(now->st_mode) || access(path, X_OK) < 0)
+		return diag_set(d, -EACCES, 0, "%.180s is no program", path);
+	err = check_hands(path, now, d);
+	if (err == 0)
+		err = check_directory_of(path, d);
+	return err == 0 ? check_directory_of(real, d) : err;
+}
+
+/* The trial was of this very file. */
+static int check_again(const struct upgrade *u, const char *path, struct diag *d)
+{
+	struct stat now;
+	int err = check_file(path, &now, d);
+
+	if (err < 0)
+		return err;
+	if (now.st_dev != u->device_number || now.st_ino != u->inode)
+		return diag_set(d, -ESTALE, 0, "%.180s is another program than was tried",
+				path);
 	return 0;
 }
 
@@ -118,12 +160,15 @@ static void finish(struct upgrade *u, const char *words)
 void upgrade_begin(struct upgrade *u, const struct text *state)
 {
 	struct diag d = { 0 };
+	struct stat tried = { .st_ino = 0 };
 	int err = state->err;
 
 	assert(u->phase == UPGRADE_IDLE && u->gateway->phase == GATEWAY_SERVING);
 	report_reloading(u->report);
 	if (err == 0)
-		err = check_file(u->program, &d);
+		err = check_file(u->program, &tried, &d);
+	u->device_number = tried.st_dev;
+	u->inode = tried.st_ino;
 	if (err == 0)
 		err = find_for_gateway(u, &d);
 	if (err == 0)
@@ -161,7 +206,8 @@ static void begin_device(struct upgrade *u, uint64_t now_ns)
 
 	if (u->device->child.pid == 0) /* it died meanwhile: it is started again first */
 		return;
-	if (device_child_succeed(u->device, u->program, &d) < 0) {
+	if (check_again(u, u->program, &d) < 0 ||
+	    device_child_succeed(u->device, u->program, &d) < 0) {
 		go_back(u, d.text);
 		return;
 	}
@@ -199,6 +245,21 @@ static void step_device(struct upgrade *u, uint64_t now_ns)
 		}
 		return;
 	}
+}
+
+void upgrade_recheck(struct upgrade *u)
+{
+	struct diag d = { 0 };
+
+	if (!u->gateway->program || u->gateway->phase != GATEWAY_ABSENT ||
+	    check_again(u, u->gateway->program, &d) == 0)
+		return;
+	if (u->phase == UPGRADE_GATEWAY) {
+		go_back(u, d.text);
+		return;
+	}
+	log_error("the gateway process is of the old program again: %s", d.text);
+	u->gateway->program = NULL;
 }
 
 void upgrade_step(struct upgrade *u, uint64_t now_ns)
@@ -310,15 +371,18 @@ static int execute(const struct upgrade *u, const struct text *state)
 
 void upgrade_execute(struct upgrade *u, const struct text *state)
 {
+	struct diag d = { 0 };
 	int err = state->err;
 
 	assert(u->phase == UPGRADE_READY);
 	u->gateway->program = NULL;
 	if (err == 0)
+		err = check_again(u, u->program, &d);
+	if (err == 0)
 		err = execute(u, state);
 	log_error("the host process cannot execute %s (%s): its children are of the new "
 		  "program, it is still of the old one",
-		  u->program, err_text(err));
+		  u->program, d.text[0] ? d.text : err_text(err));
 	finish(u, "The gateway serves; its host process is of an older program");
 }
 

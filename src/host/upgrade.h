@@ -27,6 +27,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <sys/types.h>
+
 #include "base/err.h"
 #include "base/text.h"
 #include "host/device_child.h"
@@ -52,6 +54,7 @@ enum upgrade_phase {
 /**
  * struct upgrade - Set @program, @view and the three pointers behind it, the rest to zero
  * @program:	Where this program was started, and where the new one lies
+ * @device_number, @inode: Of the file that was tried: no other is executed
  * @is_tried:	A gateway process of the new program was started
  */
 struct upgrade {
@@ -63,6 +66,8 @@ struct upgrade {
 	enum upgrade_phase phase;
 	char gateway_program[PATH_MAX];
 	uint64_t deadline_ns;
+	dev_t device_number;
+	ino_t inode;
 	bool is_tried;
 };
 
@@ -73,6 +78,10 @@ struct upgrade {
  * Waits up to 5 s for the trial. What is wrong with the new program is logged.
  */
 void upgrade_begin(struct upgrade *u, const struct text *state);
+
+/** upgrade_recheck() - Call it before a gateway process is started: one of a program that is no longer
+ * what was tried gives way to one of the old program, and the upgrade is given up */
+void upgrade_recheck(struct upgrade *u);
 
 /** upgrade_step() - Go on with it. Call it at every wake, after the dead are buried */
 void upgrade_step(struct upgrade *u, uint64_t now_ns);

@@ -240,9 +240,14 @@ class Unfit(UpgradeTest):
         os.unlink(self.installed.path)
         self.remains(gateway, "no upgrade: .*No such file")
         self.installed.put()
-        self.installed.path.chmod(0o757)
-        self.remains(gateway, "no upgrade: .*anybody may write to it")
-        self.installed.path.chmod(0o755)
+        for path in (self.installed.path, self.installed.directory):
+            for mode in (0o757, 0o775, 0o1777):
+                path.chmod(mode)
+                self.remains(gateway, f"no upgrade: .*{path}: others than its owner may write to it")
+            path.chmod(0o755)
+            os.chown(path, 65533, 0)
+            self.remains(gateway, f"no upgrade: .*{path} belongs to user 65533")
+            os.chown(path, 0, 0)
         self.upgrade(gateway)
         self.assertEqual(gateway.end(), 0, gateway.errors())
         self.assertAsFound()
@@ -256,6 +261,23 @@ class Unfit(UpgradeTest):
             f" {self.real}/culvert \"$@\"; exit;;"))
         self.remains(gateway, "no upgrade: .*state in version .*this program reads 1 to 1")
         gateway.end()
+
+    def test_one_that_is_another_after_its_trial_is_not_executed(self):
+        gateway = self.begin()
+        self.connect(self.peer("add", "phone").stdout)
+        self.reaches("10.0.1.1")
+        # In its trial, and as the gateway process that serves, it has another file put in its place.
+        swap = f"cp {self.installed.path} {self.installed.path}.next; mv {self.installed.path}.next {self.installed.path}"
+        self.installed.put(self.script(f"gateway-upgrade) {swap};;"))
+        self.remains(gateway, "no upgrade: .*culvert is another program than was tried; going back", both=False)
+        self.soon(lambda: self.said(gateway, "everything is as it was before the upgrade") == 1, "the way back", 30)
+        self.assertFalse(self.runs(self.child(gateway, "gateway-serve")))
+        # As its tunnel process: the host process is the last to be replaced.
+        self.installed.put(self.script(f'-f) {swap}; exec {self.real}/culvert device "$@";;'))
+        self.upgrade(gateway, says="the host process cannot execute .*is another program than was tried")
+        self.assertTrue(self.pings(self.client, "10.0.1.1"))
+        self.assertEqual(gateway.end(), 0, gateway.errors())
+        self.assertAsFound()
 
     def test_one_whose_gateway_does_not_serve_gives_way_to_the_old_one(self):
         gateway = self.begin()
