@@ -35,6 +35,7 @@ struct uplink {
 	struct waiter *waiters; /* the oldest first */
 	uint64_t acts;		/* asked for so far */
 	bool is_attended;
+	bool is_ending;	 /* the host stops: it answers nothing any more */
 	uint64_t serial; /* of the last message about access lists */
 	bool is_done;	 /* that one was answered, with @access_error */
 	int access_error;
@@ -78,6 +79,16 @@ static void note_done(struct uplink *u, const struct host_message *m)
 	pthread_mutex_unlock(&u->lock);
 }
 
+/* Whoever waits for an answer would wait until the end. */
+static void note_end(struct uplink *u)
+{
+	pthread_mutex_lock(&u->lock);
+	u->is_ending = true;
+	pthread_cond_broadcast(&u->answered);
+	pthread_mutex_unlock(&u->lock);
+	u->events.stop(u->events.context);
+}
+
 static bool handle(struct uplink *u, const struct host_message *m, int fd)
 {
 	if (m->type == HOST_ACCESS_DONE) {
@@ -94,7 +105,7 @@ static bool handle(struct uplink *u, const struct host_message *m, int fd)
 		u->events.device_restarted(u->events.context);
 		return true;
 	case HOST_STOP:
-		u->events.stop(u->events.context);
+		note_end(u);
 		return true;
 	case HOST_ACTED:
 		if (u->events.acted)
@@ -175,13 +186,15 @@ int uplink_connect(void *uplink, int *ret_fd)
 
 	pthread_mutex_lock(&u->lock);
 	enlist(u, &w);
-	err = send_type(u, HOST_RECONNECT);
-	while (err == 0 && !w.is_answered)
+	err = u->is_ending ? -ECANCELED : send_type(u, HOST_RECONNECT);
+	while (err == 0 && !w.is_answered && !u->is_ending)
 		err = -pthread_cond_timedwait(&u->answered, &u->lock, &until);
 	delist(u, &w);
 	pthread_mutex_unlock(&u->lock);
 	if (w.is_answered)
 		err = w.err;
+	else if (err == 0)
+		err = -ECANCELED;
 	if (err == 0)
 		*ret_fd = w.fd;
 	return err;
@@ -192,7 +205,7 @@ static void read_alone(struct uplink *u)
 {
 	uint64_t end_ns = clock_boot_ns() + (uint64_t)UPLINK_ACCESS_WAIT_MS * NS_PER_MS;
 
-	while (!u->is_done && clock_boot_ns() < end_ns) {
+	while (!u->is_done && !u->is_ending && clock_boot_ns() < end_ns) {
 		struct pollfd p = { .fd = u->fd, .events = POLLIN };
 
 		if (poll(&p, 1, UPLINK_ACCESS_WAIT_MS) > 0 && !uplink_read(u))
@@ -205,7 +218,7 @@ static int wait_for_access(struct uplink *u)
 	struct timespec until = deadline(UPLINK_ACCESS_WAIT_MS);
 	int err = 0;
 
-	while (err == 0 && !u->is_done && u->is_attended)
+	while (err == 0 && !u->is_done && u->is_attended && !u->is_ending)
 		err = -pthread_cond_timedwait(&u->answered, &u->lock, &until);
 	return err;
 }
@@ -219,7 +232,7 @@ int uplink_access(void *uplink, struct host_message *m)
 	pthread_mutex_lock(&u->lock);
 	m->serial = ++u->serial;
 	u->is_done = false;
-	err = host_message_send(u->fd, m, -1);
+	err = u->is_ending ? -ECANCELED : host_message_send(u->fd, m, -1);
 	if (err == 0)
 		err = wait_for_access(u);
 	is_alone = !u->is_attended;

@@ -68,7 +68,7 @@ int uplink_act(struct uplink *u, unsigned int action, uint64_t *ret_serial);
  * uplink_connect() - Ask for a connected UAPI socket and wait for it
  * @uplink:	A struct uplink, untyped for iface_userspace_new()
  *
- * Return: 0; -ETIMEDOUT; -errno from the host.
+ * Return: 0; -ETIMEDOUT; -ECANCELED: the host stops and answers nobody; -errno from the host.
  */
 int uplink_connect(void *uplink, int *ret_fd);
 
@@ -77,6 +77,7 @@ int uplink_connect(void *uplink, int *ret_fd);
  * @uplink:	A struct uplink, untyped for access_sync_new()
  * @m:		Gets its serial number here
  *
- * One thread at a time. Return: 0; the code that the host answered; -ETIMEDOUT; -errno.
+ * One thread at a time. Return: 0; the code that the host answered; -ETIMEDOUT; -ECANCELED
+ *	   (the host stops); -errno.
  */
 int uplink_access(void *uplink, struct host_message *m);

@@ -12,6 +12,7 @@
 #include "../test.h"
 #include "gateway/uplink.h"
 #include "host/messages.h"
+#include "sys/clock.h"
 
 static struct uplink *u;
 static int host; /* the host's end */
@@ -277,6 +278,23 @@ static void who_waits_reads_alone_when_the_reader_goes_away(void)
 	end();
 }
 
+/* It waits ten seconds otherwise: as long as the host has patience. */
+static void a_host_that_stops_keeps_nobody_waiting(void)
+{
+	uint64_t began_ns;
+	int fd = -1;
+
+	start();
+	list = (struct host_message){ .type = HOST_ACCESS_LIST, .access.list = 7 };
+	began_ns = clock_boot_ns();
+	say(HOST_STOP, 0, -1);
+	CHECK(uplink_access(u, &list) < 0 && stops == 1);
+	CHECK(uplink_access(u, &list) == -ECANCELED);
+	CHECK(uplink_connect(u, &fd) == -ECANCELED && fd < 0);
+	CHECK(clock_boot_ns() - began_ns < UINT64_C(1000000000));
+	end();
+}
+
 int main(void)
 {
 	RUN(whoever_asks_gets_the_socket);
@@ -287,5 +305,6 @@ int main(void)
 	RUN(who_asks_about_access_lists_reads_while_nobody_else_does);
 	RUN(who_waits_reads_alone_when_the_reader_goes_away);
 	RUN(an_answer_about_access_lists_reaches_the_thread_that_waits);
+	RUN(a_host_that_stops_keeps_nobody_waiting);
 	return DONE();
 }
