@@ -50,19 +50,23 @@ static void name_peer(struct wgconf_reading *r, enum wgconf_name_rank rank,
 {
 	if (rank <= r->name_rank && rank != WGCONF_NAME_FRIENDLY)
 		return;
+	/* It has one inside: that above its head was of the one before. */
+	if (rank == WGCONF_NAME_FRIENDLY && r->lent.len)
+		r->c->peers[r->c->n_peers - 2].name = r->lent;
+	r->lent.len = 0;
 	r->c->peers[r->c->n_peers - 1].name = name;
 	r->name_rank = rank;
 }
 
-/* Names stand above [Peer], or inside it; behind its first key they are the next one's. */
+/* Names stand above [Peer], or inside it; behind its first key they are the next one's, if there is one
+ * right behind them. */
 static void read_comment(struct wgconf_reading *r)
 {
 	struct wgconf_span text = wgconf_trim(r->line.whole), name = { .len = 0 };
 	enum wgconf_name_rank rank =
 		text.len ? wgconf_name_read(text, &name) : WGCONF_NAME_NONE;
-	bool is_own = rank == WGCONF_NAME_FRIENDLY || !r->has_keys;
 
-	if (rank != WGCONF_NAME_NONE && r->section == WGCONF_PEER && is_own) {
+	if (rank != WGCONF_NAME_NONE && r->section == WGCONF_PEER && !r->has_keys) {
 		name_peer(r, rank, name);
 	} else if (rank != WGCONF_NAME_NONE && rank >= r->next_rank) {
 		r->next_name = name;
@@ -72,13 +76,27 @@ static void read_comment(struct wgconf_reading *r)
 	}
 }
 
+/* A friendly name amid its keys, or at the end, is the peer's own. */
+static void keep_friendly_name(struct wgconf_reading *r)
+{
+	if (r->section == WGCONF_PEER && r->has_keys && r->next_rank == WGCONF_NAME_FRIENDLY)
+		name_peer(r, r->next_rank, r->next_name);
+	r->next_rank = WGCONF_NAME_NONE;
+}
+
 /* The section that begins takes the name above it, if it is a peer's. */
 static void take_next_name(struct wgconf_reading *r)
 {
+	bool is_lent = r->section == WGCONF_PEER && r->c->n_peers > 1 &&
+		       r->next_rank == WGCONF_NAME_FRIENDLY;
+
 	r->name_rank = WGCONF_NAME_NONE;
 	r->has_keys = false;
+	r->lent.len = 0;
 	if (r->section == WGCONF_PEER && r->next_rank != WGCONF_NAME_NONE)
 		name_peer(r, r->next_rank, r->next_name);
+	if (is_lent)
+		r->lent = r->next_name;
 	r->next_rank = WGCONF_NAME_NONE;
 }
 
@@ -88,6 +106,8 @@ static int read_head(struct wgconf_reading *r, struct wgconf_span body)
 
 	if (err)
 		return err;
+	if (!wgconf_span_is(body, "[Peer]"))
+		keep_friendly_name(r);
 	if (wgconf_span_is(body, "[Interface]"))
 		r->section = WGCONF_INTERFACE;
 	else if (wgconf_span_is(body, "[Peer]"))
@@ -111,8 +131,9 @@ static int read_setting(struct wgconf_reading *r, struct wgconf_span body)
 			      "before the first section: [Interface] or [Peer] was expected");
 	if (name.len == body.len)
 		return refuse(r, "a line without '=': 'Key = value' was expected");
+	keep_friendly_name(r);
+	r->lent.len = 0;
 	r->has_keys = true;
-	r->next_rank = WGCONF_NAME_NONE;
 	r->line.name = wgconf_trim(name);
 	r->line.value = wgconf_trim(wgconf_after(body, name.len + 1));
 	if (!r->line.name.len)
@@ -221,6 +242,7 @@ static int read_lines(struct wgconf_reading *r)
 			return err;
 		rest = wgconf_after(rest, whole.len);
 	}
+	keep_friendly_name(r);
 	return finish_section(r) ? ERR_FORMAT : finish_framing(r);
 }
 

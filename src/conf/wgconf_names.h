@@ -2,7 +2,7 @@
 /**
  * wgconf_names.h - How installers and panels write the name of a peer into a comment
  *
- *	# friendly_name = NAME		exporters, and ourselves
+ *	# friendly_name = NAME		exporters, and ourselves; inside [Peer], or right above it
  *	### Client NAME			a line above [Peer]; so do the following
  *	# BEGIN_PEER NAME
  *	### begin NAME ###

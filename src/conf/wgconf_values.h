@@ -26,6 +26,8 @@ struct wgconf_reading {
 	enum wgconf_name_rank name_rank;
 	struct wgconf_span next_name;
 	enum wgconf_name_rank next_rank;
+	struct wgconf_span
+		lent; /* a friendly name above [Peer], until its first key; else empty */
 };
 
 /**

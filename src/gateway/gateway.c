@@ -268,8 +268,9 @@ static int load(struct gateway *g, uint64_t now_ns, struct diag *d)
 					  err_text(err));
 	if (l.strangers > 0)
 		log_warning(
-			"%zu stored addresses lie outside the configured prefixes; their peers"
-			" keep them",
+			"%zu stored addresses lie outside the configured prefixes: their peers"
+			" keep them, and get no packets there; start with the prefixes they were"
+			" made with (--subnet4, --subnet6)",
 			l.strangers);
 	return 0;
 }

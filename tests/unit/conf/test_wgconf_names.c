@@ -96,6 +96,16 @@ static void what_is_marked_wins_over_what_is_bare(void)
 			"phone", "laptop"));
 }
 
+static void a_friendly_name_is_inside_its_peer_or_right_above_it(void)
+{
+	CHECK(names_are(SERVER "# friendly_name = anna\n[Peer]\nPublicKey = " ALICE
+			       "\n\n# friendly_name = bert\n[Peer]\nPublicKey = " BOB "\n",
+			"anna", "bert"));
+	CHECK(names_are(SERVER "[Peer]\n# friendly_name = anna\nPublicKey = " ALICE
+			       "\n[Peer]\nPublicKey = " BOB "\n# friendly_name = bert\n",
+			"anna", "bert"));
+}
+
 static void settings_and_heads_that_were_commented_out_name_nobody(void)
 {
 	CHECK(names_are(SERVER "#PostUp = x\n#[Peer]\n[Peer]\n#PublicKey = x\n#AllowedIPs = y\n"
@@ -119,6 +129,7 @@ int main(void)
 	RUN(reads_the_files_of_panels);
 	RUN(reads_bare_comments_right_above_and_right_below_the_head);
 	RUN(what_is_marked_wins_over_what_is_bare);
+	RUN(a_friendly_name_is_inside_its_peer_or_right_above_it);
 	RUN(settings_and_heads_that_were_commented_out_name_nobody);
 	RUN(a_key_in_between_takes_a_name_away);
 	return DONE();
