@@ -309,11 +309,18 @@ static int set_everything(struct access_sync *s, struct diag *d)
 
 void access_sync_check(struct access_sync *s)
 {
-	if (!s->is_well || !s->has_table || say(s, HOST_ACCESS_CHECK) == 0)
+	int err = s->is_well && s->has_table ? say(s, HOST_ACCESS_CHECK) : 0;
+
+	if (err == 0)
 		return;
-	log_warning("the table of access lists is gone: setting it again");
+	if (err == ERR_UNKNOWN)
+		log_warning("the table of access lists is gone: setting it again");
+	else
+		log_warning(
+			"whether access lists are in force is not known (%s): setting them again",
+			err_text(err));
 	s->is_well = false;
-	s->table_is_gone = true;
+	s->table_is_gone = err == ERR_UNKNOWN;
 }
 
 /* --- A group --- */
