@@ -25,10 +25,8 @@ class Kernel(gateway_client.GatewayTest):
 class KernelAtBothEnds(Kernel):
     kind = "kernel"
 
-    def setUp(self):
-        if not suite.SOAK:
-            self.skipTest("this one runs in the soak")
-        super().setUp()
+    def is_for_soak(self, _):
+        return True
 
     def serve(self):
         process = super().serve()

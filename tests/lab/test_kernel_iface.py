@@ -42,10 +42,8 @@ class Served:
 
     kind, driver, patience = "kernel", "kernel-serve", 3.0
 
-    def setUp(self):
-        if not suite.SOAK and not any(words in self._testMethodName for words in USUAL):
-            self.skipTest("this one runs in the soak")
-        super().setUp()
+    def is_for_soak(self, name):
+        return not any(words in name for words in USUAL)
 
     def start(self, *options, **more):
         gateway = super().start(*options, **more)

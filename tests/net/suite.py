@@ -203,13 +203,20 @@ def udp_of(packet):
 
 
 def main():
-    """Run the tests of the calling file inside a sandbox and report them as TAP."""
+    """Run the tests of the calling file inside a sandbox and report them as TAP.
+
+    A test whose class says so with is_for_soak(name) is not run unless a soak was asked for.
+    """
     netns.sandbox()
     if not tunnel.is_available("culvert"):
         netns.skip(f"{tunnel.CONTENDERS['culvert']()[0]} is not built")
     tests = list(_flatten(unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])))
     wanted = [word for word in sys.argv[1:] if not word.startswith("-")]
     tests = [t for t in tests if all(word in t.id() for word in wanted)]
+    later = [] if SOAK else [t for t in tests if getattr(t, "is_for_soak", lambda _: False)(t._testMethodName)]
+    tests = [t for t in tests if t not in later]
+    if later:
+        print(f"# scale: {len(tests)} tests, {len(later)} more in the soak")
     print(f"1..{len(tests)}", flush=True)
     good = [_report(number, test) for number, test in enumerate(tests, 1)]
     sys.exit(not all(good))
