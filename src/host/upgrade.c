@@ -83,7 +83,7 @@ static int check_file(const char *path, struct stat *now, struct diag *d)
 /* The trial was of this very file. */
 static int check_again(const struct upgrade *u, const char *path, struct diag *d)
 {
-	struct stat now;
+	struct stat now = { .st_ino = 0 };
 	int err = check_file(path, &now, d);
 
 	if (err < 0)
