@@ -184,7 +184,7 @@ class Fit(UpgradeTest):
 class Hooks(UpgradeTest, HookTest):
     def test_a_reboot_that_is_due_is_not_forgotten(self):
         gateway = self.begin("--hook-reboot", self.program("reboot", "time.sleep(1); os.rename('{0}', '{0}.done')".format(self.notes)))
-        self.assertEqual(self.call(REBOOT)[0], 200)
+        self.assertEqual(self.call(REBOOT, "2")[0], 200)
         self.installed.put()
         self.upgrade(gateway)
         self.assertTrue(os.path.exists(f"{self.notes}.done"), gateway.errors())
