@@ -12,6 +12,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "conf/uapi_lines.h"
 #include "device/handover.h"
 #include "sys/clock.h"
 #include "sys/log.h"
@@ -20,8 +21,6 @@
 #define SECOND_NS UINT64_C(1000000000)
 
 enum {
-	READ_BYTES = 65536,
-	INPUT_BYTES = READ_BYTES + UAPI_LINE_MAX + 1,
 	READS_PER_EVENT = 16,	     /* then others get their turn */
 	WATCH_BACKLOG_MAX = 1 << 20, /* octets a watcher may be behind */
 };
@@ -41,8 +40,6 @@ enum operation {
 
 /**
  * struct connection - One client
- * @line, @line_len: The unfinished line
- * @skips_line:	It is longer than UAPI_LINE_MAX: what comes up to its end is not kept
  * @error:	UAPI_E... of the running set, or 0; its remaining lines are only read
  * @window_ns, @in_window: Octets moved since that second began
  * @rests:	Limited, and moved too much: nothing is read or handled until the timer comes
@@ -54,7 +51,7 @@ struct connection {
 	struct uapi_server *server;
 	enum operation operation;
 	struct uapi_set set;
-	unsigned int line_number;
+	struct uapi_lines lines;
 	int error;
 	enum uapi_dialect dialect;
 	bool is_closing; /* after the reply */
@@ -64,18 +61,12 @@ struct connection {
 	bool is_successor; /* was handed everything */
 	bool is_awaited;   /* everything waits for its done=1 */
 	bool has_overrun;  /* blocks were left out because the client does not read */
-	bool skips_line;
 	bool rests;
 	uint64_t window_ns;
 	uint64_t in_window;
 	uint32_t events;
-	size_t line_len;
 	struct text out;
 	size_t out_sent;
-	size_t input_at;
-	size_t input_len;
-	char *input; /* READ_BYTES, and behind them the unfinished line */
-	char *line;
 };
 
 struct uapi_server {
@@ -127,8 +118,7 @@ static void connection_free(struct connection *c)
 	close(c->fd); /* leaves the epoll set with it */
 	forget_set(c);
 	text_done(&c->out);
-	secret_wipe(c->input, INPUT_BYTES);
-	free(c->input);
+	uapi_lines_done(&c->lines);
 	free(c);
 }
 
@@ -136,7 +126,7 @@ static void connection_free(struct connection *c)
  * yet gets its turn at once: no event would tell of it. */
 static void rearm(struct connection *c)
 {
-	bool has_input = c->input_at < c->input_len;
+	bool has_input = !uapi_lines_are_used_up(&c->lines);
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
 
 	if (c->rests)
@@ -160,13 +150,13 @@ static void accept_one(struct uapi_server *s, enum uapi_dialect dialect)
 	if (fd < 0)
 		return;
 	c = s->n < UAPI_CONNECTIONS_MAX ? calloc(1, sizeof(*c)) : NULL;
-	if (c)
-		c->input = malloc(INPUT_BYTES);
 	event.data.ptr = c;
-	if (!c || !c->input || epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
+	if (!c || uapi_lines_open(&c->lines) != 0 ||
+	    epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
 		log_warning("refused a connection to the control socket: more than %d",
 			    UAPI_CONNECTIONS_MAX);
-		free(c ? c->input : NULL);
+		if (c)
+			uapi_lines_done(&c->lines);
 		free(c);
 		close(fd);
 		return;
@@ -174,7 +164,6 @@ static void accept_one(struct uapi_server *s, enum uapi_dialect dialect)
 	c->fd = fd;
 	c->server = s;
 	c->dialect = dialect;
-	c->line = c->input + READ_BYTES;
 	c->events = EPOLLIN;
 	s->connections[s->n++] = c;
 }
@@ -337,7 +326,7 @@ static void finish(struct connection *c)
 	}
 	c->operation = OPERATION_NONE;
 	c->error = 0;
-	c->line_number = 0;
+	c->lines.number = 0;
 }
 
 /* `wg` writes the zone of a link-local endpoint as the name of an interface. */
@@ -379,7 +368,7 @@ static void begin(struct connection *c, const char *line)
 /* One line of a set. Return: 0 or UAPI_E... with the reason in @d */
 static int add_line(struct connection *c, struct diag *d)
 {
-	int err = uapi_set_line(&c->set, c->line, c->line_len, d);
+	int err = uapi_set_line(&c->set, c->lines.line, c->lines.line_len, d);
 
 	if (err || !c->is_limited ||
 	    (c->set.n_peers <= UAPI_LIMITED_PEERS_MAX &&
@@ -394,63 +383,43 @@ static void take_line(struct connection *c)
 {
 	struct diag d = { 0 };
 
-	c->line[c->line_len] = '\0';
-	c->line_number++;
 	if (c->operation == OPERATION_NONE) {
-		if (c->line_len)
-			begin(c, c->line);
-	} else if (c->line_len == 0) {
+		if (c->lines.line_len)
+			begin(c, c->lines.line);
+	} else if (c->lines.line_len == 0) {
 		finish(c);
 	} else if (c->operation != OPERATION_SET) {
 		c->error = UAPI_EINVAL; /* get=1 and watch=1 stand alone */
 	} else if (!c->error) {
 		c->error = add_line(c, &d);
 		if (c->error)
-			log_warning("control request refused: line %u: %s", c->line_number,
+			log_warning("control request refused: line %u: %s", c->lines.number,
 				    d.text);
 	}
-	c->line_len = 0;
 }
 
 static void line_too_long(struct connection *c)
 {
-	if (!c->error && !c->skips_line)
+	if (!c->error)
 		log_warning("control request refused: line %u: longer than %d octets",
-			    c->line_number + 1, UAPI_LINE_MAX);
+			    c->lines.number + 1, UAPI_LINE_MAX);
 	if (!c->error)
 		c->error = UAPI_EINVAL;
 	c->is_closing = c->operation == OPERATION_NONE;
-	c->skips_line = true;
-	c->line_len = 0;
-}
-
-static void end_line(struct connection *c)
-{
-	if (c->skips_line)
-		c->line_number++;
-	else
-		take_line(c);
-	c->skips_line = false;
 }
 
 /* Lines until a reply stands ready or the input is used up. */
 static void consume(struct connection *c)
 {
-	while (c->input_at < c->input_len && c->out.len == 0 && !c->is_closing) {
-		const char *from = c->input + c->input_at;
-		size_t left = c->input_len - c->input_at;
-		const char *end = memchr(from, '\n', left);
-		size_t n = end ? (size_t)(end - from) : left;
+	while (c->out.len == 0 && !c->is_closing) {
+		enum uapi_line next = uapi_lines_next(&c->lines);
 
-		if (c->line_len + n > UAPI_LINE_MAX) {
+		if (next == UAPI_LINE_NONE)
+			return;
+		if (next == UAPI_LINE_WHOLE)
+			take_line(c);
+		else
 			line_too_long(c);
-		} else if (!c->skips_line) {
-			memcpy(c->line + c->line_len, from, n);
-			c->line_len += n;
-		}
-		c->input_at += n + (end != NULL);
-		if (end)
-			end_line(c);
 	}
 }
 
@@ -508,9 +477,9 @@ static bool serve(struct connection *c)
 			return true; /* waits for the client to read */
 		if (c->is_closing)
 			return false;
-		if (c->input_at < c->input_len)
+		if (!uapi_lines_are_used_up(&c->lines))
 			continue;
-		ssize_t n = read(c->fd, c->input, READ_BYTES);
+		ssize_t n = read(c->fd, c->lines.input, UAPI_READ_BYTES);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -518,8 +487,7 @@ static bool serve(struct connection *c)
 			return true;
 		if (n <= 0)
 			return false;
-		c->input_at = 0;
-		c->input_len = (size_t)n;
+		uapi_lines_filled(&c->lines, (size_t)n);
 		c->in_window += (uint64_t)n;
 	}
 	return true;

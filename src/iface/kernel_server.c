@@ -8,14 +8,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "conf/uapi_lines.h"
 #include "iface/kernel.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 #include "sys/random.h"
 
 enum {
-	READ_BYTES = 65536,
-	INPUT_BYTES = READ_BYTES + UAPI_LINE_MAX + 1,
 	READS_PER_TURN = 16, /* then others get their turn */
 	NS_PER_MS = 1000000,
 };
@@ -32,8 +31,6 @@ enum operation {
 
 /**
  * struct connection - One client
- * @line, @line_len: The unfinished line
- * @skips_line:	It is longer than UAPI_LINE_MAX: what comes up to its end is not kept
  * @error:	UAPI_E... of the running request, or 0; its remaining lines are only read
  * @rests_until_ns: Limited, and had its share: not served before that
  * @window_ns, @in_window: Octets moved since that second began
@@ -44,21 +41,15 @@ struct connection {
 	struct kernel_server *server;
 	enum operation operation;
 	struct uapi_set set;
-	unsigned int line_number;
+	struct uapi_lines lines;
 	int error;
 	bool is_limited;
 	bool is_closing;
-	bool skips_line;
 	uint64_t rests_until_ns;
 	uint64_t window_ns;
 	uint64_t in_window;
-	size_t line_len;
 	struct text out;
 	size_t out_sent;
-	size_t input_at;
-	size_t input_len;
-	char *input; /* READ_BYTES, and behind them the unfinished line */
-	char *line;
 };
 
 struct kernel_server {
@@ -93,8 +84,7 @@ static void connection_free(struct connection *c)
 	close(c->fd);
 	forget_set(c);
 	text_done(&c->out);
-	secret_wipe(c->input, INPUT_BYTES);
-	free(c->input);
+	uapi_lines_done(&c->lines);
 	free(c);
 }
 
@@ -236,7 +226,7 @@ static void finish(struct connection *c)
 	}
 	c->operation = OPERATION_NONE;
 	c->error = 0;
-	c->line_number = 0;
+	c->lines.number = 0;
 }
 
 static void begin(struct connection *c, const char *line)
@@ -256,7 +246,7 @@ static void begin(struct connection *c, const char *line)
 /* One line of a set. Return: 0 or UAPI_E... with the reason in @d */
 static int add_line(struct connection *c, struct diag *d)
 {
-	int err = uapi_set_line(&c->set, c->line, c->line_len, d);
+	int err = uapi_set_line(&c->set, c->lines.line, c->lines.line_len, d);
 
 	if (err || !c->is_limited ||
 	    (c->set.n_peers <= KERNEL_LIMITED_PEERS_MAX &&
@@ -271,43 +261,29 @@ static void take_line(struct connection *c)
 {
 	struct diag d = { 0 };
 
-	c->line[c->line_len] = '\0';
-	c->line_number++;
 	if (c->operation == OPERATION_NONE) {
-		if (c->line_len)
-			begin(c, c->line);
-	} else if (c->line_len == 0) {
+		if (c->lines.line_len)
+			begin(c, c->lines.line);
+	} else if (c->lines.line_len == 0) {
 		finish(c);
 	} else if (c->operation != OPERATION_SET) {
 		c->error = UAPI_EINVAL; /* the other operations stand alone */
 	} else if (!c->error) {
 		c->error = add_line(c, &d);
 		if (c->error)
-			log_warning("control request refused: line %u: %s", c->line_number,
+			log_warning("control request refused: line %u: %s", c->lines.number,
 				    d.text);
 	}
-	c->line_len = 0;
 }
 
 static void line_too_long(struct connection *c)
 {
-	if (!c->error && !c->skips_line)
+	if (!c->error)
 		log_warning("control request refused: line %u: longer than %d octets",
-			    c->line_number + 1, UAPI_LINE_MAX);
+			    c->lines.number + 1, UAPI_LINE_MAX);
 	if (!c->error)
 		c->error = UAPI_EINVAL;
 	c->is_closing = c->operation == OPERATION_NONE;
-	c->skips_line = true;
-	c->line_len = 0;
-}
-
-static void end_line(struct connection *c)
-{
-	if (c->skips_line)
-		c->line_number++;
-	else
-		take_line(c);
-	c->skips_line = false;
 }
 
 static bool rests(const struct connection *c, uint64_t now_ns)
@@ -318,21 +294,15 @@ static bool rests(const struct connection *c, uint64_t now_ns)
 /* Lines until an answer stands ready, the input is used up, or it is time to rest. */
 static void consume(struct connection *c)
 {
-	while (c->input_at < c->input_len && c->out.len == 0 && !c->is_closing) {
-		const char *from = c->input + c->input_at;
-		size_t left = c->input_len - c->input_at;
-		const char *end = memchr(from, '\n', left);
-		size_t n = end ? (size_t)(end - from) : left;
+	while (c->out.len == 0 && !c->is_closing) {
+		enum uapi_line next = uapi_lines_next(&c->lines);
 
-		if (c->line_len + n > UAPI_LINE_MAX) {
+		if (next == UAPI_LINE_NONE)
+			return;
+		if (next == UAPI_LINE_WHOLE)
+			take_line(c);
+		else
 			line_too_long(c);
-		} else if (!c->skips_line) {
-			memcpy(c->line + c->line_len, from, n);
-			c->line_len += n;
-		}
-		c->input_at += n + (end != NULL);
-		if (end)
-			end_line(c);
 	}
 }
 
@@ -381,14 +351,13 @@ static int read_more(struct connection *c)
 	ssize_t n;
 
 	do {
-		n = recv(c->fd, c->input, READ_BYTES, MSG_DONTWAIT);
+		n = recv(c->fd, c->lines.input, UAPI_READ_BYTES, MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == EAGAIN ? 0 : -1;
 	if (n == 0)
 		return -1;
-	c->input_at = 0;
-	c->input_len = (size_t)n;
+	uapi_lines_filled(&c->lines, (size_t)n);
 	c->in_window += (uint64_t)n;
 	return 1;
 }
@@ -407,7 +376,7 @@ static bool serve(struct connection *c)
 			return false;
 		if (must_rest(c, clock_boot_ns()))
 			return true;
-		if (c->input_at == c->input_len)
+		if (uapi_lines_are_used_up(&c->lines))
 			more = read_more(c);
 		if (more <= 0)
 			return more == 0;
@@ -447,9 +416,7 @@ int kernel_server_add(struct kernel_server *s, int fd, bool is_limited)
 
 	if (err == 0)
 		c = calloc(1, sizeof(*c));
-	if (c)
-		c->input = malloc(INPUT_BYTES);
-	if (!c || !c->input) {
+	if (!c || uapi_lines_open(&c->lines) != 0) {
 		free(c);
 		close(fd);
 		return err ? err : -ENOMEM;
@@ -458,7 +425,6 @@ int kernel_server_add(struct kernel_server *s, int fd, bool is_limited)
 	c->server = s;
 	c->is_limited = is_limited;
 	s->n_limited += is_limited;
-	c->line = c->input + READ_BYTES;
 	s->connections[s->n++] = c;
 	return 0;
 }
@@ -469,7 +435,7 @@ size_t kernel_server_watch(const struct kernel_server *s, uint64_t now_ns, struc
 	*ret_timeout_ms = -1;
 	for (size_t i = 0; i < s->n; i++) {
 		const struct connection *c = s->connections[i];
-		int ms = c->input_at < c->input_len ? 0 : -1;
+		int ms = !uapi_lines_are_used_up(&c->lines) ? 0 : -1;
 
 		fds[i] = (struct pollfd){ .fd = c->fd, .events = POLLIN };
 		if (c->out.len) { /* nothing else happens before it is read */
