@@ -30,6 +30,7 @@
 
 #include <stdatomic.h>
 
+#include "store/group.h"
 #include "store/postgres_load.h"
 #include "store/postgres_schema.h"
 #include "sys/clock.h"
@@ -186,21 +187,6 @@ int postgres_be_ready(struct postgres *s, unsigned int seconds)
 
 /* --- A run of joined changes --- */
 
-static bool is_refusal(int err)
-{
-	return err == ERR_EXISTS || err == ERR_UNKNOWN || err == ERR_LIMIT || err == ERR_FORMAT;
-}
-
-/* The first change that is not joined to @first any more. */
-static struct store_change *end_of_run(struct store_change *first)
-{
-	struct store_change *c = first->next;
-
-	while (c && c->is_joined)
-		c = c->next;
-	return c;
-}
-
 static int change_run(struct postgres *s, struct store_change *first,
 		      const struct store_change *end)
 {
@@ -209,16 +195,6 @@ static int change_run(struct postgres *s, struct store_change *first,
 	for (struct store_change *c = first; c != end && err == 0; c = c->next)
 		err = c->result = postgres_change(s, c);
 	return err;
-}
-
-/* The one that was refused says why; the others, that it was not they. */
-static void cancel_others(struct store_change *first, const struct store_change *end)
-{
-	for (struct store_change *c = first; c != end; c = c->next) {
-		c->ret_audit_id = 0;
-		if (!is_refusal(c->result))
-			c->result = -ECANCELED;
-	}
 }
 
 /* Return: 0 with the outcome in each result, or what ends the whole group. */
@@ -237,11 +213,11 @@ static int change_or_undo(struct postgres *s, struct store_change *first,
 	result = change_run(s, first, end);
 	if (result == 0)
 		return postgres_run(s, PG_RELEASE, NULL);
-	if (!is_refusal(result))
+	if (!group_is_refusal(result))
 		return result;
 	memcpy(s->head, head, sizeof(head));
 	s->head_id = head_id;
-	cancel_others(first, end);
+	group_cancel_run(first, end);
 	err = postgres_run(s, PG_ROLLBACK_TO, NULL);
 	return err != 0 ? err : postgres_run(s, PG_RELEASE, NULL);
 }
@@ -313,30 +289,15 @@ struct before {
 static int keep_before(const struct postgres *s, const struct store_change *first,
 		       struct before *b)
 {
-	size_t n = 0;
-
-	for (const struct store_change *c = first; c; c = c->next)
-		n++;
-	b->record_ids = calloc(n ? n : 1, sizeof(*b->record_ids));
-	if (!b->record_ids)
-		return -ENOMEM;
-	n = 0;
-	for (const struct store_change *c = first; c; c = c->next)
-		b->record_ids[n++] = c->record.id;
 	memcpy(b->head, s->head, sizeof(b->head));
 	b->head_id = s->head_id;
-	return 0;
+	return group_keep_ids(first, &b->record_ids);
 }
 
-/* A record that was not made is new still. */
 static void put_back(struct postgres *s, struct store_change *first, const struct before *b,
 		     bool is_all)
 {
-	size_t n = 0;
-
-	for (struct store_change *c = first; c; c = c->next, n++)
-		if (is_all || c->result != 0)
-			c->record.id = b->record_ids[n];
+	group_put_back_ids(first, b->record_ids, is_all);
 	if (!is_all)
 		return;
 	memcpy(s->head, b->head, sizeof(s->head));
@@ -368,7 +329,7 @@ static int make_one_by_one(struct postgres *s, struct store_change *first,
 	int err = postgres_run(s, PG_BEGIN, NULL);
 
 	for (struct store_change *c = first, *end; c && err == 0; c = end) {
-		end = end_of_run(c);
+		end = group_run_end(c);
 		err = change_or_undo(s, c, end);
 	}
 	if (err == 0)
@@ -383,7 +344,7 @@ static int group(struct postgres *s, struct store_change *first, const struct be
 
 	random_fill(mark, sizeof(mark));
 	err = make_at_once(s, first, mark);
-	if (is_refusal(err)) {
+	if (group_is_refusal(err)) {
 		put_back(s, first, b, true);
 		err = postgres_run(s, PG_ROLLBACK, NULL);
 		if (err == 0)
@@ -405,14 +366,6 @@ static int try_group(struct postgres *s, struct store_change *first, const struc
 	if (err != 0 && pg_link_is_open(&s->link))
 		(void)postgres_run(s, PG_ROLLBACK, NULL);
 	return err == -ENOTCONN ? -EBUSY : err;
-}
-
-static void fail_group(struct store_change *first, int err)
-{
-	for (struct store_change *c = first; c; c = c->next) {
-		c->result = err;
-		c->ret_audit_id = 0;
-	}
 }
 
 /* Once for each kind of failure. */
@@ -437,7 +390,7 @@ static int postgres_apply(struct store *store, struct store_change *first)
 	if (err == 0)
 		atomic_store(&s->has_committed, true);
 	else
-		fail_group(first, err);
+		group_fail(first, err);
 	return err;
 }
 

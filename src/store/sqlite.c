@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "store/database.h"
+#include "store/group.h"
 #include "store/load.h"
 #include "store/row.h"
 
@@ -116,21 +117,6 @@ static int run_plain(struct sqlite *s, enum statement which)
 
 /* --- A run of joined changes --- */
 
-static bool is_refusal(int err)
-{
-	return err == ERR_EXISTS || err == ERR_UNKNOWN || err == ERR_LIMIT;
-}
-
-/* The first change that is not joined to @first any more. */
-static struct store_change *end_of_run(struct store_change *first)
-{
-	struct store_change *c = first->next;
-
-	while (c && c->is_joined)
-		c = c->next;
-	return c;
-}
-
 static int change_run(struct sqlite *s, struct store_change *first,
 		      const struct store_change *end)
 {
@@ -139,16 +125,6 @@ static int change_run(struct sqlite *s, struct store_change *first,
 	for (struct store_change *c = first; c != end && err == 0; c = c->next)
 		err = c->result = sqlite_change(s, c);
 	return err;
-}
-
-/* The one that was refused says why; the others, that it was not they. */
-static void cancel_others(struct store_change *first, const struct store_change *end)
-{
-	for (struct store_change *c = first; c != end; c = c->next) {
-		c->ret_audit_id = 0;
-		if (!is_refusal(c->result))
-			c->result = -ECANCELED;
-	}
 }
 
 /* Return: 0 with the outcome in each result, or what ends the whole group. */
@@ -165,11 +141,11 @@ static int change_or_undo(struct sqlite *s, struct store_change *first,
 	result = change_run(s, first, end);
 	if (result == 0)
 		return run_plain(s, RELEASE);
-	if (!is_refusal(result))
+	if (!group_is_refusal(result))
 		return result;
 	memcpy(s->head, head, sizeof(head));
 	s->head_id = head_id;
-	cancel_others(first, end);
+	group_cancel_run(first, end);
 	err = run_plain(s, ROLLBACK_TO);
 	return err != 0 ? err : run_plain(s, RELEASE);
 }
@@ -222,7 +198,7 @@ static int group(struct sqlite *s, struct store_change *first)
 	int err = run_plain(s, BEGIN);
 
 	for (struct store_change *c = first, *end; c && err == 0; c = end) {
-		end = end_of_run(c);
+		end = group_run_end(c);
 		err = change_or_undo(s, c, end);
 	}
 	for (struct store_change *c = first; c; c = c->next, n++)
@@ -233,27 +209,23 @@ static int group(struct sqlite *s, struct store_change *first)
 	return err == 0 ? run_plain(s, COMMIT) : err;
 }
 
-static void fail_group(struct store_change *first, int err)
-{
-	for (struct store_change *c = first; c; c = c->next) {
-		c->result = err;
-		c->ret_audit_id = 0;
-	}
-}
-
 static int sqlite_apply(struct store *store, struct store_change *first)
 {
 	struct sqlite *s = of(store);
 	uint8_t head[SEAL_CHAIN_LEN];
-	int64_t head_id = s->head_id;
-	int err = wal_be_sure(&s->wal);
+	int64_t head_id = s->head_id, *ids = NULL;
+	int err = group_keep_ids(first, &ids);
 
 	memcpy(head, s->head, sizeof(head));
+	if (err == 0)
+		err = wal_be_sure(&s->wal);
 	if (err == 0)
 		err = wal_begin_anew(&s->wal);
 	if (err == 0)
 		err = group(s, first);
-
+	if (ids)
+		group_put_back_ids(first, ids, err != 0);
+	free(ids);
 	if (err == 0) {
 		wal_committed(&s->wal);
 		return 0;
@@ -263,7 +235,7 @@ static int sqlite_apply(struct store *store, struct store_change *first)
 		sqlite3_exec(s->wal.db, "ROLLBACK", NULL, NULL, NULL);
 	memcpy(s->head, head, sizeof(head));
 	s->head_id = head_id;
-	fail_group(first, err);
+	group_fail(first, err);
 	return err;
 }
 

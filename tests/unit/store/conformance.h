@@ -767,8 +767,14 @@ static void records_of_an_undone_run_leave_their_names_free(void)
 	one.next = &two;
 	CHECK(store_apply(s, &one) == 0);
 	CHECK(one.result == -ECANCELED && two.result == ERR_EXISTS);
+	CHECK(one.record.id == 0 && two.record.id == 0); /* what was not made is new still */
 	again = record(STORE_ACCOUNT, "b", "{}");
 	CHECK(store_apply(s, &again) == 0 && again.result == 0);
+	one = record(STORE_ACCOUNT, "c", "{}");
+	one.next = &two;
+	CHECK(store_apply(s, &one) == 0 && one.result == -ECANCELED);
+	one.next = NULL;
+	CHECK(store_apply(s, &one) == 0 && one.result == 0 && one.record.id != 0);
 	store_free(s);
 }
 
