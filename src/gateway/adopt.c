@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "base/codec.h"
+#include "gateway/allowed.h"
 #include "sys/log.h"
 
 enum {
@@ -30,49 +31,6 @@ struct decision {
 	struct adopt *adopt;
 	struct drift_peer peer;
 };
-
-/* --- From the interface's words to the store's --- */
-
-/* struct allowed - The prefixes of one peer, told apart */
-struct allowed {
-	struct ip_addr v4;
-	struct ip_addr v6;
-	char routes[STORE_ROUTES_MAX + 1];
-};
-
-static bool is_own_host(const struct gateway_config *c, const struct ip_prefix *p)
-{
-	return p->bits == ip_addr_bits(&p->ip) &&
-	       ip_prefix_contains(p->ip.family == ADDR_V4 ? &c->subnet4 : &c->subnet6, &p->ip);
-}
-
-static int add_route(struct allowed *a, const struct ip_prefix *p)
-{
-	size_t len = strlen(a->routes);
-	char text[ADDR_TEXT_MAX];
-	int more = snprintf(a->routes + len, sizeof(a->routes) - len, "%s%s", len ? "," : "",
-			    ip_prefix_format(p, text));
-
-	return (size_t)more < sizeof(a->routes) - len ? 0 : ERR_LIMIT;
-}
-
-static int sort_out(const struct gateway_config *c, const struct drift_peer *p,
-		    struct allowed *ret)
-{
-	int err = p->n_prefixes > DRIFT_PREFIXES_MAX ? ERR_LIMIT : 0;
-
-	*ret = (struct allowed){ .routes = "" };
-	for (size_t i = 0; i < p->n_prefixes && err == 0; i++) {
-		const struct ip_prefix *prefix = &p->prefixes[i];
-		struct ip_addr *slot = prefix->ip.family == ADDR_V4 ? &ret->v4 : &ret->v6;
-
-		if (is_own_host(c, prefix) && slot->family == ADDR_NONE)
-			*slot = prefix->ip;
-		else
-			err = add_route(ret, prefix);
-	}
-	return err;
-}
 
 /* --- Deciding --- */
 
@@ -160,10 +118,14 @@ static int decide(struct decision *n, uint64_t wall_ns)
 					     .who = "drift",
 					     .frees_at_once = true };
 	const struct gateway *g = n->adopt->gateway;
+	const struct gateway_config *c = gateway_config(g);
 	const struct drift_peer *p = &n->peer;
 	const struct peer *peer = peers_find_key(gateway_peers(g), p->public_key);
 	struct allowed a;
-	int err = sort_out(gateway_config(g), p, &a);
+	int err = p->n_prefixes > DRIFT_PREFIXES_MAX
+			  ? ERR_LIMIT
+			  : allowed_sort_out(&c->subnet4, &c->subnet6, p->prefixes,
+					     p->n_prefixes, &a);
 
 	if (err != 0)
 		return err;

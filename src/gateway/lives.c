@@ -481,8 +481,8 @@ static void compare_gone(struct lives *l, const struct session *was)
 		tell(l, LIVES_SILENT, peer, was);
 }
 
-/* Both lists go by key: what comes before @is in the former look is gone. Return: false when enough was
- * told for now. */
+/* Both lists go by key: what comes before @is in the former look is gone. Return: false when the rest waits
+ * for the next turn. */
 static bool skip_gone(struct lives *l, const struct session *is)
 {
 	while (l->at_known < l->n_known && l->n_events < LIVES_EVENTS_MAX &&

@@ -18,7 +18,6 @@
 #include "sys/random.h"
 
 enum {
-	ADDRESSES_PER_PEER = 2,
 	BLOCKS_PER_SET = 16384, /* the interface takes no more than some at once from us */
 	/* A kernel multiplies points for each, and answers at the end. */
 	BLOCKS_PER_PLAIN_SET = 256,

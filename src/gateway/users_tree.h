@@ -103,7 +103,7 @@ int users_tree_master(struct params *p, bool may_make, struct users_master *ret,
  *
  * Call it before the sandbox is closed: what name resolution needs is loaded then.
  *
- * Return: 0, also when the tree cannot be reached for now (@ret->is_known is false then); ERR_KEY:
+ * Return: 0, also when the tree cannot be reached (@ret->is_known is false then, and it is asked again); ERR_KEY:
  *	   another key; ERR_RANGE, ERR_AUTH, -EACCES and whatever else will not go away by itself.
  */
 int users_tree_open(const char *store, const uint8_t public_key[32], bool may_make,

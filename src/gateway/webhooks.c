@@ -290,14 +290,6 @@ void webhooks_note_life(void *context, enum lives_event event, const struct peer
 	text_done(&body);
 }
 
-void webhooks_missed(struct webhooks *w, uint64_t n)
-{
-	for (struct hook *h = w->hooks; h; h = h->next) {
-		if (h->settings.is_enabled)
-			h->unsaid += n;
-	}
-}
-
 /* Behind what waits: it happened after that. */
 static void say_missed(struct webhooks *w, struct hook *h)
 {

@@ -89,9 +89,6 @@ void webhooks_totals(const struct webhooks *w, struct webhook_state *ret);
 void webhooks_note_life(void *context, enum lives_event event, const struct peer *peer,
 			const struct endpoint *endpoint);
 
-/** webhooks_missed() - @n such events were not told */
-void webhooks_missed(struct webhooks *w, uint64_t n);
-
 /**
  * webhooks_test() - An event "webhook.test" for one of them, at once even if it is failing
  * @ret_id:	As in the message's header webhook-id
