@@ -207,16 +207,9 @@ static json_t *list_json(const struct record *record)
 
 static void made(struct call *call, int err, unsigned int status)
 {
-	const char *name = json_string_value(json_object_get(call->body, "name"));
-	const struct record *one =
-		call->id ? records_find_id(object_records(call), STORE_ACCESS, call->id)
-			 : records_find_name(object_records(call), STORE_ACCESS, name);
+	const struct record *one = object_made(call, STORE_ACCESS, err);
 
-	if (err != 0)
-		call_fail(call, err, NULL);
-	else if (!one)
-		object_refuse_unknown(call);
-	else
+	if (one)
 		call_reply(call, status, list_json(one));
 }
 

@@ -8,6 +8,7 @@
 
 #include "api/client_conf.h"
 #include "api/key_text.h"
+#include "api/objects.h"
 #include "api/peer_json.h"
 #include "api/time_text.h"
 #include "sys/clock.h"
@@ -23,13 +24,7 @@ static_assert((int)LINKS_MAX <= (int)RECORDS_LINKS_MAX, "each is a record");
 
 static const uint64_t SECOND_NS = 1000000000;
 
-static const char not_there[] = "There is no such link";
 static const char unknown_peer[] = "There is no such peer";
-
-static const struct records *records_of(const struct call *call)
-{
-	return gateway_records(call->api->gateway);
-}
 
 /* Its time is over, or its file is no use any more. What becomes of a peer's key that is being changed is not
  * known yet. */
@@ -196,7 +191,8 @@ static json_t *link_json(const struct call *call, const struct record *record)
 static void created(void *context, int err, int carried, const struct peer *peer)
 {
 	struct call *call = context;
-	const struct record *one = records_find_name(records_of(call), STORE_LINK, call->name);
+	const struct record *one =
+		records_find_name(object_records(call), STORE_LINK, call->name);
 	json_t *json = err == 0 && one ? link_json(call, one) : NULL;
 
 	(void)carried, (void)peer;
@@ -224,7 +220,7 @@ struct standing {
 static struct standing look_around(const struct call *call, const struct peer *peer)
 {
 	const struct gateway *g = call->api->gateway;
-	const struct record *one = records_after(records_of(call), STORE_LINK, 0);
+	const struct record *one = records_after(object_records(call), STORE_LINK, 0);
 	struct standing s = { .weakest = NULL };
 
 	for (; one; one = one->next) {
@@ -316,7 +312,7 @@ static void create_within_bounds(struct call *call, const struct peer *peer,
 		create(call, peer, w, s.weakest);
 	else if (s.of_account + s.of_peer >= LINKS_PER_ACCOUNT)
 		call_conclude_refusal(call, 409, "This account has too many links already");
-	else if (records_count(records_of(call), STORE_LINK) >= LINKS_MAX)
+	else if (records_count(object_records(call), STORE_LINK) >= LINKS_MAX)
 		call_conclude_refusal(call, 409, "There are too many links already");
 	else
 		create(call, peer, w, NULL);
@@ -381,7 +377,7 @@ void links_list(struct call *call)
 		return;
 	}
 	page = json_array();
-	one = records_after(records_of(call), STORE_LINK, (int64_t)after);
+	one = records_after(object_records(call), STORE_LINK, (int64_t)after);
 	for (size_t n = 0; one && n < LINKS_LOOKED_AT; n++, one = one->next) {
 		after = (uint64_t)one->id;
 		if (may_see(call, one))
@@ -391,35 +387,12 @@ void links_list(struct call *call)
 	call_reply(call, 200, json_pack("{s:o, s:o}", "links", page, "next", next));
 }
 
-static void deleted(void *context, int err, int carried, const struct peer *peer)
-{
-	struct call *call = context;
-
-	(void)carried, (void)peer;
-	if (err != 0)
-		call_fail(call, err, NULL);
-	else
-		call_reply(call, 200, json_pack("{s:s}", "status", "deleted"));
-}
-
 void links_delete(struct call *call)
 {
-	struct gateway_grant grant = call_grant(call);
-	const struct record *one = NULL;
-	uint64_t id;
-	int err = ERR_UNKNOWN;
+	const struct record *one = object_find(call, STORE_LINK);
 
-	if (decimal_parse(call->match.part, call->match.part_len, INT64_MAX, &id) == 0)
-		one = records_find_id(records_of(call), STORE_LINK, (int64_t)id);
-	if (one && may_see(call, one))
-		err = gateway_drop_record(call->api->gateway, STORE_LINK, one->id,
-					  "link.delete", &grant, deleted, call);
-	if (err == -EBUSY)
-		call_again(call);
-	else if (err == ERR_UNKNOWN)
-		call_conclude_refusal(call, 404, not_there);
-	else if (err != 0)
-		call_fail(call, err, NULL);
+	object_drop_one(call, one && may_see(call, one) ? one : NULL, "link.delete",
+			"It is in use");
 }
 
 /* --- Time --- */

@@ -98,13 +98,12 @@ void object_refuse_unknown(struct call *call)
 	call_conclude_refusal(call, 404, not_there);
 }
 
-void object_drop(struct call *call, enum store_record_kind kind, const char *action,
-		 const char *in_use)
+void object_drop_one(struct call *call, const struct record *one, const char *action,
+		     const char *in_use)
 {
-	const struct record *one = object_find(call, kind);
 	struct gateway_grant grant = call_grant(call);
-	int err = one ? gateway_drop_record(call->api->gateway, kind, one->id, action, &grant,
-					    dropped, call)
+	int err = one ? gateway_drop_record(call->api->gateway, one->kind, one->id, action,
+					    &grant, dropped, call)
 		      : ERR_UNKNOWN;
 
 	if (err == -EBUSY)
@@ -115,6 +114,28 @@ void object_drop(struct call *call, enum store_record_kind kind, const char *act
 		call_conclude_refusal(call, 409, in_use);
 	else if (err != 0)
 		call_fail(call, err, NULL);
+}
+
+void object_drop(struct call *call, enum store_record_kind kind, const char *action,
+		 const char *in_use)
+{
+	object_drop_one(call, object_find(call, kind), action, in_use);
+}
+
+const struct record *object_made(struct call *call, enum store_record_kind kind, int err)
+{
+	const char *name = json_string_value(json_object_get(call->body, "name"));
+	const struct record *one =
+		call->id ? records_find_id(object_records(call), kind, call->id)
+			 : records_find_name(object_records(call), kind, name);
+
+	if (err == 0 && one)
+		return one;
+	if (err != 0)
+		call_fail(call, err, NULL);
+	else /* somebody has dropped it already */
+		call_refuse(call, 404, not_there);
+	return NULL;
 }
 
 const char *object_read_name(struct json_reader *r, bool required)
@@ -218,16 +239,9 @@ static json_t *account_json(const struct record *record)
 
 static void account_made(struct call *call, int err, unsigned int status)
 {
-	const char *name = json_string_value(json_object_get(call->body, "name"));
-	const struct record *one =
-		call->id ? records_find_id(object_records(call), STORE_ACCOUNT, call->id)
-			 : records_find_name(object_records(call), STORE_ACCOUNT, name);
+	const struct record *one = object_made(call, STORE_ACCOUNT, err);
 
-	if (err != 0)
-		call_fail(call, err, NULL);
-	else if (!one)
-		call_refuse(call, 404, not_there);
-	else
+	if (one)
 		call_reply(call, status, account_json(one));
 }
 

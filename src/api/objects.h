@@ -29,7 +29,7 @@ bool account_is_enabled(const struct record *account);
 /** account_access_list() - Which list its peers have, by the body of its record; 0: none */
 int64_t account_access_list(const char *body);
 
-/* --- What every kind has in common; of api/access_lists.c too --- */
+/* --- What every kind has in common; also links, webhooks and access lists --- */
 
 const struct records *object_records(const struct call *call);
 
@@ -44,6 +44,11 @@ void object_show(struct call *call, enum store_record_kind kind,
 		 json_t *(*to_json)(const struct record *record));
 void object_drop(struct call *call, enum store_record_kind kind, const char *action,
 		 const char *in_use);
+/** object_drop_one() - The same of @one; NULL: there is none that the caller may know of */
+void object_drop_one(struct call *call, const struct record *one, const char *action,
+		     const char *in_use);
+/** object_made() - The one that the body names, or @call->id; NULL: @err, or it is gone: answered */
+const struct record *object_made(struct call *call, enum store_record_kind kind, int err);
 void object_refuse_unknown(struct call *call);
 
 const char *object_read_name(struct json_reader *r, bool required);

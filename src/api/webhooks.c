@@ -12,11 +12,6 @@
 
 static const char not_there[] = "There is no such webhook";
 
-static const struct records *records_of(const struct call *call)
-{
-	return gateway_records(call->api->gateway);
-}
-
 /* --- Telling --- */
 
 static const char *mood_word(enum webhook_mood mood)
@@ -85,18 +80,9 @@ static json_t *webhook_json(const struct call *call, const struct record *record
 	return json;
 }
 
-static const struct record *find(const struct call *call)
-{
-	uint64_t id;
-
-	if (decimal_parse(call->match.part, call->match.part_len, INT64_MAX, &id) != 0)
-		return NULL;
-	return records_find_id(records_of(call), STORE_WEBHOOK, (int64_t)id);
-}
-
 void webhooks_list(struct call *call)
 {
-	const struct record *one = records_after(records_of(call), STORE_WEBHOOK, 0);
+	const struct record *one = records_after(object_records(call), STORE_WEBHOOK, 0);
 	json_t *list = json_array();
 
 	for (; one; one = one->next) /* there are at most WEBHOOKS_MAX */
@@ -106,7 +92,7 @@ void webhooks_list(struct call *call)
 
 void webhooks_show(struct call *call)
 {
-	const struct record *one = find(call);
+	const struct record *one = object_find(call, STORE_WEBHOOK);
 
 	if (one)
 		call_reply(call, 200, webhook_json(call, one));
@@ -219,16 +205,9 @@ static json_t *with_secret(const struct call *call, const struct record *record)
 
 static void made(struct call *call, int err, unsigned int status)
 {
-	const char *name = json_string_value(json_object_get(call->body, "name"));
-	const struct record *one =
-		call->id ? records_find_id(records_of(call), STORE_WEBHOOK, call->id)
-			 : records_find_name(records_of(call), STORE_WEBHOOK, name);
+	const struct record *one = object_made(call, STORE_WEBHOOK, err);
 
-	if (err != 0)
-		call_fail(call, err, NULL);
-	else if (!one)
-		call_refuse(call, 404, not_there);
-	else
+	if (one)
 		call_reply(call, status, with_secret(call, one));
 }
 
@@ -242,18 +221,6 @@ static void changed(void *context, int err, int carried, const struct peer *peer
 {
 	(void)carried, (void)peer;
 	made(context, err, 200);
-}
-
-static void follow(struct call *call, int err)
-{
-	if (err == -EBUSY)
-		call_again(call);
-	else if (err == ERR_UNKNOWN)
-		call_conclude_refusal(call, 404, not_there);
-	else if (err == ERR_EXISTS)
-		call_conclude_refusal(call, 409, "One with this name exists");
-	else if (err != 0)
-		call_fail(call, err, NULL);
 }
 
 static void put(struct call *call, int64_t id, const char *name, const struct webhook_record *w)
@@ -270,7 +237,7 @@ static void put(struct call *call, int64_t id, const char *name, const struct we
 					 id ? "webhook.update" : "webhook.create", &grant,
 					 id ? changed : created, call);
 	text_done(&body);
-	follow(call, err);
+	object_follow_put(call, err);
 }
 
 void webhooks_create(struct call *call)
@@ -288,7 +255,7 @@ void webhooks_create(struct call *call)
 	if (w.secret.len == 0)
 		webhook_secret_make(&w.secret);
 	if (call_end_members(call, &r)) {
-		if (records_count(records_of(call), STORE_WEBHOOK) >= WEBHOOKS_MAX)
+		if (records_count(object_records(call), STORE_WEBHOOK) >= WEBHOOKS_MAX)
 			call_conclude_refusal(call, 409, "There are at most 8 webhooks");
 		else
 			put(call, 0, name, &w);
@@ -298,7 +265,7 @@ void webhooks_create(struct call *call)
 
 void webhooks_change(struct call *call)
 {
-	const struct record *one = find(call);
+	const struct record *one = object_find(call, STORE_WEBHOOK);
 	struct json_reader r;
 	struct webhook_record w;
 	const char *name;
@@ -323,25 +290,9 @@ void webhooks_change(struct call *call)
 	webhook_record_done(&w);
 }
 
-static void deleted(void *context, int err, int carried, const struct peer *peer)
-{
-	struct call *call = context;
-
-	(void)carried, (void)peer;
-	if (err != 0)
-		call_fail(call, err, NULL);
-	else
-		call_reply(call, 200, json_pack("{s:s}", "status", "deleted"));
-}
-
 void webhooks_delete(struct call *call)
 {
-	const struct record *one = find(call);
-	struct gateway_grant grant = call_grant(call);
-
-	follow(call, one ? gateway_drop_record(call->api->gateway, STORE_WEBHOOK, one->id,
-					       "webhook.delete", &grant, deleted, call)
-			 : ERR_UNKNOWN);
+	object_drop(call, STORE_WEBHOOK, "webhook.delete", "It is in use");
 }
 
 static void tried(void *context, int err, int carried, const struct peer *peer)
@@ -359,7 +310,7 @@ static void tried(void *context, int err, int carried, const struct peer *peer)
 
 void webhooks_try(struct call *call)
 {
-	const struct record *one = find(call);
+	const struct record *one = object_find(call, STORE_WEBHOOK);
 	struct gateway_grant grant = call_grant(call);
 	char id[OUTBOX_MESSAGE_ID_MAX];
 	int err;
@@ -371,5 +322,5 @@ void webhooks_try(struct call *call)
 	err = webhooks_test(call->api->webhooks, one->id, &grant, tried, call, id);
 	if (err == 0)
 		call->value = json_string(id);
-	follow(call, err);
+	object_follow_put(call, err);
 }
