@@ -25,6 +25,7 @@
 
 #include "base/err.h"
 #include "http/check.h"
+#include "http/streams.h"
 #include "sys/log.h"
 
 enum {
@@ -32,7 +33,6 @@ enum {
 	MS_PER_S = 1000,
 	TICK_MS = 1000,
 	CROWDED = HTTP_CONNECTIONS_MAX / 4 * 3,
-	STREAM_BLOCK = 16384,
 };
 
 /* AEAD suites and forward secrecy only. */
@@ -65,17 +65,6 @@ struct connection {
 	uint64_t deadline_ns;
 };
 
-/* struct streaming - A reply that lasts. The library lets go of it before or after the exchange
- * ends: whoever goes first tells the other */
-struct streaming {
-	struct http_server *server;
-	struct http_exchange *x; /* NULL: gone */
-	struct MHD_Connection *connection;
-	struct http_stream stream;
-	bool waits;	/* suspended: there was nothing to send */
-	bool is_paused; /* until the next turn */
-};
-
 struct http_exchange {
 	struct http_server *server;
 	struct MHD_Connection *connection;
@@ -97,9 +86,7 @@ struct http_server {
 	struct http_server_config config;
 	struct listener listeners[HTTP_LISTENERS_MAX];
 	unsigned int n_listeners;
-	struct streaming *streams[HTTP_STREAMS_MAX];
-	unsigned int n_streams;
-	bool is_ending;
+	struct streams streams;
 	uint64_t now_ns;
 	uint64_t checked_ns;
 	size_t body_octets;
@@ -242,7 +229,7 @@ static struct http_exchange *exchange_free(struct http_exchange *x)
 		return NULL;
 	x->server->body_octets -= x->body.len;
 	if (x->streaming)
-		x->streaming->x = NULL;
+		streams_disown(x->streaming);
 	/* A reply that was never queued still has its stream. */
 	else if (x->reply.stream.close)
 		x->reply.stream.close(x->reply.stream.context);
@@ -384,66 +371,13 @@ static struct MHD_Response *make_whole_response(struct http_reply *reply)
 	return r;
 }
 
-static ssize_t read_stream(void *context, uint64_t at, char *out, size_t max)
-{
-	struct streaming *t = context;
-	ssize_t n = t->server->is_ending ? -1 : t->stream.read(t->stream.context, out, max);
-
-	(void)at;
-	if (n > 0) {
-		set_deadline(t->connection, HTTP_REPLY_DEADLINE_S);
-		return n;
-	}
-	if (n < 0 && n != HTTP_STREAM_PAUSE)
-		return MHD_CONTENT_READER_END_OF_STREAM;
-	t->is_paused = n == HTTP_STREAM_PAUSE;
-	set_deadline(t->connection, UINT64_MAX); /* it is we who have nothing to say */
-	t->waits = true;
-	MHD_suspend_connection(t->connection);
-	return 0;
-}
-
-static void close_stream(void *context)
-{
-	struct streaming *t = context;
-	struct http_server *s = t->server;
-
-	for (unsigned int i = 0; i < s->n_streams; i++) {
-		if (s->streams[i] == t) {
-			s->streams[i] = s->streams[--s->n_streams];
-			break;
-		}
-	}
-	if (t->x)
-		t->x->streaming = NULL;
-	if (t->stream.close)
-		t->stream.close(t->stream.context);
-	free(t);
-}
-
 static struct MHD_Response *make_stream_response(struct http_exchange *x)
 {
-	struct streaming *t;
-	struct MHD_Response *r;
+	struct MHD_Response *r = streams_begin(&x->server->streams, x->connection,
+					       &x->reply.stream, &x->streaming);
 
-	if (x->server->n_streams >= HTTP_STREAMS_MAX)
-		return NULL;
-	t = malloc(sizeof(*t));
-	if (!t)
-		return NULL;
-	*t = (struct streaming){ .server = x->server,
-				 .x = x,
-				 .connection = x->connection,
-				 .stream = x->reply.stream };
-	r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, t,
-					      close_stream);
-	if (!r) {
-		free(t);
-		return NULL;
-	}
-	x->streaming = t;
-	x->reply.stream = (struct http_stream){ .read = NULL };
-	x->server->streams[x->server->n_streams++] = t;
+	if (r)
+		x->reply.stream = (struct http_stream){ .read = NULL };
 	return r;
 }
 
@@ -471,7 +405,7 @@ static enum MHD_Result send_reply(struct http_exchange *x)
 	if (!r)
 		return MHD_NO;
 	/* What is left of a refused body is not worth reading. */
-	if (x->refused || x->server->is_ending)
+	if (x->refused || x->server->streams.is_ending)
 		MHD_add_response_header(r, "Connection", "close");
 	set_deadline(x->connection, HTTP_REPLY_DEADLINE_S);
 	done = MHD_queue_response(x->connection, x->reply.status, r);
@@ -504,7 +438,7 @@ static void turn_stream_down(struct http_exchange *x)
 	struct http_stream stream = x->reply.stream;
 	bool is_head = strcmp(x->request.method_text, "HEAD") == 0;
 
-	if (!stream.read || (!is_head && x->server->n_streams < HTTP_STREAMS_MAX))
+	if (!stream.read || (!is_head && streams_have_room(&x->server->streams)))
 		return;
 	x->reply.stream = (struct http_stream){ .read = NULL };
 	if (stream.close)
@@ -530,19 +464,10 @@ void http_reply(struct http_exchange *x, struct http_reply *reply)
 	MHD_resume_connection(x->connection);
 }
 
-static void wake(struct streaming *t)
-{
-	if (!t->waits)
-		return;
-	t->waits = t->is_paused = false;
-	set_deadline(t->connection, HTTP_REPLY_DEADLINE_S);
-	MHD_resume_connection(t->connection);
-}
-
 void http_stream_wake(struct http_exchange *x)
 {
 	if (x->streaming)
-		wake(x->streaming);
+		streams_wake(x->streaming);
 }
 
 /* --- The access callback, in its four roles --- */
@@ -673,6 +598,7 @@ int http_server_new(const struct http_server_config *config, struct http_server 
 	if (!s)
 		return -ENOMEM;
 	s->config = *config;
+	s->streams.set_deadline = set_deadline;
 	for (; s->n_listeners < config->n_listeners; s->n_listeners++) {
 		struct listener *l = &s->listeners[s->n_listeners];
 
@@ -694,9 +620,7 @@ struct http_server *http_server_free(struct http_server *s)
 		return NULL;
 	assert(s->waiting == 0);
 	/* The library does not stop while one of its connections is suspended. */
-	s->is_ending = true;
-	for (unsigned int i = 0; i < s->n_streams; i++)
-		wake(s->streams[i]);
+	streams_end(&s->streams);
 	for (unsigned int i = 0; i < s->n_listeners; i++)
 		MHD_run(s->listeners[i].daemon);
 	for (unsigned int i = 0; i < s->n_listeners; i++)
@@ -728,23 +652,6 @@ static int run_daemon(struct MHD_Daemon *d, int timeout_ms)
 										   : timeout_ms;
 }
 
-/* Streams that have let others go first. */
-static void wake_paused(struct http_server *s)
-{
-	for (unsigned int i = 0; i < s->n_streams; i++)
-		if (s->streams[i]->is_paused)
-			wake(s->streams[i]);
-}
-
-static bool has_paused(const struct http_server *s)
-{
-	unsigned int i = 0;
-
-	while (i < s->n_streams && !s->streams[i]->is_paused)
-		i++;
-	return i < s->n_streams;
-}
-
 int http_server_run(struct http_server *s, uint64_t now_ns)
 {
 	int timeout_ms = TICK_MS;
@@ -754,17 +661,15 @@ int http_server_run(struct http_server *s, uint64_t now_ns)
 		s->checked_ns = now_ns;
 		cut_off_the_late(s);
 	}
-	wake_paused(s);
+	streams_wake_paused(&s->streams);
 	for (unsigned int i = 0; i < s->n_listeners; i++)
 		timeout_ms = run_daemon(s->listeners[i].daemon, timeout_ms);
-	return has_paused(s) ? 0 : timeout_ms;
+	return streams_have_paused(&s->streams) ? 0 : timeout_ms;
 }
 
 void http_server_quiesce(struct http_server *s)
 {
-	s->is_ending = true;
-	for (unsigned int i = 0; i < s->n_streams; i++)
-		wake(s->streams[i]);
+	streams_end(&s->streams);
 	for (unsigned int i = 0; i < s->n_listeners; i++) {
 		MHD_socket fd = MHD_quiesce_daemon(s->listeners[i].daemon);
 
