@@ -20,17 +20,16 @@ static_assert((int)USERS_MAX <= (int)RECORDS_USERS_MAX, "each has a record");
 
 /* --- Steps that all have in common --- */
 
-/* What the batch or the change came to; the first reason counts. */
-static void note(struct users_op *op, int err)
+void users_op_note(struct users_op *op, int err)
 {
 	if (op->err == 0 || op->err == -ECANCELED)
 		op->err = err;
 }
 
-static void record_put(void *context, int err, int carried, const struct peer *peer)
+void users_op_noted(void *context, int err, int carried, const struct peer *peer)
 {
 	(void)carried, (void)peer;
-	note(context, err);
+	users_op_note(context, err);
 }
 
 int users_put_record(struct users_op *op, const struct user *as, const char *action,
@@ -133,7 +132,7 @@ static void dropped(void *context, int err, int carried, const struct peer *peer
 	struct users_op *op = context;
 
 	(void)carried, (void)peer;
-	note(op, err);
+	users_op_note(op, err);
 	if (op->err != 0) {
 		give_up(op, op->err);
 		return;
@@ -155,7 +154,7 @@ static int begin_to_drop(struct users_op *op)
 	op->grant.frees_at_once = op->fault != 0; /* nobody ever had it */
 	gateway_batch_begin(g);
 	if (peer)
-		err = gateway_remove_peer(g, peer->id, &op->grant, record_put, op);
+		err = gateway_remove_peer(g, peer->id, &op->grant, users_op_noted, op);
 	if (err == 0)
 		err = gateway_drop_record(g, STORE_USER, op->user->record_id, "", &op->grant,
 					  dropped, op);
@@ -213,7 +212,7 @@ static void removing(void *context, int err, int carried, const struct peer *pee
 	struct users_op *op = context;
 
 	(void)carried, (void)peer;
-	note(op, err);
+	users_op_note(op, err);
 	if (op->err != 0) {
 		not_begun(op, op->err);
 		return;
@@ -236,7 +235,7 @@ static int begin_to_remove(struct users_op *op)
 	op->err = 0;
 	op->grant.frees_at_once = op->fault != 0; /* nobody ever had it */
 	gateway_batch_begin(g);
-	err = peer ? gateway_remove_peer(g, peer->id, &op->grant, record_put, op) : 0;
+	err = peer ? gateway_remove_peer(g, peer->id, &op->grant, users_op_noted, op) : 0;
 	if (err == 0)
 		err = users_put_record(op, &as, op->fault ? "" : "user.delete", removing);
 	if (err != 0)
@@ -332,7 +331,7 @@ static void making(void *context, int err, int carried, const struct peer *peer)
 	const struct record *record;
 
 	(void)carried;
-	note(op, err);
+	users_op_note(op, err);
 	if (op->err != 0 || !peer) {
 		err = op->err ? op->err : -EIO;
 		user_table_remove(op->u->table, op->user);
@@ -353,7 +352,7 @@ static int begin_to_make(struct users_op *op)
 	int err;
 
 	gateway_batch_begin(g);
-	err = users_put_record(op, op->user, "", record_put);
+	err = users_put_record(op, op->user, "", users_op_noted);
 	if (err == 0)
 		err = users_add_peer(op, &none, true, making);
 	if (err != 0)

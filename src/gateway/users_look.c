@@ -83,25 +83,13 @@ static void put_address(struct users_op *op, struct params *tree)
 	op->err = users_tree_put_address(tree, op->values.id, &op->values.address, &op->why);
 }
 
-static void note(struct users_op *op, int err)
-{
-	if (op->err == 0 || op->err == -ECANCELED)
-		op->err = err;
-}
-
-static void record_put(void *context, int err, int carried, const struct peer *peer)
-{
-	(void)carried, (void)peer;
-	note(context, err);
-}
-
 static void adopted(void *context, int err, int carried, const struct peer *peer)
 {
 	struct users_op *op = context;
 	const struct record *record;
 
 	(void)carried;
-	note(op, err);
+	users_op_note(op, err);
 	if (op->err != 0 || !peer) {
 		user_table_remove(op->u->table, op->user);
 		op->user = NULL;
@@ -129,7 +117,7 @@ static int begin_to_adopt(struct users_op *op)
 
 	op->err = 0;
 	gateway_batch_begin(g);
-	err = users_put_record(op, op->user, "user.adopt", record_put);
+	err = users_put_record(op, op->user, "user.adopt", users_op_noted);
 	if (err == 0)
 		err = users_add_peer(op, &op->values.address, op->values.is_active, adopted);
 	if (err != 0)
@@ -196,7 +184,7 @@ static void applied(void *context, int err, int carried, const struct peer *peer
 	const struct user_values *v = &op->values;
 
 	(void)carried, (void)peer;
-	note(op, err);
+	users_op_note(op, err);
 	if (op->err == 0) {
 		op->user->is_active = v->is_active;
 		op->user->stamp = op->listed.stamp;
@@ -252,7 +240,7 @@ static int begin_to_apply(struct users_op *op, const struct gateway_edit *e, int
 	op->err = 0;
 	gateway_batch_begin(g);
 	if (e->fields)
-		err = gateway_change_peer(g, peer_id, e, &op->grant, record_put, op);
+		err = gateway_change_peer(g, peer_id, e, &op->grant, users_op_noted, op);
 	if (err == 0)
 		err = users_put_record(op, &as, "", applied);
 	if (err != 0)
