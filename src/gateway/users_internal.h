@@ -128,7 +128,7 @@ bool users_is_forgotten(const struct users *u, const char *id);
 
 /* What a batch or a change came to, into @op->err; the first reason counts. */
 void users_op_note(struct users_op *op, int err);
-void users_op_noted(void *op, int err, int carried,
+void users_op_noted(void *context, int err, int carried,
 		    const struct peer *peer); /* a gateway_done */
 /* Begin to write @user's record, as part of a batch or alone. */
 int users_put_record(struct users_op *op, const struct user *as, const char *action,
