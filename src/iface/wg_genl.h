@@ -32,7 +32,8 @@ enum {
 	WG_GENL_PREFIXES_MAX = 1 << 22,
 	WG_GENL_MESSAGE_MAX = 16384, /* of ours: nested attributes count in 16 bits */
 	WG_GENL_NAME_MAX = 16,	     /* with its NUL */
-	WG_GENL_PIECE = 32, /* peers in one message of ours: nobody waits for a lock for longer */
+	WG_GENL_PIECE =
+		32, /* peers in one message of ours: nobody waits for a lock for longer */
 };
 
 /**
