@@ -40,30 +40,31 @@ static int find_plain(struct sqlite *s, struct store_record *ret, char **ret_bod
 }
 
 /* As if it were put there again, at the time that it says. */
-static int seal_one(struct sqlite *s, const struct store_record *key, char *body)
+static int seal_one(struct sqlite *s, const struct store_record *key, const char *body)
 {
 	struct store_change c = { .kind = STORE_PUT_RECORD,
 				  .record = *key,
 				  .now_ns = key->changed_ns };
-	int err;
 
 	c.record.body = body;
-	err = sqlite_change(s, &c);
-	free(body);
-	return err;
+	return sqlite_change(s, &c);
 }
 
 static int seal_all(struct sqlite *s, unsigned int *ret_n)
 {
-	struct store_record key;
-	char *body = NULL;
-	int more, err = 0;
+	for (;;) {
+		struct store_record key = { .id = 0 };
+		char *body = NULL;
+		int err = find_plain(s, &key, &body);
 
-	while (err == 0 && (more = find_plain(s, &key, &body)) != 0) {
-		err = more < 0 ? more : seal_one(s, &key, body);
-		*ret_n += err == 0;
+		if (err <= 0)
+			return err;
+		err = seal_one(s, &key, body);
+		free(body);
+		if (err != 0)
+			return err;
+		(*ret_n)++;
 	}
-	return err;
 }
 
 static int seal_at_once(struct sqlite *s, unsigned int *ret_n)
@@ -84,7 +85,7 @@ static int seal_at_once(struct sqlite *s, unsigned int *ret_n)
 
 int plain_keys_seal(struct sqlite *s, bool may_be, struct diag *d)
 {
-	struct store_record key;
+	struct store_record key = { .id = 0 };
 	unsigned int n = 0;
 	char *body = NULL;
 	int err = find_plain(s, &key, &body);
