@@ -17,4 +17,5 @@ int role_gateway_webhook(int argc, char **argv);
 int role_keys_server(int argc, char **argv);
 int role_users_key(int argc, char **argv);
 int role_audit(int argc, char **argv);
+int role_carrier(int argc, char **argv);
 int role_backup(int argc, char **argv);
