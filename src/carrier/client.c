@@ -20,10 +20,9 @@
 enum {
 	FIRST_PAUSE_MS = 250,
 	LONGEST_PAUSE_MS = 8000,
+	KEPT_BLOCKS = 8,      /* of what waited for the stream */
+	WAITING_MOST = 10000, /* blocks; the socket's buffer holds less */
 };
-
-/* What waited longer than this for a stream is of no use to anybody. */
-#define STALE_NS (UINT64_C(1) * 1000000000)
 
 struct carrier_client {
 	struct carrier_client_config config;
@@ -138,19 +137,6 @@ static int pause_a_while(struct carrier_client *c, int stop_fd)
 	return rest(stop_fd, ms * 3 / 4 + ms / 2 * shake / UINT16_MAX);
 }
 
-static void drain(struct carrier_client *c)
-{
-	static const int most = 4096;
-	uint8_t *block = malloc(DATAGRAMS_BLOCK);
-	size_t segment;
-
-	for (int i = 0; block && i < most; i++) {
-		if (datagrams_receive(&c->udp, block, &segment) <= 0)
-			break;
-	}
-	free(block);
-}
-
 static int connect_once(struct carrier_client *c, int stop_fd, struct diag *d)
 {
 	const struct dial_to to = { .url = &c->config.url,
@@ -162,12 +148,8 @@ static int connect_once(struct carrier_client *c, int stop_fd, struct diag *d)
 				    .mark = c->config.mark,
 				    .device = c->config.device[0] ? c->config.device : NULL,
 				    .stop_fd = stop_fd };
-	uint64_t began = clock_boot_ns();
-	int err = carrier_dial(&to, &c->dialed, d);
 
-	if (clock_boot_ns() - began > STALE_NS)
-		drain(c);
-	return err;
+	return carrier_dial(&to, &c->dialed, d);
 }
 
 static int turn(struct carrier_client *c, struct relay *r, int stop_fd)
@@ -193,6 +175,38 @@ static int turn(struct carrier_client *c, struct relay *r, int stop_fd)
 	return err;
 }
 
+/* struct block - What one call received */
+struct block {
+	size_t len;
+	size_t segment;
+	uint8_t data[DATAGRAMS_BLOCK];
+};
+
+/* What came while there was no stream is old, but for the last: that may be the beginning of a
+ * handshake, which WireGuard would repeat only after five seconds. */
+static void catch_up(struct carrier_client *c, struct relay *r)
+{
+	struct block *blocks = malloc(KEPT_BLOCKS * sizeof(*blocks));
+	size_t n = 0, first;
+
+	while (blocks && n < WAITING_MOST) {
+		struct block *b = &blocks[n % KEPT_BLOCKS];
+		int len = datagrams_receive(&c->udp, b->data, &b->segment);
+
+		if (len <= 0)
+			break;
+		b->len = (size_t)len;
+		n++;
+	}
+	first = n > KEPT_BLOCKS ? n - KEPT_BLOCKS : 0;
+	for (size_t i = first; i < n; i++) {
+		const struct block *b = &blocks[i % KEPT_BLOCKS];
+
+		relay_offer(r, clock_boot_ns(), b->data, b->len, b->segment);
+	}
+	free(blocks);
+}
+
 /* As long as the stream lives. Return: -ECANCELED: to stop; whatever else ended it. */
 static int relay_on(struct carrier_client *c, int stop_fd)
 {
@@ -202,6 +216,10 @@ static int relay_on(struct carrier_client *c, int stop_fd)
 			    c->dialed.early_len, &r);
 
 	carrier_client_state(c, &before);
+	if (err == 0) {
+		catch_up(c, r);
+		err = relay_flush(r, clock_boot_ns());
+	}
 	if (err == 0)
 		err = relay_from_stream(r);
 	while (err == 0) {

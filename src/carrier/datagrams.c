@@ -84,7 +84,7 @@ int datagrams_listen(struct datagrams *u, const struct endpoint *at)
 
 uint16_t datagrams_port(const struct datagrams *u)
 {
-	struct sockaddr_storage name;
+	struct sockaddr_storage name = { .ss_family = AF_UNSPEC };
 	socklen_t len = sizeof(name);
 
 	if (getsockname(u->fd, (struct sockaddr *)&name, &len) < 0)

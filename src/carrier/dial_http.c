@@ -92,7 +92,7 @@ int carrier_dial_through_proxy(struct call *c)
 	const struct carrier_url *u = c->to->url;
 	const char *open = strchr(u->host, ':') ? "[" : "", *close = *open ? "]" : "";
 	struct text out = { .data = NULL };
-	struct http_head h;
+	struct http_head h = { .n = 0 };
 	size_t len = 0;
 	int err;
 
@@ -117,7 +117,7 @@ int carrier_dial_upgrade(struct call *c)
 	const struct carrier_url *u = c->to->url;
 	char path[CONNECT_UDP_PATH_MAX], bearer[CARRIER_SECRET_MAX + 8];
 	struct text out = { .data = NULL };
-	struct http_head h;
+	struct http_head h = { .n = 0 };
 	size_t len = 0;
 	int err;
 

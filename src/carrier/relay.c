@@ -124,6 +124,16 @@ void relay_say(struct relay *r, uint64_t now_ns)
 	backlog_put(r->backlog, now_ns, header, len, header, 0);
 }
 
+void relay_offer(struct relay *r, uint64_t now_ns, const uint8_t *block, size_t len,
+		 size_t segment)
+{
+	for (size_t at = 0; at < len; at += segment) {
+		size_t left = len - at;
+
+		keep(r, now_ns, block + at, left < segment ? left : segment);
+	}
+}
+
 int relay_from_udp(struct relay *r, uint64_t now_ns)
 {
 	int err = 0;
@@ -136,11 +146,7 @@ int relay_from_udp(struct relay *r, uint64_t now_ns)
 			err = n;
 			break;
 		}
-		for (size_t at = 0; at < (size_t)n; at += segment) {
-			size_t left = (size_t)n - at;
-
-			keep(r, now_ns, r->block + at, left < segment ? left : segment);
-		}
+		relay_offer(r, now_ns, r->block, (size_t)n, segment);
 		err = relay_flush(r, now_ns);
 	}
 	return err == 0 ? relay_flush(r, now_ns) : err;

@@ -55,6 +55,10 @@ int relay_from_stream(struct relay *r);
 int relay_from_udp(struct relay *r, uint64_t now_ns);
 int relay_flush(struct relay *r, uint64_t now_ns);
 
+/** relay_offer() - Datagrams of @segment octets, the last may be shorter, for relay_flush() to send */
+void relay_offer(struct relay *r, uint64_t now_ns, const uint8_t *block, size_t len,
+		 size_t segment);
+
 /** relay_say() - Put a frame of no octets in front of what is sent next */
 void relay_say(struct relay *r, uint64_t now_ns);
 

@@ -239,7 +239,7 @@ static void add(struct carrier_server *s, enum carrier_kind kind, int fd,
 static void accept_some(struct carrier_server *s, const struct listener *l)
 {
 	for (int i = 0; i < ACCEPTS; i++) {
-		struct sockaddr_storage name;
+		struct sockaddr_storage name = { .ss_family = AF_UNSPEC };
 		socklen_t len = sizeof(name);
 		int fd = accept4(l->fd, (struct sockaddr *)&name, &len,
 				 SOCK_CLOEXEC | SOCK_NONBLOCK);

@@ -140,8 +140,13 @@ static int read_directory(struct site *s, int fd, const char *path, int depth, s
 {
 	DIR *dir = fdopendir(fd);
 	struct dirent *e;
-	int err = dir ? 0 : -errno;
+	int err = 0;
 
+	if (!dir) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
 	while (err == 0 && (e = readdir(dir))) {
 		char whole[SITE_PATH_MAX];
 		struct stat st;
@@ -162,10 +167,7 @@ static int read_directory(struct site *s, int fd, const char *path, int depth, s
 					 : -errno;
 		}
 	}
-	if (dir)
-		closedir(dir);
-	else
-		close(fd);
+	closedir(dir);
 	return err;
 }
 

@@ -23,7 +23,7 @@
 struct ssl_st;
 struct ssl_ctx_st;
 
-enum { STREAM_NOTSENT_OCTETS = 128 << 10 };
+enum { STREAM_NOTSENT_OCTETS = 32 << 10 };
 
 /**
  * struct stream - @fd of -1 is none
