@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "carrier/datagrams.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include <netinet/udp.h>
@@ -14,6 +16,10 @@
 #ifndef UDP_GRO
 #	define UDP_GRO 104
 #endif
+
+static_assert(offsetof(struct sockaddr_in, sin_port) ==
+		      offsetof(struct sockaddr_in6, sin6_port),
+	      "datagrams_port() reads either");
 
 enum {
 	BUFFER_OCTETS = 4 << 20, /* as far as the system lets us */
@@ -84,14 +90,11 @@ int datagrams_listen(struct datagrams *u, const struct endpoint *at)
 
 uint16_t datagrams_port(const struct datagrams *u)
 {
-	struct sockaddr_storage name = { .ss_family = AF_UNSPEC };
-	socklen_t len = sizeof(name);
+	struct sockaddr_in6 sin6 = { .sin6_port = 0 }; /* the port is where that of IPv4 is */
+	socklen_t len = sizeof(sin6);
 
-	if (getsockname(u->fd, (struct sockaddr *)&name, &len) < 0)
-		return 0;
-	return ntohs(name.ss_family == AF_INET
-			     ? ((struct sockaddr_in *)(void *)&name)->sin_port
-			     : ((struct sockaddr_in6 *)(void *)&name)->sin6_port);
+	return getsockname(u->fd, (struct sockaddr *)&sin6, &len) < 0 ? 0
+								      : ntohs(sin6.sin6_port);
 }
 
 void datagrams_close(struct datagrams *u)

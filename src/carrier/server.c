@@ -185,18 +185,17 @@ static void make_room(struct carrier_server *s)
 static void name_remote(struct connection *c, const struct sockaddr_storage *name)
 {
 	struct endpoint e = { .port = 0 };
+	struct sockaddr_in sin;
+	struct sockaddr_in6 sin6;
 
+	memcpy(&sin, name, sizeof(sin));
+	memcpy(&sin6, name, sizeof(sin6));
 	if (name->ss_family == AF_INET) {
-		const struct sockaddr_in *sin = (const struct sockaddr_in *)(const void *)name;
-
-		e.ip = ip_addr_v4((const uint8_t *)&sin->sin_addr);
-		e.port = ntohs(sin->sin_port);
+		e.ip = ip_addr_v4((const uint8_t *)&sin.sin_addr);
+		e.port = ntohs(sin.sin_port);
 	} else {
-		const struct sockaddr_in6 *sin6 =
-			(const struct sockaddr_in6 *)(const void *)name;
-
-		e.ip = ip_addr_v6((const uint8_t *)&sin6->sin6_addr);
-		e.port = ntohs(sin6->sin6_port);
+		e.ip = ip_addr_v6((const uint8_t *)&sin6.sin6_addr);
+		e.port = ntohs(sin6.sin6_port);
 	}
 	endpoint_format(&e, c->from);
 }

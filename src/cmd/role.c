@@ -21,6 +21,10 @@ static const struct module_command commands[] = {
 	{ "audit", role_audit },
 	{ "carrier", role_carrier },
 	{ "backup", role_backup },
+	{ "setup", role_setup },
+	{ "create", role_create },
+	{ "pull", role_pull },
+	{ "list", role_list },
 	{ "keys-server", role_keys_server },
 	{ NULL, NULL },
 };

@@ -19,3 +19,7 @@ int role_users_key(int argc, char **argv);
 int role_audit(int argc, char **argv);
 int role_carrier(int argc, char **argv);
 int role_backup(int argc, char **argv);
+int role_setup(int argc, char **argv);
+int role_create(int argc, char **argv);
+int role_pull(int argc, char **argv);
+int role_list(int argc, char **argv);
