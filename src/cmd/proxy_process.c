@@ -121,7 +121,7 @@ static int become_nobody(struct diag *d)
 
 	if (geteuid() == 0) {
 		err = privileges_unprivileged_ids(&uid, &gid);
-		if (err == 0)
+		if (err >= 0) /* which of the two it is does not matter */
 			err = privileges_become(uid, gid, false);
 	}
 	if (err == 0)
