@@ -104,12 +104,6 @@ void client_end(struct client *c, bool reset)
 	atomic_fetch_sub(&w->server->n_clients, 1);
 }
 
-void client_free(struct client *c)
-{
-	link_remove(&c->ready);
-	free(c);
-}
-
 /* --- Refusing --- */
 
 /* What it still sends is read, or the answer might be lost in a reset. */

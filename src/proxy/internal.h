@@ -203,7 +203,7 @@ static inline void link_append(struct link *list, struct link *l)
 
 int loop_init(struct loop *w, struct server *s); /* 0 or -errno; loop_done() in any case */
 void loop_done(struct loop *w, bool with_inbox);
-void *loop_run(void *loop);
+void *loop_run(void *context); /* a struct loop */
 int loop_watch(struct loop *w, struct watch *watch, uint32_t events);
 
 /* --- client.c --- */
@@ -220,8 +220,6 @@ void client_expire(struct client *c);
 /* Without a word; @reset: the ends are told that it did not end well. */
 void client_end(struct client *c, bool reset);
 void client_set_timer(struct client *c, enum timer which);
-/* Of all, for the end. */
-void client_free(struct client *c);
 
 /* --- dial.c --- */
 

@@ -188,14 +188,18 @@ static void collect_answers(struct loop *w)
 
 static void free_gone(struct loop *w)
 {
-	while (!link_is_alone(&w->gone))
-		client_free(HOLDER(struct client, w->gone.next, ready));
-	while (!link_is_alone(&w->gone_dials)) {
-		struct dial *d = HOLDER(struct dial, w->gone_dials.next, waits);
+	struct link *next, *at = w->gone.next;
 
-		link_remove(&d->waits);
-		free(d);
+	for (; at != &w->gone; at = next) {
+		next = at->next;
+		free(HOLDER(struct client, at, ready));
 	}
+	link_init(&w->gone);
+	for (at = w->gone_dials.next; at != &w->gone_dials; at = next) {
+		next = at->next;
+		free(HOLDER(struct dial, at, waits));
+	}
+	link_init(&w->gone_dials);
 }
 
 /* --- The loop --- */
