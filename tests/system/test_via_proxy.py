@@ -417,6 +417,7 @@ class OddProxyTest(ProxyTest):
             with contextlib.suppress(OSError):
                 while data := a.recv(65536):
                     b.sendall(data)
+            with contextlib.suppress(OSError):
                 b.shutdown(socket.SHUT_WR)
 
         thread = threading.Thread(target=pump, args=(near, far))
@@ -543,6 +544,22 @@ class OddProxyTest(ProxyTest):
         self.log.flush()
         with open(self.log_path) as f:
             self.assertEqual(f.read().count("refuses the key"), 1)
+
+    def test_a_resolver_that_falls_silent_is_asked_again_over_another_connection(self):
+        seen = []
+
+        def serve_second(s):
+            seen.append(s)
+            if len(seen) > 1:
+                serve_dns(s)
+
+        self.resolver.shutdown(socket.SHUT_RDWR)
+        self.resolver.close()
+        self.serve(WORLD4, serve_second, 53)
+        s = self.socket(WORLD4, UDP, timeout=9)
+        s.sendto(query_for("www.example", 77), (OWN4, 53))
+        answer = s.recv(512)
+        self.assertEqual((struct.unpack_from(">H", answer)[0], answer[3] & 15), (77, 0))
 
     def test_the_resolver_may_hang_up_after_each_answer(self):
         def serve_one(s):
