@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -378,6 +379,15 @@ int netlink_addresses(struct netlink *nl,
 
 /* --- routes --- */
 
+static uint8_t scope_of(uint16_t type, const struct netlink_route *route)
+{
+	if (type != RTM_NEWROUTE)
+		return RT_SCOPE_NOWHERE;
+	if (route->is_local)
+		return RT_SCOPE_HOST;
+	return route->gateway.family ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+}
+
 static int change_route(struct netlink *nl, uint16_t type, uint16_t flags,
 			const struct netlink_route *route)
 {
@@ -392,11 +402,11 @@ static int change_route(struct netlink *nl, uint16_t type, uint16_t flags,
 	info->rtm_family = kernel_family(&route->destination.ip);
 	info->rtm_dst_len = route->destination.bits;
 	info->rtm_table = RT_TABLE_UNSPEC; /* the attribute has room for all of them */
-	info->rtm_type = type == RTM_NEWROUTE ? RTN_UNICAST : RTN_UNSPEC;
+	info->rtm_type = type != RTM_NEWROUTE ? RTN_UNSPEC
+			 : route->is_local    ? RTN_LOCAL
+					      : RTN_UNICAST;
 	info->rtm_protocol = type == RTM_NEWROUTE ? RTPROT_STATIC : RTPROT_UNSPEC;
-	info->rtm_scope = type != RTM_NEWROUTE	  ? RT_SCOPE_NOWHERE
-			  : route->gateway.family ? RT_SCOPE_UNIVERSE
-						  : RT_SCOPE_LINK;
+	info->rtm_scope = scope_of(type, route);
 	put_ip(message, RTA_DST, &route->destination.ip);
 	if (route->gateway.family)
 		put_ip(message, RTA_GATEWAY, &route->gateway);
@@ -416,4 +426,21 @@ int netlink_route_add(struct netlink *nl, const struct netlink_route *route)
 int netlink_route_delete(struct netlink *nl, const struct netlink_route *route)
 {
 	return change_route(nl, RTM_DELROUTE, 0, route);
+}
+
+int netlink_rule_add(struct netlink *nl, const struct netlink_rule *rule)
+{
+	struct nlmsghdr *message;
+	struct fib_rule_hdr *info;
+	void *header;
+
+	message = begin(nl, RTM_NEWRULE, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(*info),
+			&header);
+	info = header;
+	info->family = rule->family == ADDR_V4 ? AF_INET : AF_INET6;
+	info->action = FR_ACT_TO_TBL;
+	mnl_attr_put_strz(message, FRA_IIFNAME, rule->interface);
+	mnl_attr_put_u32(message, FRA_TABLE, rule->table);
+	mnl_attr_put_u32(message, FRA_PRIORITY, rule->priority);
+	return ask(nl, message, NULL, NULL);
 }

@@ -52,6 +52,7 @@ struct netlink_address {
  * struct netlink_route - Where packets go
  * @gateway:	ADDR_NONE: the destination is on the link itself
  * @index:	Interface, 0: any (for deletion)
+ * @is_local:	What goes there is for this host itself; then @index is the loopback's
  * @table:	0 means the main table
  * @metric:	0 means the kernel's default
  */
@@ -61,6 +62,15 @@ struct netlink_route {
 	uint32_t index;
 	uint32_t table;
 	uint32_t metric;
+	bool is_local;
+};
+
+/* struct netlink_rule - What came in by @interface looks for its way in @table first */
+struct netlink_rule {
+	uint8_t family; /* ADDR_V4 or ADDR_V6 */
+	const char *interface;
+	uint32_t table;
+	uint32_t priority;
 };
 
 struct netlink;
@@ -96,3 +106,4 @@ int netlink_addresses(struct netlink *nl,
 
 int netlink_route_add(struct netlink *nl, const struct netlink_route *route);	 /* -EEXIST */
 int netlink_route_delete(struct netlink *nl, const struct netlink_route *route); /* -ESRCH */
+int netlink_rule_add(struct netlink *nl, const struct netlink_rule *rule);	 /* -EEXIST */
