@@ -71,6 +71,7 @@ enum usernet_tier {
  * @resolvers:	Where DNS queries go, port 53; they need not be allowed otherwise
  * @allowed:	Private networks that peers may reach
  * @forwards:	Each needs one of @addresses of the family it leads to
+ * @isolates_peers: They do not reach each other through us
  * @flows_max:	Connections and ports at a time; as many sockets
  * @memory_bytes: For data on its way, as far as it lies here: the kernel has its own bounds
  */
@@ -88,6 +89,7 @@ struct usernet_options {
 	size_t n_allowed;
 	struct usernet_forward forwards[USERNET_FORWARDS_MAX];
 	size_t n_forwards;
+	bool isolates_peers;
 	uint32_t flows_max;
 	size_t memory_bytes;
 };
