@@ -21,7 +21,9 @@ enum {
 
 void device_usernet_init(struct usernet_options *o)
 {
-	*o = (struct usernet_options){ .mtu = MTU_DEFAULT, .flows_max = FLOWS_DEFAULT };
+	*o = (struct usernet_options){ .tier = USERNET_TIER_AUTO,
+				       .mtu = MTU_DEFAULT,
+				       .flows_max = FLOWS_DEFAULT };
 }
 
 static int refuse(const char *what, const char *text)

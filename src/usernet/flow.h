@@ -23,10 +23,11 @@ enum flow_kind {
 	FLOW_UDP,
 	FLOW_ECHO,
 	/* Never in the table: */
-	FLOW_FORWARD,  /* a listening socket */
-	FLOW_TUN,      /* of a namespace of our own (transparent.h) */
-	FLOW_ACCEPT,   /* a listening socket there */
-	FLOW_ACCEPTED, /* the part of a connection that lies there */
+	FLOW_FORWARD,	  /* a listening socket */
+	FLOW_TUN,	  /* of a namespace of our own (transparent.h) */
+	FLOW_ACCEPT,	  /* a listening socket there */
+	FLOW_ACCEPTED,	  /* the part of a connection that lies there */
+	FLOW_CONNECT_DNS, /* to a resolver, by a proxy */
 };
 
 enum { FLOW_SOURCES = 4096 };

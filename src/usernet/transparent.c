@@ -15,8 +15,8 @@
 
 #include "base/wire.h"
 #include "inet/checksum.h"
+#include "usernet/transparent_conduit.h"
 #include "usernet/transparent_net.h"
-#include "usernet/transparent_way.h"
 
 enum {
 	PLACES_PER_LISTENER = 65535, /* ports but 0 */
@@ -60,7 +60,7 @@ struct transparent_flow {
 	struct flow accepted;
 	struct flow *outer;
 	uint32_t place;
-	struct way up, down;
+	struct conduit up, down;
 	uint64_t until_ns;
 	uint64_t used_ns;
 	bool is_accepted;
@@ -436,8 +436,8 @@ static void close_sockets(struct usernet *u, struct transparent_flow *f, bool at
 	f->is_closed = true;
 	f->until_ns = 0;
 	use(u, f);
-	way_done(&f->up, &u->transparent->pipes);
-	way_done(&f->down, &u->transparent->pipes);
+	conduit_done(&f->up, &u->transparent->pipes);
+	conduit_done(&f->down, &u->transparent->pipes);
 	flow_opened(&u->flows, f->outer);
 }
 
@@ -473,17 +473,17 @@ static bool move(struct usernet *u, struct transparent_flow *f)
 {
 	struct pipes *pipes = &u->transparent->pipes;
 	struct flow *in = &f->accepted, *out = f->outer;
-	enum way_turn up, down;
+	enum conduit_turn up, down;
 
 	if (in->fd < 0 || is_broken(in) || is_broken(out))
 		return false;
-	up = way_move(&f->up, pipes, in->fd, &in->events, out->fd, &out->events);
-	down = way_move(&f->down, pipes, out->fd, &out->events, in->fd, &in->events);
-	if (up == WAY_HAS_MORE || down == WAY_HAS_MORE)
+	up = conduit_move(&f->up, pipes, in->fd, &in->events, out->fd, &out->events);
+	down = conduit_move(&f->down, pipes, out->fd, &out->events, in->fd, &in->events);
+	if (up == CONDUIT_HAS_MORE || down == CONDUIT_HAS_MORE)
 		flow_mark(&u->flows, out);
-	if (up == WAY_NO_PIPE || down == WAY_NO_PIPE)
+	if (up == CONDUIT_NO_PIPE || down == CONDUIT_NO_PIPE)
 		flow_wake_at(&u->flows, out, u->now_ns + RETRY_AFTER);
-	return up != WAY_FAILED && down != WAY_FAILED;
+	return up != CONDUIT_FAILED && down != CONDUIT_FAILED;
 }
 
 /* Return: true when nobody will ask for it any more. */

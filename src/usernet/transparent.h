@@ -6,7 +6,7 @@
  * (tcp_flow.c). Then the SYN is written to a TUN in a namespace where a listener answers for any
  * address (transparent_net.h): the handshake, retransmissions, windows, congestion and goodbyes are
  * the kernel's, with whatever it is configured to use. What the listener accepts is joined to the
- * host's connection by splice (transparent_way.h). Only packets of connections that stand
+ * host's connection by splice (transparent_conduit.h). Only packets of connections that stand
  * outside are ever seen by the namespace.
  *
  * On the way to the TUN the ports of a packet, and nothing else, are exchanged for a *place*: the

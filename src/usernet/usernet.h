@@ -50,14 +50,14 @@ struct usernet_forward {
 /**
  * enum usernet_tier - Whose TCP peers speak to
  *
- *	AUTO	A where this host allows it, else B
- *	A	the kernel's, in a namespace of our own (usernet/transparent.h)
  *	B	ours (inet/tcp.h)
+ *	A	the kernel's, in a namespace of our own (usernet/transparent.h)
+ *	AUTO	A where this host allows it, else B
  */
 enum usernet_tier {
-	USERNET_TIER_AUTO,
-	USERNET_TIER_A,
 	USERNET_TIER_B,
+	USERNET_TIER_A,
+	USERNET_TIER_AUTO,
 };
 
 /**
@@ -74,6 +74,11 @@ enum usernet_tier {
  * @isolates_peers: They do not reach each other through us
  * @flows_max:	Connections and ports at a time; as many sockets
  * @memory_bytes: For data on its way, as far as it lies here: the kernel has its own bounds
+ * @proxy:	The HTTP proxy that all connections go through, by CONNECT (usernet/way.h); ip.family
+ *		ADDR_NONE: they go straight. Then all DNS queries go to @resolvers as well, by TCP, and
+ *		other datagrams and echo are refused: a proxy carries none
+ * @credential:	Value of Proxy-Authorization, or NULL; a secret, copied
+ * @mark:	SO_MARK of sockets to the proxy; 0: none
  */
 struct usernet_options {
 	void (*send)(void *context, uint64_t now_ns, struct engine_packet *packets, size_t n);
@@ -92,6 +97,9 @@ struct usernet_options {
 	bool isolates_peers;
 	uint32_t flows_max;
 	size_t memory_bytes;
+	struct endpoint proxy;
+	const char *credential;
+	uint32_t mark;
 };
 
 struct usernet;

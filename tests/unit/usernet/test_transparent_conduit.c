@@ -8,25 +8,25 @@
 #include <unistd.h>
 
 #include "../test.h"
-#include "usernet/transparent_way.h"
+#include "usernet/transparent_conduit.h"
 
 enum { SIZE = 3 << 20, CHUNK = 30000 };
 
 static struct pipes pipes;
-static struct way way;
-static int source[2], sink[2]; /* [0] is the way's, [1] ours */
+static struct conduit conduit;
+static int source[2], sink[2]; /* [0] is the conduit's, [1] ours */
 static uint32_t source_events, sink_events;
 
 static void open_both(void)
 {
-	way = (struct way){ 0 };
+	conduit = (struct conduit){ 0 };
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, source) == 0);
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sink) == 0);
 }
 
 static void close_both(void)
 {
-	way_done(&way, &pipes);
+	conduit_done(&conduit, &pipes);
 	for (int i = 0; i < 2; i++) {
 		close(source[i]);
 		close(sink[i]);
@@ -34,11 +34,11 @@ static void close_both(void)
 }
 
 /* As if epoll had said that both are ready: they say themselves that they are not. */
-static enum way_turn turn(void)
+static enum conduit_turn turn(void)
 {
 	source_events = EPOLLIN;
 	sink_events = EPOLLOUT;
-	return way_move(&way, &pipes, source[0], &source_events, sink[0], &sink_events);
+	return conduit_move(&conduit, &pipes, source[0], &source_events, sink[0], &sink_events);
 }
 
 static uint8_t octet_at(size_t position)
@@ -81,11 +81,11 @@ static void every_octet_arrives_and_then_the_end(void)
 		written += write_some(written);
 		if (written == SIZE && !has_shut)
 			has_shut = shutdown(source[1], SHUT_WR) == 0;
-		CHECK(turn() != WAY_FAILED);
+		CHECK(turn() != CONDUIT_FAILED);
 		n = read_some(got, &is_right);
 		got += n > 0 ? (size_t)n : 0;
 	}
-	CHECK(is_right && got == SIZE && way.is_shut);
+	CHECK(is_right && got == SIZE && conduit.is_shut);
 	close_both();
 }
 
@@ -101,25 +101,25 @@ static void what_the_other_side_does_not_take_waits_and_nothing_more_is_read(voi
 		turn();
 	}
 	CHECK(!more && written < SIZE); /* somebody would have had to keep it */
-	CHECK(way.held > 0 && way.has_pipe && !(sink_events & EPOLLOUT));
+	CHECK(conduit.held > 0 && conduit.has_pipe && !(sink_events & EPOLLOUT));
 	while (got < written && is_right) {
 		ssize_t n = read_some(got, &is_right);
 
 		got += n > 0 ? (size_t)n : 0;
 		turn();
 	}
-	CHECK(is_right && got == written && way.held == 0 && !way.has_pipe);
+	CHECK(is_right && got == written && conduit.held == 0 && !conduit.has_pipe);
 	close_both();
 }
 
-static void pipes_go_from_one_way_to_the_next(void)
+static void pipes_go_from_one_conduit_to_the_next(void)
 {
 	uint32_t before = pipes.made;
 
 	for (int i = 0; i < 10; i++) {
 		open_both();
 		CHECK(write(source[1], "x", 1) == 1);
-		CHECK(turn() == WAY_WAITS);
+		CHECK(turn() == CONDUIT_WAITS);
 		CHECK(pipes.n_spare == pipes.made);
 		close_both();
 	}
@@ -135,10 +135,10 @@ static void without_a_pipe_it_waits_and_reads_nothing(void)
 	pipes.made = PIPES_MAX;
 	pipes.n_spare = 0;
 	CHECK(write(source[1], "x", 1) == 1);
-	CHECK(turn() == WAY_NO_PIPE);
+	CHECK(turn() == CONDUIT_NO_PIPE);
 	pipes.made = made;
 	pipes.n_spare = spare;
-	CHECK(turn() == WAY_WAITS);
+	CHECK(turn() == CONDUIT_WAITS);
 	CHECK(read(sink[1], &octet, 1) == 1 && octet == 'x');
 	close_both();
 }
@@ -148,12 +148,12 @@ static void a_socket_that_broke_is_told(void)
 	open_both();
 	CHECK(write(source[1], "x", 1) == 1);
 	close(sink[1]);
-	CHECK(turn() == WAY_FAILED);
+	CHECK(turn() == CONDUIT_FAILED);
 	sink[1] = dup(source[1]); /* to be closed with the rest */
 	close_both();
 }
 
-static void a_way_that_ends_while_it_holds_octets_takes_its_pipe_with_it(void)
+static void a_conduit_that_ends_while_it_holds_octets_takes_its_pipe_with_it(void)
 {
 	size_t written = 0, more = 1;
 
@@ -163,7 +163,7 @@ static void a_way_that_ends_while_it_holds_octets_takes_its_pipe_with_it(void)
 		written += more;
 		turn();
 	}
-	CHECK(way.has_pipe);
+	CHECK(conduit.has_pipe);
 	uint32_t made = pipes.made, spare = pipes.n_spare;
 
 	close_both();
@@ -175,10 +175,10 @@ int main(void)
 	signal(SIGPIPE, SIG_IGN);
 	RUN(every_octet_arrives_and_then_the_end);
 	RUN(what_the_other_side_does_not_take_waits_and_nothing_more_is_read);
-	RUN(pipes_go_from_one_way_to_the_next);
+	RUN(pipes_go_from_one_conduit_to_the_next);
 	RUN(without_a_pipe_it_waits_and_reads_nothing);
 	RUN(a_socket_that_broke_is_told);
-	RUN(a_way_that_ends_while_it_holds_octets_takes_its_pipe_with_it);
+	RUN(a_conduit_that_ends_while_it_holds_octets_takes_its_pipe_with_it);
 	pipes_done(&pipes);
 	CHECK(pipes.made == 0);
 	return DONE();

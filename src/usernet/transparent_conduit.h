@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * transparent_way.h - Octets from one socket to another, without passing through this process
+ * transparent_conduit.h - Octets from one socket to another, without passing through this process
  *
  * Theory of operation. splice() moves what a socket has into a pipe and from there to the other
- * socket; the kernel passes pages on instead of copying them. A pipe is lent to a way for as
+ * socket; the kernel passes pages on instead of copying them. A pipe is lent to a conduit for as
  * long as something lies in it, which is only when the other socket took less than there was;
  * otherwise it goes back to the others at the end of a turn. So a few pipes serve all connections.
  *
  * Source:  splice(2).
- * Bounds:  PIPES_MAX pipes of PIPE_BYTES. A way that gets none waits: the caller asks again later.
+ * Bounds:  PIPES_MAX pipes of PIPE_BYTES. A conduit that gets none waits: the caller asks again later.
  * Threads: none here.
  */
 #pragma once
@@ -40,12 +40,12 @@ struct pipes {
 void pipes_done(struct pipes *p);
 
 /**
- * struct way - One direction of a connection; all zeroes is the beginning
+ * struct conduit - One direction of a connection; all zeroes is the beginning
  * @held:	Octets in @pipe
  * @has_ended:	The source will send no more
  * @is_shut:	The other side was told so
  */
-struct way {
+struct conduit {
 	struct pipe_ends pipe;
 	uint32_t held;
 	bool has_pipe;
@@ -53,20 +53,20 @@ struct way {
 	bool is_shut;
 };
 
-enum way_turn {
-	WAY_WAITS,    /* for one of the sockets */
-	WAY_HAS_MORE, /* its turn is over but not its data */
-	WAY_NO_PIPE,  /* all are lent: again a little later */
-	WAY_FAILED,   /* one of the sockets broke */
+enum conduit_turn {
+	CONDUIT_WAITS,	  /* for one of the sockets */
+	CONDUIT_HAS_MORE, /* its turn is over but not its data */
+	CONDUIT_NO_PIPE,  /* all are lent: again a little later */
+	CONDUIT_FAILED,	  /* one of the sockets broke */
 };
 
 /**
- * way_move() - As much as both sockets will, within a turn
+ * conduit_move() - As much as both sockets will, within a turn
  * @from, @to:	Sockets that do not block
  * @from_events, @to_events: What epoll said of them (EPOLLIN and so on) and is not used up
  */
-enum way_turn way_move(struct way *w, struct pipes *pipes, int from, uint32_t *from_events,
-		       int to, uint32_t *to_events);
+enum conduit_turn conduit_move(struct conduit *c, struct pipes *pipes, int from,
+			       uint32_t *from_events, int to, uint32_t *to_events);
 
 /* What it holds is lost. */
-void way_done(struct way *w, struct pipes *pipes);
+void conduit_done(struct conduit *c, struct pipes *pipes);
