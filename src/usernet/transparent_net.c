@@ -66,7 +66,7 @@ static int route_family(struct netlink *nl, uint8_t family, uint32_t tun, uint32
 
 static int shape(struct netlink *nl, uint32_t mtu, uint32_t *ret_tun, uint32_t *ret_loopback)
 {
-	struct netlink_link tun, loopback;
+	struct netlink_link tun = { 0 }, loopback = { 0 };
 	int err = netlink_link_find(nl, tun_name, &tun);
 
 	if (err == 0)
