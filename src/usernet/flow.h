@@ -22,6 +22,7 @@ enum flow_kind {
 	FLOW_TCP,
 	FLOW_UDP,
 	FLOW_ECHO,
+	FLOW_CONNECT_UDP, /* datagrams by a proxy */
 	/* Never in the table: */
 	FLOW_FORWARD,	  /* a listening socket */
 	FLOW_TUN,	  /* of a namespace of our own (transparent.h) */
