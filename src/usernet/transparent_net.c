@@ -54,9 +54,10 @@ static int route_family(struct netlink *nl, uint8_t family, uint32_t tun, uint32
 		{ .destination = all, .index = tun },
 	};
 	const struct netlink_rule rule = { .family = family,
-					   .interface = tun_name,
+					   .came_by = tun_name,
 					   .table = TABLE,
-					   .priority = RULE_PRIORITY };
+					   .priority = RULE_PRIORITY,
+					   .suppress_bits = -1 };
 	int err = netlink_rule_add(nl, &rule);
 
 	for (size_t i = 0; i < 2 && err == 0; i++)

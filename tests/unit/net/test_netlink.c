@@ -222,9 +222,11 @@ static void a_rule_leads_to_a_table_where_every_address_is_local(void)
 	struct netlink_route all = { .destination.ip.family = ADDR_V4,
 				     .table = 100,
 				     .is_local = true };
-	const struct netlink_rule rule = {
-		.family = ADDR_V4, .interface = "lo", .table = 100, .priority = 77
-	};
+	const struct netlink_rule rule = { .family = ADDR_V4,
+					   .came_by = "lo",
+					   .table = 100,
+					   .priority = 77,
+					   .suppress_bits = -1 };
 
 	CHECK(netlink_link_find(nl, "lo", &loopback) == 0);
 	CHECK(netlink_link_set_up(nl, loopback.index, true) == 0);
