@@ -45,7 +45,7 @@ struct transparent {
 	uint32_t *free_places;
 	uint32_t n_places;
 	uint32_t first_free, n_free;
-	struct pipes pipes;
+	struct conduit_pipes pipes;
 };
 
 /**
@@ -145,7 +145,7 @@ struct transparent *transparent_close(struct transparent *t)
 {
 	if (!t)
 		return NULL;
-	pipes_done(&t->pipes);
+	conduit_pipes_done(&t->pipes);
 	transparent_net_done(&t->net);
 	free(t->places);
 	free(t->free_places);
@@ -471,7 +471,7 @@ static bool is_broken(struct flow *flow)
 /* Return: false when one of the sockets broke. */
 static bool move(struct usernet *u, struct transparent_flow *f)
 {
-	struct pipes *pipes = &u->transparent->pipes;
+	struct conduit_pipes *pipes = &u->transparent->pipes;
 	struct flow *in = &f->accepted, *out = f->outer;
 	enum conduit_turn up, down;
 

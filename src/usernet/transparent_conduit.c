@@ -12,20 +12,20 @@ enum { TURN_BYTES = 1 << 20 };
 
 #define READABLE (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 
-static void close_pipe(struct pipes *p, struct pipe_ends ends)
+static void close_pipe(struct conduit_pipes *p, struct pipe_ends ends)
 {
 	close(ends.in);
 	close(ends.out);
 	p->made--;
 }
 
-void pipes_done(struct pipes *p)
+void conduit_pipes_done(struct conduit_pipes *p)
 {
 	while (p->n_spare)
 		close_pipe(p, p->spare[--p->n_spare]);
 }
 
-static bool borrow(struct conduit *c, struct pipes *p)
+static bool borrow(struct conduit *c, struct conduit_pipes *p)
 {
 	int ends[2];
 
@@ -45,7 +45,7 @@ static bool borrow(struct conduit *c, struct pipes *p)
 	return true;
 }
 
-static void give_back(struct conduit *c, struct pipes *p)
+static void give_back(struct conduit *c, struct conduit_pipes *p)
 {
 	if (!c->has_pipe || c->held)
 		return;
@@ -53,7 +53,7 @@ static void give_back(struct conduit *c, struct pipes *p)
 	c->has_pipe = false;
 }
 
-void conduit_done(struct conduit *c, struct pipes *pipes)
+void conduit_done(struct conduit *c, struct conduit_pipes *pipes)
 {
 	if (c->has_pipe)
 		close_pipe(pipes, c->pipe); /* with what lies in it */
@@ -91,7 +91,7 @@ static bool empty(struct conduit *c, int to, uint32_t *to_events)
 	return true;
 }
 
-enum conduit_turn conduit_move(struct conduit *c, struct pipes *pipes, int from,
+enum conduit_turn conduit_move(struct conduit *c, struct conduit_pipes *pipes, int from,
 			       uint32_t *from_events, int to, uint32_t *to_events)
 {
 	uint32_t moved = 0;

@@ -27,17 +27,17 @@ struct pipe_ends {
 };
 
 /**
- * struct pipes - Those that are empty and lent to nobody
+ * struct conduit_pipes - Those that are empty and lent to nobody
  * @made:	How many there are in all
  */
-struct pipes {
+struct conduit_pipes {
 	struct pipe_ends spare[PIPES_MAX];
 	uint32_t n_spare;
 	uint32_t made;
 };
 
 /* Close the spare ones; those that are lent must have been given back. */
-void pipes_done(struct pipes *p);
+void conduit_pipes_done(struct conduit_pipes *p);
 
 /**
  * struct conduit - One direction of a connection; all zeroes is the beginning
@@ -65,8 +65,8 @@ enum conduit_turn {
  * @from, @to:	Sockets that do not block
  * @from_events, @to_events: What epoll said of them (EPOLLIN and so on) and is not used up
  */
-enum conduit_turn conduit_move(struct conduit *c, struct pipes *pipes, int from,
+enum conduit_turn conduit_move(struct conduit *c, struct conduit_pipes *pipes, int from,
 			       uint32_t *from_events, int to, uint32_t *to_events);
 
 /* What it holds is lost. */
-void conduit_done(struct conduit *c, struct pipes *pipes);
+void conduit_done(struct conduit *c, struct conduit_pipes *pipes);

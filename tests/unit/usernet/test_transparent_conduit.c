@@ -12,7 +12,7 @@
 
 enum { SIZE = 3 << 20, CHUNK = 30000 };
 
-static struct pipes pipes;
+static struct conduit_pipes pipes;
 static struct conduit conduit;
 static int source[2], sink[2]; /* [0] is the conduit's, [1] ours */
 static uint32_t source_events, sink_events;
@@ -179,7 +179,7 @@ int main(void)
 	RUN(without_a_pipe_it_waits_and_reads_nothing);
 	RUN(a_socket_that_broke_is_told);
 	RUN(a_conduit_that_ends_while_it_holds_octets_takes_its_pipe_with_it);
-	pipes_done(&pipes);
+	conduit_pipes_done(&pipes);
 	CHECK(pipes.made == 0);
 	return DONE();
 }
