@@ -8,6 +8,7 @@
 
 #include "base/codec.h"
 #include "cmd/command.h"
+#include "cmd/device_environment.h"
 #include "sys/log.h"
 
 enum {
@@ -20,7 +21,10 @@ enum {
 
 void device_usernet_init(struct usernet_options *o)
 {
-	*o = (struct usernet_options){ .mtu = MTU_DEFAULT, .flows_max = FLOWS_DEFAULT };
+	*o = (struct usernet_options){ .mtu = MTU_DEFAULT,
+				       .capture_fd = -1,
+				       .flows_max = FLOWS_DEFAULT };
+	device_environment_defaults(o);
 }
 
 static int refuse(const char *what, const char *text)

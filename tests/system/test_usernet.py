@@ -641,4 +641,5 @@ class Keeps(UsernetTest):
             s.close()
 
 
-suite.main()
+if __name__ == "__main__":
+    suite.main()
