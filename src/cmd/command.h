@@ -57,3 +57,8 @@ int cmd_doctor(int argc, char **argv);
 int cmd_qr(int argc, char **argv);
 int cmd_hub(int argc, char **argv);
 int cmd_host(int argc, char **argv);
+int cmd_setup(int argc, char **argv); /* argv[0] may be "vpn-client setup"; see cmd/ephem.h */
+int cmd_create(int argc, char **argv);
+int cmd_pull(int argc, char **argv);
+int cmd_list(int argc, char **argv);
+int cmd_vpn_client(int argc, char **argv);

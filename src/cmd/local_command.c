@@ -56,11 +56,16 @@ static const char *find_state(char out[STATE_DEFAULT_MAX])
 
 int local_command_read(struct local_command *c, int argc, char **argv, struct diag *d)
 {
+	options_set_default(&c->options, "state", find_state(c->state));
+	return local_command_words(c, argc, argv, d);
+}
+
+int local_command_words(struct local_command *c, int argc, char **argv, struct diag *d)
+{
 	char *others[ARGUMENTS_MAX];
 	int n = part(c, argc, argv, others);
 
 	json_set_alloc_funcs(malloc, local_api_wipe_and_free);
-	options_set_default(&c->options, "state", find_state(c->state));
 	if (n < 0)
 		return diag_set(d, ERR_FORMAT, 0, "more than %d words, or %d options",
 				LOCAL_COMMAND_WORDS_MAX, ARGUMENTS_MAX);

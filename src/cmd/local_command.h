@@ -32,5 +32,8 @@ struct local_command {
  */
 int local_command_read(struct local_command *c, int argc, char **argv, struct diag *d);
 
+/** local_command_words() - The same for what asks no gateway of this machine: there is no --state */
+int local_command_words(struct local_command *c, int argc, char **argv, struct diag *d);
+
 /** local_command_print() - For people who read JSON. Return: false when memory ran out */
 bool local_command_print(const json_t *value);

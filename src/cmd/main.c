@@ -22,18 +22,23 @@ static const struct command commands[] = {
 	{ "doctor", "find what is wrong with an interface or a file", cmd_doctor },
 	{ "hub", "a hub with spokes: keys, files, rules of each node", cmd_hub },
 	{ "host", "a firewall for this host that takes itself back", cmd_host },
-	{ NULL, NULL, NULL }, /* the end */
+	{ "setup", "say where a gateway with users is, and the key for it", cmd_setup },
+	{ "create", "make a user of that gateway, and save its configuration", cmd_create },
+	{ "pull", "save the configuration of a user that it has", cmd_pull },
+	{ "list", "list the configurations that were saved", cmd_list },
+	{ "vpn-client", NULL, cmd_vpn_client }, /* the words of another program */
+	{ NULL, NULL, NULL },			/* the end */
 };
 
-/* wg-quick can name a userspace implementation by one word only, so these names mean
- * a subcommand. */
+/* wg-quick can name a userspace implementation by one word only, and others' programs have names
+ * that people's scripts call: so these mean a subcommand. */
 static const struct {
 	const char *program;
 	const char *command;
 } aliases[] = {
-	{ "culvert-device", "device" },
-	{ "wireguard-go", "device" },
-	{ "amneziawg-go", "device" },
+	{ "culvert-device", "device" },	   { "wireguard-go", "device" },
+	{ "amneziawg-go", "device" },	   { "vpn-client", "vpn-client" },
+	{ "vpn-client.py", "vpn-client" },
 };
 
 static const struct command *find(const char *name)

@@ -138,3 +138,23 @@ int cmd_backup(int argc, char **argv)
 {
 	return module_run("backup", argc, argv);
 }
+
+int cmd_setup(int argc, char **argv)
+{
+	return module_run("setup", argc, argv);
+}
+
+int cmd_create(int argc, char **argv)
+{
+	return module_run("create", argc, argv);
+}
+
+int cmd_pull(int argc, char **argv)
+{
+	return module_run("pull", argc, argv);
+}
+
+int cmd_list(int argc, char **argv)
+{
+	return module_run("list", argc, argv);
+}

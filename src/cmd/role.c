@@ -20,6 +20,10 @@ static const struct module_command commands[] = {
 	{ "gateway-webhook", role_gateway_webhook },
 	{ "audit", role_audit },
 	{ "backup", role_backup },
+	{ "setup", role_setup },
+	{ "create", role_create },
+	{ "pull", role_pull },
+	{ "list", role_list },
 	{ "keys-server", role_keys_server },
 	{ NULL, NULL },
 };

@@ -98,6 +98,8 @@ enum store_period {
  * @budget_bytes: Not stored: what is left of its quota, for whoever carries a change on;
  *		UINT64_MAX: no bound
  * @routes, @schedule, @note: Texts, borrowed; NULL: none
+ * @created_ns, @changed_ns: Of a peer that is added the time of the change; afterwards @changed_ns
+ *		is kept as given, since not every change makes another version of a peer
  */
 struct store_peer {
 	int64_t id;
