@@ -50,7 +50,7 @@ static const char usage[] =
 	"  --allow NET,...   private networks that peers may reach (default: none)\n"
 	"  --mtu N           of the tunnel (default 1420)\n"
 	"  --flows N         connections at a time (default 65536)\n"
-	"  --forward PORT=ADDRESS:PORT,...  TCP ports of this host that lead to peers\n"
+	"  --forward [tcp:|udp:]PORT=ADDRESS:PORT,...  ports of this host that lead to peers\n"
 	"  --isolate         peers do not reach each other\n"
 	"\n"
 	"Environment: WG_PROCESS_FOREGROUND=1 (as -f), WG_TUN_FD and WG_UAPI_FD (descriptors opened by\n"

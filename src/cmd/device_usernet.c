@@ -71,18 +71,23 @@ static int add_allowed(struct usernet_options *o, const char *text)
 	return EXIT_DONE;
 }
 
-/* "8080=10.9.0.2:80", "8080=[fd09::2]:80": as endpoints are written. */
+/* "8080=10.9.0.2:80", "udp:8080=[fd09::2]:80": as endpoints are written. */
 static int add_forward(struct usernet_options *o, const char *text)
 {
-	const char *to = strchr(text, '=');
+	bool is_udp = strncmp(text, "udp:", 4) == 0;
+	const char *whole = text, *to = strchr(text, '=');
 	struct endpoint endpoint;
 	uint64_t port = 0;
 
+	if (is_udp || strncmp(text, "tcp:", 4) == 0)
+		text += 4;
 	if (!to || decimal_parse(text, (size_t)(to - text), 65535, &port) < 0 || port == 0 ||
 	    endpoint_parse(to + 1, &endpoint) < 0 || endpoint.port == 0 ||
 	    o->n_forwards == USERNET_FORWARDS_MAX)
-		return refuse("--forward takes at most 64 of PORT=ADDRESS:PORT", text);
-	o->forwards[o->n_forwards++] = (struct usernet_forward){ .port = (uint16_t)port,
+		return refuse("--forward takes at most 64 of [tcp:|udp:]PORT=ADDRESS:PORT",
+			      whole);
+	o->forwards[o->n_forwards++] = (struct usernet_forward){ .is_udp = is_udp,
+								 .port = (uint16_t)port,
 								 .to_port = endpoint.port,
 								 .to = endpoint.ip };
 	return EXIT_DONE;
@@ -91,7 +96,7 @@ static int add_forward(struct usernet_options *o, const char *text)
 static int add_each(struct usernet_options *o, const char *text,
 		    int (*add)(struct usernet_options *o, const char *text))
 {
-	char one[ADDR_TEXT_MAX + sizeof("65535=")];
+	char one[ADDR_TEXT_MAX + sizeof("udp:65535=")];
 	int code = EXIT_DONE;
 
 	while (code == EXIT_DONE) {

@@ -22,7 +22,9 @@ enum flow_kind {
 	FLOW_TCP,
 	FLOW_UDP,
 	FLOW_ECHO,
-	FLOW_FORWARD, /* a listening socket; never in the table */
+	FLOW_CALLER,	  /* somebody outside, at a UDP port that leads to a peer */
+	FLOW_FORWARD,	  /* a listening socket; never in the table */
+	FLOW_FORWARD_UDP, /* nor this */
 };
 
 enum { FLOW_SOURCES = 4096 };

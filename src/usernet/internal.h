@@ -49,6 +49,8 @@ struct usernet {
 	uint64_t icmp_paid_ns;
 	size_t resolver; /* the one in use */
 	struct flow *forwards[USERNET_FORWARDS_MAX];
+	uint32_t n_callers;
+	uint32_t n_raw_echoes;
 	struct capture capture;
 	_Atomic uint64_t counts[USERNET_COUNTS];
 	_Atomic uint32_t n_flows;

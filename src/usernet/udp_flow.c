@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/wire.h"
+#include "usernet/forward_udp.h"
 #include "usernet/internal.h"
 
 enum {
@@ -235,6 +236,8 @@ void udp_flow_receive(struct usernet *u, const struct inner *in)
 		usernet_count(u, USERNET_MALFORMED);
 		return;
 	}
+	if (own_is_address(u, &in->ip.destination) && forward_udp_answer(u, in, &udp))
+		return;
 	f = find(u, in, &udp);
 	if (!f)
 		return;

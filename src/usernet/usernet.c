@@ -13,6 +13,7 @@
 #include "sys/clock.h"
 #include "sys/random.h"
 #include "usernet/forward.h"
+#include "usernet/forward_udp.h"
 #include "usernet/internal.h"
 
 enum {
@@ -75,7 +76,8 @@ static int open_forwards(struct usernet *u, struct diag *d)
 				"port %u leads to an IPv%d address, and --address names none of "
 				"ours",
 				rule->port, rule->to.family == ADDR_V4 ? 4 : 6);
-		err = forward_open(u, rule, &u->forwards[i], d);
+		err = (rule->is_udp ? forward_udp_open : forward_open)(u, rule, &u->forwards[i],
+								       d);
 	}
 	return err;
 }
@@ -125,7 +127,11 @@ static void end(struct usernet *u, struct flow *flow)
 	case FLOW_ECHO:
 		echo_end(u, flow);
 		break;
+	case FLOW_CALLER:
+		forward_udp_caller_end(u, flow);
+		break;
 	case FLOW_FORWARD:
+	case FLOW_FORWARD_UDP:
 		break;
 	}
 }
@@ -196,6 +202,7 @@ void usernet_forget(struct usernet *u, struct flow *flow)
 		[FLOW_TCP] = USERNET_TCP_CLOSED,
 		[FLOW_UDP] = USERNET_UDP_CLOSED,
 		[FLOW_ECHO] = USERNET_ECHO_CLOSED,
+		[FLOW_CALLER] = USERNET_UDP_CLOSED,
 	};
 
 	usernet_count(u, closed[flow->kind]);
@@ -546,8 +553,14 @@ static void work(struct usernet *u, struct flow *flow)
 	case FLOW_ECHO:
 		echo_work(u, flow);
 		break;
+	case FLOW_CALLER:
+		forward_udp_caller_work(u, flow);
+		break;
 	case FLOW_FORWARD:
 		forward_work(u, flow);
+		break;
+	case FLOW_FORWARD_UDP:
+		forward_udp_work(u, flow);
 		break;
 	}
 }

@@ -41,8 +41,9 @@ enum {
 	USERNET_FLOWS_MAX = 1 << 20,
 };
 
-/* struct usernet_forward - TCP connections to @port of the host go to a peer */
+/* struct usernet_forward - TCP connections, or datagrams, to @port of the host go to a peer */
 struct usernet_forward {
+	bool is_udp;
 	uint16_t port;
 	uint16_t to_port;
 	struct ip_addr to;
