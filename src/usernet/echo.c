@@ -131,6 +131,9 @@ void echo_receive(struct usernet *u, const struct inner *in)
 			       is_v4 && in->packet[6] & V4_DF);
 		echo_socket_prepare(&f->socket, in->packet + in->upper.offset);
 		err = send_to_host(f, in);
+		if (err < 0)
+			echo_socket_restore(&f->socket, in->packet + in->upper.offset,
+					    key.remote_port);
 		f->used_ns = u->now_ns;
 		flow_touch(&u->flows, &f->flow);
 		flow_wake_at(&u->flows, &f->flow, f->used_ns + ECHO_FOR);

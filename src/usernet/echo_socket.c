@@ -68,14 +68,23 @@ int echo_socket_open(struct echo_socket *s, uint8_t family, uint32_t n_raw)
 	return fd < 0 ? fd : 0;
 }
 
-/* The kernel writes the checksum of ICMPv6, but not of ICMP. */
+/* The kernel writes the checksum of ICMPv6 anew, but not that of ICMP. */
+static void exchange(uint8_t *message, uint16_t identifier)
+{
+	inet_checksum_update(message + 2, get_be16(message + 4), identifier);
+	put_be16(message + 4, identifier);
+}
+
 void echo_socket_prepare(const struct echo_socket *s, uint8_t *message)
 {
-	if (!s->is_raw)
-		return;
-	if (s->family == ADDR_V4)
-		inet_checksum_update(message + 2, get_be16(message + 4), s->identifier);
-	put_be16(message + 4, s->identifier);
+	if (s->is_raw)
+		exchange(message, s->identifier);
+}
+
+void echo_socket_restore(const struct echo_socket *s, uint8_t *message, uint16_t identifier)
+{
+	if (s->is_raw)
+		exchange(message, identifier);
 }
 
 bool echo_socket_is_own(const struct echo_socket *s, const uint8_t *message, uint32_t len)

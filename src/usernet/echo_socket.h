@@ -27,8 +27,10 @@ struct echo_socket {
  * Return: 0; -EACCES without either right; -EMFILE for one raw too many; -errno */
 int echo_socket_open(struct echo_socket *s, uint8_t family, uint32_t n_raw);
 
-/* @message, an echo request with a correct checksum, is about to be sent. */
+/* @message, an echo request with a correct checksum, is about to be sent. A ping socket does that itself. */
 void echo_socket_prepare(const struct echo_socket *s, uint8_t *message);
+/* It was not: the peer's @identifier again. */
+void echo_socket_restore(const struct echo_socket *s, uint8_t *message, uint16_t identifier);
 
 /** echo_socket_is_own() - Is that one of its messages, or the quotation of one? */
 bool echo_socket_is_own(const struct echo_socket *s, const uint8_t *message, uint32_t len);
