@@ -39,13 +39,15 @@ class Usernet(tunnel.Device):
     """Our program as somebody without rights, where there is no /dev/net/tun; the directory of its socket is made for it."""
 
     rights = ("--bounding-set=-all", "--inh-caps=-all")
+    mounts = "mount -t tmpfs none /dev/net && mount -o remount,ro,bind /"
 
     def start(self):
         os.makedirs(tunnel.SOCKETS, exist_ok=True)
         os.chown(tunnel.SOCKETS, NOBODY, NOBODY)
         program = os.environ.get("CULVERT", "culvert")
-        command = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /dev/net && exec "$@"', "sh",
-                   "setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", *self.rights, program, "device", "--usernet", "-f", *self._extra, self.interface]
+        command = ["unshare", "--mount", "sh", "-c", self.mounts + ' && exec "$@"', "sh",
+                   "setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", *self.rights, program,
+                   "device", "--usernet", "-f", *self._extra, self.interface]
         output = None if os.environ.get("CULVERT_TEST_VERBOSE") else self._log
         self.process = self.namespace.start(*command, env={**os.environ, "LOG_LEVEL": "info"}, stdout=output,
                                             stderr=output)
