@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "base/codec.h"
 #include "cmd/command.h"
@@ -237,7 +238,9 @@ static int open_capture(struct usernet_options *o)
 	if (!path)
 		return EXIT_DONE;
 	o->capture_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (o->capture_fd >= 0)
+	if (o->capture_fd == 0) /* standard input was closed; 0 is none */
+		o->capture_fd = fcntl(0, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (o->capture_fd > 0)
 		return EXIT_DONE;
 	fprintf(stderr, "culvert device: WG_PCAP: %s: %s\n", path, err_text(-errno));
 	return EXIT_FAILED;

@@ -21,9 +21,7 @@ enum {
 
 void device_usernet_init(struct usernet_options *o)
 {
-	*o = (struct usernet_options){ .mtu = MTU_DEFAULT,
-				       .capture_fd = -1,
-				       .flows_max = FLOWS_DEFAULT };
+	*o = (struct usernet_options){ .mtu = MTU_DEFAULT, .flows_max = FLOWS_DEFAULT };
 	device_environment_defaults(o);
 }
 

@@ -64,8 +64,8 @@ void capture_begin(struct capture *c, int fd)
 				  .link = LINKTYPE_RAW };
 	const struct iovec slice = { &head, sizeof(head) };
 
-	*c = (struct capture){ .fd = fd };
-	if (fd >= 0)
+	*c = (struct capture){ .fd = fd > 0 ? fd : -1 };
+	if (fd > 0)
 		append(c, &slice, 1, sizeof(head));
 }
 

@@ -25,7 +25,7 @@ struct capture {
 	uint64_t written;
 };
 
-/** capture_begin() - Write the file's head. @fd: -1: none */
+/** capture_begin() - Write the file's head. @fd: 0 or less: none */
 void capture_begin(struct capture *c, int fd);
 
 /** capture_packet() - Add one. @wall_ns: when; @len: of all @slices, at most CAPTURE_SLICES_MAX */

@@ -25,6 +25,7 @@ enum flow_kind {
 	FLOW_CALLER,	  /* somebody outside, at a UDP port that leads to a peer */
 	FLOW_FORWARD,	  /* a listening socket; never in the table */
 	FLOW_FORWARD_UDP, /* nor this */
+	FLOW_CONNECT_DNS, /* to a resolver, by a proxy; likewise */
 };
 
 enum { FLOW_SOURCES = 4096 };

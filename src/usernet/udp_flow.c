@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/wire.h"
+#include "usernet/connect_datagram.h"
 #include "usernet/forward_udp.h"
 #include "usernet/internal.h"
 
@@ -238,6 +239,10 @@ void udp_flow_receive(struct usernet *u, const struct inner *in)
 	}
 	if (own_is_address(u, &in->ip.destination) && forward_udp_answer(u, in, &udp))
 		return;
+	if (!way_is_direct(&u->way)) {
+		connect_datagram_receive(u, in, &udp);
+		return;
+	}
 	f = find(u, in, &udp);
 	if (!f)
 		return;
