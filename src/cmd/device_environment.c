@@ -246,9 +246,8 @@ static int open_capture(struct usernet_options *o)
 	return EXIT_FAILED;
 }
 
-static int read_private_key(struct uapi_set *set)
+static int read_private_key(struct uapi_set *set, char *value)
 {
-	char *value = getenv("WG_PRIVATE_KEY");
 	int err = key_from_base64(value, strlen(value), set->private_key.b);
 
 	secret_wipe(value, strlen(value)); /* it need not be in /proc any longer */
@@ -258,15 +257,16 @@ static int read_private_key(struct uapi_set *set)
 
 int device_environment_read(struct uapi_set *set, struct usernet_options *o, bool *ret_is_whole)
 {
+	char *key = getenv("WG_PRIVATE_KEY");
 	int code = open_capture(o);
 
-	*ret_is_whole = value_of("WG_PRIVATE_KEY") != NULL;
-	if (!*ret_is_whole || code != EXIT_DONE)
+	*ret_is_whole = key && key[0];
+	if (!key || !key[0] || code != EXIT_DONE)
 		return code;
 	set->listen_port = (uint16_t)number_or("WG_LISTEN_PORT", 1, UINT16_MAX, PORT_DEFAULT);
 	set->has_listen_port = true;
 	set->replace_peers = true;
-	code = read_private_key(set);
+	code = read_private_key(set, key);
 	if (code == EXIT_DONE)
 		code = read_overlay(o);
 	return code == EXIT_DONE ? add_peers(set) : code;

@@ -31,6 +31,7 @@ enum {
 union packet_info {
 	struct in_pktinfo v4;
 	struct in6_pktinfo v6;
+	uint8_t octets[sizeof(struct in6_pktinfo)];
 };
 
 struct forward_udp {
@@ -158,7 +159,7 @@ static bool is_same(const struct caller *c, const struct forward_udp *f,
 {
 	return c->forward == f && c->from_len == from_len &&
 	       memcmp(&c->from, from, from_len) == 0 &&
-	       memcmp(&c->info, info, sizeof(*info)) == 0;
+	       memcmp(c->info.octets, info->octets, sizeof(info->octets)) == 0;
 }
 
 static uint16_t first_port(const struct usernet *u, const struct forward_udp *f,
