@@ -23,6 +23,7 @@ enum flow_kind {
 	FLOW_UDP,
 	FLOW_ECHO,
 	FLOW_CALLER,	  /* somebody outside, at a UDP port that leads to a peer */
+	FLOW_CONNECT_UDP, /* datagrams by a proxy */
 	FLOW_FORWARD,	  /* a listening socket; never in the table */
 	FLOW_FORWARD_UDP, /* nor this */
 	FLOW_CONNECT_DNS, /* to a resolver, by a proxy; likewise */

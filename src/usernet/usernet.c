@@ -13,6 +13,7 @@
 #include "sys/clock.h"
 #include "sys/random.h"
 #include "usernet/connect_dns.h"
+#include "usernet/connect_udp_flow.h"
 #include "usernet/forward.h"
 #include "usernet/forward_udp.h"
 #include "usernet/internal.h"
@@ -152,6 +153,9 @@ static void end(struct usernet *u, struct flow *flow)
 	case FLOW_CALLER:
 		forward_udp_caller_end(u, flow);
 		break;
+	case FLOW_CONNECT_UDP:
+		connect_udp_end(u, flow);
+		break;
 	case FLOW_FORWARD:
 	case FLOW_FORWARD_UDP:
 	case FLOW_CONNECT_DNS:
@@ -224,10 +228,9 @@ bool usernet_make_room(struct usernet *u, const struct inet_pair *pair)
 void usernet_forget(struct usernet *u, struct flow *flow)
 {
 	static const enum usernet_count closed[] = {
-		[FLOW_TCP] = USERNET_TCP_CLOSED,
-		[FLOW_UDP] = USERNET_UDP_CLOSED,
-		[FLOW_ECHO] = USERNET_ECHO_CLOSED,
-		[FLOW_CALLER] = USERNET_UDP_CLOSED,
+		[FLOW_TCP] = USERNET_TCP_CLOSED,	 [FLOW_UDP] = USERNET_UDP_CLOSED,
+		[FLOW_ECHO] = USERNET_ECHO_CLOSED,	 [FLOW_CALLER] = USERNET_UDP_CLOSED,
+		[FLOW_CONNECT_UDP] = USERNET_UDP_CLOSED,
 	};
 
 	usernet_count(u, closed[flow->kind]);
@@ -586,6 +589,9 @@ static void work(struct usernet *u, struct flow *flow)
 		break;
 	case FLOW_FORWARD_UDP:
 		forward_udp_work(u, flow);
+		break;
+	case FLOW_CONNECT_UDP:
+		connect_udp_work(u, flow);
 		break;
 	case FLOW_CONNECT_DNS:
 		connect_dns_work(u, flow);
