@@ -28,6 +28,9 @@ static const struct command commands[] = {
 	{ "create", "make a user of that gateway, and save its configuration", cmd_create },
 	{ "pull", "save the configuration of a user that it has", cmd_pull },
 	{ "list", "list the configurations that were saved", cmd_list },
+	{ "connect", "this host's traffic through a tunnel, nothing beside it", cmd_connect },
+	{ "disconnect", "end that, and put everything back as it was", cmd_disconnect },
+	{ "status", "show connections, and what they have left behind", cmd_status },
 	{ "vpn-client", NULL, cmd_vpn_client }, /* the words of another program */
 	{ NULL, NULL, NULL },			/* the end */
 };
