@@ -41,7 +41,8 @@ enum {
 	USERNET_FLOWS_MAX = 1 << 20,
 };
 
-/* struct usernet_forward - TCP connections, or datagrams, to @port of the host go to a peer */
+/* struct usernet_forward - TCP connections, or datagrams, to @port of the host go to a peer; or, of our own address, to
+ * a service of the host */
 struct usernet_forward {
 	bool is_udp;
 	uint16_t port;
@@ -60,6 +61,7 @@ struct usernet_forward {
  * @resolvers:	Where DNS queries go, port 53; they need not be allowed otherwise
  * @allowed:	Private networks that peers may reach
  * @forwards:	Each needs one of @addresses of the family it leads to
+ * @services:	Ports of @addresses that lead to services of the host, which need not be allowed otherwise
  * @outside:	Networks that peers reach through sockets even where they are a peer's
  * @refuses_v6:	IPv6 of peers goes nowhere, and they are told so
  * @capture_fd:	A file for what peers send and get (usernet/capture.h); 0 or less: none. Not closed
@@ -85,6 +87,8 @@ struct usernet_options {
 	size_t n_allowed;
 	struct usernet_forward forwards[USERNET_FORWARDS_MAX];
 	size_t n_forwards;
+	struct usernet_forward services[USERNET_FORWARDS_MAX];
+	size_t n_services;
 	struct ip_prefix outside[USERNET_OUTSIDE_MAX];
 	size_t n_outside;
 	bool refuses_v6;

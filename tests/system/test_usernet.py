@@ -532,6 +532,7 @@ class Keeps(UsernetTest):
                             (("--usernet", "--flows", "1", "x"), "from 64 to"),
                             (("--usernet", "--forward", "80", "x"), "PORT=ADDRESS:PORT"),
                             (("--usernet", "--forward", "0=10.0.0.2:80", "x"), "PORT=ADDRESS:PORT"),
+                            (("--usernet", "--serve", "tcp:80=127.0.0.1", "x"), "--serve takes"),
                             (("--usernet", "--take-over", "x"), "goes without"),
                             (("--usernet", "--workers", "2", "x"), "goes without")):
             done = self.gateway.run(os.environ.get("CULVERT", "culvert"), "device", *words, check=False)

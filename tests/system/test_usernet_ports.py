@@ -110,6 +110,48 @@ class UdpPorts(UsernetTest):
             s.recv(10)
 
 
+class Services(UsernetTest):
+    """Ports of the gateway's own address that lead to services of the host, on its loopback and behind it."""
+
+    def options(self):
+        return ("--address", f"{OWN4}/24,{OWN6}/64", "--serve",
+                f"tcp:8080=127.0.0.1:9000,udp:8080=127.0.0.1:9001,8081=[::1]:9000,8082={WORLD4}:9000,8083=127.0.0.1:9")
+
+    def host_service(self, address, port, kind=test_usernet.TCP):
+        with self.gateway:
+            s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind((address, port))
+        self.addCleanup(s.close)
+        if kind == UDP:
+            threading.Thread(target=test_usernet.echo_datagrams, args=(s,), daemon=True).start()
+            return
+        s.listen()
+        threading.Thread(target=lambda: test_usernet.echo(s.accept()[0]), daemon=True).start()
+
+    def test_a_service_of_the_host_is_reached_by_name_of_its_port_alone(self):
+        self.gateway.ip("link", "set", "lo", "up")
+        self.host_service("127.0.0.1", 9000)
+        self.host_service("127.0.0.1", 9001, UDP)
+        self.host_service("::1", 9000)
+        self.serve(WORLD4, test_usernet.echo, port=9000)
+        for own, port in ((OWN4, 8080), (OWN6, 8081), (OWN4, 8082)):
+            s = self.connect(own, port)
+            s.sendall(b"hello")
+            self.assertEqual(s.recv(10), b"hello")
+        for own in (OWN4, OWN6):
+            s = self.udp(own)
+            for size in (1, 1300, 5000):
+                s.sendto(b"x" * size, (own, 8080))
+                data, source = s.recvfrom(65536)
+                self.assertEqual((len(data), source[:2]), (size, (own, 8080)))
+        for own, port in ((OWN4, 8083), (OWN4, 9000), (OWN6, 22)):
+            with self.assertRaises(ConnectionRefusedError):
+                self.connect(own, port)
+        with self.assertRaises(OSError):  # the host itself stays out of reach
+            self.connect("198.51.100.1", 9000)
+
+
 class Echo(UsernetTest):
     """Where the group has no ping sockets."""
 
