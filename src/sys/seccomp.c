@@ -356,6 +356,7 @@ static const struct condition when_usernet[] = {
 	WHEN3(socket, LOW32(0, AF_INET), KIND(1, SOCK_RAW), LOW32(2, IPPROTO_ICMP)),
 	WHEN3(socket, LOW32(0, AF_INET6), KIND(1, SOCK_RAW), LOW32(2, IPPROTO_ICMPV6)),
 	WHEN1(connect, WITHOUT(0, 0)),
+	WHEN1(splice, WITHOUT(0, 0)),
 	{ 0 },
 };
 
