@@ -50,31 +50,39 @@ void carrier_process_close(struct carrier_process *p)
 		close(p->watch_fd);
 }
 
+/* The directory that @path is in, also where there is no such file yet. */
+static bool directory_of(const char *path, char out[PATH_MAX])
+{
+	char *slash;
+
+	snprintf(out, PATH_MAX, "%s", path);
+	slash = strrchr(out, '/');
+	if (slash)
+		slash[slash == out] = '\0';
+	else
+		snprintf(out, PATH_MAX, ".");
+	return out[0] != '\0';
+}
+
 /* The directory: a file that is replaced is another one under the same name. */
 int carrier_process_watch(struct carrier_process *p, const char *path, struct diag *d)
 {
-	char directory[PATH_MAX], *slash;
+	char directory[PATH_MAX];
 
-	snprintf(directory, sizeof(directory), "%s", path);
-	slash = strrchr(directory, '/');
-	if (slash)
-		slash[slash == directory] = '\0';
 	p->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (p->watch_fd >= 0 && inotify_add_watch(p->watch_fd, slash ? directory : ".",
-						  IN_CLOSE_WRITE | IN_MOVED_TO) >= 0)
+	if (p->watch_fd >= 0 && directory_of(path, directory) &&
+	    inotify_add_watch(p->watch_fd, directory, IN_CLOSE_WRITE | IN_MOVED_TO) >= 0)
 		return 0;
 	return diag_set(d, -errno, 0, "%s cannot be watched: %s", path, err_text(-errno));
 }
 
 void carrier_process_read_later(struct carrier_process *p, const char *path, bool is_directory)
 {
-	char whole[PATH_MAX], *slash;
+	char whole[PATH_MAX], directory[PATH_MAX];
 
-	if (!path || p->n_paths == CARRIER_PATHS_MAX || !realpath(path, whole))
+	if (!path || p->n_paths == CARRIER_PATHS_MAX || !directory_of(path, directory) ||
+	    !realpath(is_directory ? path : directory, whole))
 		return;
-	slash = strrchr(whole, '/');
-	if (!is_directory && slash)
-		slash[slash == whole] = '\0';
 	p->paths[p->n_paths] = strdup(whole);
 	p->n_paths += p->paths[p->n_paths] != NULL;
 }

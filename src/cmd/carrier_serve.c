@@ -143,12 +143,22 @@ static int read_site(struct serving *s, struct site **ret, struct diag *d)
 }
 
 /* Whatever cannot be read stays as it was. */
+static int read_keys(struct serving *s, struct carrier_keys **ret, struct diag *d)
+{
+	int err = carrier_keys_read_file(options_get(s->o, "keys"), ret, d);
+
+	/* Whoever is to write it has not done so yet: until then nobody is let in. */
+	if (err == -ENOENT && options_get(s->o, "watch-keys"))
+		err = carrier_keys_read("", 0, ret, d);
+	return err;
+}
+
 static void read_keys_again(struct serving *s)
 {
 	struct carrier_keys *keys = NULL;
 	struct diag d = { .text = "" };
 
-	if (carrier_keys_read_file(options_get(s->o, "keys"), &keys, &d) == 0) {
+	if (read_keys(s, &keys, &d) == 0) {
 		log_info("%zu keys were read again", carrier_keys_count(keys));
 		carrier_server_set_keys(s->server, keys);
 	} else {
@@ -196,7 +206,7 @@ static int make_server(struct serving *s, struct diag *d)
 	int err = read_config(s, &config, d);
 
 	if (err == 0)
-		err = carrier_keys_read_file(options_get(s->o, "keys"), &keys, d);
+		err = read_keys(s, &keys, d);
 	if (err == 0)
 		err = read_site(s, &site, d);
 	if (err == 0 && s->has_tls)
