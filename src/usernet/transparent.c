@@ -128,10 +128,10 @@ int transparent_open(struct usernet *u, struct diag *d)
 	uint32_t flows = 0;
 	size_t listeners = u->options.flows_max / PLACES_PER_LISTENER + 1;
 	struct transparent *t = calloc(1, sizeof(*t));
-	int err = t ? 0 : -ENOMEM;
+	int err = 0;
 
-	if (err < 0)
-		return diag_set(d, err, 0, "out of memory");
+	if (!t)
+		return diag_set(d, -ENOMEM, 0, "out of memory");
 	t->net.tun.fd = -1;
 	err = fit_descriptors(u, &flows, d);
 	if (err == 0)
