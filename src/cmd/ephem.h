@@ -14,13 +14,17 @@
 #include "client/ephem_state.h"
 #include "cmd/local_command.h"
 
+struct ephem_verb;
+
 /**
  * struct ephem_call - One call of one command
+ * @verb:	Which command it is
  * @complaints:	Where failures are told
  * @state:	Open while the command runs
  * @setup:	Read before it runs, if it needs that
  */
 struct ephem_call {
+	const struct ephem_verb *verb;
 	struct local_command line;
 	const char *program;
 	bool is_old;
@@ -77,6 +81,17 @@ int ephem_call_api(const struct ephem_call *c, const char *method, const char *p
  */
 int ephem_save_user(struct ephem_call *c, const char *id, const json_t *user,
 		    const char *failure, char ret_path[PATH_MAX]);
+
+/** ephem_save_key() - The user's own key, if the reply has one, as ID.key. Return: 0, or an error with a
+ *  sentence in @d */
+int ephem_save_key(struct ephem_call *c, const char *id, const json_t *user, struct diag *d);
+
+/** ephem_enroll() - Become a user of the gateway at @url. @name: NULL: the token says. Return: an enum
+ *  command_exit; everything has been said */
+int ephem_enroll(struct ephem_call *c, const char *url, const char *token, const char *name);
+
+/** ephem_refuse_usage() - Another number of words is wanted. Return: what to exit with */
+int ephem_refuse_usage(const struct ephem_call *c);
 
 /** ephem_check_id() - Return: EXIT_DONE, or it has been said that @id can be nobody's */
 int ephem_check_id(const struct ephem_call *c, const char *id);

@@ -26,6 +26,7 @@ static const struct command commands[] = {
 	{ "create", "make a user of that gateway, and save its configuration", cmd_create },
 	{ "pull", "save the configuration of a user that it has", cmd_pull },
 	{ "list", "list the configurations that were saved", cmd_list },
+	{ "enroll", "become a user of a gateway with a token, once", cmd_enroll },
 	{ "vpn-client", NULL, cmd_vpn_client }, /* the words of another program */
 	{ NULL, NULL, NULL },			/* the end */
 };

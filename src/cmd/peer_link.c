@@ -14,8 +14,7 @@ enum { USES_MAX = 100 };
 
 static const uint64_t TTL_MAX_S = UINT64_C(30) * 86400;
 
-/* "90", "90s", "30m", "24h", "7d" */
-static bool read_ttl(const char *text, uint64_t *ret_s)
+bool peer_read_ttl(const char *text, uint64_t *ret_s)
 {
 	static const struct {
 		char unit;
@@ -59,7 +58,7 @@ static int make_body(const struct peer_request *r, json_t *body)
 	const char *path = options_get(r->options, "private-key");
 	uint64_t number;
 
-	if (ttl && !read_ttl(ttl, &number))
+	if (ttl && !peer_read_ttl(ttl, &number))
 		return peer_complain(
 			EXIT_REFUSED,
 			"--ttl is a time such as 30m, 24h or 7d: a minute to 30 days");

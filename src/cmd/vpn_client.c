@@ -9,12 +9,14 @@ static const char usage[] =
 	"Usage: vpn-client setup <api-url> <master-key>   Remember where the gateway is\n"
 	"       vpn-client create <client-id>             Make a user, save its configuration\n"
 	"       vpn-client pull <client-id>               Get the configuration of a user\n"
-	"       vpn-client list                           List the saved configurations\n";
+	"       vpn-client list                           List the saved configurations\n"
+	"       vpn-client enroll <api-url> <token> [<client-id>]\n"
+	"                                                 Become a user with a token, once\n";
 
 static const struct command verbs[] = {
-	{ "setup", NULL, cmd_setup }, { "create", NULL, cmd_create },
-	{ "pull", NULL, cmd_pull },   { "list", NULL, cmd_list },
-	{ NULL, NULL, NULL },
+	{ "setup", NULL, cmd_setup },	{ "create", NULL, cmd_create },
+	{ "pull", NULL, cmd_pull },	{ "list", NULL, cmd_list },
+	{ "enroll", NULL, cmd_enroll }, { NULL, NULL, NULL },
 };
 
 int cmd_vpn_client(int argc, char **argv)

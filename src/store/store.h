@@ -137,6 +137,7 @@ enum store_record_kind {
 	STORE_SETTING, /* single facts */
 	STORE_OUTBOX,  /* an event that a webhook has not got yet (gateway/outbox.h) */
 	STORE_USER,    /* of the users' API; its name is that of its peer */
+	STORE_ENROLMENT, /* a token to become a user with; its name is a hash of it */
 	STORE_RECORD_KINDS,
 };
 
