@@ -231,8 +231,16 @@ static void changed(void *context, int err, int carried, const struct peer *peer
 static void put(struct call *call, int64_t id, const char *name, const struct list *l)
 {
 	struct gateway_grant grant = call_grant(call);
-	char *body = list_write(l);
+	char *body = NULL;
 
+	if (call->api->is_usernet) {
+		call_refuse(
+			call, 409,
+			"A gateway without an interface (usernet) has no firewall: it cannot "
+			"keep peers to a list; --peer-isolation and --allow are for all");
+		return;
+	}
+	body = list_write(l);
 	if (!body) {
 		call_fail(call, -ENOMEM, NULL);
 		return;

@@ -63,6 +63,8 @@ enum {
  * @agent_health_is_open, @agent_metrics_are_open: Without a signature, too
  * @metrics_without_peers: /metrics has no line for each peer, unless asked to
  * @isolates_peers: They do not reach each other, whatever access lists say
+ * @kind:	What serves the interface: a word; @kind_why: why it is usernet, or NULL
+ * @is_usernet:	There is no interface, and no firewall for access lists
  * @answers:	How many of each class of statuses were given
  * @started_ns:	Boot clock
  * @own_uid:	The user we run as
@@ -106,6 +108,9 @@ struct api {
 	bool agent_metrics_are_open;
 	bool metrics_without_peers;
 	bool isolates_peers;
+	bool is_usernet;
+	const char *kind;
+	const char *kind_why;
 	uint64_t answers[API_STATUS_CLASSES];
 	uint64_t started_ns;
 	uid_t own_uid;

@@ -34,15 +34,16 @@ void facts_show(struct call *call)
 
 	key_to_base64(c->public_key, key);
 	client_conf_endpoint(call->api, endpoint);
-	call_reply(call, 200,
-		   json_pack("{s:s, s:s, s:s, s:i, s:o, s:o, s:[o, o], s:s?, s:s, s:b}",
-			     "version", CULVERT_VERSION, "interface", c->interface,
-			     "public_key", key, "port", (int)c->port, "subnet4",
-			     network(&c->subnet4), "subnet6", network(&c->subnet6), "addresses",
-			     address(call, &c->subnet4), address(call, &c->subnet6), "endpoint",
-			     endpoint[0] ? endpoint : NULL, "obfuscation_level",
-			     frame_level_name(call->api->level), "enabled",
-			     (int)(ifstate_of(call->api->gateway) == IFSTATE_UP)));
+	call_reply(
+		call, 200,
+		json_pack("{s:s, s:s, s:s, s:i, s:o, s:o, s:[o, o], s:s?, s:s, s:b, s:s, s:s?}",
+			  "version", CULVERT_VERSION, "interface", c->interface, "public_key",
+			  key, "port", (int)c->port, "subnet4", network(&c->subnet4), "subnet6",
+			  network(&c->subnet6), "addresses", address(call, &c->subnet4),
+			  address(call, &c->subnet6), "endpoint", endpoint[0] ? endpoint : NULL,
+			  "obfuscation_level", frame_level_name(call->api->level), "enabled",
+			  (int)(ifstate_of(call->api->gateway) == IFSTATE_UP), "kind",
+			  call->api->kind, "kind_why", call->api->kind_why));
 }
 
 static void changed(void *context, int err, int carried, const struct peer *peer)

@@ -6,37 +6,75 @@
 #include "api/key_text.h"
 #include "api/peer_fields.h"
 #include "api/time_text.h"
+#include "base/json_write.h"
 #include "sys/clock.h"
 
 enum { NAME_PATH_MAX = 3 * STORE_NAME_MAX };
 
-static json_t *addresses_of(const struct peer *peer)
+static void put_optional(struct text *out, const char *name, const char *text)
 {
-	json_t *list = json_array();
-	char text[ADDR_TEXT_MAX];
-	struct ip_prefix v4 = { peer->v4, 32 }, v6 = { peer->v6, 128 };
-
-	if (peer->v4.family != ADDR_NONE)
-		json_array_append_new(list, json_string(ip_prefix_format(&v4, text)));
-	if (peer->v6.family != ADDR_NONE)
-		json_array_append_new(list, json_string(ip_prefix_format(&v6, text)));
-	return list;
+	if (text && text[0])
+		json_put_text(out, name, text);
+	else
+		json_put_null(out, name);
 }
 
-static json_t *routes_of(const struct peer *peer)
+static void put_id(struct text *out, const char *name, int64_t id)
 {
-	json_t *list = json_array();
+	if (id)
+		json_put_number(out, name, (uint64_t)id);
+	else
+		json_put_null(out, name);
+}
 
+static void put_time(struct text *out, const char *name, uint64_t wall_ns)
+{
+	char time[TIME_TEXT_MAX];
+
+	put_optional(out, name, wall_ns ? time_text_utc(wall_ns, time) : NULL);
+}
+
+/* An element of an array. */
+static void put_element(struct text *out, const char *text, size_t len)
+{
+	json_put_next(out);
+	json_put_string(out, text, len);
+}
+
+static void put_address(struct text *out, const struct ip_addr *ip, int bits)
+{
+	struct ip_prefix p = { *ip, (uint8_t)bits };
+	char text[ADDR_TEXT_MAX];
+
+	if (ip->family == ADDR_NONE)
+		return;
+	ip_prefix_format(&p, text);
+	put_element(out, text, strlen(text));
+}
+
+static void put_addresses(struct text *out, const struct peer *peer)
+{
+	json_put_name(out, "addresses");
+	text_puts(out, "[");
+	put_address(out, &peer->v4, 32);
+	put_address(out, &peer->v6, 128);
+	text_puts(out, "]");
+}
+
+static void put_routes(struct text *out, const struct peer *peer)
+{
+	json_put_name(out, "routes");
+	text_puts(out, "[");
 	for (const char *at = peer->routes; at && *at;) {
 		size_t len = strcspn(at, ",");
 
-		json_array_append_new(list, json_stringn(at, len));
+		put_element(out, at, len);
 		at += len + (at[len] == ',');
 	}
-	return list;
+	text_puts(out, "]");
 }
 
-static json_t *blocked_of(const struct peer *peer)
+static void put_blocked(struct text *out, const struct peer *peer)
 {
 	static const struct {
 		enum store_block bit;
@@ -45,114 +83,91 @@ static json_t *blocked_of(const struct peer *peer)
 		      { STORE_BLOCK_QUOTA, "quota" },
 		      { STORE_BLOCK_SCHEDULE, "schedule" },
 		      { STORE_BLOCK_ACCOUNT, "account" } };
-	json_t *list = json_array();
 
+	json_put_name(out, "blocked");
+	text_puts(out, "[");
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (peer->blocked & words[i].bit)
-			json_array_append_new(list, json_string(words[i].word));
+			put_element(out, words[i].word, strlen(words[i].word));
 	}
-	return list;
+	text_puts(out, "]");
 }
 
-static json_t *text_or_null(const char *text)
+static void put_quota(struct text *out, const struct peer *peer)
 {
-	return text && text[0] ? json_string(text) : json_null();
+	if (peer->quota_bytes == 0) {
+		json_put_null(out, "quota");
+		return;
+	}
+	json_put_name(out, "quota");
+	text_puts(out, "{");
+	json_put_number(out, "bytes", peer->quota_bytes);
+	json_put_text(out, "period",
+		      peer_fields_period_word((enum store_period)peer->quota_period));
+	text_puts(out, "}");
 }
 
-static json_t *id_or_null(int64_t id)
+static void put_limits(struct text *out, const struct peer *peer)
 {
-	return id ? json_integer(id) : json_null();
+	put_id(out, "account", peer->account_id);
+	put_id(out, "access", peer->access_id);
+	put_time(out, "expires", peer->expires_ns);
+	put_quota(out, peer);
+	json_put_number(out, "rate_bps", peer->rate_bps);
+	json_put_number(out, "keepalive", peer->keepalive_s);
+	put_routes(out, peer);
+	put_optional(out, "schedule", peer->schedule);
+	put_optional(out, "note", peer->note);
+	json_put_bool(out, "has_preshared_key", peer->has_preshared_key);
+	put_blocked(out, peer);
 }
 
-static json_t *quota_of(const struct peer *peer)
+/* What is stored. */
+static void put_stored(struct text *out, const struct peer *peer)
 {
-	if (peer->quota_bytes == 0)
-		return json_null();
-	return json_pack("{s:I, s:s}", "bytes", (json_int_t)peer->quota_bytes, "period",
-			 peer_fields_period_word((enum store_period)peer->quota_period));
-}
+	char key[KEY_BASE64_LEN + 1];
 
-/* Member by member: a list has 1000 peers, and packing by a format costs twice as much. */
-static void add_limits(json_t *json, const struct peer *peer)
-{
-	char time[TIME_TEXT_MAX];
-
-	json_object_set_new_nocheck(json, "account", id_or_null(peer->account_id));
-	json_object_set_new_nocheck(json, "access", id_or_null(peer->access_id));
-	json_object_set_new_nocheck(json, "expires",
-				    peer->expires_ns
-					    ? json_string(time_text_utc(peer->expires_ns, time))
-					    : json_null());
-	json_object_set_new_nocheck(json, "quota", quota_of(peer));
-	json_object_set_new_nocheck(json, "rate_bps", json_integer((json_int_t)peer->rate_bps));
-	json_object_set_new_nocheck(json, "keepalive", json_integer(peer->keepalive_s));
-	json_object_set_new_nocheck(json, "routes", routes_of(peer));
-	json_object_set_new_nocheck(json, "schedule", text_or_null(peer->schedule));
-	json_object_set_new_nocheck(json, "note", text_or_null(peer->note));
-	json_object_set_new_nocheck(json, "has_preshared_key",
-				    json_boolean(peer->has_preshared_key));
-	json_object_set_new_nocheck(json, "blocked", blocked_of(peer));
-}
-
-json_t *peer_json(const struct peer *peer)
-{
-	char key[KEY_BASE64_LEN + 1], time[TIME_TEXT_MAX];
-	json_t *json = json_object();
-
-	if (!json)
-		return NULL;
 	key_to_base64(peer->public_key, key);
-	json_object_set_new_nocheck(json, "id", json_integer(peer->id));
-	json_object_set_new_nocheck(json, "name", text_or_null(peer->name));
-	json_object_set_new_nocheck(json, "public_key", json_string_nocheck(key));
-	json_object_set_new_nocheck(json, "addresses", addresses_of(peer));
-	json_object_set_new_nocheck(json, "enabled",
-				    json_boolean(peer->status == STORE_PEER_ACTIVE));
-	json_object_set_new_nocheck(json, "obfuscation_level",
-				    json_string_nocheck(frame_level_name(peer->level)));
-	json_object_set_new_nocheck(json, "dns", json_string(peer->dns));
-	json_object_set_new_nocheck(json, "created",
-				    json_string_nocheck(time_text_utc(peer->created_ns, time)));
-	json_object_set_new_nocheck(json, "changed",
-				    json_string_nocheck(time_text_utc(peer->changed_ns, time)));
-	add_limits(json, peer);
-	return json;
+	json_put_number(out, "id", (uint64_t)peer->id);
+	put_optional(out, "name", peer->name);
+	json_put_text(out, "public_key", key);
+	put_addresses(out, peer);
+	json_put_bool(out, "enabled", peer->status == STORE_PEER_ACTIVE);
+	json_put_text(out, "obfuscation_level", frame_level_name(peer->level));
+	json_put_text(out, "dns", peer->dns);
+	put_time(out, "created", peer->created_ns);
+	put_time(out, "changed", peer->changed_ns);
+	put_limits(out, peer);
 }
 
 /* Of whoever was never heard nothing is known, and that would read as level off; nor of who was
  * heard before that name got the parameters it has now. */
-static json_t *profile_of(const struct profiles *all, const struct observed *o)
+static const char *profile_of(const struct profiles *all, const struct observed *o)
 {
 	const struct profile *p;
 
 	if (!o || o->last_handshake_ns == 0 || o->is_heard_gone)
-		return json_null();
+		return NULL;
 	if (!o->profile_heard[0])
-		return json_string(frame_level_name(FRAME_OFF));
+		return frame_level_name(FRAME_OFF);
 	p = profiles_named(all, o->profile_heard);
-	return p && o->last_handshake_ns < p->created_ns ? json_null()
-							 : json_string(o->profile_heard);
+	return p && o->last_handshake_ns < p->created_ns ? NULL : o->profile_heard;
 }
 
 /* What the interface knows; null where it knows nothing. */
-static void add_observed(json_t *json, const struct profiles *all, const struct observed *o)
+static void put_observed(struct text *out, const struct profiles *all, const struct observed *o)
 {
-	char text[ADDR_TEXT_MAX], time[TIME_TEXT_MAX];
+	char text[ADDR_TEXT_MAX];
 	bool has_endpoint = o && o->endpoint.ip.family != ADDR_NONE;
-	bool has_handshake = o && o->last_handshake_ns != 0;
 
-	json_object_set_new(json, "endpoint",
-			    has_endpoint ? json_string(endpoint_format(&o->endpoint, text))
-					 : json_null());
-	json_object_set_new(json, "last_handshake",
-			    has_handshake
-				    ? json_string(time_text_utc(o->last_handshake_ns, time))
-				    : json_null());
-	json_object_set_new(json, "profile", profile_of(all, o));
+	put_optional(out, "endpoint",
+		     has_endpoint ? endpoint_format(&o->endpoint, text) : NULL);
+	put_time(out, "last_handshake", o ? o->last_handshake_ns : 0);
+	put_optional(out, "profile", profile_of(all, o));
 }
 
 /* Altogether: what was added up before, and what the interface has counted since. */
-static void add_traffic(json_t *json, const struct lives *lives, const struct peer *peer,
+static void put_traffic(struct text *out, const struct lives *lives, const struct peer *peer,
 			const struct observed *o)
 {
 	struct usage u;
@@ -161,24 +176,53 @@ static void add_traffic(json_t *json, const struct lives *lives, const struct pe
 	if (o)
 		usage_count(&u, (enum store_period)peer->quota_period, clock_wall_ns(),
 			    o->rx_bytes, o->tx_bytes);
-	json_object_set_new(json, "rx_bytes", json_integer((json_int_t)u.rx));
-	json_object_set_new(json, "tx_bytes", json_integer((json_int_t)u.tx));
-	json_object_set_new(json, "used_bytes",
-			    peer->quota_bytes ? json_integer((json_int_t)u.used) : json_null());
+	json_put_number(out, "rx_bytes", u.rx);
+	json_put_number(out, "tx_bytes", u.tx);
+	if (peer->quota_bytes)
+		json_put_number(out, "used_bytes", u.used);
+	else
+		json_put_null(out, "used_bytes");
+}
+
+void peer_json_put(struct text *out, const struct call *call, const struct peer *peer,
+		   const struct observation *seen)
+{
+	const struct observed *o = seen ? observation_find(seen, peer->public_key) : NULL;
+
+	text_puts(out, "{");
+	put_stored(out, peer);
+	put_observed(out, gateway_profiles(call->api->gateway), o);
+	put_traffic(out, call->api->lives, peer, o);
+	text_puts(out, "}");
+}
+
+/* What was written, read again: answers that say more than the peer are put together as values. */
+static json_t *read_back(struct text *written)
+{
+	json_t *json =
+		written->err == 0 ? json_loadb(written->data, written->len, 0, NULL) : NULL;
+
+	text_done(written);
+	return json;
+}
+
+json_t *peer_json(const struct peer *peer)
+{
+	struct text out = { .data = NULL };
+
+	text_puts(&out, "{");
+	put_stored(&out, peer);
+	text_puts(&out, "}");
+	return read_back(&out);
 }
 
 json_t *peer_json_observed(const struct call *call, const struct peer *peer,
 			   const struct observation *seen)
 {
-	json_t *json = peer_json(peer);
+	struct text out = { .data = NULL };
 
-	const struct observed *o = seen ? observation_find(seen, peer->public_key) : NULL;
-
-	if (!json)
-		return NULL;
-	add_observed(json, gateway_profiles(call->api->gateway), o);
-	add_traffic(json, call->api->lives, peer, o);
-	return json;
+	peer_json_put(&out, call, peer, seen);
+	return read_back(&out);
 }
 
 const struct peer *peer_json_find(const struct call *call)

@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "api/call.h"
+#include "base/text.h"
 
 /** peer_json_may_see() - A key of an account sees that account's peers only */
 bool peer_json_may_see(const struct call *call, const struct peer *peer);
@@ -19,6 +20,11 @@ const struct peer *peer_json_find(const struct call *call);
 
 /** peer_json() - What is stored. NULL: out of memory */
 json_t *peer_json(const struct peer *peer);
+
+/** peer_json_put() - All of it, as text: a list of a thousand is written, never built. What
+ *  failed is in @out */
+void peer_json_put(struct text *out, const struct call *call, const struct peer *peer,
+		   const struct observation *seen);
 
 /** peer_json_observed() - And what the interface knows; @seen NULL: nothing */
 json_t *peer_json_observed(const struct call *call, const struct peer *peer,

@@ -11,6 +11,7 @@
 #include "api/key_text.h"
 #include "api/peer_fields.h"
 #include "api/peer_json.h"
+#include "base/json_write.h"
 #include "crypto/suite.h"
 #include "sys/clock.h"
 #include "sys/random.h"
@@ -128,30 +129,44 @@ static size_t count_visible(const struct call *call)
 	return account ? account->n_peers : 0;
 }
 
+/* One page. Return: the id of its last peer if there are more, 0 otherwise. */
+static int64_t put_page(struct text *out, const struct call *call, struct query *q,
+			const struct observation *seen)
+{
+	const struct peers *peers = gateway_peers(call->api->gateway);
+	const struct peer *peer = q->is_descending ? peers_before(peers, (int64_t)q->after)
+						   : peers_after(peers, (int64_t)q->after);
+	int64_t last = 0;
+
+	peer = skip(call, q, peer);
+	for (; peer && q->limit > 0; q->limit--) {
+		last = peer->id;
+		json_put_next(out);
+		peer_json_put(out, call, peer, seen);
+		peer = skip(call, q, q->is_descending ? peer->prev : peer->next);
+	}
+	return peer ? last : 0;
+}
+
 static void list(void *context, int err, const struct observation *seen)
 {
 	struct call *call = context;
-	const struct peers *peers = gateway_peers(call->api->gateway);
-	json_t *page = json_array(), *next = json_null();
-	const struct peer *peer;
+	struct text page = { .data = NULL };
 	struct query q = { 0 };
+	int64_t next;
 
 	(void)err; /* then @seen is NULL, and the peers are listed without their traffic */
 	read_query(call->match.query, &q);
-	peer = q.is_descending ? peers_before(peers, (int64_t)q.after)
-			       : peers_after(peers, (int64_t)q.after);
-	peer = skip(call, &q, peer);
-	while (peer && q.limit > 0) {
-		int64_t last = peer->id;
-
-		json_array_append_new(page, peer_json_observed(call, peer, seen));
-		peer = skip(call, &q, q.is_descending ? peer->prev : peer->next);
-		if (--q.limit == 0 && peer)
-			next = json_integer((json_int_t)last);
-	}
-	call_reply(call, 200,
-		   json_pack("{s:o, s:o, s:I}", "peers", page, "next", next, "total",
-			     (json_int_t)count_visible(call)));
+	text_puts(&page, "{\"peers\":[");
+	next = put_page(&page, call, &q, seen);
+	text_puts(&page, "]");
+	if (next)
+		json_put_number(&page, "next", (uint64_t)next);
+	else
+		json_put_null(&page, "next");
+	json_put_number(&page, "total", count_visible(call));
+	text_puts(&page, "}");
+	call_reply_body(call, "application/json", &page);
 }
 
 void peers_list(struct call *call)

@@ -49,6 +49,7 @@ static const char usage[] =
 	"  --mtu N           of the tunnel (default 1420)\n"
 	"  --flows N         connections at a time (default 65536)\n"
 	"  --forward PORT=ADDRESS:PORT,...  TCP ports of this host that lead to peers\n"
+	"  --isolate         peers do not reach each other\n"
 	"\n"
 	"Environment: WG_PROCESS_FOREGROUND=1 (as -f), WG_TUN_FD and WG_UAPI_FD (descriptors opened by\n"
 	"the caller), LOG_LEVEL=silent|error|warning|info|debug (or verbose).\n";
@@ -159,7 +160,7 @@ static int settle_usernet(struct settings *s)
 		return s->has_usernet_option
 			       ? complain(
 					 EXIT_USAGE,
-					 "--address, --dns, --allow, --mtu, --flows and --forward go with --usernet")
+					 "--address, --dns, --allow, --mtu, --flows, --isolate and --forward go with --usernet")
 			       : -1;
 	if (s->device.takes_over || s->device.tun_fd >= 0 || s->device.workers > 1)
 		return complain(
@@ -189,6 +190,7 @@ static int read_arguments(int argc, char **argv, struct settings *s)
 		{ "flows", required_argument, NULL, OPTION_USERNET + 1 + DEVICE_USERNET_FLOWS },
 		{ "forward", required_argument, NULL,
 		  OPTION_USERNET + 1 + DEVICE_USERNET_FORWARD },
+		{ "isolate", no_argument, NULL, OPTION_USERNET + 1 + DEVICE_USERNET_ISOLATE },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *foreground = getenv("WG_PROCESS_FOREGROUND");

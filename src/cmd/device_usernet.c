@@ -131,6 +131,9 @@ int device_usernet_read(struct usernet_options *o, enum device_usernet_option op
 		return add_each(o, text, add_allowed);
 	case DEVICE_USERNET_FORWARD:
 		return add_each(o, text, add_forward);
+	case DEVICE_USERNET_ISOLATE:
+		o->isolates_peers = true;
+		return EXIT_DONE;
 	case DEVICE_USERNET_MTU:
 		return read_number("--mtu", text, USERNET_MTU_MIN, USERNET_MTU_MAX, &o->mtu);
 	case DEVICE_USERNET_FLOWS:

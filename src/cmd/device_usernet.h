@@ -13,13 +13,14 @@ enum device_usernet_option {
 	DEVICE_USERNET_MTU,
 	DEVICE_USERNET_FLOWS,
 	DEVICE_USERNET_FORWARD,
+	DEVICE_USERNET_ISOLATE,
 };
 
 /* What stands where nothing is said. */
 void device_usernet_init(struct usernet_options *o);
 
 /** device_usernet_read() - One option; complains on standard error
- * @text:	Lists are separated by commas, and an option may be repeated
+ * @text:	NULL for one without an argument. Lists are separated by commas, and an option may be repeated
  * Return: an exit code, EXIT_DONE when it is fine. */
 int device_usernet_read(struct usernet_options *o, enum device_usernet_option option,
 			const char *text);

@@ -115,7 +115,7 @@ static void look_at_modules(const struct looking *l)
 	if (fd < 0)
 		tell(l, "modules",
 		     "/dev/net/tun: %s; load the module (modprobe tun), or give this container "
-		     "the device",
+		     "the device; until then a gateway here has no interface (usernet)",
 		     err_text(-errno));
 	else
 		close(fd);

@@ -219,11 +219,6 @@ static int complain_of_usage(const struct ephem_call *c, const struct ephem_verb
 	return c->is_old ? EXIT_FAILED : EXIT_USAGE;
 }
 
-int ephem_refuse_usage(const struct ephem_call *c)
-{
-	return complain_of_usage(c, c->verb, "");
-}
-
 static int read_setup(struct ephem_call *c, const struct ephem_verb *v, struct diag *d)
 {
 	const char *ca = options_get(&c->line.options, "ca");
@@ -270,7 +265,6 @@ int ephem_run(const struct ephem_verb *verb, int argc, char **argv)
 		.line.options = { .command = "client",
 				  .rows = rows,
 				  .n = sizeof(rows) / sizeof(rows[0]) },
-		.verb = verb,
 		.program = argv[0],
 		.is_old = strncmp(argv[0], "vpn-client", strlen("vpn-client")) == 0,
 		.state.dir = -1,
@@ -286,7 +280,8 @@ int ephem_run(const struct ephem_verb *verb, int argc, char **argv)
 		printf("\n%s\n", verb->help);
 		options_print_help(&c.line.options, stdout);
 		code = EXIT_DONE;
-	} else if (c.line.n_words < verb->min_words || c.line.n_words > verb->max_words) {
+	} else if (c.line.n_words < verb->min_words || c.line.n_words > verb->max_words ||
+		   (verb->is_complete && !verb->is_complete(&c))) {
 		code = complain_of_usage(&c, verb, "");
 	} else {
 		c.json = options_get(&c.line.options, "json") != NULL;

@@ -14,17 +14,13 @@
 #include "client/ephem_state.h"
 #include "cmd/local_command.h"
 
-struct ephem_verb;
-
 /**
  * struct ephem_call - One call of one command
- * @verb:	Which command it is
  * @complaints:	Where failures are told
  * @state:	Open while the command runs
  * @setup:	Read before it runs, if it needs that
  */
 struct ephem_call {
-	const struct ephem_verb *verb;
 	struct local_command line;
 	const char *program;
 	bool is_old;
@@ -39,6 +35,7 @@ struct ephem_call {
  * @arguments:	For the usage: "NAME"
  * @help:	What it does, sentences with their newlines
  * @min_words, @max_words: Besides options
+ * @is_complete: Are they what is wanted, with the options there are? NULL: yes
  * @makes_state: The directory need not be there yet
  */
 struct ephem_verb {
@@ -46,6 +43,7 @@ struct ephem_verb {
 	const char *help;
 	int min_words;
 	int max_words;
+	bool (*is_complete)(const struct ephem_call *c);
 	bool makes_state;
 	bool needs_setup;
 	int (*run)(struct ephem_call *c);
@@ -89,9 +87,6 @@ int ephem_save_key(struct ephem_call *c, const char *id, const json_t *user, str
 /** ephem_enroll() - Become a user of the gateway at @url. @name: NULL: the token says. Return: an enum
  *  command_exit; everything has been said */
 int ephem_enroll(struct ephem_call *c, const char *url, const char *token, const char *name);
-
-/** ephem_refuse_usage() - Another number of words is wanted. Return: what to exit with */
-int ephem_refuse_usage(const struct ephem_call *c);
 
 /** ephem_check_id() - Return: EXIT_DONE, or it has been said that @id can be nobody's */
 int ephem_check_id(const struct ephem_call *c, const char *id);

@@ -8,6 +8,7 @@
 
 #include "base/codec.h"
 #include "cmd/command.h"
+#include "cmd/gateway_kind.h"
 #include "cmd/options.h"
 #include "cmd/serving.h"
 #include "cmd/state_default.h"
@@ -31,8 +32,7 @@ static const struct option_row rows[] = {
 	  NULL },
 	{ "obfuscation", "LEVEL", "off", NULL,
 	  "of new peers: off, low, medium, high or extreme", NULL },
-	{ "kind", "KIND", "userspace", NULL,
-	  "what serves the interface: userspace, kernel or auto", NULL },
+	GATEWAY_KIND_ROWS,
 	{ "peer-isolation", "on|off", "off", "WG_PEER_ISOLATION",
 	  "on: peers do not reach each other", NULL },
 	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug", NULL },
@@ -185,26 +185,6 @@ static int read_isolation(const struct options *o, struct host_config *c)
 	return EXIT_DONE;
 }
 
-/* A kernel's interface knows no obfuscation: said before anything is made. */
-static int read_kind(const struct options *o, struct host_config *c)
-{
-	const char *value = options_get(o, "kind");
-
-	if (strcmp(value, "auto") == 0)
-		c->kind = HOST_KIND_AUTO;
-	else if (strcmp(value, "kernel") == 0)
-		c->kind = HOST_KIND_KERNEL;
-	else if (strcmp(value, "userspace") != 0)
-		return refuse_value(o, "kind", "userspace, kernel or auto");
-	if (c->kind != HOST_KIND_KERNEL || strcmp(c->obfuscation, "off") == 0)
-		return EXIT_DONE;
-	fprintf(stderr,
-		"culvert gateway: %s: the kernel's WireGuard knows no obfuscation, and new peers are"
-		" to have level %s: choose kind userspace, or obfuscation off\n",
-		options_origin(o, "kind"), c->obfuscation);
-	return EXIT_REFUSED;
-}
-
 static int read_drift(const struct options *o)
 {
 	static const char *const words[] = { "repair", "report", "adopt" };
@@ -218,6 +198,7 @@ static int read_drift(const struct options *o)
 static int read_config(const struct options *o, struct host_config *c,
 		       const char *arguments[2 * OPTIONS_MAX + 1])
 {
+	static struct gateway_kind kind; /* borrowed by @c for as long as the process lives */
 	const char *port = options_get(o, "port");
 	uint64_t number;
 	int code;
@@ -239,7 +220,7 @@ static int read_config(const struct options *o, struct host_config *c,
 		return refuse_value(o, "obfuscation", "off, low, medium, high or extreme");
 	c->gateway_program = options_get(o, "gateway-program");
 	read_hooks(o, c);
-	code = read_kind(o, c);
+	code = gateway_kind_read(o, &kind, c);
 	if (code == EXIT_DONE)
 		code = read_isolation(o, c);
 	if (code == EXIT_DONE)

@@ -75,8 +75,9 @@ static const struct option_row rows[] = {
 	{ "endpoint", "HOST", NULL, NULL, "name or address peers connect to", NULL },
 	{ "obfuscation", "LEVEL", "off", NULL, "of new peers", NULL },
 	{ "isolation", "WORD", "off", NULL, "on: peers do not reach each other", NULL },
-	{ "kind", "KIND", "userspace", NULL, "what serves the interface: userspace or kernel",
-	  NULL },
+	{ "kind", "KIND", "userspace", NULL,
+	  "what serves the interface: userspace, usernet or kernel", NULL },
+	{ "kind-why", "TEXT", NULL, NULL, "with usernet: why", NULL },
 	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug", NULL },
 	{ "log-json", NULL, NULL, NULL, "log lines as JSON", NULL },
 	{ "actions", "BITS", "0", NULL, "what the host may be asked for", NULL },
@@ -510,10 +511,11 @@ static void say_ready(const struct serve *s)
 
 	if (privileges_gaps()[0])
 		log_warning("not enforced here: %s", privileges_gaps());
-	printf("gateway ready: API %s and %s, interface %s, UDP port %u, peers from %s and %s\n",
+	printf("gateway ready: API %s and %s, interface %s, UDP port %u, peers from %s and %s%s%s\n",
 	       s->places.shown, s->socket_path, s->config.interface, s->config.port,
 	       ip_prefix_format(&s->config.subnet4, v4),
-	       ip_prefix_format(&s->config.subnet6, v6));
+	       ip_prefix_format(&s->config.subnet6, v6), s->api.kind_why ? "; usernet: " : "",
+	       s->api.kind_why ? s->api.kind_why : "");
 	if (isatty(STDOUT_FILENO))
 		places_say_first_steps(&s->places);
 	fflush(stdout);

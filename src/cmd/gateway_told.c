@@ -74,9 +74,13 @@ static int read_numbers(const struct options *o, struct serve *s)
 /* A host that says the kind runs a device of ours; tests may have another. */
 static int read_kind(const struct options *o, struct serve *s)
 {
-	s->config.is_plain = strcmp(options_get(o, "kind"), "kernel") == 0;
-	if (!s->config.is_plain && strcmp(options_get(o, "kind"), "userspace") != 0)
-		return gateway_told_complain(EXIT_USAGE, "--kind is userspace or kernel");
+	s->api.kind = options_get(o, "kind");
+	s->config.is_plain = strcmp(s->api.kind, "kernel") == 0;
+	s->api.is_usernet = strcmp(s->api.kind, "usernet") == 0;
+	s->api.kind_why = options_get(o, "kind-why");
+	if (!s->config.is_plain && !s->api.is_usernet && strcmp(s->api.kind, "userspace") != 0)
+		return gateway_told_complain(EXIT_USAGE,
+					     "--kind is userspace, usernet or kernel");
 	s->reconcile.is_plain = s->config.is_plain;
 	s->reconcile.drift.is_ours = !options_is_default(o, "kind");
 	if (!drift_policy_find(options_get(o, "drift"), &s->reconcile.drift.policy))

@@ -222,7 +222,8 @@ void places_say_first_steps(const struct places *s)
 {
 	printf("  a first client    culvert gateway peer add NAME\n"
 	       "  a key of the API  culvert gateway key add NAME --role operator\n"
+	       "  its signing key   %s/api.key\n"
 	       "  its description   %s/docs\n"
 	       "  what goes on      journal and GET /api/v1/events; metrics in GET /metrics\n",
-	       s->shown);
+	       s->state, s->shown);
 }

@@ -22,6 +22,12 @@ static int print(const struct ephem_call *c)
 	return is_well ? EXIT_DONE : EXIT_FAILED;
 }
 
+/* A key or a token. */
+static bool is_complete(const struct ephem_call *c)
+{
+	return (options_get(&c->line.options, "token") != NULL) != (c->line.n_words == 2);
+}
+
 static int setup(struct ephem_call *c)
 {
 	const char *token = options_get(&c->line.options, "token");
@@ -29,8 +35,6 @@ static int setup(struct ephem_call *c)
 	struct diag d = { .text = "" };
 	int err;
 
-	if ((token != NULL) == (c->line.n_words == 2))
-		return ephem_refuse_usage(c);
 	if (token)
 		return ephem_enroll(c, url, token, options_get(&c->line.options, "name"));
 	if (strlen(url) >= sizeof(c->setup.url))
@@ -57,6 +61,7 @@ static const struct ephem_verb verb = {
 		"input, where nobody sees it in a list of processes.\n",
 	.min_words = 1,
 	.max_words = 2,
+	.is_complete = is_complete,
 	.makes_state = true,
 	.run = setup,
 };

@@ -132,7 +132,6 @@ static void end_change(struct gateway *g, struct pending *p)
 	struct peer before = *p->peer; /* its texts are not looked at */
 
 	decide_refer(g, p->change.result == 0 ? p->peer : p->wanted, -1);
-	p->wanted->changed_ns = p->change.now_ns;
 	p->wanted->is_busy = false;
 	/* What the store has committed and memory cannot follow is for the next start. */
 	if (p->change.result == 0 && peers_replace(g->peers, p->peer, p->wanted) != 0)
@@ -266,6 +265,7 @@ static void describe(const struct gateway *g, struct store_peer *s, const struct
 	s->schedule = peer->schedule;
 	s->note = peer->note;
 	s->created_ns = peer->created_ns;
+	s->changed_ns = peer->changed_ns;
 	memcpy(s->public_key, peer->public_key, 32);
 	memcpy(s->name, peer->name, sizeof(s->name));
 	memcpy(s->dns, peer->dns, sizeof(s->dns));
@@ -597,6 +597,10 @@ static int plan(struct gateway *g, const struct gateway_edit *e, struct pending 
 	if (err != 0)
 		return err;
 	edit(e, to);
+	/* What the hour or a quota does to a peer is no new version of what somebody has set: else
+	 * If-Match would fail for one who was the last to change it. */
+	if (e->fields != GATEWAY_BLOCKED)
+		to->changed_ns = c->now_ns;
 	if (e->fields & (GATEWAY_ACCESS | GATEWAY_ACCOUNT | GATEWAY_ROUTES))
 		err = decide_access_judge_peer(g, to);
 	if (err == 0 && e->fields & GATEWAY_ADDRESSES) {

@@ -167,8 +167,11 @@ int claim_add_child(const struct claim *c, pid_t pid)
 				   .started = journal_process_started(pid),
 				   .netns = c->netns };
 	struct journal j;
-	int err = journal_open(&j, c->dir, NULL);
+	int err;
 
+	if (c->pid == 0) /* it holds nothing, and leaves nothing behind */
+		return 0;
+	err = journal_open(&j, c->dir, NULL);
 	if (err < 0)
 		return err;
 	for (size_t i = j.n; i-- > 0;) { /* those it replaces */

@@ -13,6 +13,7 @@
 
 #include "host/kernel_child.h"
 #include "host/tunnel.h"
+#include "host/usernet_child.h"
 #include "sys/clock.h"
 #include "sys/file.h"
 #include "sys/log.h"
@@ -21,9 +22,7 @@ enum {
 	SOCKET_POLL_MS = 5,
 	EXIT_NO_PRIVILEGE = 4, /* as every command of ours says it */
 
-	/* What fits a path of 1500 octets over either family at the level that adds most to a
-	 * packet: 80, and padding of 24. Clients at other levels may send larger ones. */
-	LINK_MTU = 1396,
+	LINK_MTU = DEVICE_CHILD_MTU,
 	KERNEL_LINK_MTU = 1420, /* level off only */
 };
 
@@ -185,7 +184,7 @@ int device_child_choose(struct device_child *t, struct diag *d)
 	const struct host_config *c = t->config;
 	int err;
 
-	if (c->kind == HOST_KIND_USERSPACE ||
+	if (t->is_usernet || c->kind == HOST_KIND_USERSPACE || c->kind == HOST_KIND_TUN ||
 	    (c->kind == HOST_KIND_AUTO && strcmp(c->obfuscation, "off") != 0))
 		return 0;
 	err = kernel_child_make(t, d);
@@ -197,21 +196,59 @@ int device_child_choose(struct device_child *t, struct diag *d)
 	return err;
 }
 
+static int start_any(struct device_child *t, struct diag *d)
+{
+	if (t->is_usernet)
+		return usernet_child_start(t, d);
+	return t->is_kernel ? kernel_child_start(t, d)
+			    : start_process(t, &t->child, NULL, NULL, d);
+}
+
+/* A connection that may do everything. */
+static int connect_fully(const struct device_child *t)
+{
+	if (t->is_usernet)
+		return tunnel_connect_at(t->socket);
+	return t->is_kernel ? kernel_child_connect(t, KERNEL_CHILD_FULL)
+			    : tunnel_connect(t->config->interface);
+}
+
 /* Return: a connection that may do everything, as soon as there is one. */
 static int begin(struct device_child *t, struct diag *d)
 {
-	int err = t->is_kernel ? kernel_child_start(t, d)
-			       : start_process(t, &t->child, NULL, NULL, d);
+	int err = start_any(t, d);
 
 	if (err < 0)
 		return err;
 	enter_in_journal(t, &t->child);
+	if (t->is_usernet) {
+		err = connect_fully(t);
+		return err < 0 ? diag_set(d, err, 0, "%s: %s", t->socket, err_text(err)) : err;
+	}
 	if (!t->is_kernel)
 		return wait_for_socket(t, d);
 	err = kernel_child_connect(t, KERNEL_CHILD_FULL);
 	return err < 0 ? diag_set(d, err, 0, "the driver of %s does not answer: %s",
 				  t->config->interface, err_text(err))
 		       : err;
+}
+
+/* It listens from the beginning: why it does not answer is known when it has ended. */
+static int explain_usernet(struct device_child *t, int err, struct diag *d)
+{
+	uint64_t deadline_ns = clock_boot_ns() + REPAIR_PAUSE_NS;
+	int status = 0;
+
+	if (err == -EADDRINUSE)
+		return err;
+	while (clock_boot_ns() < deadline_ns) {
+		if (child_reap(&t->child, &status)) {
+			t->child.pid = 0;
+			return explain_end(status, d);
+		}
+		poll(NULL, 0, SOCKET_POLL_MS);
+	}
+	return err;
 }
 
 int device_child_start(struct device_child *t, struct diag *d)
@@ -223,6 +260,8 @@ int device_child_start(struct device_child *t, struct diag *d)
 		return fd;
 	err = set_key(t, fd, d);
 	close(fd);
+	if (t->is_usernet)
+		return err < 0 ? explain_usernet(t, err, d) : 0;
 	return err < 0 ? err : set_addresses(t, d);
 }
 
@@ -272,6 +311,8 @@ void device_child_dismiss(struct device_child *t)
 
 int device_child_connect_limited(const struct device_child *t)
 {
+	if (t->is_usernet)
+		return tunnel_connect_limited_at(t->socket);
 	return t->is_kernel ? kernel_child_connect(t, KERNEL_CHILD_LIMITED)
 			    : tunnel_connect_limited(t->config->interface);
 }
@@ -285,8 +326,7 @@ void device_child_repair(struct device_child *t)
 	if (t->child.pid == 0 || now_ns - t->repaired_ns < REPAIR_PAUSE_NS)
 		return;
 	t->repaired_ns = now_ns;
-	fd = t->is_kernel ? kernel_child_connect(t, KERNEL_CHILD_FULL)
-			  : tunnel_connect(t->config->interface);
+	fd = connect_fully(t);
 	if (fd < 0 || set_key(t, fd, &d) < 0)
 		log_error("key and port of %s cannot be set again: %s", t->config->interface,
 			  d.text[0] ? d.text : err_text(fd));
@@ -304,6 +344,11 @@ void device_child_stop(struct device_child *t)
 	int fd;
 
 	device_child_dismiss(t);
+	if (t->is_usernet) {
+		child_stop(&t->child, STOP_PATIENCE_NS);
+		usernet_child_remove_socket(t);
+		return;
+	}
 	if (t->child.pid == 0 && t->index == 0)
 		return;
 	child_stop(&t->child, STOP_PATIENCE_NS);

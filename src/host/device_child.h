@@ -15,10 +15,20 @@
 #include "host/state_dir.h"
 #include "net/netlink.h"
 
+enum {
+	USERNET_CHILD_PATH_MAX = 108, /* of a Unix socket */
+
+	/* What fits a path of 1500 octets over either family at the level that adds most to a
+	 * packet: 80, and padding of 24. Clients at other levels may send larger ones. */
+	DEVICE_CHILD_MTU = 1396,
+};
+
 /**
  * struct device_child - All zeroes is none
  * @index:	Of the interface; 0: not there yet
  * @is_kernel:	The interface is the kernel's, and the process a driver of it (kernel_child.h)
+ * @is_usernet:	There is no interface (usernet_child.h), because of @why
+ * @socket:	With usernet: where the process listens, or ""
  * @control_fd:	For handing connections to that driver; 0: none
  * @due_ns:	When a dead one is to be started again
  * @successor:	Is taking the tunnel over from @child, if it runs
@@ -36,6 +46,9 @@ struct device_child {
 	uint32_t index;
 	int control_fd;
 	bool is_kernel;
+	bool is_usernet;
+	const char *why;
+	char socket[USERNET_CHILD_PATH_MAX];
 };
 
 /**

@@ -84,6 +84,13 @@ struct arguments {
 	char actions[12];
 };
 
+static const char *kind_word(const struct device_child *t)
+{
+	if (t->is_usernet)
+		return "usernet";
+	return t->is_kernel ? "kernel" : "userspace";
+}
+
 static void fill_arguments(const struct gateway_child *g, struct arguments *a)
 {
 	const struct host_config *c = g->config;
@@ -104,10 +111,10 @@ static void fill_arguments(const struct gateway_child *g, struct arguments *a)
 		"--obfuscation",  c->obfuscation,
 		"--log-level",	  c->log_level,
 		"--isolation",	  c->isolate ? "on" : "off",
-		"--kind",	  g->device->is_kernel ? "kernel" : "userspace",
+		"--kind",	  kind_word(g->device),
 	};
 
-	static_assert(sizeof(fixed) / sizeof(fixed[0]) + 6 <= ARGUMENTS_MAX, "room for all");
+	static_assert(sizeof(fixed) / sizeof(fixed[0]) + 8 <= ARGUMENTS_MAX, "room for all");
 	snprintf(a->port, sizeof(a->port), "%u", c->port);
 	for (; n < sizeof(fixed) / sizeof(fixed[0]); n++)
 		a->argv[n] = fixed[n];
@@ -117,6 +124,10 @@ static void fill_arguments(const struct gateway_child *g, struct arguments *a)
 	}
 	if (c->log_json)
 		a->argv[n++] = "--log-json";
+	if (g->device->is_usernet) {
+		a->argv[n++] = "--kind-why";
+		a->argv[n++] = g->device->why;
+	}
 	if (hooks_actions(g->hooks) != 0) {
 		snprintf(a->actions, sizeof(a->actions), "%u", hooks_actions(g->hooks));
 		a->argv[n++] = "--actions";
@@ -280,6 +291,12 @@ void gateway_child_acted(struct gateway_child *g, uint64_t serial, uint32_t erro
 		say(g, &m, -1);
 }
 
+/* Without a firewall there is none to clear, and none can be made. */
+static uint32_t do_access_without(const struct host_message *m)
+{
+	return m->type == HOST_ACCESS_CLEAR ? 0 : EOPNOTSUPP;
+}
+
 static uint32_t do_access(struct gateway_child *g, const struct host_message *m)
 {
 	int err = g->access.interface ? 0 : access_init(&g->access, g->config->interface);
@@ -310,7 +327,7 @@ static void answer(struct gateway_child *g, const struct host_message *m)
 	}
 	if (host_access_is_type(m->type)) {
 		reply.type = HOST_ACCESS_DONE;
-		reply.error = do_access(g, m);
+		reply.error = g->device->is_usernet ? do_access_without(m) : do_access(g, m);
 	}
 	if (m->type == HOST_DRIFTED) {
 		device_child_repair(g->device);

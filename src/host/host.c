@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <sys/capability.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@
 #include "host/report.h"
 #include "host/tree_key.h"
 #include "host/upgrade.h"
+#include "host/usernet_child.h"
 #include "net/nft.h"
 #include "sys/clock.h"
 #include "sys/log.h"
@@ -99,10 +101,13 @@ static int find_public_key(struct host *h, struct diag *d)
 
 static enum host_end look_around(struct host *h, struct diag *d)
 {
-	enum host_end end = preflight_rights(h->config, d);
+	enum host_end end;
+	int usernet = usernet_child_choose(h->config, &h->device.why, d);
 
-	if (end == HOST_DONE)
-		end = preflight_config(h->config, d);
+	if (usernet < 0)
+		return HOST_PRIVILEGE;
+	h->device.is_usernet = usernet == 1;
+	end = preflight_config(h->config, d);
 	for (size_t i = 0; i < HOOKS_PROGRAMS && end == HOST_DONE; i++)
 		if (h->config->hooks[i])
 			end = classify(hooks_check(h->config->hooks[i], d));
@@ -168,13 +173,31 @@ static enum host_end claim_host(struct host *h, struct diag *d)
 				  h->state.uid, h->state.gid, d));
 }
 
+/* Without an interface nothing of the host changes: there is nothing to claim. */
+static enum host_end look_at_usernet(struct host *h, struct diag *d)
+{
+	enum host_end end;
+
+	log_info("usernet: peers go through sockets of this user, without an interface: %s",
+		 h->device.why);
+	if (mkdir(h->config->run_dir, 0700) < 0 && errno != EEXIST)
+		return diag_set(d, -errno, 0, "cannot make %s: %s", h->config->run_dir,
+				err_text(-errno)),
+		       HOST_FAILED;
+	end = preflight_port(h->config, d);
+	if (end != HOST_DONE)
+		return end;
+	return classify(view_open(&h->view, h->config->run_dir, h->config->interface,
+				  h->config->state, h->state.uid, h->state.gid, d));
+}
+
 static void prepare_device(struct host *h)
 {
-	h->device = (struct device_child){ .config = h->config,
-					   .state = &h->state,
-					   .claim = &h->claim,
-					   .signals = &h->signals,
-					   .nl = h->nl };
+	h->device.config = h->config;
+	h->device.state = &h->state;
+	h->device.claim = &h->claim;
+	h->device.signals = &h->signals;
+	h->device.nl = h->nl;
 }
 
 static int start_device(struct host *h, struct diag *d)
@@ -194,9 +217,9 @@ static int open_ways(struct host *h, struct diag *d)
 					   .n = 2,
 					   .port = h->config->port,
 					   .isolate = h->config->isolate };
-	int err = nft_gateway(&table, d);
+	int err = h->device.is_usernet ? 0 : nft_gateway(&table, d);
 
-	if (err < 0)
+	if (err < 0 || h->device.is_usernet)
 		return err;
 	h->has_table = true;
 	return claim_forwarding(&h->claim, d);
@@ -227,7 +250,7 @@ static enum host_end start(struct host *h, struct diag *d)
 	err = open_state(h, d);
 	if (err < 0)
 		return classify(err);
-	end = claim_host(h, d);
+	end = h->device.is_usernet ? look_at_usernet(h, d) : claim_host(h, d);
 	if (end != HOST_DONE)
 		return end;
 	err = h->config->shares_key ? agree_on_key(h, d) : 0;

@@ -27,9 +27,11 @@
 
 /* What serves the interface. */
 enum host_kind {
-	HOST_KIND_USERSPACE, /* our own tunnel process */
-	HOST_KIND_KERNEL,    /* the kernel's WireGuard, level off only */
-	HOST_KIND_AUTO,	     /* the kernel's where it is there and new peers are at level off */
+	HOST_KIND_USERSPACE, /* our own tunnel process: TUN, or USERNET where that cannot be had */
+	HOST_KIND_TUN,	     /* it, with an interface */
+	HOST_KIND_USERNET, /* it, without one and without any right (usernet_child.h) */
+	HOST_KIND_KERNEL,  /* the kernel's WireGuard, level off only */
+	HOST_KIND_AUTO, /* the kernel's where it is there and new peers are at level off, else USERSPACE */
 };
 
 /**
@@ -39,6 +41,8 @@ enum host_kind {
  * @obfuscation: Level of new peers, as frame_level_find() knows it
  * @log_level:	As log_level_find() knows it; of all three processes
  * @kind:	What serves the interface
+ * @run_dir:	With usernet: where its control socket lies
+ * @usernet:	With usernet: more arguments of its tunnel process, NULL behind the last; or NULL
  * @isolate:	Peers do not reach each other
  * @hooks:	Programs that the gateway may ask for; NULL: not allowed
  * @shares_key: The users' tree has the server's key too (host/tree_key.h)
@@ -64,6 +68,8 @@ struct host_config {
 	bool shares_key;
 	const char *const *gateway_arguments;
 	const char *gateway_program;
+	const char *run_dir;
+	const char *const *usernet;
 	const char *const *options;
 };
 

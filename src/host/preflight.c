@@ -5,10 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <sys/capability.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,42 +14,6 @@
 #include "host/kernel_child.h"
 #include "sys/log.h"
 #include "sys/privileges.h"
-
-static bool has_cap(cap_value_t cap)
-{
-	cap_t caps = cap_get_proc();
-	cap_flag_value_t value = CAP_CLEAR;
-
-	if (caps)
-		cap_get_flag(caps, cap, CAP_EFFECTIVE, &value);
-	cap_free(caps);
-	return value == CAP_SET;
-}
-
-enum host_end preflight_rights(const struct host_config *config, struct diag *d)
-{
-	int fd;
-
-	if (!has_cap(CAP_NET_ADMIN)) {
-		diag_set(
-			d, -EPERM, 0,
-			"a gateway sets addresses, forwarding and firewall rules: start it as root");
-		return HOST_PRIVILEGE;
-	}
-	if (config->kind == HOST_KIND_KERNEL)
-		return HOST_DONE;
-	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-	if (fd < 0) {
-		diag_set(
-			d, -errno, 0,
-			"/dev/net/tun: %s; load the module (modprobe tun), or give this container "
-			"the device",
-			err_text(-errno));
-		return HOST_PRIVILEGE;
-	}
-	close(fd);
-	return HOST_DONE;
-}
 
 /* What the kernel takes, without what would need quoting in some place or other. */
 static bool is_interface_name(const char *name)
@@ -223,6 +185,25 @@ enum host_end preflight_network(const struct host_config *config, struct netlink
 	if (end == HOST_DONE)
 		end = check_port(config->port, d);
 	return end;
+}
+
+/* Nothing of the host changes, but what lies in that network there is out of the peers' reach. */
+static void warn_of_overlap(const struct host_config *config)
+{
+	struct netlink *nl = NULL;
+	struct diag d = { 0 };
+
+	if (netlink_open(&nl) == 0 &&
+	    (check_overlap(nl, &config->subnet4, "--subnet4", &d) == HOST_REFUSED ||
+	     check_overlap(nl, &config->subnet6, "--subnet6", &d) == HOST_REFUSED))
+		log_warning("peers do not reach hosts of the same network here: %s", d.text);
+	netlink_close(nl);
+}
+
+enum host_end preflight_port(const struct host_config *config, struct diag *d)
+{
+	warn_of_overlap(config);
+	return check_port(config->port, d);
 }
 
 static bool can_become(uid_t uid, gid_t gid)

@@ -11,15 +11,16 @@
 #include "host/host.h"
 #include "net/netlink.h"
 
-/** preflight_rights() - Capabilities and the TUN device. HOST_DONE, or HOST_PRIVILEGE */
-enum host_end preflight_rights(const struct host_config *config, struct diag *d);
-
 /** preflight_config() - The interface's name, and subnets a gateway can live in */
 enum host_end preflight_config(const struct host_config *config, struct diag *d);
 
 /** preflight_network() - Nobody has the interface, the subnets or the port yet */
 enum host_end preflight_network(const struct host_config *config, struct netlink *nl,
 				struct diag *d);
+
+/** preflight_port() - What of that counts without an interface
+ * Says so where a subnet is one of the host's: usernet hides that from peers. */
+enum host_end preflight_port(const struct host_config *config, struct diag *d);
 
 /**
  * preflight_user() - Whom the gateway runs as

@@ -28,15 +28,20 @@ char *tunnel_socket_path(const char *interface, char out[64])
 
 int tunnel_connect(const char *interface)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	char path[64];
+
+	return tunnel_connect_at(tunnel_socket_path(interface, path));
+}
+
+int tunnel_connect_at(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int err;
 
 	if (fd < 0)
 		return -errno;
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s",
-		 tunnel_socket_path(interface, path));
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
 	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
 		return fd;
 	err = -errno;
@@ -103,7 +108,14 @@ int tunnel_limit(int fd)
 
 int tunnel_connect_limited(const char *interface)
 {
-	int fd = tunnel_connect(interface);
+	char path[64];
+
+	return tunnel_connect_limited_at(tunnel_socket_path(interface, path));
+}
+
+int tunnel_connect_limited_at(const char *path)
+{
+	int fd = tunnel_connect_at(path);
 	int err;
 
 	if (fd < 0)

@@ -17,6 +17,7 @@ char *tunnel_socket_path(const char *interface, char out[64]);
 
 /** tunnel_connect() - Return: a connected descriptor; -ENOENT, -ECONNREFUSED: nobody listens yet */
 int tunnel_connect(const char *interface);
+int tunnel_connect_at(const char *path); /* the same */
 
 /**
  * tunnel_connect_limited() - A connection to hand to the gateway
@@ -26,6 +27,7 @@ int tunnel_connect(const char *interface);
  *	   -EPROTO when it does not know them.
  */
 int tunnel_connect_limited(const char *interface);
+int tunnel_connect_limited_at(const char *path); /* the same */
 
 /** tunnel_limit() - Make a connection such a one. @fd stays open. Return: 0 or as above */
 int tunnel_limit(int fd);

@@ -165,6 +165,11 @@ void upgrade_begin(struct upgrade *u, const struct text *state)
 
 	assert(u->phase == UPGRADE_IDLE && u->gateway->phase == GATEWAY_SERVING);
 	report_reloading(u->report);
+	if (err == 0 && u->device->is_usernet)
+		err = diag_set(
+			&d, -EOPNOTSUPP, 0,
+			"connections of peers end with the process of a usernet: restart "
+			"the gateway when that suits");
 	if (err == 0)
 		err = check_file(u->program, &tried, &d);
 	u->device_number = tried.st_dev;

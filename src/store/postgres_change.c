@@ -193,7 +193,7 @@ static int add_columns(struct postgres *s, struct pg_args *a, const struct store
 	pg_i64(a, p->port);
 	pg_text(a, p->dns);
 	pg_text_or_null(a, p->obfuscation);
-	pg_u64(a, c->now_ns);
+	pg_u64(a, p->changed_ns);
 	pg_text(a, frame_level_name(p->level));
 	pg_i64_or_null(a, p->account_id);
 	pg_i64_or_null(a, p->access_id);
@@ -229,6 +229,7 @@ static int add_peer(struct postgres *s, struct store_change *c)
 	uint8_t *sealed = NULL;
 	int err;
 
+	p->created_ns = p->changed_ns = c->now_ns;
 	pg_u64(&a, c->now_ns);
 	err = add_columns(s, &a, c, &sealed);
 	if (err == 0)
@@ -236,7 +237,6 @@ static int add_peer(struct postgres *s, struct store_change *c)
 	free(sealed);
 	if (err != 0)
 		return err;
-	p->created_ns = p->changed_ns = c->now_ns;
 	return add_addresses(s, c);
 }
 

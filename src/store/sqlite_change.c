@@ -75,7 +75,7 @@ static int bind_peer(struct sqlite *s, sqlite3_stmt *st, const struct store_chan
 	sqlite3_bind_int(st, 6, p->port);
 	row_bind_text(st, 7, p->dns);
 	row_bind_text_or_null(st, 8, p->obfuscation);
-	row_bind_u64(st, 9, c->now_ns);
+	row_bind_u64(st, 9, p->changed_ns);
 	row_bind_text(st, 10, frame_level_name(p->level));
 	bind_ref(st, 11, p->account_id);
 	bind_ref(st, 12, p->access_id);
@@ -129,6 +129,7 @@ static int add_peer(struct sqlite *s, struct store_change *c)
 	sqlite3_stmt *st = sqlite_statement(s, ADD_PEER);
 	int err;
 
+	p->created_ns = p->changed_ns = c->now_ns;
 	sqlite3_bind_int64(st, 1, s->interface_id);
 	err = bind_peer(s, st, c);
 	if (err == 0)
@@ -136,7 +137,6 @@ static int add_peer(struct sqlite *s, struct store_change *c)
 	if (err != 0)
 		return err;
 	p->id = sqlite3_last_insert_rowid(s->wal.db);
-	p->created_ns = p->changed_ns = c->now_ns;
 	return add_addresses(s, c);
 }
 

@@ -98,6 +98,8 @@ enum store_period {
  * @budget_bytes: Not stored: what is left of its quota, for whoever carries a change on;
  *		UINT64_MAX: no bound
  * @routes, @schedule, @note: Texts, borrowed; NULL: none
+ * @created_ns, @changed_ns: Of a peer that is added the time of the change; afterwards @changed_ns
+ *		is kept as given, since not every change makes another version of a peer
  */
 struct store_peer {
 	int64_t id;
@@ -130,13 +132,13 @@ struct store_peer {
 
 enum store_record_kind {
 	STORE_ACCOUNT = 1,
-	STORE_KEY,     /* an API key: its digest, role, account; sealed in PostgreSQL */
-	STORE_WEBHOOK, /* sealed: it holds a secret */
-	STORE_LINK,    /* a one-time link; sealed: a client's file may be in it */
-	STORE_ACCESS,  /* a list of allowed destinations */
-	STORE_SETTING, /* single facts */
-	STORE_OUTBOX,  /* an event that a webhook has not got yet (gateway/outbox.h) */
-	STORE_USER,    /* of the users' API; its name is that of its peer */
+	STORE_KEY,	 /* an API key: its digest, role, account; sealed in PostgreSQL */
+	STORE_WEBHOOK,	 /* sealed: it holds a secret */
+	STORE_LINK,	 /* a one-time link; sealed: a client's file may be in it */
+	STORE_ACCESS,	 /* a list of allowed destinations */
+	STORE_SETTING,	 /* single facts */
+	STORE_OUTBOX,	 /* an event that a webhook has not got yet (gateway/outbox.h) */
+	STORE_USER,	 /* of the users' API; its name is that of its peer */
 	STORE_ENROLMENT, /* a token to become a user with; its name is a hash of it */
 	STORE_RECORD_KINDS,
 };

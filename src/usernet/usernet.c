@@ -292,6 +292,13 @@ static void forward(struct usernet *u, const struct inner *in)
 	uint8_t *out = NULL;
 	uint32_t at = 0;
 
+	if (u->options.isolates_peers) {
+		uint8_t quoted[OUT_QUOTE];
+
+		usernet_count(u, USERNET_DENIED);
+		answer_error(u, INET_ICMP_PROHIBITED, 0, quoted, answer_quote(in, quoted));
+		return;
+	}
 	take_hop(in);
 	out = out_room(u);
 	for (size_t i = 0; i < in->n_slices && at + in->slices[i].iov_len <= TCP_OUTPUT_MAX;

@@ -58,6 +58,7 @@ struct usernet_forward {
  * @resolvers:	Where DNS queries go, port 53; they need not be allowed otherwise
  * @allowed:	Private networks that peers may reach
  * @forwards:	Each needs one of @addresses of the family it leads to
+ * @isolates_peers: They do not reach each other through us
  * @flows_max:	Connections and ports at a time; as many sockets
  * @memory_bytes: For data on its way
  */
@@ -74,6 +75,7 @@ struct usernet_options {
 	size_t n_allowed;
 	struct usernet_forward forwards[USERNET_FORWARDS_MAX];
 	size_t n_forwards;
+	bool isolates_peers;
 	uint32_t flows_max;
 	size_t memory_bytes;
 };

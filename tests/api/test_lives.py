@@ -48,10 +48,16 @@ class Limits(LifeTest):
     def test_a_peer_expires_when_its_time_has_come(self):
         key = new_key(1)
         self.create("a", public_key=key, expires=in_seconds(3))
+        tag = self.gateway.local("GET", f"{PEERS}/a").headers["ETag"]
         self.assertTrue(self.on(key))
         self.soon(lambda: not self.on(key), "the peer to go", 6)
         self.assertEqual((self.show("a")["blocked"], self.show("a")["enabled"]), (["expired"], True))
         self.assertIn(("peer.expire", "gateway"), self.actions())
+        self.gateway.kill()
+        self.gateway.start()
+        # Nobody has set it anew: whoever saw it before may change it still.
+        self.assertEqual(self.show("a")["changed"], self.show("a")["created"])
+        self.assertEqual(self.gateway.local("GET", f"{PEERS}/a").headers["ETag"], tag)
         self.patch("a", expires=in_seconds(3600))
         self.soon(lambda: self.on(key), "the peer to come back", 3)
         self.assertEqual(self.show("a")["blocked"], [])

@@ -342,11 +342,11 @@ class Refusals(HostTest):
         if os.stat("/proc/self").st_uid == 0 and len(open("/proc/self/uid_map").read().splitlines()) == 1 and \
                 open("/proc/self/uid_map").read().split()[2] == "1":
             self.skipTest("one user only in this namespace")
-        self.refused(PRIVILEGE, "start it as root",
+        self.refused(PRIVILEGE, "start it as root", options=("--kind", "tun"),
                      wrap=("setpriv", "--bounding-set=-net_admin", "--inh-caps=-all"))
 
     def test_without_a_tun_device(self):
-        self.refused(PRIVILEGE, "/dev/net/tun: No such file.*modprobe tun",
+        self.refused(PRIVILEGE, "/dev/net/tun: No such file.*modprobe tun", options=("--kind", "tun"),
                      wrap=("unshare", "-m", "sh", "-c", 'mount -t tmpfs x /dev/net && exec "$@"', "sh"))
 
     def test_without_nft(self):

@@ -80,11 +80,14 @@ static struct store_change addition(uint8_t n)
 /* All of the peer that @c has added, once more. */
 static struct store_change change_of(const struct store_change *c, uint64_t now_ns)
 {
-	return (struct store_change){ .kind = STORE_CHANGE_PEER,
-				      .now_ns = now_ns,
-				      .who = "test",
-				      .action = "peer.update",
-				      .peer = c->peer };
+	struct store_change change = { .kind = STORE_CHANGE_PEER,
+				       .now_ns = now_ns,
+				       .who = "test",
+				       .action = "peer.update",
+				       .peer = c->peer };
+
+	change.peer.changed_ns = now_ns;
+	return change;
 }
 
 static struct store_change signed_with(uint8_t digest, uint64_t signed_s)

@@ -197,6 +197,7 @@ static void draw_peer(struct script *script, struct store_change *c, unsigned in
 		c->kind = STORE_CHANGE_PEER;
 		snprintf(c->action, sizeof(c->action), "peer.update");
 		describe_peer(c, k);
+		c->peer.changed_ns = c->now_ns;
 		c->is_moved = true;
 		c->rest_until_ns = c->now_ns + draw(5);
 	} else {
