@@ -39,7 +39,8 @@ struct driver {
 	const char *name;
 	uint32_t index;
 	struct netlink *nl;
-	struct wg_genl *genl;
+	struct wg_genl *asking; /* two: a change may come while an answer is on its way */
+	struct wg_genl *changing;
 	struct kernel_server *server;
 	int signal_fd;
 	bool is_over; /* the host is gone, or wants it */
@@ -50,14 +51,14 @@ static int get(void *context, struct wg_genl_snapshot *ret)
 {
 	const struct driver *r = context;
 
-	return wg_genl_get(r->genl, r->name, ret);
+	return wg_genl_get(r->asking, r->name, ret);
 }
 
 static int set(void *context, const struct wg_genl_set *change)
 {
 	const struct driver *r = context;
 
-	return wg_genl_set(r->genl, r->name, change);
+	return wg_genl_set(r->changing, r->name, change);
 }
 
 static int open_signals(void)
@@ -83,8 +84,10 @@ static int open_all(struct driver *r, struct diag *d)
 		err = -EOPNOTSUPP;
 	if (err == 0) {
 		r->index = link.index;
-		err = wg_genl_open(&r->genl);
+		err = wg_genl_open(&r->asking);
 	}
+	if (err == 0)
+		err = wg_genl_open(&r->changing);
 	if (err == 0)
 		err = kernel_server_new(&backend, &r->server);
 	if (err == 0 && (r->signal_fd = open_signals()) < 0)
@@ -131,6 +134,16 @@ static void hear_host(struct driver *r)
 	r->is_over = true;
 }
 
+/* Between two pieces of what the kernel was asked: neither host nor gateway waits for the end of it. */
+static void pause_kernel(void *context, bool is_spoiled)
+{
+	struct driver *r = context;
+
+	if (!r->is_over)
+		hear_host(r);
+	kernel_server_pause(r->server, is_spoiled);
+}
+
 static void turn(struct driver *r)
 {
 	struct pollfd fds[WATCHED];
@@ -162,7 +175,8 @@ static void remove_interface(const struct driver *r)
 static void close_all(struct driver *r)
 {
 	kernel_server_free(r->server);
-	wg_genl_close(r->genl);
+	wg_genl_close(r->asking);
+	wg_genl_close(r->changing);
 	netlink_close(r->nl);
 	if (r->signal_fd >= 0)
 		close(r->signal_fd);
@@ -170,6 +184,8 @@ static void close_all(struct driver *r)
 
 static int serve(struct driver *r)
 {
+	wg_genl_on_pause(r->asking, pause_kernel, r);
+	wg_genl_on_pause(r->changing, pause_kernel, r);
 	while (!r->is_over && !r->is_gone)
 		turn(r);
 	if (r->is_over)

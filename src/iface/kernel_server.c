@@ -16,6 +16,7 @@
 
 enum {
 	READS_PER_TURN = 16, /* then others get their turn */
+	REST_PART = 4, /* of what a change took; it does not hold the kernel's locks whole */
 	NS_PER_MS = 1000000,
 };
 
@@ -31,7 +32,10 @@ enum operation {
 
 /**
  * struct connection - One client
+ * @is_due:	The running request was read to its end, and waits for the kernel
+ * @told_ns:	Since then, or since it was told last that we are busy
  * @error:	UAPI_E... of the running request, or 0; its remaining lines are only read
+ * @is_lost:	Over, but found so where it cannot be freed yet
  * @rests_until_ns: Limited, and had its share: not served before that
  * @window_ns, @in_window: Octets moved since that second began
  * @out, @out_sent: Answer that is being written; while there is one nothing is read
@@ -43,8 +47,11 @@ struct connection {
 	struct uapi_set set;
 	struct uapi_lines lines;
 	int error;
+	bool is_due;
 	bool is_limited;
 	bool is_closing;
+	bool is_lost;
+	uint64_t told_ns;
 	uint64_t rests_until_ns;
 	uint64_t window_ns;
 	uint64_t in_window;
@@ -60,6 +67,9 @@ struct kernel_server {
 	const struct connection
 		*unread; /* limited, and has an answer to get that is not read */
 	uint8_t print_key[SHORT_HASH_KEY_LEN];
+	bool is_asking;	      /* the kernel tells its peers */
+	bool is_setting;      /* it is told some */
+	bool has_interrupted; /* a change of ours, what is being told */
 	bool is_gone;
 };
 
@@ -91,62 +101,117 @@ static void connection_free(struct connection *c)
 /* --- Operations --- */
 
 /* What took long is not asked again at once: others, and the rest of the host, come first. */
-static void rest_after(struct connection *c, uint64_t began_ns)
+static void rest_for(struct connection *c, uint64_t ns)
 {
-	uint64_t now_ns = clock_boot_ns();
-
 	if (c->is_limited)
-		c->rests_until_ns = now_ns + (now_ns - began_ns);
+		c->rests_until_ns = clock_boot_ns() + ns;
 }
 
-/* Return: 0 with a snapshot; else the end of the connection is prepared. */
-static int ask_kernel(struct connection *c, struct wg_genl_snapshot *snapshot)
+static bool is_question(const struct connection *c)
 {
-	struct kernel_server *s = c->server;
-	uint64_t began_ns = clock_boot_ns();
-	int err = s->backend.get(s->backend.context, snapshot);
-
-	rest_after(c, began_ns);
-	if (err == 0)
-		return 0;
-	log_warning("the interface does not say what it has: %s", err_text(err));
-	s->is_gone = err == -ENODEV;
-	c->is_closing = true;
-	return err;
+	return c->operation == OPERATION_GET || c->operation == OPERATION_STATE;
 }
 
-static void finish_get(struct connection *c)
+static void end_request(struct connection *c)
 {
-	struct wg_genl_snapshot snapshot = { .peers = NULL };
-	struct kernel_server *s = c->server;
+	c->operation = OPERATION_NONE;
+	c->is_due = false;
+	c->error = 0;
+	c->lines.number = 0;
+}
 
-	if (c->is_limited && s->unread) {
-		uapi_write_errno(&c->out, UAPI_EBUSY, true);
-		return;
-	}
-	if (ask_kernel(c, &snapshot) != 0)
-		return;
+static void refuse_get(struct connection *c)
+{
+	uapi_write_errno(&c->out, UAPI_EBUSY, true);
+	end_request(c);
+}
+
+static void answer_get(struct connection *c, const struct wg_genl_snapshot *snapshot)
+{
 	if (c->is_limited)
-		s->unread = c;
-	kernel_write(&c->out, &snapshot);
-	wg_genl_snapshot_done(&snapshot);
+		c->server->unread = c;
+	kernel_write(&c->out, snapshot);
 	if (c->out.err) /* no memory for all of it */
 		text_clear(&c->out);
 	uapi_write_errno(&c->out, c->out.len ? 0 : UAPI_EOTHER, true);
 }
 
-static void finish_state(struct connection *c)
+static void answer_state(struct connection *c, const struct wg_genl_snapshot *snapshot)
 {
-	struct wg_genl_snapshot snapshot = { .peers = NULL };
-	struct uapi_get_device device = { .has_state = true };
+	struct uapi_get_device device = { .has_state = true,
+					  .listen_port = snapshot->listen_port };
 
-	if (ask_kernel(c, &snapshot) != 0)
-		return;
-	device.listen_port = snapshot.listen_port;
-	device.state = kernel_print(&snapshot, c->server->print_key);
-	memcpy(device.public_key, snapshot.public_key, sizeof(device.public_key));
+	device.state = kernel_print(snapshot, c->server->print_key);
+	memcpy(device.public_key, snapshot->public_key, sizeof(device.public_key));
 	uapi_write_device(&c->out, &device);
 	uapi_write_errno(&c->out, 0, true);
+}
+
+/* May a get be answered to that one? Of the limited ones one at a time, however many ask. */
+static bool may_get(const struct connection *c)
+{
+	return !c->is_limited || !c->server->unread || c->server->unread == c;
+}
+
+/* Return: how many questions are left for the kernel; an answer to a get is kept room for. */
+static size_t sort_questions(struct kernel_server *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		struct connection *c = s->connections[i];
+
+		if (!c->is_due || !is_question(c))
+			continue;
+		if (c->operation == OPERATION_GET && !may_get(c)) {
+			refuse_get(c);
+			continue;
+		}
+		if (c->operation == OPERATION_GET && c->is_limited)
+			s->unread = c;
+		n++;
+	}
+	return n;
+}
+
+static void answer_question(struct connection *c, const struct wg_genl_snapshot *snapshot)
+{
+	if (c->operation == OPERATION_GET && !may_get(c)) {
+		refuse_get(c);
+		return;
+	}
+	if (c->operation == OPERATION_GET)
+		answer_get(c, snapshot);
+	else
+		answer_state(c, snapshot);
+	end_request(c);
+}
+
+/* One answer of the kernel serves everybody who asked before it was complete. */
+static void ask_kernel(struct kernel_server *s)
+{
+	struct wg_genl_snapshot snapshot = { .peers = NULL };
+	uint64_t began_ns = clock_boot_ns();
+	int err;
+
+	s->is_asking = true;
+	s->has_interrupted = false;
+	err = s->backend.get(s->backend.context, &snapshot);
+	s->is_asking = false;
+	if (err != 0)
+		log_warning("the interface does not say what it has: %s", err_text(err));
+	s->is_gone |= err == -ENODEV;
+	for (size_t i = 0; i < s->n; i++) {
+		struct connection *c = s->connections[i];
+
+		if (!c->is_due || !is_question(c))
+			continue;
+		rest_for(c, clock_boot_ns() - began_ns);
+		if (err == 0)
+			answer_question(c, &snapshot);
+		else
+			c->is_closing = true;
+	}
 	wg_genl_snapshot_done(&snapshot);
 }
 
@@ -155,14 +220,18 @@ static void change_kernel(struct connection *c, const struct kernel_change *chan
 {
 	struct kernel_server *s = c->server;
 	uint64_t began_ns = clock_boot_ns();
-	int err = s->backend.set(s->backend.context, &change->set);
+	int err;
 
-	rest_after(c, began_ns);
+	s->is_setting = true;
+	s->has_interrupted = true;
+	err = s->backend.set(s->backend.context, &change->set);
+	s->is_setting = false;
+	rest_for(c, (clock_boot_ns() - began_ns) / REST_PART);
 	if (err == 0)
 		return;
 	log_warning("the kernel refused a part of a change: %s", err_text(err));
 	c->is_closing = true;
-	s->is_gone = err == -ENODEV;
+	s->is_gone |= err == -ENODEV;
 }
 
 static void finish_set(struct connection *c)
@@ -170,7 +239,7 @@ static void finish_set(struct connection *c)
 	struct kernel_change change = { .peers = NULL };
 	struct diag d = { 0 };
 
-	if (!c->error && c->is_limited &&
+	if (c->is_limited &&
 	    (c->set.has_private_key || c->set.has_listen_port || c->set.has_fwmark)) {
 		c->error = UAPI_EINVAL;
 		log_warning("control request refused: not on a limited connection");
@@ -186,6 +255,7 @@ static void finish_set(struct connection *c)
 	if (!c->is_closing)
 		uapi_write_errno(&c->out, c->error, false);
 	forget_set(c);
+	end_request(c);
 }
 
 static void finish_limit(struct connection *c)
@@ -203,30 +273,20 @@ static void finish_limit(struct connection *c)
 	uapi_write_errno(&c->out, 0, false);
 }
 
+/* The request is whole. What needs the kernel waits for its turn. */
 static void finish(struct connection *c)
 {
-	switch (c->operation) {
-	case OPERATION_NONE:
-		break;
-	case OPERATION_GET:
-	case OPERATION_STATE:
-		if (c->error)
-			uapi_write_errno(&c->out, c->error, true);
-		else if (c->operation == OPERATION_GET)
-			finish_get(c);
-		else
-			finish_state(c);
-		break;
-	case OPERATION_SET:
-		finish_set(c);
-		break;
-	case OPERATION_LIMIT:
+	if (c->operation == OPERATION_LIMIT) {
 		finish_limit(c);
-		break;
+		end_request(c);
+	} else if (c->error) {
+		uapi_write_errno(&c->out, c->error, is_question(c));
+		forget_set(c);
+		end_request(c);
+	} else {
+		c->is_due = true;
+		c->told_ns = clock_boot_ns();
 	}
-	c->operation = OPERATION_NONE;
-	c->error = 0;
-	c->lines.number = 0;
 }
 
 static void begin(struct connection *c, const char *line)
@@ -291,10 +351,10 @@ static bool rests(const struct connection *c, uint64_t now_ns)
 	return c->is_limited && now_ns < c->rests_until_ns;
 }
 
-/* Lines until an answer stands ready, the input is used up, or it is time to rest. */
+/* Lines until a request is whole, or the input is used up. */
 static void consume(struct connection *c)
 {
-	while (c->out.len == 0 && !c->is_closing) {
+	while (c->out.len == 0 && !c->is_closing && !c->is_due) {
 		enum uapi_line next = uapi_lines_next(&c->lines);
 
 		if (next == UAPI_LINE_NONE)
@@ -362,19 +422,24 @@ static int read_more(struct connection *c)
 	return 1;
 }
 
-/* Read, handle, write, as long as it goes. false: the connection is over. */
-static bool serve(struct connection *c)
+static bool is_over(const struct connection *c)
 {
-	for (int i = 0; i < READS_PER_TURN && !c->server->is_gone; i++) {
+	return c->is_lost || (c->is_closing && c->out.len == 0);
+}
+
+/* Write and read, as long as it goes. false: the connection is over. */
+static bool hear(struct connection *c)
+{
+	for (int i = 0; i < READS_PER_TURN; i++) {
 		int more = 1;
 
 		if (!write_out(c))
 			return false;
 		if (c->out.len)
 			return true; /* waits for the client to read */
-		if (c->is_closing)
+		if (is_over(c))
 			return false;
-		if (must_rest(c, clock_boot_ns()))
+		if (c->is_due || must_rest(c, clock_boot_ns()))
 			return true;
 		if (uapi_lines_are_used_up(&c->lines))
 			more = read_more(c);
@@ -382,7 +447,22 @@ static bool serve(struct connection *c)
 			return more == 0;
 		consume(c);
 	}
-	return !c->is_closing || c->out.len > 0;
+	return !is_over(c);
+}
+
+/* It waits, and may not think that nobody is there. Its socket is empty: we wrote nothing else. */
+static void tell_busy(struct connection *c)
+{
+	static const char line[] = "busy=1\n";
+	uint64_t now_ns = clock_boot_ns();
+	ssize_t n;
+
+	if (now_ns - c->told_ns < SECOND_NS)
+		return;
+	c->told_ns = now_ns;
+	n = send(c->fd, line, sizeof(line) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	/* Of those who do not read nothing is asked; half a line would be no line. */
+	c->is_closing |= n > 0 && n != sizeof(line) - 1;
 }
 
 /* --- The server --- */
@@ -435,7 +515,7 @@ size_t kernel_server_watch(const struct kernel_server *s, uint64_t now_ns, struc
 	*ret_timeout_ms = -1;
 	for (size_t i = 0; i < s->n; i++) {
 		const struct connection *c = s->connections[i];
-		int ms = !uapi_lines_are_used_up(&c->lines) ? 0 : -1;
+		int ms = !uapi_lines_are_used_up(&c->lines) || c->is_due ? 0 : -1;
 
 		fds[i] = (struct pollfd){ .fd = c->fd, .events = POLLIN };
 		if (c->out.len) { /* nothing else happens before it is read */
@@ -452,10 +532,47 @@ size_t kernel_server_watch(const struct kernel_server *s, uint64_t now_ns, struc
 	return s->n;
 }
 
+/* May a change be made now? The first to come spoils what the kernel is telling; what it tells
+ * the next time is waited for, or it would never come to an end. */
+static bool may_set(const struct kernel_server *s, bool is_spoiled)
+{
+	return s->is_asking && !s->is_setting && !s->is_gone &&
+	       (is_spoiled || !s->has_interrupted);
+}
+
+void kernel_server_pause(struct kernel_server *s, bool is_spoiled)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		struct connection *c = s->connections[i];
+
+		if (!c->is_due && !c->is_lost)
+			c->is_lost = !hear(c);
+		if (c->is_due && c->operation == OPERATION_SET && may_set(s, is_spoiled)) {
+			finish_set(c);
+			c->is_lost = !write_out(c);
+		} else if (c->is_due) {
+			tell_busy(c);
+		}
+	}
+}
+
+static void carry_out(struct kernel_server *s)
+{
+	for (size_t i = 0; i < s->n && !s->is_gone; i++)
+		if (s->connections[i]->is_due && s->connections[i]->operation == OPERATION_SET)
+			finish_set(s->connections[i]);
+	if (!s->is_gone && sort_questions(s) > 0)
+		ask_kernel(s);
+}
+
 bool kernel_server_run(struct kernel_server *s)
 {
-	for (size_t i = s->n; i-- > 0 && !s->is_gone;) /* backwards: one that ends leaves */
-		if (!serve(s->connections[i]))
+	for (size_t i = s->n; i-- > 0;) /* backwards: one that ends leaves */
+		if (!hear(s->connections[i]))
+			connection_free(s->connections[i]);
+	carry_out(s);
+	for (size_t i = s->n; i-- > 0;)
+		if (!write_out(s->connections[i]) || is_over(s->connections[i]))
 			connection_free(s->connections[i]);
 	return !s->is_gone;
 }

@@ -10,9 +10,15 @@
  * refuses may have been applied in part: the connection is closed without an answer, and its
  * other end compares everything.
  *
+ * The kernel tells all of its peers or nothing, and sets them piece by piece. One of these at a time is
+ * under way, and between its pieces (kernel_server_pause()) all others are heard: who asks is
+ * answered out of what is being told already, and who changes something waits for no answer to
+ * others. Whoever waits for a second is told so, with a line "busy=1" before the answer; a client that
+ * hears nothing may take us for dead.
+ *
  * The other end of a limited connection may be taken over some day. So each is bounded: how much
  * it sets at once, octets per second, and how long it may occupy us: after a question that took
- * some time it is left alone for as long.
+ * some time it is left alone for as long, after a change for a quarter of it.
  *
  * Bounds:  KERNEL_CONNECTIONS_MAX; of limited ones KERNEL_LIMITED_MAX; one answer to get=1 of a
  *	    limited connection waits to be read, further ones are refused with EBUSY.
@@ -36,7 +42,7 @@ enum {
 	KERNEL_LIMITED_OCTETS_PER_S = 32 << 20,
 };
 
-/* The interface. Both return 0 or -errno; -ENODEV ends the server. */
+/* The interface. Both return 0 or -errno; -ENODEV ends the server. They call kernel_server_pause(). */
 struct kernel_backend {
 	int (*get)(void *context, struct wg_genl_snapshot *ret);
 	int (*set)(void *context, const struct wg_genl_set *set);
@@ -67,6 +73,14 @@ int kernel_server_add(struct kernel_server *s, int fd, bool is_limited);
  */
 size_t kernel_server_watch(const struct kernel_server *s, uint64_t now_ns, struct pollfd *fds,
 			   int *ret_timeout_ms);
+
+/**
+ * kernel_server_pause() - From get() and set() of the backend, between two pieces
+ * @is_spoiled:	What get() is being told will be asked for again: changes do it no more harm
+ *
+ * May call set(), from within get().
+ */
+void kernel_server_pause(struct kernel_server *s, bool is_spoiled);
 
 /** kernel_server_run() - Serve all that can be served. Return: false when the interface is gone */
 bool kernel_server_run(struct kernel_server *s);

@@ -23,6 +23,8 @@ struct wg_genl {
 	struct mnl_socket *socket;
 	uint32_t sequence;
 	uint16_t family;
+	wg_genl_pause pause;
+	void *context;
 	_Alignas(struct nlmsghdr) char request[WG_GENL_MESSAGE_MAX];
 	_Alignas(struct nlmsghdr) char answer[ANSWER_MAX];
 };
@@ -108,6 +110,8 @@ static int hear(struct wg_genl *g, struct answer *a)
 		     message = mnl_nlmsg_next(message, &left))
 			if (message->nlmsg_seq == g->sequence)
 				hear_message(a, message);
+		if (g->pause && !a->is_over)
+			g->pause(g->context, a->is_interrupted);
 	}
 	return a->err;
 }
@@ -183,6 +187,12 @@ struct wg_genl *wg_genl_close(struct wg_genl *g)
 	return NULL;
 }
 
+void wg_genl_on_pause(struct wg_genl *g, wg_genl_pause pause, void *context)
+{
+	g->pause = pause;
+	g->context = context;
+}
+
 /* --- the interface --- */
 
 static int read_device(void *context, const void *attributes, size_t len)
@@ -235,6 +245,8 @@ int wg_genl_set(struct wg_genl *g, const char *name, const struct wg_genl_set *s
 
 		has_more = wg_genl_set_write(message, name, set, &at);
 		err = ask(g, message, &a);
+		if (g->pause && has_more && err == 0)
+			g->pause(g->context, false);
 	}
 	return err;
 }

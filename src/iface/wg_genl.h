@@ -32,6 +32,8 @@ enum {
 	WG_GENL_PREFIXES_MAX = 1 << 22,
 	WG_GENL_MESSAGE_MAX = 16384, /* of ours: nested attributes count in 16 bits */
 	WG_GENL_NAME_MAX = 16,	     /* with its NUL */
+	WG_GENL_PIECE =
+		32, /* peers in one message of ours: nobody waits for a lock for longer */
 };
 
 /**
@@ -132,6 +134,17 @@ struct wg_genl;
  */
 int wg_genl_open(struct wg_genl **ret);
 struct wg_genl *wg_genl_close(struct wg_genl *g); /* takes NULL, returns NULL */
+
+/**
+ * wg_genl_pause - Between two pieces of an answer or of a change; may take its time
+ * @is_spoiled:	The interface was changed since the answer began: it will be asked for again
+ *
+ * It may use other sockets, not this one.
+ */
+typedef void (*wg_genl_pause)(void *context, bool is_spoiled);
+
+/** wg_genl_on_pause() - Who is called then; NULL: nobody */
+void wg_genl_on_pause(struct wg_genl *g, wg_genl_pause pause, void *context);
 
 /**
  * wg_genl_get() - Everything about interface @name

@@ -356,6 +356,7 @@ static bool put_peer(struct nlmsghdr *message, const struct wg_genl_set_peer *p,
 bool wg_genl_set_write(struct nlmsghdr *message, const char *name,
 		       const struct wg_genl_set *set, struct wg_genl_cursor *at)
 {
+	size_t end = at->peer + WG_GENL_PIECE;
 	struct nlattr *list;
 
 	_Static_assert(WG_GENL_MESSAGE_MAX > DEVICE_ROOM + PEER_ROOM + PREFIX_ROOM + 64,
@@ -367,7 +368,8 @@ bool wg_genl_set_write(struct nlmsghdr *message, const char *name,
 	if (at->peer == set->n_peers)
 		return false;
 	list = mnl_attr_nest_start(message, WGDEVICE_A_PEERS);
-	while (at->peer < set->n_peers && room_of(message) >= PEER_ROOM + PREFIX_ROOM) {
+	while (at->peer < set->n_peers && at->peer < end &&
+	       room_of(message) >= PEER_ROOM + PREFIX_ROOM) {
 		if (!put_peer(message, &set->peers[at->peer], &at->prefix))
 			break;
 		at->peer++;

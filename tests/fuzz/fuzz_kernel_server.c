@@ -113,9 +113,26 @@ static int dial(struct kernel_server *s)
 	return ends[0];
 }
 
+static struct kernel_server *server;
+
+/* In pieces: what others said meanwhile is heard in between. */
+static int get(void *context, struct wg_genl_snapshot *ret)
+{
+	now_ns += UINT64_C(1500000000);
+	kernel_server_pause(server, false);
+	kernel_server_pause(server, true);
+	return fake_get(context, ret);
+}
+
+static int set(void *context, const struct wg_genl_set *change)
+{
+	kernel_server_pause(server, false);
+	return fake_set(context, change);
+}
+
 static struct kernel_server *serve(struct fake_kernel *k, uint8_t mood)
 {
-	const struct kernel_backend backend = { fake_get, fake_set, k };
+	const struct kernel_backend backend = { get, set, k };
 	struct kernel_server *s = NULL;
 
 	*k = (struct fake_kernel){ .listen_port = 51820, .public_key = { 7 } };
@@ -123,6 +140,7 @@ static struct kernel_server *serve(struct fake_kernel *k, uint8_t mood)
 	k->stop_after = mood >> 4;
 	k->fail_get = (mood & 2) ? -ETIMEDOUT : (mood & 4) ? -ENODEV : 0;
 	HOLDS(kernel_server_new(&backend, &s) == 0);
+	server = s;
 	return s;
 }
 

@@ -35,18 +35,32 @@ uint64_t clock_wall_ns(void)
 	return now_ns;
 }
 
+/* What happens while the kernel tells its peers, and while it is told some; NULL: nothing */
+static void (*while_asked)(void);
+static void (*while_set)(void);
+
 static int get(void *context, struct wg_genl_snapshot *ret)
 {
 	now_ns += get_costs_ns;
+	if (while_asked)
+		while_asked();
 	return fake_get(context, ret);
+}
+
+static int set(void *context, const struct wg_genl_set *change)
+{
+	if (while_set)
+		while_set();
+	return fake_set(context, change);
 }
 
 static void start(void)
 {
-	const struct kernel_backend backend = { get, fake_set, &kernel };
+	const struct kernel_backend backend = { get, set, &kernel };
 
 	kernel = (struct fake_kernel){ .listen_port = 51820, .public_key = { 7 } };
 	get_costs_ns = 0;
+	while_asked = while_set = NULL;
 	CHECK(kernel_server_new(&backend, &server) == 0);
 }
 
@@ -446,6 +460,140 @@ static void a_line_without_end_is_refused_and_what_follows_is_served(void)
 	stop();
 }
 
+/* --- Between the pieces of what the kernel was asked --- */
+
+/* Those that speak while it is busy, and what they had heard before it was done. */
+static int first, second, host;
+static char told[4][64];
+
+static void ask(int fd, const char *text)
+{
+	CHECK(send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text));
+}
+
+static void note(int fd, char *out)
+{
+	ssize_t n = recv(fd, out, sizeof(told[0]) - 1, MSG_DONTWAIT);
+
+	out[n > 0 ? n : 0] = '\0';
+}
+
+static void others_ask_meanwhile(void)
+{
+	ask(second, "get=1\n\n");
+	ask(host, "state=1\n\n");
+	kernel_server_pause(server, false);
+}
+
+static void one_answer_of_the_kernel_serves_all_who_asked_meanwhile(void)
+{
+	start();
+	first = dial_limited();
+	second = dial_limited();
+	host = dial();
+	say(host, "set=1\n" PEER_A "\n");
+	CHECK(hears(host, "errno=0\n\n"));
+	while_asked = others_ask_meanwhile;
+	say(first, "state=1\n\n");
+	CHECK(kernel.gets == 1);
+	CHECK(!is_closed(first) && strstr(heard, "errno=0\n\n"));
+	CHECK(!is_closed(second) && strstr(heard, KEY_A) && strstr(heard, "errno=0\n\n"));
+	CHECK(!is_closed(host) && strstr(heard, "state=") && strstr(heard, "errno=0\n\n"));
+	close(first);
+	close(second);
+	close(host);
+	stop();
+}
+
+/* The first change spoils the answer, the next comes while it is spoiled, the third would spoil it again. */
+static void others_change_meanwhile(void)
+{
+	if (kernel.gets > 0)
+		return;
+	ask(second, "set=1\n" PEER_A "\n");
+	kernel_server_pause(server, false);
+	note(second, told[0]);
+	now_ns += UINT64_C(1000000000); /* it may have to rest */
+	ask(second, "set=1\npublic_key=" KEY_B "\n\n");
+	kernel_server_pause(server, true);
+	note(second, told[1]);
+	now_ns += UINT64_C(1000000000);
+	ask(second, "set=1\npublic_key=" KEY_B "\nremove=true\n\n");
+	kernel_server_pause(server, false);
+	note(second, told[2]);
+}
+
+static void a_change_waits_for_no_answer_to_others_but_lets_it_come_to_an_end(void)
+{
+	start();
+	first = dial_limited();
+	second = dial_limited();
+	while_asked = others_change_meanwhile;
+	say(first, "get=1\n\n");
+	CHECK(strcmp(told[0], "errno=0\n\n") == 0);
+	CHECK(strcmp(told[1], "errno=0\n\n") == 0);
+	CHECK(strcmp(told[2], "") == 0);
+	CHECK(!is_closed(first) && strstr(heard, KEY_A) && strstr(heard, KEY_B));
+	CHECK(hears(second, "errno=0\n\n"));
+	CHECK(kernel.n == 1 && kernel.sets == 3);
+	close(first);
+	close(second);
+	stop();
+}
+
+static void a_second_and_a_half_goes_by(void)
+{
+	ask(second, "state=1\n\n");
+	for (int i = 0; i < 3; i++) {
+		kernel_server_pause(server, false);
+		now_ns += UINT64_C(500000000);
+	}
+	kernel_server_pause(server, false);
+	note(first, told[0]);
+	note(second, told[1]);
+	note(host, told[2]);
+}
+
+static void who_waits_for_a_second_is_told_so_and_nobody_else(void)
+{
+	start();
+	first = dial_limited();
+	second = dial_limited();
+	host = dial();
+	while_set = a_second_and_a_half_goes_by;
+	say(first, "set=1\n" PEER_A "\n");
+	CHECK(strcmp(told[0], "busy=1\n") == 0);
+	CHECK(strcmp(told[1], "busy=1\n") == 0);
+	CHECK(strcmp(told[2], "") == 0);
+	CHECK(hears(first, "errno=0\n\n"));
+	CHECK(!is_closed(second) && strstr(heard, "errno=0\n\n"));
+	close(first);
+	close(second);
+	close(host);
+	stop();
+}
+
+static void leaves_meanwhile(void)
+{
+	close(second);
+	kernel_server_pause(server, false);
+	kernel_server_pause(server, false);
+}
+
+static void who_leaves_meanwhile_is_forgotten_afterwards(void)
+{
+	start();
+	first = dial_limited();
+	second = dial_limited();
+	while_asked = leaves_meanwhile;
+	say(first, "state=1\n\n");
+	CHECK(!is_closed(first) && strstr(heard, "errno=0\n\n"));
+	for (int i = 1; i < KERNEL_LIMITED_MAX; i++) /* its place is free again */
+		CHECK(kernel_server_add(server, dup(first), true) == 0);
+	close(first);
+	stop();
+}
+
 /* --- As the gateway speaks to it --- */
 
 static atomic_bool is_over;
@@ -512,6 +660,10 @@ int main(void)
 	RUN(who_asked_what_took_long_is_left_alone_for_as_long);
 	RUN(a_set_of_a_limited_connection_is_limited);
 	RUN(a_line_without_end_is_refused_and_what_follows_is_served);
+	RUN(one_answer_of_the_kernel_serves_all_who_asked_meanwhile);
+	RUN(a_change_waits_for_no_answer_to_others_but_lets_it_come_to_an_end);
+	RUN(who_waits_for_a_second_is_told_so_and_nobody_else);
+	RUN(who_leaves_meanwhile_is_forgotten_afterwards);
 	RUN(the_gateways_side_needs_no_second_protocol);
 	return DONE();
 }

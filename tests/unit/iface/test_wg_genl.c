@@ -276,6 +276,19 @@ static void crowd_done(struct crowd *c)
 	free(c->prefixes);
 }
 
+static void tells_many_peers_in_small_pieces(void)
+{
+	struct crowd c = crowd_new(10 * WG_GENL_PIECE + 1);
+	const struct wg_genl_set set = { .peers = c.peers, .n_peers = c.n };
+	struct wg_genl_snapshot s = { .peers = NULL };
+	struct tally t = write_all(&set, &s);
+
+	CHECK(t.messages == 11 && t.blocks == c.n && t.prefixes == c.n && t.replaces == c.n);
+	CHECK(s.n_peers == c.n && s.n_prefixes == c.n);
+	wg_genl_snapshot_done(&s);
+	crowd_done(&c);
+}
+
 /* Index of each by its key, whose first octets are its number: the kernel lists in its own order. */
 static bool is_all_there(const struct crowd *c, const struct wg_genl_snapshot *s)
 {
@@ -413,6 +426,7 @@ int main(void)
 	RUN(refuses_a_peer_without_a_key);
 	RUN(reads_what_concerns_the_device_and_skips_its_private_key);
 	RUN(splits_a_long_list_of_prefixes_and_empties_it_once);
+	RUN(tells_many_peers_in_small_pieces);
 	RUN(splits_many_peers_and_loses_none);
 	reason = prepare_kernel();
 	if (reason[0]) {
