@@ -55,6 +55,7 @@ int cmd_conf_apply(int argc, char **argv);
 int cmd_conf_export(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_qr(int argc, char **argv);
+int cmd_proxy_tunnel(int argc, char **argv);
 int cmd_hub(int argc, char **argv);
 int cmd_host(int argc, char **argv);
 int cmd_setup(int argc, char **argv); /* argv[0] may be "vpn-client setup"; see cmd/ephem.h */

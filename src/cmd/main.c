@@ -21,6 +21,8 @@ static const struct command commands[] = {
 	{ "qr", "turn a configuration into a QR code or a link of AmneziaVPN", cmd_qr },
 	{ "doctor", "find what is wrong with an interface or a file", cmd_doctor },
 	{ "hub", "a hub with spokes: keys, files, rules of each node", cmd_hub },
+	{ "proxy-tunnel", "carry an interface's traffic through an HTTP proxy",
+	  cmd_proxy_tunnel },
 	{ "host", "a firewall for this host that takes itself back", cmd_host },
 	{ "setup", "say where a gateway with users is, and the key for it", cmd_setup },
 	{ "create", "make a user of that gateway, and save its configuration", cmd_create },

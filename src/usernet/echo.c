@@ -117,7 +117,7 @@ void echo_receive(struct usernet *u, const struct inner *in)
 	if (in->len - in->upper.offset < INET_ECHO_HEADER ||
 	    message[0] != (is_v4 ? REQUEST_V4 : REQUEST_V6))
 		return;
-	if (own_may_reach(u, &in->ip.destination) != EGRESS_OK) {
+	if (!way_is_direct(&u->way) || own_may_reach(u, &in->ip.destination) != EGRESS_OK) {
 		usernet_count(u, USERNET_DENIED);
 		refuse(u, in, INET_ICMP_PROHIBITED);
 		return;

@@ -22,7 +22,8 @@ enum flow_kind {
 	FLOW_TCP,
 	FLOW_UDP,
 	FLOW_ECHO,
-	FLOW_FORWARD, /* a listening socket; never in the table */
+	FLOW_FORWARD,	  /* a listening socket; never in the table */
+	FLOW_CONNECT_DNS, /* to a resolver, by a proxy; likewise */
 };
 
 enum { FLOW_SOURCES = 4096 };

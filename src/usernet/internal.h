@@ -14,6 +14,7 @@
 #include "usernet/flow.h"
 #include "usernet/host_inbox.h"
 #include "usernet/usernet.h"
+#include "usernet/way.h"
 
 enum {
 	OUT_PACKETS = ENGINE_PACKETS_MAX,
@@ -35,7 +36,9 @@ struct usernet {
 	struct tcp_settings tcp;
 	struct tcp_budget budget;
 	struct egress egress;
-	uint64_t own_read_ns; /* when the host's addresses were read */
+	struct way way;
+	struct connect_dns *queries; /* where there is a proxy */
+	uint64_t own_read_ns;	     /* when the host's addresses were read */
 	uint8_t isn_key[16];
 	uint64_t now_ns;
 	uint8_t *arena;

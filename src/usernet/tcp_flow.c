@@ -40,12 +40,14 @@ enum {
 /**
  * struct tcp_flow - One connection of a peer, and the host's that continues it
  * @syn:	While the host connects: to be answered or refused
+ * @talk:	While it connects through a proxy
  * @read_size:	What to ask the host's socket for: grows with what it has
  */
 struct tcp_flow {
 	struct flow flow;
 	struct tcp tcp;
 	struct tcp_segment syn;
+	struct way_talk *talk;
 	uint64_t trim_ns; /* UINT64_MAX: nothing to give back */
 	uint64_t connect_until_ns;
 	uint32_t read_size;
@@ -64,6 +66,7 @@ static void forget(struct usernet *u, struct tcp_flow *f)
 {
 	if (!f->is_connecting)
 		tcp_done(&f->tcp);
+	way_talk_free(f->talk);
 	usernet_forget(u, &f->flow);
 	free(f);
 }
@@ -118,8 +121,8 @@ static void refuse(struct usernet *u, const struct inet_pair *pair,
 	answer_error(u, error, 0, packet, len);
 }
 
-static int open_host(struct usernet *u, struct tcp_flow *f, const struct ip_addr *to,
-		     const struct inner *in)
+static int open_straight(struct usernet *u, struct tcp_flow *f, const struct ip_addr *to,
+			 const struct inner *in)
 {
 	struct host_marks marks = { .hops = -1, .tos = -1, .df = 1 };
 	struct sockaddr_storage address;
@@ -142,6 +145,20 @@ static int open_host(struct usernet *u, struct tcp_flow *f, const struct ip_addr
 			  &f->flow); /* not before: an unconnected socket counts as hung up */
 }
 
+static int open_host(struct usernet *u, struct tcp_flow *f, const struct ip_addr *to,
+		     const struct inner *in)
+{
+	int err = 0;
+
+	if (way_is_direct(&u->way))
+		return open_straight(u, f, to, in);
+	err = way_open(&u->way, to, f->flow.pair.local_port, &f->talk);
+	if (err < 0)
+		return err;
+	f->flow.fd = err;
+	return host_watch(u, &f->flow);
+}
+
 static void begin(struct usernet *u, const struct inner *in, const struct inet_pair *pair,
 		  const struct ip_addr *to, const struct tcp_segment *syn)
 {
@@ -161,6 +178,8 @@ static void begin(struct usernet *u, const struct inner *in, const struct inet_p
 			refuse(u, pair, syn, err);
 		if (f && f->flow.fd >= 0)
 			close(f->flow.fd);
+		if (f)
+			way_talk_free(f->talk);
 		free(f);
 		return;
 	}
@@ -316,33 +335,52 @@ void tcp_flow_too_big(struct usernet *u, const uint8_t *quoted, uint32_t len, ui
 
 /* --- The host's connection stands, or not --- */
 
-/* Return: false when the flow is over. */
-static bool finish_connecting(struct usernet *u, struct tcp_flow *f)
+/* Return: 0 when it stands, -EAGAIN, or why it does not. */
+static int look_straight(struct usernet *u, struct tcp_flow *f, bool is_resolver)
 {
 	struct flow *flow = &f->flow;
-	struct inet_pair pair = flow->pair;
-	struct ip_addr to;
 	socklen_t size = sizeof(int);
-	bool is_resolver = dns_target(u, &pair, &to);
 	int err = 0;
 
-	if (u->now_ns >= f->connect_until_ns)
-		err = ETIMEDOUT;
-	else if (!(flow->events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
-		return false;
-	else if (getsockopt(flow->fd, SOL_SOCKET, SO_ERROR, &err, &size) < 0)
+	if (!(flow->events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
+		return -EAGAIN;
+	if (getsockopt(flow->fd, SOL_SOCKET, SO_ERROR, &err, &size) < 0)
 		err = errno;
 	if (err == 0 && !is_resolver && host_is_ourselves(flow->fd)) {
 		usernet_count(u, USERNET_DENIED);
 		err = EACCES;
 	}
+	return -err;
+}
+
+static int look_at_host(struct usernet *u, struct tcp_flow *f, bool is_resolver)
+{
+	if (u->now_ns >= f->connect_until_ns)
+		return -ETIMEDOUT;
+	if (!f->talk)
+		return look_straight(u, f, is_resolver);
+	return way_go_on(&u->way, f->talk, f->flow.fd, u->now_ns, &f->flow.events);
+}
+
+/* Return: false while it does not stand; the flow may be over. */
+static bool finish_connecting(struct usernet *u, struct tcp_flow *f)
+{
+	struct flow *flow = &f->flow;
+	struct inet_pair pair = flow->pair;
+	struct ip_addr to;
+	bool is_resolver = dns_target(u, &pair, &to);
+	int err = look_at_host(u, f, is_resolver);
+
+	if (err == -EAGAIN)
+		return false;
 	if (err) {
 		if (is_resolver)
 			dns_failed(u, &to);
-		refuse(u, &pair, &f->syn, -err);
+		refuse(u, &pair, &f->syn, err);
 		forget(u, f);
 		return false;
 	}
+	f->talk = way_talk_free(f->talk);
 	f->is_connecting = false;
 	flow_opened(&u->flows, flow);
 	uint32_t ts_offset = 0;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/wire.h"
+#include "usernet/connect_datagram.h"
 #include "usernet/internal.h"
 
 enum {
@@ -233,6 +234,10 @@ void udp_flow_receive(struct usernet *u, const struct inner *in)
 	if (!inet_udp_parse(in->packet + in->upper.offset, in->len - in->upper.offset,
 			    in->gso_size != 0, &udp)) {
 		usernet_count(u, USERNET_MALFORMED);
+		return;
+	}
+	if (!way_is_direct(&u->way)) {
+		connect_datagram_receive(u, in, &udp);
 		return;
 	}
 	f = find(u, in, &udp);

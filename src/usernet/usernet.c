@@ -11,6 +11,7 @@
 #include "base/wire.h"
 #include "inet/checksum.h"
 #include "sys/random.h"
+#include "usernet/connect_dns.h"
 #include "usernet/forward.h"
 #include "usernet/internal.h"
 
@@ -42,6 +43,19 @@ static void set_tcp(struct usernet *u)
 	};
 }
 
+static int set_way(struct usernet *u, const struct usernet_options *options, struct diag *d)
+{
+	int err = options->proxy.ip.family == ADDR_NONE
+			  ? 0
+			  : way_init(&u->way, &options->proxy, options->mark,
+				     options->credential);
+
+	return err < 0 ? diag_set(d, err, 0,
+				  "a proxy's key is at most %d visible characters of ASCII",
+				  CONNECT_CREDENTIAL_MAX - 1)
+		       : 0;
+}
+
 static int allocate(struct usernet *u)
 {
 	uint8_t key[16];
@@ -56,6 +70,8 @@ static int allocate(struct usernet *u)
 	u->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (u->epoll < 0)
 		return -errno;
+	if (!way_is_direct(&u->way) && connect_dns_new(&u->queries) < 0)
+		return -ENOMEM;
 	return flows_init(&u->flows, u->options.flows_max, key);
 }
 
@@ -92,10 +108,16 @@ int usernet_new(const struct usernet_options *options, struct usernet **ret, str
 	if (!u)
 		return diag_set(d, -ENOMEM, 0, "out of memory");
 	u->options = *options;
+	u->options.credential = NULL; /* way_init() has its own */
 	u->epoll = -1;
 	memcpy(u->egress.allowed, options->allowed, sizeof(options->allowed));
 	u->egress.n_allowed = options->n_allowed;
 	set_tcp(u);
+	err = set_way(u, options, d);
+	if (err < 0) {
+		usernet_free(u);
+		return err;
+	}
 	err = allocate(u);
 	if (err < 0) {
 		usernet_free(u);
@@ -124,6 +146,7 @@ static void end(struct usernet *u, struct flow *flow)
 		echo_end(u, flow);
 		break;
 	case FLOW_FORWARD:
+	case FLOW_CONNECT_DNS:
 		break;
 	}
 }
@@ -147,6 +170,8 @@ struct usernet *usernet_free(struct usernet *u)
 		end(u, u->flows.oldest);
 	for (size_t i = 0; i < USERNET_FORWARDS_MAX; i++)
 		u->forwards[i] = forward_close(u->forwards[i]);
+	connect_dns_free(u->queries);
+	way_done(&u->way);
 	flows_done(&u->flows);
 	if (u->epoll >= 0)
 		close(u->epoll);
@@ -317,7 +342,7 @@ static bool is_intact(const struct inner *in)
 	const uint8_t *at = in->packet + offset;
 	uint64_t sum = inet_sum(at, len);
 
-	if (in->gso_size)
+	if (in->gso_size || in->offload.needs_csum) /* the latter never was on a wire */
 		return true;
 	switch (in->upper.protocol) {
 	case INET_ICMP4:
@@ -489,13 +514,16 @@ static void work(struct usernet *u, struct flow *flow)
 	case FLOW_FORWARD:
 		forward_work(u, flow);
 		break;
+	case FLOW_CONNECT_DNS:
+		connect_dns_work(u, flow);
+		break;
 	}
 }
 
 bool usernet_run(struct usernet *u, uint64_t now_ns)
 {
 	struct flow *flow = NULL;
-	uint32_t n = u->flows.n + USERNET_FORWARDS_MAX;
+	uint32_t n = u->flows.n + USERNET_FORWARDS_MAX + 1; /* and the resolver's */
 
 	if (n > WORK_PER_RUN)
 		n = WORK_PER_RUN;

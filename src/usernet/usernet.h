@@ -61,6 +61,11 @@ struct usernet_forward {
  * @isolates_peers: They do not reach each other through us
  * @flows_max:	Connections and ports at a time; as many sockets
  * @memory_bytes: For data on its way
+ * @proxy:	The HTTP proxy that all connections go through, by CONNECT (usernet/way.h); ip.family
+ *		ADDR_NONE: they go straight. Then all DNS queries go to @resolvers as well, by TCP, and
+ *		other datagrams and echo are refused: a proxy carries none
+ * @credential:	Value of Proxy-Authorization, or NULL; a secret, copied
+ * @mark:	SO_MARK of sockets to the proxy; 0: none
  */
 struct usernet_options {
 	void (*send)(void *context, uint64_t now_ns, struct engine_packet *packets, size_t n);
@@ -78,6 +83,9 @@ struct usernet_options {
 	bool isolates_peers;
 	uint32_t flows_max;
 	size_t memory_bytes;
+	struct endpoint proxy;
+	const char *credential;
+	uint32_t mark;
 };
 
 struct usernet;
