@@ -29,6 +29,8 @@ static const struct command commands[] = {
 	{ "pull", "save the configuration of a user that it has", cmd_pull },
 	{ "list", "list the configurations that were saved", cmd_list },
 	{ "enroll", "become a user of a gateway with a token, once", cmd_enroll },
+	{ "routing", "note the host's routes, and bring them back after a tunnel",
+	  cmd_routing },
 	{ "vpn-client", NULL, cmd_vpn_client }, /* the words of another program */
 	{ NULL, NULL, NULL },			/* the end */
 };
@@ -41,7 +43,8 @@ static const struct {
 } aliases[] = {
 	{ "culvert-device", "device" },	   { "wireguard-go", "device" },
 	{ "amneziawg-go", "device" },	   { "vpn-client", "vpn-client" },
-	{ "vpn-client.py", "vpn-client" },
+	{ "vpn-client.py", "vpn-client" }, { "setup-routing", "routing" },
+	{ "setup-routing.sh", "routing" },
 };
 
 static const struct command *find(const char *name)
