@@ -133,7 +133,7 @@ int routing_backup(struct diag *d)
 {
 	struct text note = { .max = NOTE_MAX };
 	char defaults[PROGRAM_TEXT_MAX] = "";
-	struct routes now;
+	struct routes now = { .n = 0 };
 	int err = make_state(d);
 
 	if (!err)
@@ -258,7 +258,7 @@ static void end_session(void)
 
 int routing_restore(char ret_path[PATH_MAX], struct diag *d)
 {
-	struct routes saved, now;
+	struct routes saved = { .n = 0 }, now = { .n = 0 };
 	int err = read_note(&saved, ret_path, d), failed = 0;
 
 	if (err)

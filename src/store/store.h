@@ -230,6 +230,7 @@ enum store_change_kind {
  * @sets_preshared_key: STORE_CHANGE_PEER: it becomes that in @peer; otherwise it stays, and
  *		store_apply() writes it there
  * @sets_limits: STORE_CHANGE_PEER, for whoever carries it on: rate or quota are others now
+ * @resumes:	Likewise: it was not served, and is from now on
  * @is_moved:	STORE_CHANGE_PEER: the addresses in @peer replace those that it has
  * @rest_until_ns: The removed or moved peer's addresses are not given again before; 0: free at once
  * @profiles, @n_profiles, @usage, @n_usage: Borrowed until the change is finished
@@ -259,6 +260,7 @@ struct store_change {
 	uint8_t former_key[32];
 	bool sets_preshared_key;
 	bool sets_limits;
+	bool resumes;
 	bool is_moved;
 	uint64_t rest_until_ns;
 	const struct store_profile *profiles;
