@@ -79,7 +79,7 @@ int proxy_probe(const struct usernet_options *options, uint64_t wait_ns, struct 
 
 	if (err < 0)
 		return diag_set(d, err, 0, "a proxy's key is visible ASCII, and not that long");
-	fd = way_open(&w, &options->resolvers[0], DNS_PORT_ASKED, &t);
+	fd = way_open(&w, WAY_OCTETS, &options->resolvers[0], DNS_PORT_ASKED, &t);
 	err = explain(options, t, fd < 0 ? fd : talk(&w, t, fd, until), d);
 	if (fd >= 0)
 		close(fd);

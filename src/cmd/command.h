@@ -42,6 +42,7 @@ int cmd_gateway_adopt(int argc, char **argv);
 int cmd_gateway_export(int argc, char **argv);
 int cmd_gateway_access(int argc, char **argv);
 int cmd_gateway_webhook(int argc, char **argv);
+int cmd_carrier(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
 int cmd_backup(int argc, char **argv);
 int cmd_gateway_upgrade(int argc, char **argv); /* a trial; see host/upgrade.h */
@@ -58,6 +59,9 @@ int cmd_qr(int argc, char **argv);
 int cmd_proxy_tunnel(int argc, char **argv);
 int cmd_hub(int argc, char **argv);
 int cmd_host(int argc, char **argv);
+int cmd_connect(int argc, char **argv);
+int cmd_disconnect(int argc, char **argv);
+int cmd_status(int argc, char **argv);
 int cmd_setup(int argc, char **argv); /* argv[0] may be "vpn-client setup"; see cmd/ephem.h */
 int cmd_create(int argc, char **argv);
 int cmd_pull(int argc, char **argv);

@@ -10,6 +10,7 @@
 static const struct command commands[] = {
 	{ "device", "serve a tunnel interface, driven by wg and wg-quick", cmd_device },
 	{ "gateway", "run a WireGuard gateway with its REST API", cmd_gateway },
+	{ "carrier", "carry WireGuard's datagrams over TCP, TLS and HTTP", cmd_carrier },
 	{ "gateway-serve", NULL, cmd_gateway_serve },	  /* started by gateway */
 	{ "gateway-upgrade", NULL, cmd_gateway_upgrade }, /* likewise */
 	{ "kernel-serve", NULL, cmd_kernel_serve },	  /* likewise */
@@ -31,6 +32,9 @@ static const struct command commands[] = {
 	{ "enroll", "become a user of a gateway with a token, once", cmd_enroll },
 	{ "routing", "note the host's routes, and bring them back after a tunnel",
 	  cmd_routing },
+	{ "connect", "this host's traffic through a tunnel, nothing beside it", cmd_connect },
+	{ "disconnect", "end that, and put everything back as it was", cmd_disconnect },
+	{ "status", "show connections, and what they have left behind", cmd_status },
 	{ "vpn-client", NULL, cmd_vpn_client }, /* the words of another program */
 	{ NULL, NULL, NULL },			/* the end */
 };

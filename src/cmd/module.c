@@ -129,6 +129,11 @@ int cmd_keys_server(int argc, char **argv)
 	return module_run("keys-server", argc, argv);
 }
 
+int cmd_carrier(int argc, char **argv)
+{
+	return module_run("carrier", argc, argv);
+}
+
 int cmd_audit(int argc, char **argv)
 {
 	return module_run("audit", argc, argv);

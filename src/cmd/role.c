@@ -19,6 +19,7 @@ static const struct module_command commands[] = {
 	{ "gateway-access", role_gateway_access },
 	{ "gateway-webhook", role_gateway_webhook },
 	{ "audit", role_audit },
+	{ "carrier", role_carrier },
 	{ "backup", role_backup },
 	{ "setup", role_setup },
 	{ "create", role_create },

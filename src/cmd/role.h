@@ -17,6 +17,7 @@ int role_gateway_webhook(int argc, char **argv);
 int role_keys_server(int argc, char **argv);
 int role_users_key(int argc, char **argv);
 int role_audit(int argc, char **argv);
+int role_carrier(int argc, char **argv);
 int role_backup(int argc, char **argv);
 int role_setup(int argc, char **argv);
 int role_create(int argc, char **argv);

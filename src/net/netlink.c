@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -378,6 +379,14 @@ int netlink_addresses(struct netlink *nl,
 
 /* --- routes --- */
 
+static uint8_t scope_of(uint16_t type, const struct netlink_route *route)
+{
+	if (type != RTM_NEWROUTE)
+		return RT_SCOPE_NOWHERE;
+	return route->gateway.family || route->is_unreachable ? RT_SCOPE_UNIVERSE
+							      : RT_SCOPE_LINK;
+}
+
 static int change_route(struct netlink *nl, uint16_t type, uint16_t flags,
 			const struct netlink_route *route)
 {
@@ -392,15 +401,15 @@ static int change_route(struct netlink *nl, uint16_t type, uint16_t flags,
 	info->rtm_family = kernel_family(&route->destination.ip);
 	info->rtm_dst_len = route->destination.bits;
 	info->rtm_table = RT_TABLE_UNSPEC; /* the attribute has room for all of them */
-	info->rtm_type = type == RTM_NEWROUTE ? RTN_UNICAST : RTN_UNSPEC;
+	info->rtm_type = route->is_unreachable	? RTN_UNREACHABLE
+			 : type == RTM_NEWROUTE ? RTN_UNICAST
+						: RTN_UNSPEC;
 	info->rtm_protocol = type == RTM_NEWROUTE ? RTPROT_STATIC : RTPROT_UNSPEC;
-	info->rtm_scope = type != RTM_NEWROUTE	  ? RT_SCOPE_NOWHERE
-			  : route->gateway.family ? RT_SCOPE_UNIVERSE
-						  : RT_SCOPE_LINK;
+	info->rtm_scope = scope_of(type, route);
 	put_ip(message, RTA_DST, &route->destination.ip);
-	if (route->gateway.family)
+	if (route->gateway.family && !route->is_unreachable)
 		put_ip(message, RTA_GATEWAY, &route->gateway);
-	if (route->index)
+	if (route->index && !route->is_unreachable)
 		mnl_attr_put_u32(message, RTA_OIF, route->index);
 	if (route->metric)
 		mnl_attr_put_u32(message, RTA_PRIORITY, route->metric);
@@ -416,4 +425,120 @@ int netlink_route_add(struct netlink *nl, const struct netlink_route *route)
 int netlink_route_delete(struct netlink *nl, const struct netlink_route *route)
 {
 	return change_route(nl, RTM_DELROUTE, 0, route);
+}
+
+/* --- rules --- */
+
+static void put_rule(struct nlmsghdr *message, const struct netlink_rule *rule)
+{
+	mnl_attr_put_u32(message, FRA_PRIORITY, rule->priority);
+	mnl_attr_put_u32(message, FRA_TABLE, rule->table);
+	if (rule->mask) {
+		mnl_attr_put_u32(message, FRA_FWMARK, rule->mark);
+		mnl_attr_put_u32(message, FRA_FWMASK, rule->mask);
+	}
+	if (rule->to.ip.family)
+		put_ip(message, FRA_DST, &rule->to.ip);
+	if (rule->suppress_bits >= 0)
+		mnl_attr_put_u32(message, FRA_SUPPRESS_PREFIXLEN,
+				 (uint32_t)rule->suppress_bits);
+	if (rule->has_uid) {
+		const struct fib_rule_uid_range range = { rule->uid, rule->uid };
+
+		mnl_attr_put(message, FRA_UID_RANGE, sizeof(range), &range);
+	}
+}
+
+static int change_rule(struct netlink *nl, uint16_t type, uint16_t flags,
+		       const struct netlink_rule *rule)
+{
+	struct nlmsghdr *message;
+	struct fib_rule_hdr *info;
+	void *header;
+
+	if (rule->family != ADDR_V4 && rule->family != ADDR_V6)
+		return -EINVAL;
+	message = begin(nl, type, (uint16_t)(NLM_F_ACK | flags), sizeof(*info), &header);
+	info = header;
+	info->family = rule->family == ADDR_V4 ? AF_INET : AF_INET6;
+	info->action = FR_ACT_TO_TBL;
+	info->dst_len = rule->to.ip.family ? rule->to.bits : 0;
+	info->flags = rule->invert ? FIB_RULE_INVERT : 0;
+	put_rule(message, rule);
+	return ask(nl, message, NULL, NULL);
+}
+
+int netlink_rule_add(struct netlink *nl, const struct netlink_rule *rule)
+{
+	return change_rule(nl, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, rule);
+}
+
+int netlink_rule_delete(struct netlink *nl, const struct netlink_rule *rule)
+{
+	return change_rule(nl, RTM_DELRULE, 0, rule);
+}
+
+static int read_rule_attribute(const struct nlattr *attr, void *context)
+{
+	struct netlink_rule *rule = context;
+
+	if (mnl_attr_get_payload_len(attr) != sizeof(uint32_t))
+		return MNL_CB_OK;
+	switch (mnl_attr_get_type(attr)) {
+	case FRA_PRIORITY:
+		rule->priority = mnl_attr_get_u32(attr);
+		break;
+	case FRA_TABLE:
+		rule->table = mnl_attr_get_u32(attr);
+		break;
+	case FRA_FWMARK:
+		rule->mark = mnl_attr_get_u32(attr);
+		break;
+	case FRA_FWMASK:
+		rule->mask = mnl_attr_get_u32(attr);
+		break;
+	default:
+		break;
+	}
+	return MNL_CB_OK;
+}
+
+struct rule_walk {
+	bool (*each)(void *context, const struct netlink_rule *rule);
+	void *context;
+	uint8_t family;
+	bool is_over;
+};
+
+static int visit_rule(const struct nlmsghdr *message, void *context)
+{
+	struct rule_walk *walk = context;
+	struct netlink_rule rule = { .family = walk->family, .suppress_bits = -1 };
+
+	if (walk->is_over || message->nlmsg_type != RTM_NEWRULE ||
+	    mnl_nlmsg_get_payload_len(message) < sizeof(struct fib_rule_hdr))
+		return MNL_CB_OK; /* the rest of the dump must still be read off the socket */
+	if (mnl_attr_parse(message, sizeof(struct fib_rule_hdr), read_rule_attribute, &rule) >=
+	    0)
+		walk->is_over = !walk->each(walk->context, &rule);
+	return MNL_CB_OK;
+}
+
+int netlink_rules(struct netlink *nl, uint8_t family,
+		  bool (*each)(void *context, const struct netlink_rule *rule), void *context)
+{
+	struct rule_walk walk = { .each = each, .context = context, .family = family };
+	int err = -EINTR;
+
+	for (int i = 0; i < DUMP_TRIES && err == -EINTR; i++) {
+		struct fib_rule_hdr *info;
+		void *header;
+		struct nlmsghdr *message =
+			begin(nl, RTM_GETRULE, NLM_F_DUMP, sizeof(*info), &header);
+
+		info = header;
+		info->family = family == ADDR_V4 ? AF_INET : AF_INET6;
+		err = ask(nl, message, visit_rule, &walk);
+	}
+	return err;
 }

@@ -54,6 +54,7 @@ struct netlink_address {
  * @index:	Interface, 0: any (for deletion)
  * @table:	0 means the main table
  * @metric:	0 means the kernel's default
+ * @is_unreachable: Nowhere: whoever sends there is told so; @gateway and @index do not count
  */
 struct netlink_route {
 	struct ip_prefix destination;
@@ -61,6 +62,30 @@ struct netlink_route {
 	uint32_t index;
 	uint32_t table;
 	uint32_t metric;
+	bool is_unreachable;
+};
+
+/**
+ * struct netlink_rule - Which packets a routing table is for (ip-rule(8))
+ * @family:	An enum addr_family
+ * @priority:	Lower ones are asked first
+ * @mark, @mask: Packets whose mark is @mark in the bits of @mask; 0, 0: any
+ * @to:		Destination; ADDR_NONE: any
+ * @suppress_bits: Routes of so many bits or fewer do not count; -1: all count
+ * @uid:	With @has_uid: packets of this user's processes
+ * @invert:	Packets that do not match
+ */
+struct netlink_rule {
+	uint8_t family;
+	uint32_t priority;
+	uint32_t table;
+	uint32_t mark;
+	uint32_t mask;
+	struct ip_prefix to;
+	int32_t suppress_bits;
+	uint32_t uid;
+	bool has_uid;
+	bool invert;
 };
 
 struct netlink;
@@ -96,3 +121,13 @@ int netlink_addresses(struct netlink *nl,
 
 int netlink_route_add(struct netlink *nl, const struct netlink_route *route);	 /* -EEXIST */
 int netlink_route_delete(struct netlink *nl, const struct netlink_route *route); /* -ESRCH */
+
+int netlink_rule_add(struct netlink *nl, const struct netlink_rule *rule);    /* -EEXIST */
+int netlink_rule_delete(struct netlink *nl, const struct netlink_rule *rule); /* -ENOENT */
+
+/**
+ * netlink_rules() - Every rule of one family; as netlink_addresses()
+ * @each:	Gets what struct netlink_rule holds of it: priority, table, mark and mask
+ */
+int netlink_rules(struct netlink *nl, uint8_t family,
+		  bool (*each)(void *context, const struct netlink_rule *rule), void *context);

@@ -166,7 +166,7 @@ static int call(struct usernet *u, struct connect_dns *c)
 	int err = 0;
 
 	c->resolver = u->options.resolvers[u->resolver];
-	err = way_open(&u->way, &c->resolver, DNS_PORT, &c->talk);
+	err = way_open(&u->way, WAY_OCTETS, &c->resolver, DNS_PORT, &c->talk);
 	if (err < 0)
 		return err;
 	c->flow.fd = err;

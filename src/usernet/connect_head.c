@@ -18,23 +18,77 @@ static bool is_plain(const char *text)
 	return true;
 }
 
+/* Return: 0, or why @credential cannot be sent. */
+static int check_credential(const char *credential)
+{
+	if (!credential)
+		return 0;
+	if (strlen(credential) >= CONNECT_CREDENTIAL_MAX)
+		return ERR_LIMIT;
+	return is_plain(credential) ? 0 : ERR_FORMAT;
+}
+
+static int end_request(char *out, int len, const char *credential, const char *more)
+{
+	bool has_credential = credential && *credential;
+
+	return len + snprintf(out + len, (size_t)(CONNECT_REQUEST_MAX - len), "%s%s%s%s\r\n",
+			      has_credential ? "Proxy-Authorization: " : "",
+			      has_credential ? credential : "", has_credential ? "\r\n" : "",
+			      more);
+}
+
 int connect_request_write(const struct ip_addr *to, uint16_t port, const char *credential,
 			  char out[CONNECT_REQUEST_MAX])
 {
 	const struct endpoint target = { .ip = *to, .port = port };
-	bool has_credential = credential && *credential;
 	char authority[ADDR_TEXT_MAX];
-	int n = 0;
+	int n = check_credential(credential);
 
-	if (has_credential && strlen(credential) >= CONNECT_CREDENTIAL_MAX)
-		return ERR_LIMIT;
-	if (has_credential && !is_plain(credential))
-		return ERR_FORMAT;
+	if (n < 0)
+		return n;
 	endpoint_format(&target, authority);
-	n = snprintf(out, CONNECT_REQUEST_MAX, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s%s%s\r\n",
-		     authority, authority, has_credential ? "Proxy-Authorization: " : "",
-		     has_credential ? credential : "", has_credential ? "\r\n" : "");
-	return n;
+	n = snprintf(out, CONNECT_REQUEST_MAX, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n", authority,
+		     authority);
+	return end_request(out, n, credential, "");
+}
+
+/* RFC 9298 section 3: the colons of an address are percent-encoded. */
+static void put_host(const struct ip_addr *to, char out[3 * ADDR_TEXT_MAX])
+{
+	char address[ADDR_TEXT_MAX];
+	size_t n = 0;
+
+	ip_addr_format(to, address);
+	for (const char *at = address; *at; at++) {
+		if (*at == ':') {
+			memcpy(out + n, "%3A", 3);
+			n += 3;
+		} else {
+			out[n++] = *at;
+		}
+	}
+	out[n] = '\0';
+}
+
+int connect_request_write_udp(const struct endpoint *proxy, const struct ip_addr *to,
+			      uint16_t port, const char *credential,
+			      char out[CONNECT_REQUEST_MAX])
+{
+	char host[3 * ADDR_TEXT_MAX], authority[ADDR_TEXT_MAX];
+	int n = check_credential(credential);
+
+	if (n < 0)
+		return n;
+	put_host(to, host);
+	endpoint_format(proxy, authority);
+	n = snprintf(out, CONNECT_REQUEST_MAX,
+		     "GET /.well-known/masque/udp/%s/%u/ HTTP/1.1\r\nHost: %s\r\n", host, port,
+		     authority);
+	return end_request(out, n, credential,
+			   "Connection: Upgrade\r\n"
+			   "Upgrade: connect-udp\r\n"
+			   "Capsule-Protocol: ?1\r\n");
 }
 
 /* --- The answer --- */
@@ -92,11 +146,27 @@ static void read_error(struct connect_head *h, const char *text, size_t len)
 	}
 }
 
+/* "Upgrade: connect-udp" */
+static void read_upgrade(struct connect_head *h)
+{
+	static const char name[] = "Upgrade:", protocol[] = "connect-udp";
+	size_t at = sizeof(name) - 1, end = h->line_len;
+
+	while (at < end && (h->line[at] == ' ' || h->line[at] == '\t'))
+		at++;
+	while (end > at && (h->line[end - 1] == ' ' || h->line[end - 1] == '\t'))
+		end--;
+	h->is_udp =
+		end - at == sizeof(protocol) - 1 && begins(h->line + at, end - at, protocol);
+}
+
 /* "Proxy-Status: squid; error=connection_refused". The last proxy's word stands last. */
 static void read_field(struct connect_head *h)
 {
 	static const char name[] = "Proxy-Status:", parameter[] = "error=";
 
+	if (begins(h->line, h->line_len, "Upgrade:"))
+		read_upgrade(h);
 	if (!begins(h->line, h->line_len, name))
 		return;
 	for (size_t at = sizeof(name) - 1; at < h->line_len; at++)
@@ -111,8 +181,11 @@ static void end_head(struct connect_head *h)
 {
 	if (h->status >= 200 || h->status == 101)
 		h->progress = CONNECT_ANSWERED;
-	h->error = h->progress == CONNECT_ANSWERED ? h->error : CONNECT_ERROR_UNTOLD;
-	h->status = h->progress == CONNECT_ANSWERED ? h->status : 0;
+	if (h->progress == CONNECT_ANSWERED)
+		return;
+	h->error = CONNECT_ERROR_UNTOLD;
+	h->is_udp = false;
+	h->status = 0;
 }
 
 static void end_line(struct connect_head *h)
@@ -180,4 +253,23 @@ int connect_head_errno(const struct connect_head *h)
 	if (h->status >= 500)
 		return h->status == 504 ? -ETIMEDOUT : -ECONNREFUSED;
 	return h->status >= 400 ? -EACCES : -EPROTO;
+}
+
+/* Who knows nothing of it says so in many ways; none of them is about the destination. */
+static bool knows_no_udp(const struct connect_head *h)
+{
+	if (h->status < 400)
+		return true;
+	return h->error == CONNECT_ERROR_UNTOLD &&
+	       (h->status == 400 || h->status == 404 || h->status == 405 || h->status == 426 ||
+		h->status == 500 || h->status == 501 || h->status == 505);
+}
+
+int connect_head_errno_udp(const struct connect_head *h)
+{
+	if (h->progress != CONNECT_ANSWERED)
+		return -EPROTO;
+	if (h->status == 101 && h->is_udp)
+		return 0;
+	return knows_no_udp(h) ? -EOPNOTSUPP : connect_head_errno(h);
 }

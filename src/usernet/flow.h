@@ -23,6 +23,7 @@ enum flow_kind {
 	FLOW_UDP,
 	FLOW_ECHO,
 	FLOW_FORWARD,	  /* a listening socket; never in the table */
+	FLOW_CONNECT_UDP, /* datagrams by a proxy */
 	FLOW_CONNECT_DNS, /* to a resolver, by a proxy; likewise */
 };
 

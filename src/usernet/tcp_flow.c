@@ -152,7 +152,7 @@ static int open_host(struct usernet *u, struct tcp_flow *f, const struct ip_addr
 
 	if (way_is_direct(&u->way))
 		return open_straight(u, f, to, in);
-	err = way_open(&u->way, to, f->flow.pair.local_port, &f->talk);
+	err = way_open(&u->way, WAY_OCTETS, to, f->flow.pair.local_port, &f->talk);
 	if (err < 0)
 		return err;
 	f->flow.fd = err;

@@ -12,6 +12,7 @@
 #include "inet/checksum.h"
 #include "sys/random.h"
 #include "usernet/connect_dns.h"
+#include "usernet/connect_udp_flow.h"
 #include "usernet/forward.h"
 #include "usernet/internal.h"
 
@@ -144,6 +145,9 @@ static void end(struct usernet *u, struct flow *flow)
 		break;
 	case FLOW_ECHO:
 		echo_end(u, flow);
+		break;
+	case FLOW_CONNECT_UDP:
+		connect_udp_end(u, flow);
 		break;
 	case FLOW_FORWARD:
 	case FLOW_CONNECT_DNS:
@@ -513,6 +517,9 @@ static void work(struct usernet *u, struct flow *flow)
 		break;
 	case FLOW_FORWARD:
 		forward_work(u, flow);
+		break;
+	case FLOW_CONNECT_UDP:
+		connect_udp_work(u, flow);
 		break;
 	case FLOW_CONNECT_DNS:
 		connect_dns_work(u, flow);

@@ -62,8 +62,8 @@ struct usernet_forward {
  * @flows_max:	Connections and ports at a time; as many sockets
  * @memory_bytes: For data on its way
  * @proxy:	The HTTP proxy that all connections go through, by CONNECT (usernet/way.h); ip.family
- *		ADDR_NONE: they go straight. Then all DNS queries go to @resolvers as well, by TCP, and
- *		other datagrams and echo are refused: a proxy carries none
+ *		ADDR_NONE: they go straight. Then all DNS queries go to @resolvers as well, by TCP, other
+ *		datagrams by connect-udp if the proxy offers it, and echo is refused
  * @credential:	Value of Proxy-Authorization, or NULL; a secret, copied
  * @mark:	SO_MARK of sockets to the proxy; 0: none
  */

@@ -28,6 +28,7 @@ struct way_talk {
 	size_t request_len;
 	size_t sent;
 	bool is_connected; /* to the proxy */
+	enum way_kind kind;
 	struct connect_head head;
 };
 
@@ -91,7 +92,7 @@ static int about_the_proxy(int err)
 										 : err;
 }
 
-int way_open(const struct way *w, const struct ip_addr *to, uint16_t port,
+int way_open(const struct way *w, enum way_kind kind, const struct ip_addr *to, uint16_t port,
 	     struct way_talk **ret)
 {
 	struct way_talk *t = calloc(1, sizeof(*t));
@@ -100,7 +101,10 @@ int way_open(const struct way *w, const struct ip_addr *to, uint16_t port,
 
 	if (fd < 0)
 		goto failed;
-	n = connect_request_write(to, port, w->credential, t->request);
+	t->kind = kind;
+	n = kind == WAY_OCTETS
+		    ? connect_request_write(to, port, w->credential, t->request)
+		    : connect_request_write_udp(&w->proxy, to, port, w->credential, t->request);
 	t->request_len = n > 0 ? (size_t)n : 0;
 	if (connect(fd, (struct sockaddr *)&address,
 		    host_address(&w->proxy.ip, w->proxy.port, &address)) < 0 &&
@@ -181,7 +185,8 @@ static int hear(struct way_talk *t, int fd, uint32_t *events)
 		if (recv(fd, octets, used, MSG_DONTWAIT) != (ssize_t)used)
 			return -EPROTO; /* what was there a moment ago */
 	}
-	return connect_head_errno(&t->head);
+	return t->kind == WAY_OCTETS ? connect_head_errno(&t->head)
+				     : connect_head_errno_udp(&t->head);
 }
 
 /* Every connection fails alike then: once is enough. */

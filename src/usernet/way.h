@@ -28,12 +28,14 @@
  *		socket that cannot be marked is not used: it would come back to us
  * @credential:	Of Proxy-Authorization; wiped by way_done()
  * @told_ns:	When the operator was last told that the proxy turns us away
+ * @no_udp_until_ns: It offers no datagrams; asked again then
  */
 struct way {
 	struct endpoint proxy;
 	uint32_t mark;
 	char credential[CONNECT_CREDENTIAL_MAX];
 	uint64_t told_ns;
+	uint64_t no_udp_until_ns;
 };
 
 /** way_init() - @credential may be NULL. Return: 0, ERR_LIMIT or ERR_FORMAT: see connect_head.h */
@@ -49,21 +51,26 @@ static inline bool way_is_direct(const struct way *w)
 /** struct way_talk - A conversation with the proxy, until the connection stands */
 struct way_talk;
 
+enum way_kind {
+	WAY_OCTETS,    /* CONNECT */
+	WAY_DATAGRAMS, /* connect-udp: capsules follow (carrier/capsule.h) */
+};
+
 /**
  * way_open() - Begin to connect through the proxy; only if there is one
  * @ret:	The conversation; the caller's, to be freed
  *
  * Return: a socket that does not wait, to be watched by the caller; or -errno.
  */
-int way_open(const struct way *w, const struct ip_addr *to, uint16_t port,
+int way_open(const struct way *w, enum way_kind kind, const struct ip_addr *to, uint16_t port,
 	     struct way_talk **ret);
 
 /**
  * way_go_on() - Go on as far as it goes
  * @events:	What epoll said of @fd, edge by edge; what was used up is cleared
  *
- * Return: 0: the connection stands, @fd is the destination's. -EAGAIN: later. Another -errno: why it
- *	   will not be.
+ * Return: 0: the connection stands, @fd is the destination's. -EAGAIN: later. -EOPNOTSUPP: the proxy
+ *	   offers no datagrams. Another -errno: why it will not be.
  */
 int way_go_on(struct way *w, struct way_talk *t, int fd, uint64_t now_ns, uint32_t *events);
 

@@ -33,6 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	HOLDS(read_in_pieces(&pieces, data + 1, size - 1, data[0] + 1U) == used);
 	HOLDS(whole.progress == pieces.progress && whole.status == pieces.status);
 	HOLDS(connect_head_errno(&whole) == connect_head_errno(&pieces));
+	HOLDS(connect_head_errno_udp(&whole) == connect_head_errno_udp(&pieces));
 	HOLDS(used <= CONNECT_HEAD_MAX + 1);
 	if (whole.progress == CONNECT_ANSWERED) {
 		HOLDS(whole.status == 101 || (whole.status >= 200 && whole.status <= 999));

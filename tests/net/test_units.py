@@ -141,7 +141,7 @@ class Units(suite.NetTest):
             self.room.run("chmod", "755", f"{BIN}/{path.name}")
         self.room.put("/run/users.conf", (ROOT / "packaging/sysusers/culvert.conf").read_text())
         self.room.run("systemd-sysusers", "/run/users.conf")
-        for unit in ("culvert-gateway.service", "culvert-device@.service"):
+        for unit in ("culvert-carrier.service", "culvert-gateway.service", "culvert-device@.service"):
             text = (ROOT / f"packaging/systemd/{unit}.in").read_text().replace("@bindir@", BIN)
             self.room.put(f"/etc/systemd/system/{unit}", text)
         self.room.run("systemctl", "daemon-reload")
@@ -185,6 +185,24 @@ class Units(suite.NetTest):
         self.assertEqual(self.show(unit, "Result"), "success")
         self.assertEqual(self.room.run("nft", "list", "tables").stdout, "")
         self.assertEqual(self.room.run("sysctl", "-n", "net.ipv4.ip_forward").stdout.strip(), "0")
+
+    def test_a_carrier_lives_behind_its_fences_without_any_right(self):
+        unit = "culvert-carrier.service"
+        self.room.run("mkdir", "-p", "/etc/culvert")
+        self.room.put("/etc/culvert/carrier.keys", f"anna {'0' * 64}\n")
+        self.room.run("chgrp", "culvert-carrier", "/etc/culvert/carrier.keys")
+        self.room.run("chmod", "640", "/etc/culvert/carrier.keys")
+        self.start(unit)
+        status = dict(line.split(":", 1) for line in
+                      self.room.run("cat", f"/proc/{self.show(unit, 'MainPID')}/status").stdout.splitlines())
+        self.assertEqual(set(status["Uid"].split()), {self.room.run("id", "-u", "culvert-carrier").stdout.strip()})
+        self.assertEqual((int(status["CapEff"], 16), status["Seccomp"].strip()), (0, "2"))
+        self.assertIn(":443", self.room.run("ss", "-Hltn").stdout)
+        main = self.show(unit, "MainPID")
+        self.start(unit, "reload")
+        self.assertEqual(self.show(unit, "MainPID"), main)
+        self.room.run("systemctl", "stop", unit)
+        self.assertEqual(self.show(unit, "Result"), "success")
 
     def test_a_tunnel_lives_behind_its_fences_as_a_user_of_its_own(self):
         unit = "culvert-device@wg7.service"

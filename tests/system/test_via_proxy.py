@@ -82,6 +82,15 @@ def serve_dns(s):
                 s.sendall(struct.pack(">H", len(answer)) + answer)
 
 
+def varint(n):
+    return bytes((n,)) if n < 64 else struct.pack(">H", n | 0x4000) if n < 16384 else struct.pack(">I", n | 0x80000000)
+
+
+def read_varint(stream):
+    first = stream.read(1)[0]
+    return int.from_bytes(bytes((first & 63,)) + stream.read((1 << (first >> 6)) - 1), "big")
+
+
 def echo(s):
     with s, contextlib.suppress(OSError):
         while data := s.recv(1 << 16):
@@ -358,7 +367,7 @@ class OddProxyTest(ProxyTest):
     REFUSED = {"192.0.2.102", "192.0.2.108"}
 
     def start_proxy(self):
-        self.requests = []
+        self.requests, self.asked, self.offers_udp = [], [], False
         with self.proxy:
             s = socket.create_server((PROXY4, PROXY_PORT), backlog=512)
         self.addCleanup(s.close)
@@ -376,6 +385,9 @@ class OddProxyTest(ProxyTest):
             while not head.endswith(b"\r\n\r\n"):
                 head += near.recv(4096)
             self.requests.append(head.decode())
+            if head.startswith(b"GET "):
+                self.upgrade(near, head.decode().split("\r\n"))
+                return
             host, port = head.split()[1].decode().rsplit(":", 1)
             if host in self.DEAD:
                 near.sendall(f"HTTP/1.1 {self.DEAD[host]}\r\nContent-Length: 0\r\n\r\n".encode())
@@ -410,6 +422,83 @@ class OddProxyTest(ProxyTest):
         thread.start()
         pump(far, near)
         thread.join()
+
+    def upgrade(self, near, lines):
+        """RFC 9298: a datagram each way in a capsule of type 0, context 0; others are sent to be ignored."""
+        self.asked.append(lines[0])
+        if not self.offers_udp:
+            near.sendall(b"HTTP/1.0 404 Not Found\r\n\r\n")
+            return
+        *_, host, port, end = lines[0].split()[1].split("/")
+        self.assert_upgrade(lines, end)
+        host = host.replace("%3A", ":")
+        with self.proxy:
+            far = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, UDP)
+        far.connect((host, int(port)))
+        near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        near.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: connect-udp\r\n"
+                     b"Capsule-Protocol: ?1\r\n\r\n" + b"\x29\x03abc")
+
+        def back():
+            with contextlib.suppress(OSError):
+                while True:
+                    data = far.recv(65536)
+                    near.sendall(b"\0" + varint(1 + len(data)) + b"\0" + data[:7])
+                    near.sendall(data[7:] + b"\0\x02\x05x")  # and a context that nobody has agreed on
+
+        threading.Thread(target=back, daemon=True).start()
+        stream = near.makefile("rb")
+        while kind := stream.read(1):
+            value = stream.read(read_varint(stream))
+            self.datagrams.append((kind[0], len(value)))
+            if kind == b"\0" and value[0] == 0:
+                far.send(value[1:])
+
+    def assert_upgrade(self, lines, end):
+        fields = {line.split(":")[0].lower(): line.split(":", 1)[1].strip() for line in lines[1:] if line}
+        self.datagrams = []
+        if end or fields != {"host": f"{PROXY4}:{PROXY_PORT}", "connection": "Upgrade", "upgrade": "connect-udp",
+                             "capsule-protocol": "?1"}:
+            raise OSError(f"no request for connect-udp: {lines}")
+
+    def test_datagrams_go_by_connect_udp_where_it_is_offered(self):
+        self.offers_udp = True
+        for address in (WORLD4, WORLD6):
+            port = self.serve_datagrams(address)
+            s = self.socket(address, UDP)
+            for size in (0, 1, 63, 64, 1200, 1472, 9000, 20000):
+                s.sendto(bytes([size & 255]) * size, (address, port))
+                self.assertEqual(s.recvfrom(65536)[0], bytes([size & 255]) * size)
+            other = self.socket(address, UDP)
+            other.sendto(b"other", (address, port))
+            self.assertEqual(other.recv(100), b"other")
+        self.assertEqual(len(self.asked), 4, "one for each port of ours and destination")
+        self.assertEqual({kind for kind, _ in self.datagrams}, {0})
+        self.only_the_proxy_was_spoken_to()
+
+    def test_a_proxy_without_connect_udp_is_asked_once_in_a_while(self):
+        for _ in range(5):
+            s = self.socket(WORLD4, UDP, timeout=5)
+            s.connect((WORLD4, 443))
+            s.send(b"quic")
+            with self.assertRaises(OSError) as told:
+                s.recv(100)
+            self.assertNotIsInstance(told.exception, TimeoutError)
+        self.assertEqual(len(self.asked), 1)
+
+    def serve_datagrams(self, address):
+        with self.world:
+            s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, UDP)
+        s.bind((address, 0))
+        self.addCleanup(s.close)
+
+        def answer():
+            with contextlib.suppress(OSError):
+                while True:
+                    s.sendto(*s.recvfrom(65536))
+
+        threading.Thread(target=answer, daemon=True).start()
+        return s.getsockname()[1]
 
     def test_what_the_far_end_says_first_is_not_lost(self):
         def greet(s):

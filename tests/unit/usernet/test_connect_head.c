@@ -50,6 +50,66 @@ static void asks_for_addresses_of_both_families(void)
 	CHECK(memcmp(out, keyed, sizeof(keyed) - 1) == 0);
 }
 
+/* RFC 9298 section 3.2, figure 1, with an address in the place of the name. */
+static void asks_for_datagrams_at_the_well_known_place(void)
+{
+	const struct ip_addr v4 = { ADDR_V4, { 192, 0, 2, 6 } },
+			     v6 = { ADDR_V6, { 0x20, 0x01, 0x0d, 0xb8, [15] = 0x42 } };
+	const struct endpoint proxy = { .ip = { ADDR_V4, { 203, 0, 113, 2 } }, .port = 3128 };
+	char out[CONNECT_REQUEST_MAX];
+	static const char
+		first[] = "GET /.well-known/masque/udp/192.0.2.6/443/ HTTP/1.1\r\n"
+			  "Host: 203.0.113.2:3128\r\n"
+			  "Connection: Upgrade\r\n"
+			  "Upgrade: connect-udp\r\n"
+			  "Capsule-Protocol: ?1\r\n\r\n",
+		second[] = "GET /.well-known/masque/udp/2001%3Adb8%3A%3A42/53/ HTTP/1.1\r\n"
+			   "Host: 203.0.113.2:3128\r\n"
+			   "Proxy-Authorization: Bearer k\r\n"
+			   "Connection: Upgrade\r\n"
+			   "Upgrade: connect-udp\r\n"
+			   "Capsule-Protocol: ?1\r\n\r\n";
+
+	CHECK(connect_request_write_udp(&proxy, &v4, 443, NULL, out) == (int)sizeof(first) - 1);
+	CHECK(memcmp(out, first, sizeof(first) - 1) == 0);
+	CHECK(connect_request_write_udp(&proxy, &v6, 53, "Bearer k", out) ==
+	      (int)sizeof(second) - 1);
+	CHECK(memcmp(out, second, sizeof(second) - 1) == 0);
+	CHECK(connect_request_write_udp(&proxy, &v4, 1, "Bearer a\r\n", out) == ERR_FORMAT);
+}
+
+static const struct {
+	const char *head;
+	int err;
+} upgrades[] = {
+	{ "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: connect-udp\r\n"
+	  "Capsule-Protocol: ?1\r\n\r\n",
+	  0 },
+	{ "HTTP/1.1 101 x\r\nupgrade:\tCONNECT-UDP \r\n\r\n", 0 },
+	{ "HTTP/1.1 100 x\r\nUpgrade: connect-udp\r\n\r\nHTTP/1.1 101 x\r\n\r\n", -EOPNOTSUPP },
+	{ "HTTP/1.1 101 x\r\nUpgrade: connect-udp2\r\n\r\n", -EOPNOTSUPP },
+	{ "HTTP/1.1 101 x\r\nUpgrade: websocket\r\n\r\n", -EOPNOTSUPP },
+	{ "HTTP/1.1 200 OK\r\nUpgrade: connect-udp\r\n\r\n", -EOPNOTSUPP },
+	{ "HTTP/1.1 400 Bad Request\r\n\r\n", -EOPNOTSUPP },
+	{ "HTTP/1.0 404 Not Found\r\n\r\n", -EOPNOTSUPP },
+	{ "HTTP/1.1 405 No\r\n\r\n", -EOPNOTSUPP },
+	{ "HTTP/1.1 400 x\r\nProxy-Status: p; error=destination_ip_prohibited\r\n\r\n",
+	  -EACCES },
+	{ "HTTP/1.1 403 No\r\n\r\n", -EACCES },
+	{ "HTTP/1.1 407 Key\r\n\r\n", -EACCES },
+	{ "HTTP/1.1 504 Late\r\n\r\n", -ETIMEDOUT },
+};
+
+static void knows_whether_datagrams_are_offered(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(upgrades); i++) {
+		struct connect_head h = read_text(upgrades[i].head);
+
+		if (connect_head_errno_udp(&h) != upgrades[i].err)
+			FAIL(upgrades[i].head);
+	}
+}
+
 static void lets_no_credential_begin_another_line(void)
 {
 	const struct ip_addr v4 = { ADDR_V4, { 192, 0, 2, 1 } };
@@ -210,6 +270,8 @@ static void reads_a_head_up_to_the_bound(void)
 int main(void)
 {
 	RUN(asks_for_addresses_of_both_families);
+	RUN(asks_for_datagrams_at_the_well_known_place);
+	RUN(knows_whether_datagrams_are_offered);
 	RUN(lets_no_credential_begin_another_line);
 	RUN(takes_answers_as_they_are_meant);
 	RUN(takes_not_one_octet_too_many);

@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/session.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <poll.h>
+#include <sys/capability.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "client/dns.h"
+#include "client/steps.h"
+#include "host/journal.h"
+#include "net/resolve.h"
+#include "sys/clock.h"
+#include "sys/log.h"
+#include "sys/privileges.h"
+
+enum {
+	TICK_MS = 1000,
+	ANSWER_POLL_MS = 10,
+};
+
+#define LOCK_PATIENCE_NS   (UINT64_C(10) * 1000000000)
+#define KEEPER_PATIENCE_NS (UINT64_C(20) * 1000000000)
+#define DNS_PAUSE_NS	   (UINT64_C(2) * 1000000000)
+
+static struct client_steps steps_of(struct client_session *s)
+{
+	return (struct client_steps){ &s->plan, &s->journal, s->nl };
+}
+
+/* --- Before anything is changed --- */
+
+static int copy_host(const struct wgconf_peer *peer, char out[UNDO_HOST_MAX])
+{
+	if (peer->endpoint_host.len >= UNDO_HOST_MAX)
+		return ERR_LIMIT;
+	memcpy(out, peer->endpoint_host.at, peer->endpoint_host.len);
+	out[peer->endpoint_host.len] = '\0';
+	return 0;
+}
+
+/* Behind the firewall of an earlier connection no name is found: then what it had found holds. */
+static int find_endpoint(const struct undo_journal *before, const char *host, uint16_t port,
+			 struct endpoint *ret, struct diag *d)
+{
+	const struct endpoint *known = undo_journal_pinned(before, host, port);
+	struct ip_addr literal;
+	int err;
+
+	if (known && ip_addr_parse(host, &literal) < 0 && before->has_kill_switch) {
+		*ret = *known;
+		return 0;
+	}
+	err = resolve_endpoint(host, port, ret);
+	if (err < 0 && known) {
+		*ret = *known;
+		return 0;
+	}
+	return err < 0 ? diag_set(d, err, 0, "Endpoint: %s: %s", host,
+				  err == ERR_UNKNOWN ? "no such host" : err_text(err))
+		       : 0;
+}
+
+static int find_endpoints(struct client_session *s, struct diag *d)
+{
+	const struct wgconf *c = s->config->conf;
+
+	s->endpoints = calloc(c->n_peers + 1, sizeof(*s->endpoints));
+	if (!s->endpoints)
+		return diag_set(d, -ENOMEM, 0, "%s", err_text(-ENOMEM));
+	s->main_peer = c->n_peers;
+	for (size_t i = 0; i < c->n_peers; i++) {
+		char host[UNDO_HOST_MAX];
+		int err = copy_host(&c->peers[i], host);
+
+		if (err == 0 && !host[0])
+			continue;
+		if (err == 0)
+			err = find_endpoint(&s->journal, host, c->peers[i].endpoint_port,
+					    &s->endpoints[i], d);
+		if (err == 0)
+			err = client_plan_add_endpoint(&s->plan, &s->endpoints[i]);
+		if (err < 0)
+			return err == ERR_LIMIT ? diag_set(d, err, 0, "more than %d endpoints",
+							   CLIENT_ENDPOINTS_MAX)
+						: err;
+		if (s->main_peer == c->n_peers)
+			s->main_peer = i;
+	}
+	return 0;
+}
+
+static int pin_endpoints(struct client_session *s)
+{
+	const struct wgconf *c = s->config->conf;
+	int err = 0;
+
+	s->journal.n_pins = 0;
+	for (size_t i = 0; err == 0 && i < c->n_peers; i++) {
+		char host[UNDO_HOST_MAX];
+
+		if (s->endpoints[i].ip.family == ADDR_NONE)
+			continue;
+		err = copy_host(&c->peers[i], host);
+		if (err == 0)
+			err = undo_journal_pin(&s->journal, host, &s->endpoints[i]);
+	}
+	return err;
+}
+
+/* struct search - For what others use already. @taken: bit n: CLIENT_NUMBER + n is */
+struct search {
+	struct client_session *s;
+	uint64_t taken;
+	char rival[LINK_NAME_MAX];
+};
+
+static void take_number(struct search *f, uint32_t number)
+{
+	if (number >= CLIENT_NUMBER && number < CLIENT_NUMBER + CLIENT_NUMBERS)
+		f->taken |= UINT64_C(1) << (number - CLIENT_NUMBER);
+}
+
+static bool see_rule(void *context, const struct netlink_rule *rule)
+{
+	take_number(context, rule->table);
+	take_number(context, rule->mark);
+	return true;
+}
+
+static void see_client(void *context, const char *interface)
+{
+	struct search *f = context;
+	struct undo_journal other;
+	struct diag ignored;
+
+	if (strcmp(interface, f->s->plan.interface) == 0 ||
+	    undo_journal_peek(&other, f->s->config->state, interface, &ignored) < 0)
+		return;
+	take_number(f, other.number);
+	if (other.has_kill_switch && undo_journal_find(&other, UNDO_TABLE) &&
+	    undo_journal_is_of_this_boot(&other) && other.netns == journal_netns())
+		memcpy(f->rival, other.interface, sizeof(f->rival));
+	undo_journal_close(&other);
+}
+
+/* A table and a mark that nobody has, so that whatever is in it is ours. */
+static int choose_number(struct client_session *s, struct diag *d)
+{
+	struct search f = { .s = s };
+	int err = undo_journal_interfaces(s->config->state, see_client, &f);
+
+	if (err == 0)
+		err = netlink_rules(s->nl, ADDR_V4, see_rule, &f);
+	if (err == 0 && s->plan.has_ipv6)
+		err = netlink_rules(s->nl, ADDR_V6, see_rule, &f);
+	if (err < 0)
+		return diag_set(d, err, 0, "routing rules: %s", err_text(err));
+	if (f.rival[0])
+		return diag_set(
+			d, -EBUSY, 0,
+			"the connection on %s lets nothing else leave: disconnect it first",
+			f.rival);
+	for (uint32_t i = 0; i < CLIENT_NUMBERS; i++) {
+		if (f.taken & (UINT64_C(1) << i))
+			continue;
+		client_plan_set_number(&s->plan, s->config->conf, CLIENT_NUMBER + i);
+		return 0;
+	}
+	return diag_set(d, ERR_EXHAUSTED, 0, "routing tables %d to %d are all taken",
+			CLIENT_NUMBER, CLIENT_NUMBER + CLIENT_NUMBERS - 1);
+}
+
+/* What an earlier connection on this interface has left. */
+static int settle_before(struct client_session *s, struct diag *d)
+{
+	struct text said = { .max = 4096 };
+	int err;
+
+	if (undo_journal_is_kept(&s->journal))
+		return diag_set(d, -EEXIST, 0, "%s is connected already (process %d)",
+				s->plan.interface, s->journal.keeper);
+	s->had_table = undo_journal_find(&s->journal, UNDO_TABLE) &&
+		       undo_journal_is_of_this_boot(&s->journal) &&
+		       s->journal.netns == journal_netns();
+	err = client_steps_undo(&s->journal,
+				s->had_table ? CLIENT_UNDO_ALL_BUT_TABLE : CLIENT_UNDO_ALL,
+				&said, d);
+	if (said.data && said.len)
+		log_warning("%s", said.data);
+	text_done(&said);
+	return err;
+}
+
+/* Before it is written down that we are going to make one. */
+static int check_name(struct client_session *s, struct diag *d)
+{
+	struct netlink_link link;
+	int err = netlink_link_find(s->nl, s->plan.interface, &link);
+
+	if (err == 0)
+		return diag_set(d, -EEXIST, 0, "there is an interface %s already",
+				s->plan.interface);
+	return err == -ENODEV ? 0 : diag_set(d, err, 0, "netlink: %s", err_text(err));
+}
+
+static bool host_has_ipv6(void)
+{
+	return access("/proc/net/if_inet6", F_OK) == 0;
+}
+
+/* One word of the journal. */
+static void copy_name(const char *name, char out[UNDO_NAME_MAX])
+{
+	snprintf(out, UNDO_NAME_MAX, "%s", name);
+	for (char *p = out; *p; p++) {
+		if (!isalnum((unsigned char)*p) && !strchr("_=+.-@", *p))
+			*p = '_';
+	}
+}
+
+static int prepare(struct client_session *s, struct diag *d)
+{
+	const struct client_config *c = s->config;
+	int err = client_plan_make(&s->plan, c->interface, c->conf, &c->options,
+				   host_has_ipv6(), d);
+
+	if (err < 0)
+		return err;
+	err = undo_journal_open(&s->journal, c->state, c->interface, LOCK_PATIENCE_NS, d);
+	if (err < 0)
+		return err;
+	err = settle_before(s, d);
+	if (err == 0)
+		err = find_endpoints(s, d);
+	if (err < 0)
+		return err;
+	err = netlink_open(&s->nl);
+	if (err < 0)
+		return diag_set(d, err, 0, "netlink: %s", err_text(err));
+	err = check_name(s, d);
+	if (err == 0)
+		err = choose_number(s, d);
+	if (err == 0)
+		err = undo_journal_begin(&s->journal);
+	if (err == 0)
+		err = pin_endpoints(s);
+	copy_name(c->name, s->journal.name);
+	s->journal.number = s->plan.number;
+	s->journal.has_kill_switch = s->plan.has_kill_switch;
+	return err;
+}
+
+/* --- Connecting --- */
+
+static int note_device(struct client_session *s, struct diag *d)
+{
+	struct undo_step *step = undo_journal_find(&s->journal, UNDO_DEVICE);
+	int err = 0;
+
+	if (!step) {
+		const struct undo_step new = { .kind = UNDO_DEVICE };
+
+		err = undo_journal_add(&s->journal, &new);
+		step = undo_journal_find(&s->journal, UNDO_DEVICE);
+	}
+	if (err == 0 && step) {
+		step->pid = s->tunnel.child.pid;
+		step->started = step->pid ? journal_process_started(step->pid) : 0;
+		err = undo_journal_save(&s->journal);
+	}
+	return err < 0 ? diag_set(d, err, 0, "the journal: %s", err_text(err)) : 0;
+}
+
+static int start_tunnel(struct client_session *s, struct diag *d)
+{
+	int err = note_device(s, d);
+
+	if (err == 0)
+		err = client_tunnel_start(&s->tunnel, d);
+	if (err == 0)
+		err = note_device(s, d);
+	if (err == 0)
+		err = client_tunnel_configure(&s->tunnel, d);
+	undo_point();
+	return err;
+}
+
+static int change_host(struct client_session *s, struct diag *d)
+{
+	const struct client_steps steps = steps_of(s);
+	int err = client_steps_table(&steps, d);
+
+	s->tunnel = (struct client_tunnel){ .plan = &s->plan,
+					    .conf = s->config->conf,
+					    .endpoints = s->endpoints,
+					    .nl = s->nl };
+	if (err == 0)
+		err = start_tunnel(s, d);
+	if (err == 0)
+		err = client_steps_setting(&steps, d);
+	if (err == 0)
+		err = client_steps_ways(&steps, d);
+	if (err == 0)
+		err = client_steps_dns(&steps, d);
+	return err;
+}
+
+/* A firewall that stood before stands after: what failed must not open what was shut. */
+static void take_back(struct client_session *s)
+{
+	struct text said = { .max = 4096 };
+	struct diag d = { 0 };
+
+	client_tunnel_stop(&s->tunnel);
+	if (client_steps_undo(&s->journal,
+			      s->had_table ? CLIENT_UNDO_ALL_BUT_TABLE : CLIENT_UNDO_ALL, &said,
+			      &d) < 0)
+		log_warning("%s", d.text);
+	text_done(&said);
+	if (s->had_table)
+		log_warning("the firewall of the connection before still stands; "
+			    "culvert disconnect %s removes it",
+			    s->plan.interface);
+}
+
+int client_session_connect(struct client_session *s, const struct client_config *config,
+			   struct diag *d)
+{
+	int err;
+
+	memset(s, 0, sizeof(*s));
+	s->config = config;
+	s->handshake_ms = UINT32_MAX;
+	s->journal = (struct undo_journal){ .dir_fd = -1, .lock_fd = -1 };
+	err = signals_open(&s->signals);
+	if (err < 0)
+		return diag_set(d, err, 0, "signals: %s", err_text(err));
+	err = prepare(s, d);
+	if (err < 0) {
+		if (!d->text[0])
+			diag_set(d, err, 0, "%s", err_text(err));
+		return err;
+	}
+	err = change_host(s, d);
+	if (err < 0)
+		take_back(s);
+	undo_journal_unlock(&s->journal);
+	return err;
+}
+
+/* --- Has the peer answered? --- */
+
+static uint64_t last_handshake(struct client_session *s)
+{
+	struct iface_snapshot now = { .n_peers = 0 };
+	const struct uapi_get_peer *peer;
+	struct diag ignored;
+	uint64_t at = 0;
+
+	if (client_tunnel_look(&s->tunnel, &now, &ignored) == 0) {
+		peer = iface_snapshot_find(&now,
+					   s->config->conf->peers[s->main_peer].public_key);
+		at = peer ? peer->last_handshake_ns : 0;
+	}
+	iface_snapshot_done(&now);
+	return at;
+}
+
+int client_session_wait(struct client_session *s, uint64_t patience_ns, struct diag *d)
+{
+	uint64_t begun_ns = clock_boot_ns(), before = last_handshake(s);
+	struct pollfd wake = { .fd = s->signals.fd, .events = POLLIN };
+	int err = client_tunnel_call(&s->tunnel, s->main_peer, &s->endpoints[s->main_peer],
+				     false, d);
+
+	while (err == 0) {
+		uint64_t past_ns = clock_boot_ns() - begun_ns;
+
+		if (last_handshake(s) != before) {
+			s->handshake_ms = (uint32_t)(past_ns / 1000000);
+			return 0;
+		}
+		if (past_ns >= patience_ns)
+			return -ETIMEDOUT;
+		poll(&wake, 1, ANSWER_POLL_MS);
+		if (signals_take(&s->signals))
+			return -ECANCELED;
+	}
+	return err;
+}
+
+/* --- Looking after it --- */
+
+int client_session_give_up_rights(void)
+{
+	/* To set routes and rules, and for what the tunnel's process and nft need. */
+	static const int caps[] = { CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE,
+				    CAP_SETPCAP };
+	int err = privileges_no_dump();
+
+	if (err == 0)
+		err = privileges_limit_caps(caps, sizeof(caps) / sizeof(caps[0]));
+	if (err == 0)
+		err = privileges_seccomp(PRIVILEGES_HOST);
+	return err;
+}
+
+/* Routes into the tunnel, and what resolved knew of it, went with the interface. */
+static void restart_tunnel(struct client_session *s)
+{
+	const struct undo_step *dns = undo_journal_find(&s->journal, UNDO_DNS);
+	struct diag d = { 0 };
+	int err;
+
+	if (clock_boot_ns() < s->tunnel.due_ns ||
+	    undo_journal_lock(&s->journal, LOCK_PATIENCE_NS) < 0)
+		return;
+	log_warning("the tunnel process has ended; starting another");
+	err = start_tunnel(s, &d);
+	if (err == 0 && dns)
+		err = client_dns_do(&s->plan, s->journal.dir_fd, dns, &d);
+	undo_journal_unlock(&s->journal);
+	if (err == 0) {
+		s->tunnel.due_ns = 0;
+		return;
+	}
+	log_error("%s", d.text);
+	client_tunnel_stop(&s->tunnel);
+	s->tunnel.due_ns = child_ended(&s->tunnel.child, clock_boot_ns());
+}
+
+/* What a DHCP client has written is what comes back at the end; meanwhile ours stands. */
+static void keep_dns(struct client_session *s)
+{
+	const struct client_steps steps = steps_of(s);
+	struct undo_step *step = undo_journal_find(&s->journal, UNDO_RESOLV);
+	struct diag d = { 0 };
+	bool left = false;
+	int err;
+
+	if (!step || clock_boot_ns() - s->dns_looked_ns < DNS_PAUSE_NS)
+		return;
+	s->dns_looked_ns = clock_boot_ns();
+	if (client_dns_stands(s->plan.interface, s->journal.dir_fd, step) ||
+	    undo_journal_lock(&s->journal, 0) < 0)
+		return;
+	log_info("somebody has written another /etc/resolv.conf; putting ours in its place");
+	err = client_dns_undo(s->plan.interface, s->journal.dir_fd, step, &left, &d);
+	if (err == 0) {
+		undo_journal_remove(&s->journal, (size_t)(step - s->journal.steps));
+		err = client_steps_dns(&steps, &d);
+	}
+	undo_journal_unlock(&s->journal);
+	if (err < 0)
+		log_warning("%s", d.text);
+}
+
+void client_session_keep(struct client_session *s, void (*each)(void *context), void *context)
+{
+	struct pollfd wake = { .fd = s->signals.fd, .events = POLLIN };
+
+	while (!signals_take(&s->signals)) {
+		client_tunnel_listen(&s->tunnel);
+		if (client_tunnel_has_ended(&s->tunnel))
+			restart_tunnel(s);
+		keep_dns(s);
+		if (each)
+			each(context);
+		poll(&wake, 1, TICK_MS);
+	}
+}
+
+/* --- The end --- */
+
+int client_session_disconnect(struct client_session *s, struct text *said, struct diag *d)
+{
+	int err = undo_journal_lock(&s->journal, LOCK_PATIENCE_NS);
+
+	if (err < 0)
+		return diag_set(d, err, 0, "another connect or disconnect is at work");
+	client_tunnel_stop(&s->tunnel);
+	err = client_steps_undo(&s->journal, CLIENT_UNDO_ALL, said, d);
+	undo_journal_unlock(&s->journal);
+	return err;
+}
+
+void client_session_done(struct client_session *s)
+{
+	iface_free(s->tunnel.iface);
+	s->tunnel.iface = NULL;
+	netlink_close(s->nl);
+	s->nl = NULL;
+	free(s->endpoints);
+	s->endpoints = NULL;
+	undo_journal_close(&s->journal);
+	signals_close(&s->signals);
+}
+
+/* One that was stopped hears SIGTERM only when it goes on. */
+static void end_keeper(const struct undo_journal *j)
+{
+	if (!undo_journal_is_kept(j) || j->keeper == getpid())
+		return;
+	kill(j->keeper, SIGCONT);
+	child_stop_foreign(j->keeper, j->keeper_started, KEEPER_PATIENCE_NS);
+}
+
+int client_disconnect(const char *state, const char *interface, struct text *said,
+		      struct diag *d)
+{
+	struct undo_journal j;
+	int err = undo_journal_peek(&j, state, interface, d);
+
+	if (err == -ENOENT)
+		return diag_set(d, ERR_UNKNOWN, 0, "%s is not connected", interface);
+	if (err < 0)
+		return err;
+	if (undo_journal_is_kept(&j) && j.netns != journal_netns()) {
+		undo_journal_close(&j);
+		return diag_set(
+			d, -EXDEV, 0,
+			"%s was connected in another network namespace: disconnect it there",
+			interface);
+	}
+	end_keeper(&j);
+	undo_journal_close(&j);
+	err = undo_journal_open(&j, state, interface, LOCK_PATIENCE_NS, d);
+	if (err < 0)
+		return err;
+	err = client_steps_undo(&j, CLIENT_UNDO_ALL, said, d);
+	undo_journal_close(&j);
+	return err;
+}
+
+struct restoring {
+	const char *state;
+	struct text *said;
+	struct diag *d;
+	int err;
+};
+
+static void restore_one(void *context, const char *interface)
+{
+	struct restoring *r = context;
+	struct undo_journal j;
+	struct diag why = { 0 };
+	int err = undo_journal_open(&j, r->state, interface, LOCK_PATIENCE_NS, &why);
+
+	if (err == 0 && !undo_journal_is_kept(&j))
+		err = client_steps_undo(&j, CLIENT_UNDO_ALL, r->said, &why);
+	undo_journal_close(&j);
+	if (err < 0 && r->err == 0) {
+		r->err = err;
+		*r->d = why;
+	}
+}
+
+int client_restore(const char *state, struct text *said, struct diag *d)
+{
+	struct restoring r = { state, said, d, 0 };
+	int err = undo_journal_interfaces(state, restore_one, &r);
+
+	return err < 0 ? diag_set(d, err, 0, "%s: %s", state, err_text(err)) : r.err;
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A client's end of a carrier. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/codec.h"
+#include "cmd/carrier.h"
+#include "cmd/command.h"
+#include "crypto/secret.h"
+#include "sys/file.h"
+#include "sys/log.h"
+
+/* The relay has a thread of its own; this one waits for signals. */
+struct connecting {
+	const struct options *o;
+	struct carrier_process process;
+	struct carrier_client_config config;
+	struct carrier_client *client;
+	int stop_fd;
+};
+
+static int read_key(struct connecting *c, struct diag *d)
+{
+	const char *path = options_get(c->o, "key-file"), *variable = getenv("VPN_API_KEY");
+	size_t len = 0;
+	int err = 0;
+
+	if (path) {
+		err = file_read(AT_FDCWD, path, c->config.key, sizeof(c->config.key) - 1, &len);
+	} else if (variable && strlen(variable) < sizeof(c->config.key)) {
+		len = strlen(variable);
+		memcpy(c->config.key, variable, len);
+	}
+	if (err != 0)
+		return diag_set(d, err, 0, "%s: %s", path, err_text(err));
+	while (len > 0 && (c->config.key[len - 1] == '\n' || c->config.key[len - 1] == '\r'))
+		len--;
+	c->config.key[len] = '\0';
+	for (size_t i = 0; i < len; i++) {
+		if (c->config.key[i] <= ' ' || c->config.key[i] > '~')
+			return diag_set(d, ERR_FORMAT, 0,
+					"the key holds what no key of ours holds");
+	}
+	return len > 0 ? 0
+		       : diag_set(d, ERR_FORMAT, 0,
+				  "there is no key: --key-file FILE, or VPN_API_KEY");
+}
+
+static int read_route(struct connecting *c, struct diag *d)
+{
+	const char *mark = options_get(c->o, "mark"), *device = options_get(c->o, "device");
+	uint64_t n = 0;
+
+	if (mark && decimal_parse(mark, strlen(mark), UINT32_MAX, &n) != 0)
+		return diag_set(d, ERR_FORMAT, 0, "--mark is a number");
+	c->config.mark = (uint32_t)n;
+	if (device && strlen(device) >= sizeof(c->config.device))
+		return diag_set(d, ERR_FORMAT, 0, "--device: no interface has so long a name");
+	snprintf(c->config.device, sizeof(c->config.device), "%s", device ? device : "");
+	return 0;
+}
+
+static int read_trust(struct connecting *c, struct diag *d)
+{
+	const char *pin = options_get(c->o, "pin");
+
+	c->config.ca_path = options_get(c->o, "ca");
+	c->config.has_pin = pin != NULL;
+	if (pin && key_from_hex(pin, strlen(pin), c->config.pin) != 0)
+		return diag_set(d, ERR_FORMAT, 0, "--pin is 64 hex digits");
+	return 0;
+}
+
+static int read_config(struct connecting *c, struct diag *d)
+{
+	const char *target = options_get(c->o, "target"), *via = options_get(c->o, "via");
+	int err = carrier_url_read(options_get(c->o, "to"), &c->config.url, d);
+
+	if (err == 0 && via)
+		err = carrier_via_read(via, &c->config.via, d);
+	if (err == 0)
+		err = carrier_host_port(target ? target : "localhost:51820", &c->config.target,
+					d);
+	if (err == 0 && (endpoint_parse(options_get(c->o, "listen"), &c->config.listen) != 0 ||
+			 !ip_addr_is_loopback(&c->config.listen.ip)))
+		err = diag_set(d, ERR_FORMAT, 0,
+			       "a client's --listen is a loopback ADDRESS:PORT");
+	if (err == 0)
+		err = read_route(c, d);
+	if (err == 0)
+		err = read_trust(c, d);
+	return err == 0 ? read_key(c, d) : err;
+}
+
+static void *run(void *context)
+{
+	struct connecting *c = context;
+
+	carrier_client_run(c->client, c->stop_fd);
+	return NULL;
+}
+
+static void say_ready(struct connecting *c)
+{
+	char line[160], at[ADDR_TEXT_MAX];
+	struct endpoint e = c->config.listen;
+
+	e.port = carrier_client_port(c->client);
+	snprintf(line, sizeof(line),
+		 options_get(c->o, "json") ? "{\"ready\":true,\"listen\":[\"%s\"]}"
+					   : "carrier ready: %s",
+		 endpoint_format(&e, at));
+	carrier_process_ready(line);
+}
+
+static void log_state(struct connecting *c)
+{
+	struct carrier_client_state s;
+
+	carrier_client_state(c->client, &s);
+	log_info("%s; made %u times; datagrams in %" PRIu64 ", out %" PRIu64
+		 ", dropped %" PRIu64 "%s%s",
+		 s.is_up ? "connected" : "not connected", s.connects, s.in_datagrams,
+		 s.out_datagrams, s.dropped, s.text[0] ? "; " : "", s.text);
+}
+
+static int serve(struct connecting *c, struct diag *d)
+{
+	pthread_t thread;
+	int signal = 0;
+	int err = pthread_create(&thread, NULL, run, c);
+
+	if (err != 0)
+		return diag_set(d, -err, 0, "%s", err_text(-err));
+	say_ready(c);
+	while (signal != SIGTERM && signal != SIGINT) {
+		signal = carrier_process_wait(&c->process, -1, -1);
+		if (signal == SIGUSR1)
+			log_state(c);
+	}
+	eventfd_write(c->stop_fd, 1);
+	pthread_join(thread, NULL);
+	return 0;
+}
+
+/* A mark, or a device, is set anew for each connection: the right to that stays. */
+static int give_up(struct connecting *c, struct diag *d)
+{
+	if (c->config.mark || c->config.device[0])
+		return 0;
+	return carrier_process_give_up(&c->process, d);
+}
+
+int carrier_connect(const struct options *o)
+{
+	struct connecting c = { .o = o, .process = { .signal_fd = -1 }, .stop_fd = -1 };
+	struct diag d = { .text = "" };
+	int err = read_config(&c, &d);
+
+	if (err == 0)
+		err = carrier_process_open(&c.process, &d);
+	if (err == 0 && (c.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+		err = -errno;
+	if (err == 0)
+		err = carrier_client_new(&c.config, &c.client, &d);
+	if (err == 0)
+		err = give_up(&c, &d);
+	if (err == 0)
+		err = serve(&c, &d);
+	if (err != 0)
+		carrier_complain(0, d.text[0] ? d.text : err_text(err));
+	carrier_client_free(c.client);
+	secret_wipe(c.config.key, sizeof(c.config.key));
+	secret_wipe(c.config.via.key, sizeof(c.config.via.key));
+	if (c.stop_fd >= 0)
+		close(c.stop_fd);
+	carrier_process_close(&c.process);
+	return carrier_exit_code(err);
+}
