@@ -102,11 +102,11 @@ static void dismiss_guard(struct session *s)
 
 _Noreturn static void become_client(const struct session *s, pid_t parent)
 {
-	static char connect_word[] = "connect", proxy_word[] = "--connect-proxy";
-	static char name[] = "culvert";
+	static char connect_word[] = "connect", stay_word[] = "--foreground";
+	static char name[] = "culvert", proxy_word[] = "--connect-proxy";
 	char own[PATH_MAX], place[PLACE_MAX];
 	const char *path = s->client;
-	char *const argv[] = { name, connect_word, proxy_word, place, NULL };
+	char *const argv[] = { name, connect_word, stay_word, proxy_word, place, NULL };
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent) /* gone before that was said */

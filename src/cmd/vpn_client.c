@@ -2,6 +2,7 @@
 /* The program as "vpn-client": the words of the ephemeral client, its texts and its exit codes. */
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +12,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/codec.h"
 #include "cmd/command.h"
 
-enum { SAID_MAX = 4096 };
+enum { SAID_MAX = 4096, PLACE_MAX = 300 };
 
 static const char usage[] =
 	"Usage: vpn-client setup <api-url> <master-key>   Remember where the gateway is\n"
@@ -25,7 +26,9 @@ static const char usage[] =
 	"       vpn-client disconnect <client-id>         Bring it down\n"
 	"       vpn-client status [<client-id>]           Show interfaces\n"
 	"       vpn-client enroll <api-url> <token> [<client-id>]\n"
-	"                                                 Become a user with a token, once\n";
+	"                                                 Become a user with a token, once\n"
+	"       vpn-client <proxy-host> <proxy-port>      Everything through an HTTP proxy, with the key\n"
+	"                                                 in VPN_API_KEY, until Ctrl-C\n";
 
 /* --- connect, disconnect, status --- */
 
@@ -81,8 +84,8 @@ static int run_as_before(int (*run)(int argc, char **argv), char **argv, const c
 	give_errors(fd, before, said);
 	if (code == EXIT_DONE || strstr(said, failure))
 		fputs(said, stdout);
-	else
-		printf("%s%s%s", failure, without_name(said), *said ? "" : "\n");
+	else if (*said) /* else it has said its own: that nothing is connected */
+		printf("%s%s", failure, without_name(said));
 	return code == EXIT_DONE ? EXIT_DONE : EXIT_FAILED;
 }
 
@@ -126,6 +129,25 @@ static int show_status(int argc, char **argv)
 	return run_as_before(cmd_status, words, "✗ Failed to show status: ");
 }
 
+/* "vpn-client HOST PORT": everything through a proxy, until Ctrl-C. */
+static int connect_proxy(const char *host, const char *port)
+{
+	static char name[] = "culvert connect", stay[] = "--foreground";
+	static char proxy[] = "--connect-proxy";
+	char place[PLACE_MAX];
+	char *words[] = { name, stay, proxy, place, NULL };
+
+	snprintf(place, sizeof(place), strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+	return cmd_connect(4, words) == EXIT_DONE ? EXIT_DONE : EXIT_FAILED;
+}
+
+static bool is_port(const char *word)
+{
+	uint64_t port;
+
+	return decimal_parse(word, strlen(word), 65535, &port) == 0 && port > 0;
+}
+
 static const struct command verbs[] = {
 	{ "setup", NULL, cmd_setup },
 	{ "create", NULL, cmd_create },
@@ -153,6 +175,8 @@ int cmd_vpn_client(int argc, char **argv)
 		argv[1] = title;
 		return v->run(argc - 1, argv + 1);
 	}
+	if (argc == 3 && is_port(argv[2]))
+		return connect_proxy(argv[1], argv[2]);
 	fputs(usage, stdout);
 	return EXIT_FAILED;
 }

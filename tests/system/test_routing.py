@@ -223,7 +223,7 @@ class Start(RoutingTest):
             process = self.begin(how, "secret")
             self.assertEqual(process.wait(30), code)
             self.settled()
-            self.assertEqual(pathlib.Path("/run/client.said").read_text(), f"connect --connect-proxy {PROXY}:3128\nsecret\n")
+            self.assertEqual(pathlib.Path("/run/client.said").read_text(), f"connect --foreground --connect-proxy {PROXY}:3128\nsecret\n")
             self.assertIn(f"{PROXY} via 192.0.2.1 dev eth0", pathlib.Path("/run/client.routes").read_text())
 
     def test_a_signal_ends_the_client_and_brings_the_routes_back(self):

@@ -21,6 +21,7 @@ import threading
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE.parent / "net"))
+import netns
 import suite
 from test_host import CULVERT, Gateway, is_settled
 
@@ -240,6 +241,38 @@ class Enrolment(ClientTest):
         self.assertEqual((code, out.startswith("✗ Failed to enroll: Failed to enroll: {")), (FAILED, True), out)
         self.assertEqual(self.vpn_client("setup", URL, "k", "--token", "t")[0], FAILED)
         self.assertEqual(self.call("setup", URL)[0], USAGE)
+
+
+class Connected(ClientTest):
+    def setUp(self):
+        super().setUp()
+        resolvers = pathlib.Path(f"{self.base}/resolv.conf")
+        resolvers.write_text("nameserver 192.0.2.1\n")
+        netns.run("mount", "--bind", str(resolvers), "/etc/resolv.conf")
+        self.addCleanup(netns.run, "umount", "/etc/resolv.conf")
+        netns.run("mount", "-t", "tmpfs", "-o", "mode=755", "own", "/var/lib")
+        self.addCleanup(netns.run, "umount", "/var/lib")
+        self.client.ip("route", "add", "default", "via", "192.0.2.1")
+
+    def test_connect_disconnect_and_status_have_the_texts_of_before(self):
+        self.start()
+        for words in (("connect", "user1"), ("disconnect", "user1")):
+            self.assertEqual(self.vpn_client(*words), (FAILED, f"Configuration file not found: {self.dir}/user1.conf\n"))
+        for words in (("connect",), ("disconnect",), ("connect", "a", "b")):
+            self.assertTrue(self.vpn_client(*words)[1].startswith("Usage: vpn-client"))
+        self.assertEqual(self.vpn_client("setup", URL, self.master, "--ca", self.ca)[0], DONE)
+        self.assertEqual(self.vpn_client("create", "user1")[0], DONE)
+        code, out = self.vpn_client("connect", "user1")
+        self.assertEqual((code, out.split("\n")[0]), (DONE, "✓ VPN connected successfully!"), out)
+        self.soon(lambda: self.pings(self.client, "10.0.0.1", timeout=2), "a ping through the tunnel", 20)
+        for words in (("status",), ("status", "user1")):
+            code, out = self.vpn_client(*words)
+            self.assertEqual((code, out.split("\n")[0], "user1" in out), (DONE, "WireGuard Status:", True), out)
+        self.assertEqual(self.vpn_client("disconnect", "user1"), (DONE, "✓ VPN disconnected successfully!\n"))
+        self.assertNotIn("user1", self.client.output("ip", "link"))
+        pathlib.Path(f"{self.dir}/bad.conf").write_text("[Interface]\nPrivateKey = x\n")
+        code, out = self.vpn_client("connect", "bad")
+        self.assertEqual((code, out.startswith("✗ Failed to connect: ")), (FAILED, True), out)
 
 
 class Hostile(ClientTest):
