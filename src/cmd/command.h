@@ -42,6 +42,7 @@ int cmd_gateway_adopt(int argc, char **argv);
 int cmd_gateway_export(int argc, char **argv);
 int cmd_gateway_access(int argc, char **argv);
 int cmd_gateway_webhook(int argc, char **argv);
+int cmd_proxy(int argc, char **argv);
 int cmd_carrier(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
 int cmd_backup(int argc, char **argv);

@@ -10,6 +10,7 @@
 static const struct command commands[] = {
 	{ "device", "serve a tunnel interface, driven by wg and wg-quick", cmd_device },
 	{ "gateway", "run a WireGuard gateway with its REST API", cmd_gateway },
+	{ "proxy", "an HTTP CONNECT proxy for who has a key", cmd_proxy },
 	{ "carrier", "carry WireGuard's datagrams over TCP, TLS and HTTP", cmd_carrier },
 	{ "gateway-serve", NULL, cmd_gateway_serve },	  /* started by gateway */
 	{ "gateway-upgrade", NULL, cmd_gateway_upgrade }, /* likewise */

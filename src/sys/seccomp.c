@@ -187,6 +187,14 @@ static const int calls_files[] = {
 	NAMES_END,
 };
 
+/* A proxy: octets from socket to socket, and the files that the system's resolver reads. */
+static const int calls_proxy[] = {
+	CALL(splice),	  CALL(open),	    CALL(openat),     CALL(stat),	CALL(lstat),
+	CALL(fstat),	  CALL(newfstatat), CALL(statx),      CALL(fstatfs),	CALL(access),
+	CALL(faccessat),  CALL(faccessat2), CALL(readlink),   CALL(readlinkat), CALL(pread64),
+	CALL(getdents64), CALL(fadvise64),  CALL(membarrier), NAMES_END,
+};
+
 /* Asking for a file by its path: refused, not killed, because libraries try and carry on. */
 static const int calls_by_path[] = {
 	CALL(open),	  CALL(openat),	  CALL(openat2),    CALL(stat),	  CALL(lstat),
@@ -389,6 +397,22 @@ static int add_usernet(scmp_filter_ctx filter)
 	return err < 0 ? err : add_conditions(filter, when_usernet);
 }
 
+static int add_proxy(scmp_filter_ctx filter)
+{
+	/* The resolver does without what it would have to load now, or ask over a Unix socket. */
+	const struct scmp_arg_cmp unix_socket = LOW32(0, AF_UNIX);
+	const struct scmp_arg_cmp code = WITH(2, PROT_EXEC);
+	int err = add_calls(filter, SCMP_ACT_ALLOW, calls_proxy);
+
+	if (err == 0)
+		err = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), CALL(socket),
+					     1, &unix_socket);
+	if (err == 0)
+		err = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EACCES), CALL(mmap), 1,
+					     &code);
+	return err < 0 ? err : add_conditions(filter, when_usernet);
+}
+
 static int add_gateway(scmp_filter_ctx filter)
 {
 	/* getaddrinfo() asks which families there are, and does without an answer. */
@@ -428,6 +452,8 @@ static int add_profile(scmp_filter_ctx filter, enum privileges_profile profile)
 		return add_gateway(filter);
 	case PRIVILEGES_DRIVER:
 		return add_calls(filter, SCMP_ACT_ERRNO(EACCES), calls_by_path);
+	case PRIVILEGES_PROXY:
+		return add_proxy(filter);
 	case PRIVILEGES_HOST:
 		return add_calls(filter, SCMP_ACT_KILL_PROCESS, calls_never);
 	}

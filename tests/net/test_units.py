@@ -9,6 +9,7 @@
 systemd is the first process there. What it writes is in memory, and gone with it. Skipped where it does not start.
 """
 
+import hashlib
 import os
 import pathlib
 import shutil
@@ -141,6 +142,7 @@ class Units(suite.NetTest):
             self.room.run("chmod", "755", f"{BIN}/{path.name}")
         self.room.put("/run/users.conf", (ROOT / "packaging/sysusers/culvert.conf").read_text())
         self.room.run("systemd-sysusers", "/run/users.conf")
+        for unit in ("culvert-gateway.service", "culvert-device@.service", "culvert-proxy.service"):
         for unit in ("culvert-carrier.service", "culvert-gateway.service", "culvert-device@.service"):
             text = (ROOT / f"packaging/systemd/{unit}.in").read_text().replace("@bindir@", BIN)
             self.room.put(f"/etc/systemd/system/{unit}", text)
@@ -223,6 +225,28 @@ class Units(suite.NetTest):
         self.assertNotEqual(self.room.run("ip", "link", "show", "wg7", check=False).returncode, 0)
         self.assertEqual(self.room.run("ls", "/run/wireguard", "/run/amneziawg").stdout.split(),
                          ["/run/amneziawg:", "/run/wireguard:"])
+
+    def test_a_proxy_lives_behind_its_fences_and_reads_its_keys_again(self):
+        unit, keys = "culvert-proxy.service", "/etc/culvert/proxy-keys"
+        digest = hashlib.sha256(b"key").hexdigest()
+        self.room.run("mkdir", "-p", "/etc/culvert")
+        self.room.put(keys, "# nobody yet\n")
+        self.room.run("chmod", "644", keys)
+        self.start(unit)
+        status = dict(line.split(":", 1) for line in
+                      self.room.run("cat", f"/proc/{self.show(unit, 'MainPID')}/status").stdout.splitlines())
+        self.assertEqual(int(status["CapBnd"], 16), 0)
+
+        def ask():
+            return self.room.run("curl", "-s", "-o", "/dev/null", "-w", "%{http_connect}", "-p", "-x",
+                                 "http://x:key@127.0.0.1:3128", "http://127.0.0.1:1/", check=False).stdout
+
+        self.assertEqual(ask(), "407")
+        self.room.put(keys, f"somebody {digest}\n")
+        self.start(unit, "reload")
+        self.soon(lambda: ask() == "403", "the key counts, and loopback is no target")
+        self.room.run("systemctl", "stop", unit)
+        self.assertEqual(self.show(unit, "Result"), "success")
 
 
 if __name__ == "__main__":
