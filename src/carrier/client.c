@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "carrier/dial.h"
 #include "carrier/relay.h"
@@ -30,6 +31,7 @@ struct carrier_client {
 	struct datagrams udp;
 	struct dialed dialed;
 	unsigned int pause_ms;
+	atomic_bool is_held;
 	pthread_mutex_t lock;		   /* of @state */
 	struct carrier_client_state state; /* what others may look at */
 };
@@ -87,6 +89,21 @@ void carrier_client_state(struct carrier_client *c, struct carrier_client_state 
 	pthread_mutex_lock(&c->lock);
 	*ret = c->state;
 	pthread_mutex_unlock(&c->lock);
+}
+
+void carrier_client_hold(struct carrier_client *c, bool is_held)
+{
+	atomic_store(&c->is_held, is_held);
+}
+
+void carrier_client_forget(struct carrier_client *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->state.err = 0;
+	c->state.is_up = false;
+	c->state.text[0] = '\0';
+	pthread_mutex_unlock(&c->lock);
+	c->pause_ms = FIRST_PAUSE_MS;
 }
 
 static void note(struct carrier_client *c, bool is_up, int err, const char *text)
@@ -166,6 +183,7 @@ static int turn(struct carrier_client *c, struct relay *r, int stop_fd)
 		return errno == EINTR ? 0 : -errno;
 	if (fds[2].revents)
 		return -ECANCELED;
+	relay_hold(r, atomic_load(&c->is_held));
 	if (fds[0].revents & (POLLIN | POLLHUP | POLLERR))
 		err = relay_from_stream(r);
 	if (err == 0 && fds[0].revents & POLLOUT)
@@ -253,5 +271,8 @@ int carrier_client_run(struct carrier_client *c, int stop_fd)
 			err = pause_a_while(c, stop_fd);
 		}
 	}
+	pthread_mutex_lock(&c->lock);
+	c->state.is_up = false;
+	pthread_mutex_unlock(&c->lock);
 	return 0;
 }

@@ -7,7 +7,7 @@
  * dropped, as on any path that is down. The tunnel knows nothing of all this: to move it to a
  * carrier, and back, is a change of its peer's endpoint.
  *
- * Threads: carrier_client_run() blocks; carrier_client_state() may be asked by any thread.
+ * Threads: carrier_client_run() blocks; any thread may call carrier_client_state() and _hold().
  */
 #pragma once
 
@@ -64,5 +64,11 @@ uint16_t carrier_client_port(const struct carrier_client *c);
 
 /** carrier_client_run() - Until @stop_fd becomes readable. Return: 0 or -errno */
 int carrier_client_run(struct carrier_client *c, int stop_fd);
+
+/** carrier_client_hold() - Whether what the gateway sends is dropped, so that the tunnel does not roam */
+void carrier_client_hold(struct carrier_client *c, bool is_held);
+
+/** carrier_client_forget() - What came of tries before; not while it runs */
+void carrier_client_forget(struct carrier_client *c);
 
 void carrier_client_state(struct carrier_client *c, struct carrier_client_state *ret);

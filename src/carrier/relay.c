@@ -20,6 +20,7 @@ struct relay {
 	struct backlog *backlog;
 	struct framing framing;
 	struct relay_counts counts;
+	bool is_held;
 	size_t have;	/* octets in @in */
 	size_t pending; /* octets in @out */
 	size_t written; /* of them that the stream took */
@@ -73,7 +74,7 @@ static int hand_out(struct relay *r)
 	while ((step = framing_read(&r->framing, r->in + at, r->have - at, &found)) ==
 	       CAPSULE_PAYLOAD) {
 		at += found.used;
-		if (found.len == 0)
+		if (found.len == 0 || r->is_held)
 			continue; /* WireGuard has no such message: somebody says hello */
 		r->counts.in_datagrams++;
 		r->counts.in_octets += found.len;
@@ -170,6 +171,11 @@ int relay_flush(struct relay *r, uint64_t now_ns)
 			return (int)n;
 		r->written += (size_t)n;
 	}
+}
+
+void relay_hold(struct relay *r, bool is_held)
+{
+	r->is_held = is_held;
 }
 
 bool relay_wants_write(const struct relay *r)

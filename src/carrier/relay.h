@@ -62,6 +62,9 @@ void relay_offer(struct relay *r, uint64_t now_ns, const uint8_t *block, size_t 
 /** relay_say() - Put a frame of no octets in front of what is sent next */
 void relay_say(struct relay *r, uint64_t now_ns);
 
+/** relay_hold() - Whether what the stream brings is dropped instead of handed out */
+void relay_hold(struct relay *r, bool is_held);
+
 /** relay_wants_write() - Is there something that the stream did not take? */
 bool relay_wants_write(const struct relay *r);
 const struct relay_counts *relay_counts(const struct relay *r);

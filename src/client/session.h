@@ -25,12 +25,14 @@
  * struct client_config - What to connect to; borrowed
  * @state:	Directory of the journals' directory
  * @name:	What people call it; what a word of the journal cannot hold becomes '_'
+ * @proxy:	The way is an HTTP proxy, which stands in @conf as the one peer's endpoint; NULL: it is not
  */
 struct client_config {
 	const char *state;
 	const char *name;
 	const char *interface;
 	const struct wgconf *conf;
+	const struct client_proxy *proxy;
 	struct client_options options;
 };
 

@@ -28,6 +28,11 @@ static const struct option_row rows[] = {
 	{ "path", "TEMPLATE", CONNECT_UDP_DEFAULT_PATH, NULL,
 	  "where a gateway's end is found over http and https", NULL },
 	{ "to", "URL", NULL, NULL, "a client's end: where the gateway's is", NULL },
+	{ "auto", "INTERFACE", NULL, NULL,
+	  "choose between UDP and --to URL,… for a peer of this interface", NULL },
+	{ "peer", "KEY", NULL, NULL, "the gateway's public key, with --auto", NULL },
+	{ "udp", "HOST:PORT", NULL, NULL,
+	  "where the gateway is over UDP, with --auto; else where the tunnel has it", NULL },
 	{ "key-file", "FILE", NULL, NULL, "the user's key; else that in VPN_API_KEY", NULL },
 	{ "via", "URL", NULL, NULL, "http://[USER:KEY@]HOST:PORT of a proxy in the way", NULL },
 	{ "ca", "FILE", NULL, NULL, "authorities for https instead of the system's", NULL },
@@ -44,9 +49,11 @@ static void print_help(const struct options *o)
 {
 	fputs("Usage: culvert carrier --listen URL[,URL…] --keys FILE [OPTIONS]\n"
 	      "       culvert carrier --to URL --listen ADDRESS:PORT [OPTIONS]\n"
+	      "       culvert carrier --auto INTERFACE --peer KEY --to URL[,URL…] [OPTIONS]\n"
 	      "\n"
 	      "Carries WireGuard's datagrams where UDP does not get through. The first form is the end at a\n"
 	      "gateway, the second that of a client, whose WireGuard has ADDRESS:PORT as its peer's endpoint.\n"
+	      "The third is a client's as well: it sets that endpoint itself, to UDP where that works.\n"
 	      "Nothing is forwarded for whoever has not proved a key; over https and http such a one finds\n"
 	      "an ordinary web site. Runs in the foreground until SIGTERM or SIGINT.\n"
 	      "\n"
@@ -68,6 +75,10 @@ static int run(const struct options *o)
 		return carrier_refuse(o, "log-level",
 				      "not silent, error, warning, info or debug");
 	log_init("carrier", level, options_get(o, "log-json") != NULL);
+	if (options_get(o, "auto") && !options_get(o, "to"))
+		return carrier_complain(EXIT_USAGE, "--auto goes with --to; see --help");
+	if (options_get(o, "auto"))
+		return carrier_auto(o);
 	if (!options_get(o, "listen"))
 		return carrier_complain(EXIT_USAGE, "--listen says where; see --help");
 	return options_get(o, "to") ? carrier_connect(o) : carrier_serve(o);

@@ -3,7 +3,7 @@
  * carrier.h - The two ends of `culvert carrier`, and what they share
  *
  * carrier.c reads the command line, carrier_serve.c is the gateway's end, carrier_connect.c the
- * client's, carrier_process.c what any of them does around it: privileges, signals, the ready
+ * client's, carrier_auto.c one that chooses its way, carrier_process.c what any of them does around it: privileges, signals, the ready
  * line.
  */
 #pragma once
@@ -43,7 +43,16 @@ int carrier_process_wait(const struct carrier_process *p, int fd, int timeout_ms
 /* Print the line that says it works; and tell the service manager. */
 void carrier_process_ready(const char *text);
 
+/** carrier_process_keep_user() - The same for who must reach a tunnel's socket: rights go, the user stays */
+int carrier_process_keep_user(struct diag *d, bool keeps_admin);
+
+/** carrier_client_options() - All but @url and @listen, from the command line */
+int carrier_client_options(const struct options *o, struct carrier_client_config *ret,
+			   struct diag *d);
+void carrier_client_config_done(struct carrier_client_config *c);
+
 /* Return: an exit code. */
+int carrier_auto(const struct options *o);
 int carrier_serve(const struct options *o);
 int carrier_connect(const struct options *o);
 

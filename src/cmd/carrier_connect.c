@@ -28,25 +28,25 @@ struct connecting {
 	int stop_fd;
 };
 
-static int read_key(struct connecting *c, struct diag *d)
+static int read_key(const struct options *o, struct carrier_client_config *c, struct diag *d)
 {
-	const char *path = options_get(c->o, "key-file"), *variable = getenv("VPN_API_KEY");
+	const char *path = options_get(o, "key-file"), *variable = getenv("VPN_API_KEY");
 	size_t len = 0;
 	int err = 0;
 
 	if (path) {
-		err = file_read(AT_FDCWD, path, c->config.key, sizeof(c->config.key) - 1, &len);
-	} else if (variable && strlen(variable) < sizeof(c->config.key)) {
+		err = file_read(AT_FDCWD, path, c->key, sizeof(c->key) - 1, &len);
+	} else if (variable && strlen(variable) < sizeof(c->key)) {
 		len = strlen(variable);
-		memcpy(c->config.key, variable, len);
+		memcpy(c->key, variable, len);
 	}
 	if (err != 0)
 		return diag_set(d, err, 0, "%s: %s", path, err_text(err));
-	while (len > 0 && (c->config.key[len - 1] == '\n' || c->config.key[len - 1] == '\r'))
+	while (len > 0 && (c->key[len - 1] == '\n' || c->key[len - 1] == '\r'))
 		len--;
-	c->config.key[len] = '\0';
+	c->key[len] = '\0';
 	for (size_t i = 0; i < len; i++) {
-		if (c->config.key[i] <= ' ' || c->config.key[i] > '~')
+		if (c->key[i] <= ' ' || c->key[i] > '~')
 			return diag_set(d, ERR_FORMAT, 0,
 					"the key holds what no key of ours holds");
 	}
@@ -55,50 +55,61 @@ static int read_key(struct connecting *c, struct diag *d)
 				  "there is no key: --key-file FILE, or VPN_API_KEY");
 }
 
-static int read_route(struct connecting *c, struct diag *d)
+static int read_route(const struct options *o, struct carrier_client_config *c, struct diag *d)
 {
-	const char *mark = options_get(c->o, "mark"), *device = options_get(c->o, "device");
+	const char *mark = options_get(o, "mark"), *device = options_get(o, "device");
 	uint64_t n = 0;
 
 	if (mark && decimal_parse(mark, strlen(mark), UINT32_MAX, &n) != 0)
 		return diag_set(d, ERR_FORMAT, 0, "--mark is a number");
-	c->config.mark = (uint32_t)n;
-	if (device && strlen(device) >= sizeof(c->config.device))
+	c->mark = (uint32_t)n;
+	if (device && strlen(device) >= sizeof(c->device))
 		return diag_set(d, ERR_FORMAT, 0, "--device: no interface has so long a name");
-	snprintf(c->config.device, sizeof(c->config.device), "%s", device ? device : "");
+	snprintf(c->device, sizeof(c->device), "%s", device ? device : "");
 	return 0;
 }
 
-static int read_trust(struct connecting *c, struct diag *d)
+static int read_trust(const struct options *o, struct carrier_client_config *c, struct diag *d)
 {
-	const char *pin = options_get(c->o, "pin");
+	const char *pin = options_get(o, "pin");
 
-	c->config.ca_path = options_get(c->o, "ca");
-	c->config.has_pin = pin != NULL;
-	if (pin && key_from_hex(pin, strlen(pin), c->config.pin) != 0)
+	c->ca_path = options_get(o, "ca");
+	c->has_pin = pin != NULL;
+	if (pin && key_from_hex(pin, strlen(pin), c->pin) != 0)
 		return diag_set(d, ERR_FORMAT, 0, "--pin is 64 hex digits");
 	return 0;
 }
 
+int carrier_client_options(const struct options *o, struct carrier_client_config *ret,
+			   struct diag *d)
+{
+	const char *target = options_get(o, "target"), *via = options_get(o, "via");
+	int err = via ? carrier_via_read(via, &ret->via, d) : 0;
+
+	if (err == 0)
+		err = carrier_host_port(target ? target : "localhost:51820", &ret->target, d);
+	if (err == 0)
+		err = read_route(o, ret, d);
+	if (err == 0)
+		err = read_trust(o, ret, d);
+	return err == 0 ? read_key(o, ret, d) : err;
+}
+
+void carrier_client_config_done(struct carrier_client_config *c)
+{
+	secret_wipe(c->key, sizeof(c->key));
+	secret_wipe(c->via.key, sizeof(c->via.key));
+}
+
 static int read_config(struct connecting *c, struct diag *d)
 {
-	const char *target = options_get(c->o, "target"), *via = options_get(c->o, "via");
 	int err = carrier_url_read(options_get(c->o, "to"), &c->config.url, d);
 
-	if (err == 0 && via)
-		err = carrier_via_read(via, &c->config.via, d);
-	if (err == 0)
-		err = carrier_host_port(target ? target : "localhost:51820", &c->config.target,
-					d);
 	if (err == 0 && (endpoint_parse(options_get(c->o, "listen"), &c->config.listen) != 0 ||
 			 !ip_addr_is_loopback(&c->config.listen.ip)))
 		err = diag_set(d, ERR_FORMAT, 0,
 			       "a client's --listen is a loopback ADDRESS:PORT");
-	if (err == 0)
-		err = read_route(c, d);
-	if (err == 0)
-		err = read_trust(c, d);
-	return err == 0 ? read_key(c, d) : err;
+	return err == 0 ? carrier_client_options(c->o, &c->config, d) : err;
 }
 
 static void *run(void *context)
@@ -179,8 +190,7 @@ int carrier_connect(const struct options *o)
 	if (err != 0)
 		carrier_complain(0, d.text[0] ? d.text : err_text(err));
 	carrier_client_free(c.client);
-	secret_wipe(c.config.key, sizeof(c.config.key));
-	secret_wipe(c.config.via.key, sizeof(c.config.via.key));
+	carrier_client_config_done(&c.config);
 	if (c.stop_fd >= 0)
 		close(c.stop_fd);
 	carrier_process_close(&c.process);

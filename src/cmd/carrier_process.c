@@ -8,6 +8,7 @@
 
 #include <netdb.h>
 #include <poll.h>
+#include <sys/capability.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -105,6 +106,19 @@ int carrier_process_give_up(const struct carrier_process *p, struct diag *d)
 	if (privileges_gaps()[0])
 		log_warning("not enforced here: %s", privileges_gaps());
 	return 0;
+}
+
+int carrier_process_keep_user(struct diag *d, bool keeps_admin)
+{
+	static const int caps[] = { CAP_NET_ADMIN };
+	int err = privileges_no_dump();
+
+	if (err == 0)
+		err = privileges_keep_caps(caps, keeps_admin);
+	if (err == 0)
+		err = privileges_seccomp(PRIVILEGES_GATEWAY);
+	return err == 0 ? 0
+			: diag_set(d, err, 0, "cannot give up privileges: %s", err_text(err));
 }
 
 int carrier_process_wait(const struct carrier_process *p, int fd, int timeout_ms)

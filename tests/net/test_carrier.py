@@ -183,6 +183,43 @@ class Switching(carriers.CarrierTest):
         self.soon(lambda: re.search(r"dropped [1-9]", open(self.log_path).read()), "it counts what it dropped")
 
 
+class Choosing(carriers.CarrierTest):
+    def log_says(self, pattern):
+        return re.search(pattern, open(self.log_path).read())
+
+    def test_goes_over_what_works_and_back_to_udp_without_losing_a_connection(self):
+        self.tunnel()
+        self.serve("tcp", "https")
+        self.router.address("c0", "192.0.2.3/24")
+        self.only("tcp dport 443 accept", "tcp dport 8443 reject with tcp reset")
+        self.client.start("ping", "-n", "-q", "-i", "0.2", "10.9.0.2", stdout=self.log, stderr=self.log)
+        _, ready = self.run_end(self.client, "--auto", "cn0", "--peer", self.far.public, "--key-file", f"{self.dir}/key",
+                                "--to", "tcp://198.51.100.2:8443,https://198.51.100.2", "--pin", self.pin)
+        self.assertEqual(ready, {"ready": True})
+        self.soon(lambda: self.log_says("cn0 goes over 198.51.100.2 now") and self.pings(self.client, "10.9.0.2"),
+                  "over https, the only way", 40)
+        with self.server:
+            listener = socket.create_server(("10.9.0.2", 0))
+        with self.client:
+            long = socket.create_connection(listener.getsockname(), timeout=20)
+        other = listener.accept()[0]
+        other.settimeout(20)
+        self.addCleanup(lambda: [s.close() for s in (long, other, listener)])
+        self.only("meta l4proto udp accept")
+        self.client.ip("route", "replace", "default", "via", "192.0.2.3")
+        self.soon(lambda: self.log_says("another network"), "it sees that")
+        self.soon(lambda: self.near.get()[1][self.far.public]["endpoint"] == "198.51.100.2:51820", "back to UDP", 20)
+        for sender, receiver in ((long, other), (other, long)):
+            sender.sendall(b"still here")
+            self.assertEqual(receiver.recv(100), b"still here")
+        self.only("tcp dport 443 accept")
+        self.client.ip("route", "replace", "default", "via", "192.0.2.1")
+        # What worked here before is the first that is tried: a second or two, not a round of patience.
+        self.soon(lambda: self.near.get()[1][self.far.public]["endpoint"].startswith("127.0.0.1:"), "it remembers", 5)
+        long.sendall(b"and here")
+        self.assertEqual(other.recv(100), b"and here")
+
+
 class Strangers(carriers.CarrierTest):
     def listen(self):
         """All three, and a counter of what reaches WireGuard's port."""
