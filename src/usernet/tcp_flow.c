@@ -7,6 +7,8 @@
  * want it. Neither side is read faster than the other takes, so nothing else is queued.
  *
  * Ends are passed on one by one: FIN for the end of a file, reset for reset.
+ *
+ * With tier A (transparent.h) the SYN goes to the kernel instead of being answered here, and so does what follows.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,6 +24,8 @@
 #include "base/wire.h"
 #include "sys/random.h"
 #include "usernet/internal.h"
+#include "usernet/service.h"
+#include "usernet/transparent.h"
 
 enum {
 	HALF_OPEN_MAX = 4096,
@@ -40,6 +44,7 @@ enum {
 /**
  * struct tcp_flow - One connection of a peer, and the host's that continues it
  * @syn:	While the host connects: to be answered or refused
+ * @through:	Tier A: where it goes on, once the host's connection stands; then @tcp is not in use. NULL: here
  * @talk:	While it connects through a proxy
  * @read_size:	What to ask the host's socket for: grows with what it has
  */
@@ -47,11 +52,13 @@ struct tcp_flow {
 	struct flow flow;
 	struct tcp tcp;
 	struct tcp_segment syn;
+	struct transparent_flow *through;
 	struct way_talk *talk;
 	uint64_t trim_ns; /* UINT64_MAX: nothing to give back */
 	uint64_t connect_until_ns;
 	uint32_t read_size;
 	bool is_connecting;
+	bool is_trusted; /* a resolver, a service: it may be this host */
 	bool host_ended; /* it will send no more */
 	bool host_shut;	 /* we told it that the peer will send no more */
 	bool lacks_memory;
@@ -64,7 +71,7 @@ static struct tcp_flow *of(struct flow *flow)
 
 static void forget(struct usernet *u, struct tcp_flow *f)
 {
-	if (!f->is_connecting)
+	if (!f->is_connecting && !f->through)
 		tcp_done(&f->tcp);
 	way_talk_free(f->talk);
 	usernet_forget(u, &f->flow);
@@ -86,6 +93,8 @@ void tcp_flow_end(struct usernet *u, struct flow *flow)
 
 	if (f->is_connecting) {
 		answer_reset(u, &flow->pair, &f->syn, 0);
+	} else if (f->through) {
+		transparent_end(u, f->through);
 	} else {
 		tcp_abort(&f->tcp);
 		drain(u, f);
@@ -125,9 +134,15 @@ static int open_straight(struct usernet *u, struct tcp_flow *f, const struct ip_
 			 const struct inner *in)
 {
 	struct host_marks marks = { .hops = -1, .tos = -1, .df = 1 };
+	uint16_t port = f->flow.pair.local_port;
+	struct ip_addr host = *to;
 	struct sockaddr_storage address;
 	const int on = 1;
-	int err = host_socket(to->family, SOCK_STREAM, 0);
+	int err;
+
+	f->is_trusted = dns_target(u, &f->flow.pair, &host) ||
+			service_find(u, false, &f->flow.pair, &host, &port);
+	err = host_socket(host.family, SOCK_STREAM, 0);
 
 	if (err < 0)
 		return err;
@@ -135,10 +150,10 @@ static int open_straight(struct usernet *u, struct tcp_flow *f, const struct ip_
 	setsockopt(f->flow.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(f->flow.fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	setsockopt(f->flow.fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
-	host_set_marks(f->flow.fd, to->family, &marks, (uint8_t)(in->hops - 1),
+	host_set_marks(f->flow.fd, host.family, &marks, (uint8_t)(in->hops - 1),
 		       in->ip.tos & (uint8_t)~TOS_ECN, true);
 	if (connect(f->flow.fd, (struct sockaddr *)&address,
-		    host_address(to, f->flow.pair.local_port, &address)) < 0 &&
+		    host_address(&host, port, &address)) < 0 &&
 	    errno != EINPROGRESS)
 		return -errno;
 	return host_watch(u,
@@ -200,7 +215,9 @@ static void open_flow(struct usernet *u, const struct inner *in, const struct in
 	struct ip_addr to;
 	uint8_t quoted[OUT_QUOTE];
 
-	if (!dns_target(u, pair, &to)) {
+	uint16_t port;
+
+	if (!dns_target(u, pair, &to) && !service_find(u, false, pair, &to, &port)) {
 		if (own_is_address(u, &to)) {
 			answer_reset(u, pair, syn, 0);
 			return;
@@ -268,6 +285,15 @@ void tcp_flow_call(struct usernet *u, int fd, const struct ip_addr *to, uint16_t
 
 /* --- From the peer --- */
 
+/* Is a SYN for this flow the beginning of another connection? */
+static bool may_begin_anew(const struct usernet *u, const struct tcp_flow *f,
+			   const struct tcp_segment *s)
+{
+	if (!(s->flags & TCP_FLAG_SYN) || s->flags & TCP_FLAG_ACK || f->is_connecting)
+		return false;
+	return f->through ? transparent_is_closed(u, f->through) : tcp_may_reuse(&f->tcp, s);
+}
+
 void tcp_flow_receive(struct usernet *u, const struct inner *in)
 {
 	uint32_t offset = in->upper.offset;
@@ -284,8 +310,7 @@ void tcp_flow_receive(struct usernet *u, const struct inner *in)
 	pair.local_port = s.destination_port;
 	pair.remote_port = s.source_port;
 	flow = flow_find(&u->flows, FLOW_TCP, &pair);
-	if (flow && (s.flags & TCP_FLAG_SYN) && !of(flow)->is_connecting &&
-	    tcp_may_reuse(&of(flow)->tcp, &s)) {
+	if (flow && may_begin_anew(u, of(flow), &s)) {
 		tcp_flow_end(u, flow);
 		flow = NULL;
 	}
@@ -305,13 +330,20 @@ void tcp_flow_receive(struct usernet *u, const struct inner *in)
 			of(flow)->syn = s; /* it may have begun anew */
 		return;
 	}
+	if (of(flow)->through) {
+		transparent_receive(u, of(flow)->through, in, s.flags & TCP_FLAG_RST);
+		return;
+	}
 	n = inner_payload(in, offset + s.header_len, payload);
 	tcp_input(&of(flow)->tcp, u->now_ns, &s, payload, n, (in->ip.tos & TOS_ECN) == TOS_ECN);
 	flow_mark(&u->flows, flow);
 }
 
-void tcp_flow_too_big(struct usernet *u, const uint8_t *quoted, uint32_t len, uint32_t mtu)
+void tcp_flow_too_big(struct usernet *u, const struct inner *in, uint32_t quoted_at,
+		      uint32_t mtu)
 {
+	const uint8_t *quoted = in->packet + quoted_at;
+	uint32_t len = in->len - quoted_at;
 	struct inet_upper upper;
 	struct inet_pair pair;
 	struct inet_ip ip;
@@ -329,14 +361,39 @@ void tcp_flow_too_big(struct usernet *u, const uint8_t *quoted, uint32_t len, ui
 	flow = flow_find(&u->flows, FLOW_TCP, &pair);
 	if (!flow || of(flow)->is_connecting)
 		return;
+	if (of(flow)->through) {
+		transparent_too_big(u, of(flow)->through, in, quoted_at);
+		return;
+	}
 	tcp_shrink_mtu(&of(flow)->tcp, mtu, get_be32(quoted + upper.offset + 4));
 	flow_mark(&u->flows, flow);
 }
 
 /* --- The host's connection stands, or not --- */
 
+/* The host's connection stands. Return: false when the flow is over. */
+static bool answer_syn(struct usernet *u, struct tcp_flow *f)
+{
+	struct inet_pair *pair = &f->flow.pair;
+	uint32_t ts_offset = 0;
+
+	if (u->transparent) {
+		if (transparent_begin(u, &f->flow, &f->syn, &f->through) == 0)
+			return true;
+		f->is_connecting = true; /* as if the host had had no socket left */
+		usernet_count(u, USERNET_FULL);
+		tcp_flow_end(u, &f->flow);
+		return false;
+	}
+	flow_opened(&u->flows, &f->flow);
+	random_fill(&ts_offset, sizeof(ts_offset));
+	tcp_accept(&f->tcp, &u->tcp, pair, &f->syn, tcp_isn(u->isn_key, pair, u->now_ns),
+		   ts_offset, u->now_ns);
+	return true;
+}
+
 /* Return: 0 when it stands, -EAGAIN, or why it does not. */
-static int look_straight(struct usernet *u, struct tcp_flow *f, bool is_resolver)
+static int look_straight(struct usernet *u, struct tcp_flow *f)
 {
 	struct flow *flow = &f->flow;
 	socklen_t size = sizeof(int);
@@ -346,19 +403,19 @@ static int look_straight(struct usernet *u, struct tcp_flow *f, bool is_resolver
 		return -EAGAIN;
 	if (getsockopt(flow->fd, SOL_SOCKET, SO_ERROR, &err, &size) < 0)
 		err = errno;
-	if (err == 0 && !is_resolver && host_is_ourselves(flow->fd)) {
+	if (err == 0 && !f->is_trusted && host_is_ourselves(flow->fd)) {
 		usernet_count(u, USERNET_DENIED);
 		err = EACCES;
 	}
 	return -err;
 }
 
-static int look_at_host(struct usernet *u, struct tcp_flow *f, bool is_resolver)
+static int look_at_host(struct usernet *u, struct tcp_flow *f)
 {
 	if (u->now_ns >= f->connect_until_ns)
 		return -ETIMEDOUT;
 	if (!f->talk)
-		return look_straight(u, f, is_resolver);
+		return look_straight(u, f);
 	return way_go_on(&u->way, f->talk, f->flow.fd, u->now_ns, &f->flow.events);
 }
 
@@ -369,7 +426,7 @@ static bool finish_connecting(struct usernet *u, struct tcp_flow *f)
 	struct inet_pair pair = flow->pair;
 	struct ip_addr to;
 	bool is_resolver = dns_target(u, &pair, &to);
-	int err = look_at_host(u, f, is_resolver);
+	int err = look_at_host(u, f);
 
 	if (err == -EAGAIN)
 		return false;
@@ -382,13 +439,7 @@ static bool finish_connecting(struct usernet *u, struct tcp_flow *f)
 	}
 	f->talk = way_talk_free(f->talk);
 	f->is_connecting = false;
-	flow_opened(&u->flows, flow);
-	uint32_t ts_offset = 0;
-
-	random_fill(&ts_offset, sizeof(ts_offset));
-	tcp_accept(&f->tcp, &u->tcp, &pair, &f->syn, tcp_isn(u->isn_key, &pair, u->now_ns),
-		   ts_offset, u->now_ns);
-	return true;
+	return answer_syn(u, f);
 }
 
 /* --- Both ways --- */
@@ -528,6 +579,11 @@ void tcp_flow_work(struct usernet *u, struct flow *flow)
 
 	if (f->is_connecting && !finish_connecting(u, f))
 		return;
+	if (f->through) {
+		if (transparent_work(u, f->through))
+			tcp_flow_end(u, flow);
+		return;
+	}
 	if (tcp_deadline_ns(&f->tcp) <= u->now_ns)
 		tcp_expire(&f->tcp, u->now_ns);
 	deliver(u, f);

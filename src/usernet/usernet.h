@@ -35,16 +35,32 @@ enum {
 	USERNET_RESOLVERS_MAX = 3,
 	USERNET_ALLOWED_MAX = 64,
 	USERNET_FORWARDS_MAX = 64,
+	USERNET_OUTSIDE_MAX = 64,
 	USERNET_MTU_MIN = 1280,
 	USERNET_MTU_MAX = 9000,
 	USERNET_FLOWS_MAX = 1 << 20,
 };
 
-/* struct usernet_forward - TCP connections to @port of the host go to a peer */
+/* struct usernet_forward - TCP connections, or datagrams, to @port of the host go to a peer; or, of our own address, to
+ * a service of the host */
 struct usernet_forward {
+	bool is_udp;
 	uint16_t port;
 	uint16_t to_port;
 	struct ip_addr to;
+};
+
+/**
+ * enum usernet_tier - Whose TCP peers speak to
+ *
+ *	B	ours (inet/tcp.h)
+ *	A	the kernel's, in a namespace of our own (usernet/transparent.h)
+ *	AUTO	A where this host allows it, else B
+ */
+enum usernet_tier {
+	USERNET_TIER_B,
+	USERNET_TIER_A,
+	USERNET_TIER_AUTO,
 };
 
 /**
@@ -58,9 +74,13 @@ struct usernet_forward {
  * @resolvers:	Where DNS queries go, port 53; they need not be allowed otherwise
  * @allowed:	Private networks that peers may reach
  * @forwards:	Each needs one of @addresses of the family it leads to
+ * @services:	Ports of @addresses that lead to services of the host, which need not be allowed otherwise
+ * @outside:	Networks that peers reach through sockets even where they are a peer's
+ * @refuses_v6:	IPv6 of peers goes nowhere, and they are told so
+ * @capture_fd:	A file for what peers send and get (usernet/capture.h); 0 or less: none. Not closed
  * @isolates_peers: They do not reach each other through us
  * @flows_max:	Connections and ports at a time; as many sockets
- * @memory_bytes: For data on its way
+ * @memory_bytes: For data on its way, as far as it lies here: the kernel has its own bounds
  * @proxy:	The HTTP proxy that all connections go through, by CONNECT (usernet/way.h); ip.family
  *		ADDR_NONE: they go straight. Then all DNS queries go to @resolvers as well, by TCP, other
  *		datagrams by connect-udp if the proxy offers it, and echo is refused
@@ -71,6 +91,7 @@ struct usernet_options {
 	void (*send)(void *context, uint64_t now_ns, struct engine_packet *packets, size_t n);
 	bool (*is_peer)(void *context, const struct ip_addr *address);
 	void *context;
+	enum usernet_tier tier;
 	uint32_t mtu;
 	struct ip_prefix addresses[USERNET_ADDRESSES_MAX];
 	size_t n_addresses;
@@ -80,7 +101,13 @@ struct usernet_options {
 	size_t n_allowed;
 	struct usernet_forward forwards[USERNET_FORWARDS_MAX];
 	size_t n_forwards;
+	struct usernet_forward services[USERNET_FORWARDS_MAX];
+	size_t n_services;
+	struct ip_prefix outside[USERNET_OUTSIDE_MAX];
+	size_t n_outside;
+	bool refuses_v6;
 	bool isolates_peers;
+	int capture_fd;
 	uint32_t flows_max;
 	size_t memory_bytes;
 	struct endpoint proxy;
@@ -90,7 +117,12 @@ struct usernet_options {
 
 struct usernet;
 
-/** usernet_new() - Return: 0 or an error with its sentence in @d */
+/**
+ * usernet_new() - Return: 0 or an error with its sentence in @d
+ *
+ * Before other threads start: with tier A it forks. On success with B where A was also welcome, @d says why
+ * this host has no A.
+ */
 int usernet_new(const struct usernet_options *options, struct usernet **ret, struct diag *d);
 /* Ends everything at once. Takes NULL, returns NULL. */
 struct usernet *usernet_free(struct usernet *u);
@@ -128,10 +160,19 @@ enum usernet_count {
 	USERNET_EVICTED, /* flows ended to make room */
 	USERNET_FULL, /* flows refused: too many of this peer, half open, or no socket left */
 	USERNET_DROPPED, /* datagrams that a host's socket did not take */
+	USERNET_TCP_CLOSED,
+	USERNET_UDP_CLOSED,
+	USERNET_ECHO_CLOSED,
+	USERNET_PACKETS_FROM, /* peers; those of a run one by one */
+	USERNET_OCTETS_FROM,
+	USERNET_PACKETS_TO,
+	USERNET_OCTETS_TO,
 	USERNET_COUNTS,
 };
 
 /** usernet_counted() - From any thread */
 uint64_t usernet_counted(const struct usernet *u, enum usernet_count c);
+/* A or B; from any thread. */
+enum usernet_tier usernet_tier(const struct usernet *u);
 /* Flows there are now; from any thread. */
 uint32_t usernet_flows(const struct usernet *u);
