@@ -20,6 +20,7 @@
 #include "cmd/backup_file.h"
 #include "cmd/command.h"
 #include "cmd/local_command.h"
+#include "store/kind.h"
 #include "sys/file.h"
 #include "sys/privileges.h"
 
@@ -240,7 +241,7 @@ static int place(int from, int state, const char *name, const char *date)
 
 /* The database is the last: without it a gateway would begin anew, and this can be called again. A log of
  * the old one must not be taken for the new one's. */
-static int place_all(int from, int state, unsigned int files)
+static int place_all(int from, int state, const struct backup_found *found)
 {
 	time_t now = time(NULL);
 	char date[32] = "";
@@ -250,12 +251,14 @@ static int place_all(int from, int state, unsigned int files)
 	if (gmtime_r(&now, &tm))
 		strftime(date, sizeof(date), "%Y%m%d-%H%M%S", &tm);
 	err = set_aside(state, DATABASE, date);
+	if (err == 0 && found->counts.schema < KIND_SEALED_SCHEMA)
+		err = kind_forget_sealed_keys(state);
 	if (err == 0)
 		err = set_aside(state, DATABASE "-wal", date);
 	if (err == 0)
 		err = set_aside(state, DATABASE "-shm", date);
 	for (unsigned int i = 0; i < BACKUP_NAMES && err == 0; i++)
-		if (files & 1U << i)
+		if (found->files & 1U << i)
 			err = place(from, state, backup_names[i], date);
 	return err == 0 && fsync(state) < 0 ? -errno : err;
 }
@@ -299,7 +302,7 @@ static int restore_into(const struct backup_call *c, int state, struct backup_fo
 		return diag_set(d, fd, 0, "%s: %s", c->state, err_text(fd));
 	err = look(c, dir, fd, found, d);
 	if (err == 0) {
-		err = place_all(fd, state, found->files);
+		err = place_all(fd, state, found);
 		if (err != 0)
 			diag_set(d, err, 0, "%s: %s", c->state, err_text(err));
 	}

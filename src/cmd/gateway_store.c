@@ -6,6 +6,22 @@
 #include "store/kind.h"
 #include "sys/log.h"
 
+/* Once it is open no key in it is plain. Without the note of that a later start would take a plain one for
+ * one of before, as this one did. */
+static int open_sqlite(const char *state, const char *path, const struct store_config *config,
+		       struct store **ret, struct diag *d)
+{
+	struct store_config with_note = *config;
+	struct diag why = { .text = "" };
+	int err;
+
+	with_note.has_sealed_keys = kind_has_sealed_keys(state);
+	err = store_open_sqlite(path, &with_note, ret, d);
+	if (err == 0 && kind_set_sealed_keys(state, &why) != 0)
+		log_warning("%s", why.text);
+	return err;
+}
+
 int gateway_store_open(const struct store_option *o, const char *state, const char *path,
 		       const struct store_config *config, struct store **ret, struct diag *d)
 {
@@ -19,7 +35,7 @@ int gateway_store_open(const struct store_option *o, const char *state, const ch
 			" again, or remove %s/store to begin anew",
 			state);
 	if (!o->is_postgres)
-		return store_open_sqlite(path, config, ret, d);
+		return open_sqlite(state, path, config, ret, d);
 	err = store_open_postgres(o->conninfo, config, &s, d);
 	if (err == 0)
 		err = kind_set_postgres(state, d);

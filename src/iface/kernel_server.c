@@ -147,13 +147,13 @@ static void answer_state(struct connection *c, const struct wg_genl_snapshot *sn
 	uapi_write_errno(&c->out, 0, true);
 }
 
-/* May a get be answered to that one? Of the limited ones one at a time, however many ask. */
-static bool may_get(const struct connection *c)
+/* Does it have to wait until another one has read its answer? Of the limited ones one at a time has one. */
+static bool must_wait(const struct connection *c)
 {
-	return !c->is_limited || !c->server->unread || c->server->unread == c;
+	return c->operation == OPERATION_GET && c->is_limited && c->server->unread;
 }
 
-/* Return: how many questions are left for the kernel; an answer to a get is kept room for. */
+/* Return: how many questions are left for the kernel. */
 static size_t sort_questions(struct kernel_server *s)
 {
 	size_t n = 0;
@@ -163,23 +163,16 @@ static size_t sort_questions(struct kernel_server *s)
 
 		if (!c->is_due || !is_question(c))
 			continue;
-		if (c->operation == OPERATION_GET && !may_get(c)) {
+		if (must_wait(c))
 			refuse_get(c);
-			continue;
-		}
-		if (c->operation == OPERATION_GET && c->is_limited)
-			s->unread = c;
-		n++;
+		else
+			n++;
 	}
 	return n;
 }
 
 static void answer_question(struct connection *c, const struct wg_genl_snapshot *snapshot)
 {
-	if (c->operation == OPERATION_GET && !may_get(c)) {
-		refuse_get(c);
-		return;
-	}
 	if (c->operation == OPERATION_GET)
 		answer_get(c, snapshot);
 	else
@@ -204,7 +197,7 @@ static void ask_kernel(struct kernel_server *s)
 	for (size_t i = 0; i < s->n; i++) {
 		struct connection *c = s->connections[i];
 
-		if (!c->is_due || !is_question(c))
+		if (!c->is_due || !is_question(c) || (err == 0 && must_wait(c)))
 			continue;
 		rest_for(c, clock_boot_ns() - began_ns);
 		if (err == 0)

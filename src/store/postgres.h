@@ -83,13 +83,6 @@ struct postgres {
 
 extern const char *const postgres_statement_text[PG_STATEMENTS];
 
-/* Keys, too: others than the gateway may write to a server. In files of SQLite there are plain keys
- * of before, and nothing in a file tells an old one from one that was made to look so. */
-static inline bool postgres_is_sealed(enum store_record_kind kind)
-{
-	return kind == STORE_KEY || store_is_sealed(kind);
-}
-
 /**
  * postgres_be_ready() - See to it that there is a session which holds the interface's lock
  *

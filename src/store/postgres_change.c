@@ -347,7 +347,7 @@ static int add_body(struct postgres *s, struct pg_args *a, const struct store_re
 {
 	char place[STORE_NAME_MAX + 16];
 
-	if (!postgres_is_sealed(r->kind)) {
+	if (!store_is_sealed(r->kind)) {
 		pg_text(a, r->body);
 		pg_null(a);
 		return 0;

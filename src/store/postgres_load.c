@@ -355,7 +355,7 @@ static int read_record(struct postgres *s, const PGresult *r, void *context)
 	int err;
 
 	copy_text(s, r, 2, one.name, sizeof(one.name));
-	err = store_check_body(&one, !one.body, postgres_is_sealed(one.kind));
+	err = store_check_body(&one, !one.body, store_is_sealed(one.kind));
 	if (err == 0 && !one.body) {
 		err = open_body(s, r, 4, &one, &opened, &len);
 		one.body = opened;

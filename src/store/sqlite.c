@@ -16,6 +16,7 @@
 #include "store/database.h"
 #include "store/group.h"
 #include "store/load.h"
+#include "store/plain_keys.h"
 #include "store/row.h"
 
 enum {
@@ -427,6 +428,8 @@ int store_open_sqlite(const char *path, const struct store_config *config, struc
 	err = start(s, path, config->master, d);
 	if (err == 0)
 		err = check_seal(s, path, d);
+	if (err == 0)
+		err = plain_keys_seal(s, !config->has_sealed_keys, d);
 	if (err == 0) {
 		err = find_interface(s, config->interface, config->public_key, config->now_ns);
 		if (err != 0)

@@ -132,7 +132,7 @@ struct store_peer {
 
 enum store_record_kind {
 	STORE_ACCOUNT = 1,
-	STORE_KEY,     /* an API key: its digest, role, account; sealed in PostgreSQL */
+	STORE_KEY,     /* an API key: its digest, role, account; sealed */
 	STORE_WEBHOOK, /* sealed: it holds a secret */
 	STORE_LINK,    /* a one-time link; sealed: a client's file may be in it */
 	STORE_ACCESS,  /* a list of allowed destinations */
@@ -142,10 +142,10 @@ enum store_record_kind {
 	STORE_RECORD_KINDS,
 };
 
-/* Is the body of that kind kept sealed, in every kind of store? */
+/* Is the body of that kind kept sealed? */
 static inline bool store_is_sealed(enum store_record_kind kind)
 {
-	return kind == STORE_WEBHOOK || kind == STORE_LINK;
+	return kind == STORE_KEY || kind == STORE_WEBHOOK || kind == STORE_LINK;
 }
 
 /**
@@ -343,12 +343,14 @@ struct store {
 /**
  * struct store_config - What every kind of store is opened with
  * @master:	Of the seal; borrowed for the call
+ * @has_sealed_keys: A plain API key in SQLite is not one of before (store/plain_keys.h)
  */
 struct store_config {
 	const char *interface;
 	uint8_t public_key[32];
 	uint64_t now_ns;
 	const struct secret_key *master;
+	bool has_sealed_keys;
 };
 
 /**

@@ -9,6 +9,7 @@
 import json
 import os
 import pathlib
+import sqlite3
 import subprocess
 import threading
 
@@ -52,6 +53,28 @@ class Backup(BackupTest):
         self.create()
         self.assertNotEqual(open("/run/one.backup", "rb").read(), before)
         self.assertEqual(sorted(n for n in os.listdir("/run") if n.startswith("one.backup")), ["one.backup"])
+
+    def test_a_backup_of_before_api_keys_were_sealed_comes_back_and_is_sealed(self):
+        g = self.gateway
+        g.stop()
+        self.assertIn("sealed", os.listdir(g.state))
+        with sqlite3.connect(f"{g.state}/culvert.db") as db:
+            db.execute("INSERT INTO record (kind, name, body, created_ns, changed_ns) VALUES (2, 'ops', '{}', 1, 1)")
+            db.execute("PRAGMA user_version = 3")
+        db.close()
+        self.create()
+        self.backup("restore", "/run/one.backup", "--state", g.state, "--force")
+        self.assertNotIn("sealed", os.listdir(g.state))
+        g.start()
+        self.assertIn("sealed", os.listdir(g.state))
+        g.stop()
+        with sqlite3.connect(f"{g.state}/culvert.db") as db:
+            self.assertEqual(db.execute("SELECT name, body FROM record WHERE sealed IS NOT NULL").fetchall(), [("ops", None)])
+        db.close()
+        self.create()
+        self.backup("restore", "/run/one.backup", "--state", g.state, "--force")
+        self.assertIn("sealed", os.listdir(g.state))
+        g.start()
 
     def test_what_was_acknowledged_before_it_began_is_there_after_a_restore_elsewhere(self):
         acknowledged, psk, over = [], new_key(), threading.Event()

@@ -288,6 +288,21 @@ class Bounds(OwnTest):
         g.kill()
         g.start()
 
+    def test_a_key_that_somebody_wrote_into_the_database_is_let_in_by_nobody(self):
+        g, made = self.gateway, self.new_key("ops", role="admin")
+        g.stop()
+        with sqlite3.connect(f"{g.state}/culvert.db") as db:
+            self.assertEqual(db.execute("SELECT count(*) FROM record WHERE body LIKE '%admin%'").fetchone(), (0,))
+            db.execute(RECORDS, (2, "intruder"))
+            db.execute("PRAGMA user_version = 3")  # as if nobody had sealed any yet
+        db.close()
+        self.assertRaises(AssertionError, g.start)
+        with sqlite3.connect(f"{g.state}/culvert.db") as db:
+            db.execute("DELETE FROM record WHERE name = 'intruder'")
+        db.close()
+        g.start()
+        self.assertEqual([k["name"] for k in g.local("GET", KEYS).json["keys"]], ["ops"])
+
     def test_a_full_outbox_refuses_no_change_and_is_trimmed(self):
         g = self.gateway
         hook = g.local("POST", "/api/v1/webhooks", {"name": "h", "url": "https://hooks.example/"})

@@ -39,7 +39,7 @@ class Install(suite.NetTest):
     def test_puts_programs_pages_and_units_in_place(self):
         for name in ("bin/culvert", "bin/culvert-device", "bin/culvert-quick",
                      "lib/systemd/system/culvert-gateway.service", "lib/systemd/system/culvert-device@.service",
-                     "lib/systemd/system/culvert-proxy.service",
+                     "lib/systemd/system/culvert-gateway@.service", "lib/systemd/system/culvert-proxy.service",
                      "lib/sysusers.d/culvert.conf",
                      "share/doc/culvert/wg-quick@.service.d-culvert.conf"):
             self.assertIn(name, self.files)

@@ -3,7 +3,8 @@
 """The units below a service manager: do the fences fit what is inside?
 
     ┌─ namespaces, a root of its own over this one ───────────────┐
-    │  systemd ──── culvert-gateway.service, culvert-device@wg7   │
+    │  systemd ──── culvert-gateway.service, culvert-gateway@wg1, │
+    │               culvert-device@wg7                            │
     └─────────────────────────────────────────────────────────────┘
 
 systemd is the first process there. What it writes is in memory, and gone with it. Skipped where it does not start.
@@ -26,6 +27,9 @@ CULVERT = pathlib.Path(os.environ.get("CULVERT", "build/culvert")).resolve()
 SYSTEMD = "/lib/systemd/systemd"
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 BIN = "/usr/local/bin"
+# As packaging/meson.build has them.
+GATEWAY = {"state": "/var/lib/culvert", "options": "", "of": ""}
+INSTANCE = {"state": "/var/lib/culvert-%i", "options": " --interface %i", "of": " for %i"}
 
 # Before systemd: $1 the directory to build in, $2 whether control groups are of version 2.
 ROOM = r"""
@@ -142,9 +146,14 @@ class Units(suite.NetTest):
             self.room.run("chmod", "755", f"{BIN}/{path.name}")
         self.room.put("/run/users.conf", (ROOT / "packaging/sysusers/culvert.conf").read_text())
         self.room.run("systemd-sysusers", "/run/users.conf")
-        for unit in ("culvert-gateway.service", "culvert-device@.service", "culvert-proxy.service"):
-        for unit in ("culvert-carrier.service", "culvert-gateway.service", "culvert-device@.service"):
-            text = (ROOT / f"packaging/systemd/{unit}.in").read_text().replace("@bindir@", BIN)
+        for unit, source, words in (("culvert-carrier.service", "culvert-carrier.service", {}),
+                                    ("culvert-proxy.service", "culvert-proxy.service", {}),
+                                    ("culvert-gateway.service", "culvert-gateway.service", GATEWAY),
+                                    ("culvert-gateway@.service", "culvert-gateway.service", INSTANCE),
+                                    ("culvert-device@.service", "culvert-device@.service", {})):
+            text = (ROOT / f"packaging/systemd/{source}.in").read_text()
+            for name, value in {"bindir": BIN, **words}.items():
+                text = text.replace(f"@{name}@", value)
             self.room.put(f"/etc/systemd/system/{unit}", text)
         self.room.run("systemctl", "daemon-reload")
         self.room.run("ip", "link", "set", "lo", "up")
@@ -185,6 +194,29 @@ class Units(suite.NetTest):
         self.assertIn("phone", self.peers("list"))
         self.room.run("systemctl", "stop", unit)
         self.assertEqual(self.show(unit, "Result"), "success")
+        self.assertEqual(self.room.run("nft", "list", "tables").stdout, "")
+        self.assertEqual(self.room.run("sysctl", "-n", "net.ipv4.ip_forward").stdout.strip(), "0")
+
+    def test_a_second_interface_has_a_gateway_beside_the_first(self):
+        one, other, state = "culvert-gateway.service", "culvert-gateway@wg1.service", "/var/lib/culvert-wg1"
+        self.room.run("mkdir", "-m", "700", state)
+        self.room.put(f"{state}/culvert.conf", "[gateway]\nport = 51821\nsubnet4 = 10.20.0.0/24\n"
+                      "subnet6 = fd00:20::/64\n[listen]\ngateway = http://127.0.0.1:8010\n")
+        self.start(one)
+        self.start(other)
+        self.assertIn("culvert-gateway@.service", self.show(other, "FragmentPath"))
+        self.peers("add", "phone")
+        self.peers("add", "laptop", "--state", state)
+        self.assertNotIn("phone", self.peers("list", "--state", state))
+        listed = {name: self.room.run("wg", "show", name, "allowed-ips").stdout for name in ("wg0", "wg1")}
+        self.assertIn("10.20.0.", listed["wg1"])
+        self.assertNotIn("10.20.0.", listed["wg0"])
+        self.assertEqual(self.room.run("wg", "show", "wg1", "listen-port").stdout.strip(), "51821")
+        self.room.run("systemctl", "stop", one)
+        self.assertIn("laptop", self.peers("list", "--state", state))
+        self.assertEqual(self.room.run("sysctl", "-n", "net.ipv4.ip_forward").stdout.strip(), "1", "wg1 wants it still")
+        self.room.run("systemctl", "stop", other)
+        self.assertEqual([self.show(unit, "Result") for unit in (one, other)], ["success"] * 2)
         self.assertEqual(self.room.run("nft", "list", "tables").stdout, "")
         self.assertEqual(self.room.run("sysctl", "-n", "net.ipv4.ip_forward").stdout.strip(), "0")
 

@@ -201,7 +201,9 @@ class Fences(test_host.HostTest):
     @unittest.skipUnless(shutil.which("systemd-analyze"), "no systemd-analyze")
     def test_the_units_are_no_more_exposed_than_they_must_be(self):
         for unit, most in EXPOSURE.items():
-            text = (UNITS / f"{unit}.in").read_text().replace("@bindir@", "/bin")
+            text = (UNITS / f"{unit}.in").read_text()
+            for name, value in (("bindir", "/bin"), ("state", "/var/lib/culvert"), ("options", ""), ("of", "")):
+                text = text.replace(f"@{name}@", value)
             path = f"{self.base}/{unit.replace('@.', '@wg0.')}"
             pathlib.Path(path).write_text(text)
             shown = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", path],

@@ -505,6 +505,33 @@ static void one_answer_of_the_kernel_serves_all_who_asked_meanwhile(void)
 	stop();
 }
 
+static void another_asks_for_all(void)
+{
+	if (kernel.gets > 0)
+		return;
+	ask(second, "get=1\n\n");
+	kernel_server_pause(server, false);
+}
+
+static void who_asks_for_all_meanwhile_waits_for_an_answer_of_its_own(void)
+{
+	start();
+	first = dial_limited();
+	second = dial_limited();
+	host = dial();
+	say(host, "set=1\n" PEER_A "\n");
+	CHECK(hears(host, "errno=0\n\n"));
+	while_asked = another_asks_for_all;
+	say(first, "get=1\n\n");
+	CHECK(!is_closed(first) && strstr(heard, KEY_A) && strstr(heard, "errno=0\n\n"));
+	CHECK(!is_closed(second) && strstr(heard, KEY_A) && strstr(heard, "errno=0\n\n"));
+	CHECK(kernel.gets == 2);
+	close(first);
+	close(second);
+	close(host);
+	stop();
+}
+
 /* The first change spoils the answer, the next comes while it is spoiled, the third would spoil it again. */
 static void others_change_meanwhile(void)
 {
@@ -661,6 +688,7 @@ int main(void)
 	RUN(a_set_of_a_limited_connection_is_limited);
 	RUN(a_line_without_end_is_refused_and_what_follows_is_served);
 	RUN(one_answer_of_the_kernel_serves_all_who_asked_meanwhile);
+	RUN(who_asks_for_all_meanwhile_waits_for_an_answer_of_its_own);
 	RUN(a_change_waits_for_no_answer_to_others_but_lets_it_come_to_an_end);
 	RUN(who_waits_for_a_second_is_told_so_and_nobody_else);
 	RUN(who_leaves_meanwhile_is_forgotten_afterwards);

@@ -123,6 +123,76 @@ static void peers_of_the_first_version_are_at_level_off(void)
 	store_free(s);
 }
 
+/* struct kept_key - The key of the next test, as the store tells it */
+struct kept_key {
+	unsigned int n;
+	bool is_right;
+};
+
+static int see_key(void *context, const struct store_record *one)
+{
+	struct kept_key *k = context;
+
+	k->n++;
+	k->is_right = one->kind == STORE_KEY && strcmp(one->name, "ops") == 0 &&
+		      strcmp(one->body, "{\"role\":\"admin\"}") == 0 && one->created_ns == 5 &&
+		      one->changed_ns == 6;
+	return 0;
+}
+
+static struct kept_key read_key(bool has_sealed_keys, int *ret_err, struct diag *d)
+{
+	struct store_config config = config_of(7);
+	struct kept_key k = { .n = 0 };
+	struct store *s = NULL;
+
+	config.has_sealed_keys = has_sealed_keys;
+	*ret_err = store_open_sqlite(path, &config, &s, d);
+	if (*ret_err == 0)
+		*ret_err = store_load_records(s, see_key, &k);
+	store_free(s);
+	return k;
+}
+
+static void make_plain_key(void)
+{
+	run_sql("INSERT INTO record (kind, name, body, created_ns, changed_ns)"
+		" VALUES (2, 'ops', '{\"role\":\"admin\"}', 5, 6)");
+}
+
+static void keys_of_before_are_sealed_and_a_plain_one_afterwards_is_refused(void)
+{
+	struct diag d = { .line = 0 };
+	struct kept_key k;
+	int err;
+
+	store_free(fresh());
+	make_plain_key();
+	run_sql("PRAGMA user_version = 3");
+	k = read_key(false, &err, &d);
+	CHECK(err == 0 && k.n == 1 && k.is_right);
+	CHECK(count_sql("SELECT count(*) FROM record WHERE sealed IS NOT NULL") == 1);
+	CHECK(count_sql("SELECT count(*) FROM audit") == 0);
+	k = read_key(true, &err, &d);
+	CHECK(err == 0 && k.n == 1 && k.is_right);
+	run_sql("DELETE FROM record");
+	make_plain_key();
+	run_sql("PRAGMA user_version = 3"); /* however old the file claims to be */
+	read_key(true, &err, &d);
+	CHECK(err == ERR_CORRUPT && strstr(d.text, "ops") && strstr(d.text, "somebody else"));
+	CHECK(count_sql("SELECT count(*) FROM record WHERE body IS NOT NULL") == 1);
+}
+
+static void a_plain_key_of_a_running_store_is_corruption(void)
+{
+	struct store *s = fresh();
+	struct kept_key k = { .n = 0 };
+
+	make_plain_key();
+	CHECK(store_load_records(s, see_key, &k) == ERR_CORRUPT && k.n == 0);
+	store_free(s);
+}
+
 static void a_level_nobody_knows_is_corruption(void)
 {
 	struct store *s = fresh();
@@ -490,6 +560,8 @@ int main(void)
 	RUN(the_file_is_the_owners_alone);
 	RUN(a_newer_schema_is_refused_and_left_untouched);
 	RUN(peers_of_the_first_version_are_at_level_off);
+	RUN(keys_of_before_are_sealed_and_a_plain_one_afterwards_is_refused);
+	RUN(a_plain_key_of_a_running_store_is_corruption);
 	RUN(a_level_nobody_knows_is_corruption);
 	RUN(no_secret_is_readable_in_the_file);
 	RUN(a_file_of_somebody_else_is_refused);

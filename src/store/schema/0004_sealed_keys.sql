@@ -1,0 +1,2 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- From this version on the bodies of API keys are sealed. It takes the master key: store/plain_keys.c does it.
