@@ -98,6 +98,8 @@ int client_choice_wait(struct client_session *s, uint64_t patience_ns, struct di
 	size_t best = 0;
 	int err = -ETIMEDOUT;
 
+	if (s->config->proxy)
+		return client_session_probe(s, patience_ns, d);
 	for (size_t i = 0; i < s->n_ways; i++) {
 		err = try_way(s, i, patience_ns, &ms, d);
 		if (err < 0 && err != -ETIMEDOUT)
@@ -191,6 +193,8 @@ int client_choice_switch(struct client_session *s, const struct endpoint *to, st
 	size_t way = to ? find_way(s, to) : (s->way + 1) % s->n_ways;
 	int err;
 
+	if (s->config->proxy)
+		return diag_set(d, -EOPNOTSUPP, 0, "what goes through a proxy has one way");
 	if (!to && s->n_ways < 2)
 		return diag_set(d, -EINVAL, 0, "there is one endpoint only: name another");
 	if (to && way == s->n_ways) {

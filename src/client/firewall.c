@@ -72,6 +72,11 @@ static void put_sets(struct text *out, const struct client_plan *p)
 
 /* --- Chains that every tunnel has --- */
 
+static const char *protocol(const struct client_plan *p)
+{
+	return p->is_tcp ? "tcp" : "udp";
+}
+
 /* Where rp_filter is strict, answers of the endpoints and of DHCP are judged by the route that
  * packets with the mark take. */
 static void put_marks(struct text *out, const struct client_plan *p)
@@ -79,14 +84,15 @@ static void put_marks(struct text *out, const struct client_plan *p)
 	text_printf(out,
 		    "\tchain marks_in {\n"
 		    "\t\ttype filter hook prerouting priority mangle\n"
-		    "\t\tiifname != \"%s\" meta l4proto udp ct mark %u meta mark set ct mark\n"
+		    "\t\tiifname != \"%s\" meta l4proto %s ct mark %u meta mark set ct mark\n"
 		    "\t\tiifname != \"%s\" udp sport 67 udp dport 68 meta mark set %u\n"
 		    "\t}\n"
 		    "\tchain marks_out {\n"
 		    "\t\ttype filter hook postrouting priority mangle\n"
-		    "\t\tmeta l4proto udp meta mark %u ct mark set meta mark\n"
+		    "\t\tmeta l4proto %s meta mark %u ct mark set meta mark\n"
 		    "\t}\n",
-		    p->interface, p->mark, p->interface, p->mark, p->mark);
+		    p->interface, protocol(p), p->mark, p->interface, p->mark, protocol(p),
+		    p->mark);
 }
 
 /* Who is not at the other end of the tunnel has no business with our addresses in it. */
@@ -172,9 +178,9 @@ static void put_lan_groups(struct text *out)
 static void put_to_endpoints(struct text *out, const struct client_plan *p)
 {
 	text_printf(out,
-		    "\t\tmeta mark %u ip daddr . udp dport @endpoints4 accept\n"
-		    "\t\tmeta mark %u ip6 daddr . udp dport @endpoints6 accept\n",
-		    p->mark, p->mark);
+		    "\t\tmeta mark %u ip daddr . %s dport @endpoints4 accept\n"
+		    "\t\tmeta mark %u ip6 daddr . %s dport @endpoints6 accept\n",
+		    p->mark, protocol(p), p->mark, protocol(p));
 }
 
 /* An endpoint on this very link has to be found. */
@@ -220,9 +226,9 @@ static void put_full_input(struct text *out, const struct client_plan *p)
 		    "\tchain input {\n"
 		    "\t\ttype filter hook input priority filter; policy drop\n"
 		    "\t\tiifname { \"lo\", \"%s\" } accept\n"
-		    "\t\tip saddr . udp sport @endpoints4 accept\n"
-		    "\t\tip6 saddr . udp sport @endpoints6 accept\n",
-		    p->interface);
+		    "\t\tip saddr . %s sport @endpoints4 accept\n"
+		    "\t\tip6 saddr . %s sport @endpoints6 accept\n",
+		    p->interface, protocol(p), protocol(p));
 	text_puts(out, discovery_in);
 	if (p->lan)
 		put_lan(out, "saddr");

@@ -227,6 +227,7 @@ int client_plan_make(struct client_plan *p, const char *interface, const struct 
 	memcpy(p->interface, interface, strlen(interface) + 1);
 	p->mtu = conf->interface.mtu;
 	p->lan = options->lan;
+	p->is_tcp = options->is_tcp;
 	p->has_ipv6 = has_ipv6;
 	p->has_tunnel6 = p->has_tunnel6 && has_ipv6;
 	p->has_kill_switch = p->is_routed && !options->no_kill_switch;

@@ -54,6 +54,7 @@ enum client_scope {
  * @exclude:	Networks beside the tunnel
  * @cgroup:	Path below /sys/fs/cgroup without a slash in front; NULL: none
  * @lan:	The local network may be reached
+ * @is_tcp:	What is spoken with the endpoints: TCP with a proxy, instead of UDP
  */
 struct client_options {
 	const struct ip_prefix *split;
@@ -65,6 +66,7 @@ struct client_options {
 	bool has_uid;
 	bool lan;
 	bool no_kill_switch;
+	bool is_tcp;
 };
 
 /**
@@ -90,6 +92,7 @@ struct client_plan {
 	bool is_routed;
 	bool has_kill_switch;
 	bool lan;
+	bool is_tcp;
 	uint16_t mtu;
 	struct netlink_address addresses[CLIENT_ADDRESSES_MAX];
 	size_t n_addresses;

@@ -16,6 +16,7 @@
 #include "client/dns.h"
 #include "client/endpoint_list.h"
 #include "client/lockdown.h"
+#include "client/proxy_probe.h"
 #include "client/steps.h"
 #include "host/journal.h"
 #include "net/resolve.h"
@@ -29,6 +30,7 @@ enum {
 
 #define LOCK_PATIENCE_NS   (UINT64_C(10) * 1000000000)
 #define KEEPER_PATIENCE_NS (UINT64_C(20) * 1000000000)
+#define PROXY_PATIENCE_NS  (UINT64_C(5) * 1000000000)
 #define DNS_PAUSE_NS	   (UINT64_C(2) * 1000000000)
 
 static struct client_steps steps_of(struct client_session *s)
@@ -261,6 +263,30 @@ static int check_name(struct client_session *s, struct diag *d)
 	return err == -ENODEV ? 0 : diag_set(d, err, 0, "netlink: %s", err_text(err));
 }
 
+/* Marked, as behind the firewall nothing else gets there. */
+int client_session_probe(struct client_session *s, uint64_t patience_ns, struct diag *d)
+{
+	struct usernet_options *o = s->config->proxy->usernet;
+	uint64_t begun_ns = clock_boot_ns();
+	int err = 0;
+
+	o->proxy = s->endpoints[s->main_peer];
+	o->mark = s->plan.mark;
+	err = proxy_probe(o, patience_ns, d);
+	if (err == 0)
+		s->handshake_ms = (uint32_t)((clock_boot_ns() - begun_ns) / 1000000);
+	return err;
+}
+
+/* One that is not there now may be there later; one that turns us away will not change its mind. */
+static int check_proxy(struct client_session *s, struct diag *d)
+{
+	int err = client_session_probe(s, PROXY_PATIENCE_NS, d);
+
+	s->handshake_ms = UINT32_MAX;
+	return err == -EKEYREJECTED || err == -EPROTO ? err : 0;
+}
+
 static bool host_has_ipv6(void)
 {
 	return access("/proc/net/if_inet6", F_OK) == 0;
@@ -312,6 +338,8 @@ static int prepare(struct client_session *s, struct diag *d)
 	err = check_name(s, d);
 	if (err == 0)
 		err = choose_number(s, d);
+	if (err == 0 && c->proxy)
+		err = check_proxy(s, d);
 	if (err == 0)
 		err = undo_journal_begin(&s->journal);
 	if (err == 0)
@@ -365,7 +393,8 @@ static int change_host(struct client_session *s, struct diag *d)
 	s->tunnel = (struct client_tunnel){ .plan = &s->plan,
 					    .conf = s->config->conf,
 					    .endpoints = s->endpoints,
-					    .nl = s->nl };
+					    .nl = s->nl,
+					    .proxy = s->config->proxy };
 	if (err == 0)
 		err = start_tunnel(s, d);
 	if (err == 0)

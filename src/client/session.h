@@ -28,6 +28,7 @@
  * @name:	What people call it; what a word of the journal cannot hold becomes '_'
  * @ways:	Endpoints of the first peer that has one, as client/endpoint_list.h reads them; NULL: those
  *		of the file
+ * @proxy:	The way is an HTTP proxy, which stands in @conf as the one peer's endpoint; NULL: it is not
  */
 struct client_config {
 	const char *state;
@@ -35,6 +36,7 @@ struct client_config {
 	const char *interface;
 	const char *ways;
 	const struct wgconf *conf;
+	const struct client_proxy *proxy;
 	struct client_options options;
 };
 
@@ -82,6 +84,13 @@ struct client_session {
  */
 int client_session_connect(struct client_session *s, const struct client_config *config,
 			   struct diag *d);
+
+/**
+ * client_session_probe() - Of a connection through a proxy: does it let us through?
+ *
+ * Return: 0, with @s->handshake_ms; as proxy_probe().
+ */
+int client_session_probe(struct client_session *s, uint64_t patience_ns, struct diag *d);
 
 /** client_session_give_up_rights() - Keep what looking after it takes. 0 or -errno */
 int client_session_give_up_rights(void);

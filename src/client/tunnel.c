@@ -62,21 +62,33 @@ static bool is_ours(const struct client_tunnel *t, int fd)
 	       peer.pid == t->child.pid;
 }
 
-static int wait_for_socket(struct client_tunnel *t, struct diag *d)
+/* Is it ready? One that has no peers has no socket, and makes its interface when it is. */
+static bool is_ready(const struct client_tunnel *t)
+{
+	struct netlink_link link;
+	bool found = false;
+	int fd = -1;
+
+	if (t->proxy)
+		return netlink_link_find(t->nl, t->plan->interface, &link) == 0;
+	fd = tunnel_connect(t->plan->interface);
+	if (fd >= 0) {
+		found = is_ours(t, fd);
+		close(fd);
+	}
+	return found;
+}
+
+static int wait_until_ready(struct client_tunnel *t, struct diag *d)
 {
 	const struct timespec pause = { .tv_nsec = SOCKET_POLL_NS };
 	uint64_t deadline_ns = clock_boot_ns() + SOCKET_PATIENCE_NS;
 
 	for (;;) {
-		int fd = tunnel_connect(t->plan->interface), status = 0;
+		int status = 0;
 
-		if (fd >= 0) {
-			bool found = is_ours(t, fd);
-
-			close(fd);
-			if (found)
-				return 0;
-		}
+		if (is_ready(t))
+			return 0;
 		client_tunnel_listen(t);
 		if (child_reap(&t->child, &status)) {
 			client_tunnel_listen(t);
@@ -85,7 +97,7 @@ static int wait_for_socket(struct client_tunnel *t, struct diag *d)
 		}
 		if (clock_boot_ns() > deadline_ns)
 			return diag_set(d, -ETIMEDOUT, 0,
-					"the tunnel process does not answer on its socket");
+					"the tunnel process does not get ready");
 		nanosleep(&pause, NULL);
 	}
 }
@@ -139,15 +151,22 @@ int client_tunnel_start(struct client_tunnel *t, struct diag *d)
 {
 	const char *const argv[] = { "culvert-device", "-f", t->plan->interface, NULL };
 	static const char *const inherits[] = { "LOG_LEVEL", NULL };
-	const struct child_plan plan = { .argv = argv, .inherits = inherits };
+	static const char *const inherits_key[] = { "LOG_LEVEL", "VPN_API_KEY", NULL };
+	struct proxy_child words;
+	struct child_plan plan = { .argv = argv, .inherits = inherits };
 	int err;
 
 	t->child.name = "device";
+	if (t->proxy) {
+		proxy_child_make(t->proxy, t->plan, &words);
+		plan = (struct child_plan){ .argv = words.argv, .inherits = inherits_key };
+		t->child.name = "proxy-tunnel";
+	}
 	err = start_process(t, &plan);
 	if (err < 0)
 		return diag_set(d, err, 0, "cannot start the tunnel process: %s",
 				err_text(err));
-	return wait_for_socket(t, d);
+	return wait_until_ready(t, d);
 }
 
 bool client_tunnel_has_ended(struct client_tunnel *t)
@@ -292,6 +311,8 @@ int client_tunnel_configure(struct client_tunnel *t, struct diag *d)
 {
 	int err = 0;
 
+	if (t->proxy) /* it has been told all */
+		return set_link(t, d);
 	if (!t->iface)
 		err = iface_userspace_new(-1, connect_to_it, t, &t->iface);
 	if (err < 0)

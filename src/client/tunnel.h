@@ -2,14 +2,15 @@
 /**
  * tunnel.h - The tunnel process of a client: started, configured, started again
  *
- * `culvert device IF` as a child, with the peers of a file, the addresses, and the routes that
- * end with it.
+ * `culvert device IF` as a child, with the peers of a file, or `culvert proxy-tunnel`, which has none;
+ * the addresses, and the routes that end with it.
  *
  * Threads: one.
  */
 #pragma once
 
 #include "client/plan.h"
+#include "client/proxy_child.h"
 #include "conf/wgconf.h"
 #include "host/child.h"
 #include "iface/iface.h"
@@ -19,6 +20,7 @@
 /**
  * struct client_tunnel - Set the first four, which are borrowed; the rest is zero
  * @endpoints:	Where the file's peers are, in its order
+ * @proxy:	What is on the way instead of a peer; NULL: nothing
  * @index:	Of the interface; 0: there is none
  * @log_fd:	What the process says, to be passed on by client_tunnel_listen(); 0: nothing
  * @due_ns:	When one that has ended is to be started again
@@ -28,6 +30,7 @@ struct client_tunnel {
 	const struct wgconf *conf;
 	const struct endpoint *endpoints;
 	struct netlink *nl;
+	const struct client_proxy *proxy;
 	struct iface *iface;
 	struct child child;
 	uint32_t index;

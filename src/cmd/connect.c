@@ -22,6 +22,7 @@
 #include "cmd/command.h"
 #include "cmd/conf_file.h"
 #include "cmd/connect_line.h"
+#include "cmd/connect_proxy.h"
 #include "cmd/state_default.h"
 #include "sys/clock.h"
 #include "sys/log.h"
@@ -44,10 +45,15 @@ enum {
 	OPTION_SPLIT,
 	OPTION_EXCLUDE,
 	OPTION_ENDPOINT,
+	OPTION_PROXY,
+	OPTION_KEY_FILE,
+	OPTION_PROXY_USER,
+	OPTION_DNS,
 };
 
 static const char usage[] =
 	"Usage: culvert connect [option...] NAME|FILE|vpn://LINK\n"
+	"       culvert connect [option...] --connect-proxy HOST:PORT\n"
 	"\n"
 	"  -f, --foreground     stay, with a line that shows how it goes; Ctrl-C disconnects\n"
 	"  --split NET,...      only these networks through the tunnel, instead of AllowedIPs\n"
@@ -59,6 +65,10 @@ static const char usage[] =
 	"  --no-kill-switch     what the tunnel does not take may leave beside it\n"
 	"  --wait SECONDS       for the server's first answer (default 5; 0: do not call it)\n"
 	"  --interface IF       its name (default: NAME)\n"
+	"  --connect-proxy HOST:PORT  through nothing but an HTTP proxy that knows CONNECT\n"
+	"  --key-file FILE      its key (without: the variable VPN_API_KEY)\n"
+	"  --proxy-user NAME    show name and key by Basic instead of Bearer\n"
+	"  --dns A,...          resolvers behind the proxy (default 1.1.1.1,8.8.8.8,9.9.9.9)\n"
 	"  --service            stay, and talk to the service manager\n"
 	"  --json               say what came of it as JSON\n"
 	"  --state DIR          where the journal lies (default: /var/lib/culvert)\n"
@@ -73,6 +83,7 @@ struct job {
 	struct client_config config;
 	struct client_file file;
 	struct conf_file conf;
+	struct connect_proxy proxy;
 	struct client_session session;
 	struct ip_prefix split[SPLIT_MAX];
 	struct ip_prefix exclude[SPLIT_MAX];
@@ -144,6 +155,7 @@ static int exit_code(int err)
 	switch (err) {
 	case ERR_FORMAT:
 	case ERR_LIMIT:
+	case -EKEYREJECTED:
 		return EXIT_REFUSED;
 	case -EPERM:
 	case -EACCES:
@@ -392,6 +404,18 @@ static int read_option(struct job *job, int option)
 	case OPTION_INTERFACE:
 		job->interface = optarg;
 		return EXIT_DONE;
+	case OPTION_PROXY:
+		job->proxy.target = optarg;
+		return EXIT_DONE;
+	case OPTION_KEY_FILE:
+		job->proxy.key_file = optarg;
+		return EXIT_DONE;
+	case OPTION_PROXY_USER:
+		job->proxy.user = optarg;
+		return EXIT_DONE;
+	case OPTION_DNS:
+		job->proxy.dns = optarg;
+		return EXIT_DONE;
 	default:
 		fputs("Try 'culvert connect --help'.\n", stderr);
 		return EXIT_USAGE;
@@ -416,6 +440,10 @@ static int read_arguments(struct job *job, int argc, char **argv)
 		{ "wait", required_argument, NULL, OPTION_WAIT },
 		{ "state", required_argument, NULL, OPTION_STATE },
 		{ "interface", required_argument, NULL, OPTION_INTERFACE },
+		{ "connect-proxy", required_argument, NULL, OPTION_PROXY },
+		{ "key-file", required_argument, NULL, OPTION_KEY_FILE },
+		{ "proxy-user", required_argument, NULL, OPTION_PROXY_USER },
+		{ "dns", required_argument, NULL, OPTION_DNS },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
@@ -431,8 +459,15 @@ static int read_arguments(struct job *job, int argc, char **argv)
 		if (code != EXIT_DONE)
 			return code;
 	}
-	if (optind + 1 != argc)
-		return complain(EXIT_USAGE, "name one connection; see --help", "");
+	if (!job->proxy.target && (job->proxy.key_file || job->proxy.user || job->proxy.dns))
+		return complain(EXIT_USAGE,
+				"--key-file, --proxy-user and --dns go with --connect-proxy",
+				"");
+	if (optind + !job->proxy.target != argc)
+		return complain(EXIT_USAGE,
+				job->proxy.target ? "a proxy has no file: "
+						  : "name one connection; see --help",
+				job->proxy.target ? argv[optind] : "");
 	return -1;
 }
 
@@ -471,9 +506,17 @@ static int read_file(struct job *job, const char *word)
 	return EXIT_DONE;
 }
 
+static int read_proxy(struct job *job)
+{
+	job->config.interface = job->interface ? job->interface : "tun0";
+	job->config.options.split = job->split;
+	job->config.options.exclude = job->exclude;
+	return connect_proxy_make(&job->proxy, &job->config);
+}
+
 static int run(struct job *job, const char *word)
 {
-	int code = read_file(job, word);
+	int code = word ? read_file(job, word) : read_proxy(job);
 
 	if (code != EXIT_DONE)
 		return code;
@@ -507,8 +550,9 @@ int cmd_connect(int argc, char **argv)
 	job->session.journal = (struct undo_journal){ .dir_fd = -1, .lock_fd = -1 };
 	code = read_arguments(job, argc, argv);
 	if (code < 0)
-		code = run(job, argv[optind]);
+		code = run(job, job->proxy.target ? NULL : argv[optind]);
 	conf_file_done(&job->conf);
+	connect_proxy_done(&job->proxy);
 	free(job);
 	return code;
 }

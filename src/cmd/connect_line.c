@@ -36,8 +36,12 @@ void connect_line_show(struct connect_line *l, struct client_session *s)
 
 	if (!l->is_shown)
 		return;
-	if (client_tunnel_look(&s->tunnel, &now, &ignored) < 0)
+	if (s->config->proxy && s->tunnel.index) { /* it counts nothing for us */
+		printf("\r\033[K✓ %s %02" PRIu64 ":%02" PRIu64 ":%02" PRIu64, s->plan.interface,
+		       up_s / 3600, up_s / 60 % 60, up_s % 60);
+	} else if (client_tunnel_look(&s->tunnel, &now, &ignored) < 0) {
 		printf("\r\033[K✗ the tunnel is being started again");
+	}
 	for (size_t i = 0; i < now.n_peers; i++) {
 		rx += now.peers[i].rx_bytes;
 		tx += now.peers[i].tx_bytes;

@@ -159,6 +159,18 @@ static int exit_code(int err)
 	}
 }
 
+/* One that is not there now may be there later; one that turns us away will not change its mind. */
+static int look_at_proxy(const struct usernet_options *o, struct diag *d)
+{
+	int err = proxy_probe(o, PROBE_FOR, d);
+
+	if (err == -EKEYREJECTED || err == -EPROTO)
+		return err;
+	if (err < 0)
+		log_warning("%s", d->text);
+	return 0;
+}
+
 static int serve(const struct proxy_tunnel_options *o, struct notify *manager, struct diag *d)
 {
 	struct proxy_tunnel *t = NULL;
@@ -169,11 +181,7 @@ static int serve(const struct proxy_tunnel_options *o, struct notify *manager, s
 	if (err == 0)
 		err = give_up_rights(d);
 	if (err == 0)
-		err = proxy_probe(&o->usernet, PROBE_FOR, d);
-	if (err == -EACCES) { /* names will not be found; addresses may */
-		log_warning("%s", d->text);
-		err = 0;
-	}
+		err = look_at_proxy(&o->usernet, d);
 	if (err == 0) {
 		notify_send(manager, "READY=1\nSTATUS=Connections go through the proxy");
 		log_info("the interface %s is ready", o->name);

@@ -26,6 +26,7 @@ enum {
 
 #define ANSWER_WITHIN  (10 * SECOND)
 #define CONNECT_WITHIN (10 * SECOND)
+#define SILENCE_MAX    (3 * SECOND) /* a connection that says nothing for so long is replaced */
 #define LOOK_AGAIN     (SECOND / 2)
 
 static_assert((CONNECT_DNS_WAITING & SLOT_MASK) == 0, "a slot is the low bits of a number");
@@ -52,12 +53,14 @@ struct waiting {
  * struct connect_dns - The connection, if there is one, and what waits for it
  * @talk:	While the proxy connects
  * @connect_until_ns: As long as @talk
+ * @silent_since_ns: An answer is waited for since then
  */
 struct connect_dns {
 	struct flow flow;
 	struct way_talk *talk;
 	struct ip_addr resolver;
 	uint64_t connect_until_ns;
+	uint64_t silent_since_ns;
 	uint32_t n_waiting;
 	uint32_t n_unsent;
 	uint32_t next_slot;
@@ -155,6 +158,7 @@ static void take_answer(struct usernet *u, struct connect_dns *c, uint8_t *answe
 		send_answer(u, &w->asker, cut, dns_message_cut(answer, len, cut));
 	else
 		send_answer(u, &w->asker, answer, len);
+	c->silent_since_ns = u->now_ns;
 	release(c, w);
 }
 
@@ -207,7 +211,7 @@ static void lose(struct usernet *u, struct connect_dns *c, bool is_resolvers_fau
 }
 
 /* Return: false when there is no room now. */
-static bool put(struct connect_dns *c, struct waiting *w)
+static bool put(struct connect_dns *c, struct waiting *w, uint64_t now_ns)
 {
 	uint8_t *at = c->out + c->out_len;
 
@@ -217,24 +221,27 @@ static bool put(struct connect_dns *c, struct waiting *w)
 	memcpy(at + 2, w->query, w->len);
 	put_be16(at + 2, w->number);
 	c->out_len += w->len + 2U;
+	if (c->n_waiting == c->n_unsent) /* nothing was asked until now */
+		c->silent_since_ns = now_ns;
 	w->is_sent = true;
 	c->n_unsent--;
 	return true;
 }
 
-static void fill(struct connect_dns *c)
+static void fill(struct connect_dns *c, uint64_t now_ns)
 {
 	if (c->out_len)
 		return;
 	for (int i = 0; i < CONNECT_DNS_WAITING && c->n_unsent; i++)
-		if (c->waiting[i].query && !c->waiting[i].is_sent && !put(c, &c->waiting[i]))
+		if (c->waiting[i].query && !c->waiting[i].is_sent &&
+		    !put(c, &c->waiting[i], now_ns))
 			return;
 }
 
 /* Return: 0, or -errno when the connection is over. */
-static int send_queries(struct connect_dns *c)
+static int send_queries(struct connect_dns *c, uint64_t now_ns)
 {
-	fill(c);
+	fill(c, now_ns);
 	while (c->out_len && c->flow.events & EPOLLOUT) {
 		ssize_t n = send(c->flow.fd, c->out + c->out_sent, c->out_len - c->out_sent,
 				 MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -247,7 +254,7 @@ static int send_queries(struct connect_dns *c)
 		if (c->out_sent < c->out_len)
 			continue;
 		c->out_len = c->out_sent = 0;
-		fill(c);
+		fill(c, now_ns);
 	}
 	return 0;
 }
@@ -372,8 +379,13 @@ static int run(struct usernet *u, struct connect_dns *c)
 			return err;
 		c->talk = way_talk_free(c->talk);
 	}
-	err = send_queries(c);
-	return err < 0 ? err : receive_answers(u, c);
+	err = send_queries(c, u->now_ns);
+	if (err == 0)
+		err = receive_answers(u, c);
+	if (err == 0 && c->n_waiting > c->n_unsent &&
+	    u->now_ns >= c->silent_since_ns + SILENCE_MAX)
+		err = -ETIMEDOUT;
+	return err;
 }
 
 void connect_dns_work(struct usernet *u, struct flow *flow)
@@ -385,10 +397,11 @@ void connect_dns_work(struct usernet *u, struct flow *flow)
 		lose(u, c, true);
 	if (flow->fd >= 0) {
 		bool is_connecting = c->talk != NULL;
+		int err = run(u, c);
 
 		/* An end after a silence is the resolver's right, and nothing is wrong with it. */
-		if (run(u, c) < 0)
-			lose(u, c, is_connecting);
+		if (err < 0)
+			lose(u, c, is_connecting || err == -ETIMEDOUT);
 		else if (is_late)
 			lose(u, c, true);
 	}

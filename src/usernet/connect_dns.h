@@ -5,8 +5,8 @@
  * Theory of operation. One connection to the resolver in use carries the queries of everybody, each
  * under a number of ours; whatever order the answers come in, each goes to who asked, under the
  * number it asked with. The connection is made when there is something to ask. When it ends, which
- * resolvers do after some seconds of silence, what was not answered is asked once more over a
- * new one. An answer that is longer than the asker takes as a datagram is cut, and the asker comes back
+ * resolvers do after some seconds of silence, or when no answer comes over it, what was not answered
+ * is asked once more over a new one. An answer that is longer than the asker takes as a datagram is cut, and the asker comes back
  * by TCP. When the proxy or the resolver refuses, the askers are told at once, and the next
  * resolver has its turn.
  *

@@ -5,7 +5,7 @@
     [client] tun0 10.0.0.2 fdcc:756c:7672::2       (culvert proxy-tunnel, mark 51820)
         out0 192.0.2.2 ──── 192.0.2.1 lan0  [router] dmz0 203.0.113.1
              2001:db8:2::2 ── 2001:db8:2::1          drops all but TCP to the proxy, and counts it
-                                             203.0.113.2, 2001:db8:3::2 out0 [proxy] tinyproxy :3128
+                                             203.0.113.2, 2001:db8:3::2 out0 [proxy] tinyproxy, or another, :3128
                                                                          far0 198.51.100.1, 2001:db8:1::1
                                              198.51.100.2, 2001:db8:1::2 in0 [world] HTTP, DNS by TCP
 
@@ -17,6 +17,7 @@ import hashlib
 import http.server
 import os
 import shutil
+import signal
 import socket
 import struct
 import sys
@@ -416,6 +417,7 @@ class OddProxyTest(ProxyTest):
             with contextlib.suppress(OSError):
                 while data := a.recv(65536):
                     b.sendall(data)
+            with contextlib.suppress(OSError):
                 b.shutdown(socket.SHUT_WR)
 
         thread = threading.Thread(target=pump, args=(near, far))
@@ -543,6 +545,22 @@ class OddProxyTest(ProxyTest):
         with open(self.log_path) as f:
             self.assertEqual(f.read().count("refuses the key"), 1)
 
+    def test_a_resolver_that_falls_silent_is_asked_again_over_another_connection(self):
+        seen = []
+
+        def serve_second(s):
+            seen.append(s)
+            if len(seen) > 1:
+                serve_dns(s)
+
+        self.resolver.shutdown(socket.SHUT_RDWR)
+        self.resolver.close()
+        self.serve(WORLD4, serve_second, 53)
+        s = self.socket(WORLD4, UDP, timeout=9)
+        s.sendto(query_for("www.example", 77), (OWN4, 53))
+        answer = s.recv(512)
+        self.assertEqual((struct.unpack_from(">H", answer)[0], answer[3] & 15), (77, 0))
+
     def test_the_resolver_may_hang_up_after_each_answer(self):
         def serve_one(s):
             with s, contextlib.suppress(OSError):
@@ -557,6 +575,56 @@ class OddProxyTest(ProxyTest):
         for number in range(5):
             s.sendto(query_for("www.example", number), (OWN4, 53))
             self.assertEqual(struct.unpack_from(">H", s.recv(512))[0], number)
+
+
+class OwnProxyTest(ProxyTest):
+    """Both ends are ours: `culvert proxy`, shown the key as Bearer."""
+
+    def start_proxy(self):
+        self.keys = f"/run/{self.id()}.keys"
+        self.write_keys(KEY)
+        self.server = self.proxy.start(os.environ.get("CULVERT", "culvert"), "proxy", "--listen",
+                                       f"{PROXY4}:{PROXY_PORT},[{PROXY6}]:{PROXY_PORT}", "--keys", self.keys,
+                                       stdout=self.log, stderr=self.log)
+        self.addCleanup(lambda: (netns.stop(self.server), self.assertEqual(self.server.returncode, 0)))
+        self.soon(lambda: f":{PROXY_PORT}" in self.proxy.output("ss", "-ltn"), "culvert proxy")
+
+    def write_keys(self, key):
+        with open(self.keys, "w") as f:
+            f.write(f"somebody {hashlib.sha256(key.encode()).hexdigest()}\n")
+
+    def start_tunnel(self):
+        super().start_tunnel(VPN_API_KEY=KEY)
+
+    def test_megabytes_and_ends_pass_and_refusals_are_told(self):
+        self.moved(self.client, self.world, WORLD4, 16 * MEGABYTE)
+        self.moved(self.client, self.world, WORLD6, 16 * MEGABYTE)
+        with self.assertRaises(ConnectionRefusedError):
+            self.connect(WORLD4, 9)
+        start = time.monotonic()
+        with self.assertRaises(OSError) as told:  # a private network, which the proxy does not open
+            self.connect("172.16.5.5", 80)
+        self.assertNotIsInstance(told.exception, (TimeoutError, ConnectionRefusedError))
+        self.assertLess(time.monotonic() - start, 5)
+        self.only_the_proxy_was_spoken_to()
+
+    def test_a_key_that_is_taken_away_ends_what_it_opened(self):
+        port = self.serve(WORLD4, echo)
+        s = self.connect(WORLD4, port)
+        s.sendall(b"hello")
+        self.assertEqual(s.recv(100), b"hello")
+        self.write_keys("another")
+        self.server.send_signal(signal.SIGHUP)
+        with contextlib.suppress(ConnectionResetError):
+            self.assertEqual(s.recv(100), b"")
+        with self.assertRaises(OSError) as told:
+            self.connect(WORLD4, port)
+        self.assertNotIsInstance(told.exception, (TimeoutError, ConnectionRefusedError))
+        self.log.flush()
+        with open(self.log_path) as f:
+            said = f.read()
+        self.assertIn("the proxy refuses the key", said)
+        self.assertNotIn(KEY, said)
 
 
 class KeyTest(ProxyTest):
