@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""One TCP stream through `culvert device --usernet`, beside our own TUN mode and slirp4netns.
+"""One TCP stream through `culvert device --usernet`, both tiers, beside our own TUN mode, wireproxy, slirp4netns and pasta.
 
     [client] wg0 ══ tunnel ══ [gateway] ──── [world] iperf3 -s
 
-The three take turns in every round, so that what else the machine does meets them alike. With TUN the gateway
-forwards and masquerades in the kernel; slirp4netns has no encryption, and its client is in the namespace that it
-serves. The client's end of the tunnel is ours in both modes.
+They take turns in every round, so that what else the machine does meets them alike. With TUN the gateway
+forwards and masquerades in the kernel; slirp4netns and pasta have no encryption, and their client is in the namespace
+that they serve. The client's end of the tunnel is ours in all of our modes.
 
     bench/usernet.py [--rounds 5] [--seconds 4] [--culvert build/culvert] [--json FILE]
     bench/usernet.py --flows 10000        new flows per second, memory of idle ones
@@ -17,6 +17,7 @@ import json
 import os
 import resource
 import select
+import shutil
 import socket
 import statistics
 import sys
@@ -36,10 +37,11 @@ def refuse(reason):
 
 
 class Usernet(tunnel.Device):
-    """Device, but for the words of its command."""
+    """Device, but for the words of its command. The tier is its contender's name."""
 
     def start(self):
-        tunnel.CONTENDERS["usernet"] = lambda: [os.environ["CULVERT"], "device", "--usernet", "-f"]
+        tier = self.contender
+        tunnel.CONTENDERS[tier] = lambda: [os.environ["CULVERT"], "device", f"--usernet={tier}", "-f"]
         super().start()
 
     def _is_ready(self):
@@ -57,8 +59,8 @@ def world(net):
 
 def with_tunnel(net, kind):
     client, gateway, far = world(net)
-    if kind == "usernet":
-        server = Usernet(gateway, "wgs0", "usernet", extra=("--address", "10.9.0.1/24"))
+    if kind.startswith("tier"):
+        server = Usernet(gateway, "wgs0", kind, extra=("--address", "10.9.0.1/24"))
     else:
         server = tunnel.Device(gateway, "wgs0")
     server.configure(listen_port=51820)
@@ -83,6 +85,15 @@ def with_slirp(net):
     return client, far, None
 
 
+def with_pasta(net):
+    """pasta makes a namespace below the gateway's, and runs in it what holds it open for the client."""
+    client, gateway, far = world(net)
+    gateway.start("pasta", "--foreground", "--quiet", "--runas", "0", "--config-net", "--mtu", 1420, "--ipv4-only",
+                  "--netns", f"/proc/{client.pid}/ns/net", stdout=-3, stderr=-3)
+    netns.wait_until(lambda: "default" in client.output("ip", "route"), what="pasta")
+    return client, far, None
+
+
 def stream(client, seconds, direction):
     words = ["iperf3", "-c", WORLD, "-t", seconds, "-O", 1, "-J"] + (["-R"] if direction == "down" else [])
     for _ in range(5):
@@ -95,26 +106,29 @@ def stream(client, seconds, direction):
 
 def measure(kind, seconds):
     with netns.Network() as net:
-        client, _, server = with_slirp(net) if kind == "slirp4netns" else with_tunnel(net, kind)
+        make = {"slirp4netns": with_slirp, "pasta": with_pasta}.get(kind, lambda net: with_tunnel(net, kind))
+        client, _, _ = make(net)
         netns.wait_until(lambda: client.run("iperf3", "-c", WORLD, "-n", "10K", check=False).returncode == 0, 15,
                          what=f"a first connection by {kind}")
         return {d: stream(client, seconds, d) for d in ("down", "up")}
 
 
 def contest(options):
-    kinds = ["usernet", "tun"]
-    if netns.run("sh", "-c", "command -v slirp4netns", check=False).returncode == 0:
-        kinds.append("slirp4netns")
+    kinds = options.kinds.split(",") if options.kinds else ["tier-a", "tier-b", "tun"]
+    for other in [] if options.kinds else ("slirp4netns", "pasta"):
+        if shutil.which(other):
+            kinds.append(other)
     figures = {k: {"down": [], "up": []} for k in kinds}
     for _ in range(options.rounds):
         for kind in kinds:
             for direction, rate in measure(kind, options.seconds).items():
                 figures[kind][direction].append(rate)
     result = {k: {d: round(statistics.median(v), 2) for d, v in f.items()} for k, f in figures.items()}
-    for other in kinds[1:]:
-        result[f"usernet / {other}"] = {
-            d: round(statistics.median(a / b for a, b in zip(figures["usernet"][d], figures[other][d])), 2)
-            for d in ("down", "up")}
+    for ours in [k for k in kinds if k.startswith("tier")]:
+        for other in [k for k in kinds if k != ours]:
+            result[f"{ours} / {other}"] = {
+                d: round(statistics.median(a / b for a, b in zip(figures[ours][d], figures[other][d])), 2)
+                for d in ("down", "up")}
     return result
 
 
@@ -141,7 +155,7 @@ def flows(options):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with netns.Network() as net:
-        client, far, server = with_tunnel(net, "usernet")
+        client, far, server = with_tunnel(net, options.kinds or "tier-b")
         with far:
             listeners = [socket.create_server((WORLD, 6000 + i), backlog=4096) for i in range(4)]
         far.run("sh", "-c", "echo 4096 >/proc/sys/net/core/somaxconn")
@@ -173,6 +187,7 @@ def main():
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--seconds", type=int, default=4)
     p.add_argument("--flows", type=int, default=0, help="measure so many idle flows instead")
+    p.add_argument("--kinds", default="", help="of tier-a, tier-b, tun, slirp4netns, pasta, wireproxy; with commas")
     p.add_argument("--culvert", default=os.path.join(ROOT, "build", "culvert"))
     p.add_argument("--json", help="write the figures there as well")
     options = p.parse_args()

@@ -31,7 +31,7 @@ enum {
 
 static const char usage[] =
 	"Usage: culvert device [-f] [--workers N] [--memory MB] [--take-over] INTERFACE\n"
-	"       culvert device --usernet [--address A/N,...] [option...] NAME\n"
+	"       culvert device --usernet[=TIER] [--address A/N,...] [option...] NAME\n"
 	"\n"
 	"Creates a WireGuard tunnel INTERFACE and serves it. Configure it with wg(8) or\n"
 	"wg-quick(8). Without -f it goes to the background once interface and control socket exist.\n"
@@ -42,7 +42,9 @@ static const char usage[] =
 	"  --take-over       continue what another process serves, without losing the interface\n"
 	"  --version         print the version\n"
 	"\n"
-	"  --usernet         no interface, no privilege: peers reach the world through sockets of this process\n"
+	"  --usernet[=TIER]  no interface, no privilege: peers reach the world through sockets of this process;\n"
+	"                    tier-a: with the kernel's TCP, in a namespace; tier-b: with our own; auto: what this\n"
+	"                    host allows\n"
 	"  --address A/N,... our own addresses inside the tunnel; they answer to ping and DNS\n"
 	"  --dns A,...       resolvers behind them (default: those of /etc/resolv.conf)\n"
 	"  --allow NET,...   private networks that peers may reach (default: none)\n"
@@ -133,7 +135,8 @@ static int read_option(int option, struct settings *s)
 		return EXIT_DONE;
 	case OPTION_USERNET:
 		s->is_usernet = true;
-		return EXIT_DONE;
+		return optarg ? device_usernet_read(&s->usernet, DEVICE_USERNET_TIER, optarg)
+			      : EXIT_DONE;
 	case 'w':
 		if (read_number("--workers", optarg, 1, DEVICE_WORKERS_MAX, &n))
 			return EXIT_USAGE;
@@ -181,7 +184,7 @@ static int read_arguments(int argc, char **argv, struct settings *s)
 		{ "help", no_argument, NULL, 'h' },
 		{ "take-over", no_argument, NULL, 't' },
 		{ "version", no_argument, NULL, 'V' },
-		{ "usernet", no_argument, NULL, OPTION_USERNET },
+		{ "usernet", optional_argument, NULL, OPTION_USERNET },
 		{ "address", required_argument, NULL,
 		  OPTION_USERNET + 1 + DEVICE_USERNET_ADDRESS },
 		{ "dns", required_argument, NULL, OPTION_USERNET + 1 + DEVICE_USERNET_DNS },

@@ -15,12 +15,15 @@ enum {
 	FLOWS_DEFAULT = 65536,
 	FLOWS_LEAST = 64,
 	DESCRIPTORS_BESIDE = 192, /* of the tunnel itself */
+	DESCRIPTORS_TIER_A = 768, /* the same with tier A, and its pipes */
 	LINE_MAX_LEN = 512,
 };
 
 void device_usernet_init(struct usernet_options *o)
 {
-	*o = (struct usernet_options){ .mtu = MTU_DEFAULT, .flows_max = FLOWS_DEFAULT };
+	*o = (struct usernet_options){ .tier = USERNET_TIER_AUTO,
+				       .mtu = MTU_DEFAULT,
+				       .flows_max = FLOWS_DEFAULT };
 }
 
 static int refuse(const char *what, const char *text)
@@ -45,6 +48,20 @@ static int add_address(struct usernet_options *o, const char *text)
 		return refuse("--address takes at most 8 addresses", text);
 	o->addresses[o->n_addresses++] = prefix;
 	return EXIT_DONE;
+}
+
+static int set_tier(struct usernet_options *o, const char *text)
+{
+	static const char *const names[] = { [USERNET_TIER_AUTO] = "auto",
+					     [USERNET_TIER_A] = "tier-a",
+					     [USERNET_TIER_B] = "tier-b" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(text, names[i]) == 0) {
+			o->tier = (enum usernet_tier)i;
+			return EXIT_DONE;
+		}
+	return refuse("--usernet= takes tier-a, tier-b or auto", text);
 }
 
 static int add_resolver(struct usernet_options *o, const char *text)
@@ -123,6 +140,8 @@ int device_usernet_read(struct usernet_options *o, enum device_usernet_option op
 			const char *text)
 {
 	switch (option) {
+	case DEVICE_USERNET_TIER:
+		return set_tier(o, text);
 	case DEVICE_USERNET_ADDRESS:
 		return add_each(o, text, add_address);
 	case DEVICE_USERNET_DNS:
@@ -164,12 +183,14 @@ static void read_system_resolvers(struct usernet_options *o)
 static void fit_descriptors(struct usernet_options *o)
 {
 	struct rlimit limit = { 0 };
-	rlim_t wanted = (rlim_t)o->flows_max + DESCRIPTORS_BESIDE;
+	rlim_t wanted = (rlim_t)o->flows_max + DESCRIPTORS_BESIDE, most = wanted;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
-	if (limit.rlim_cur < wanted) {
-		limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+	if (o->tier != USERNET_TIER_B) /* two for a flow, and usernet fits itself to fewer */
+		most = 2 * (rlim_t)o->flows_max + DESCRIPTORS_TIER_A;
+	if (limit.rlim_cur < most) {
+		limit.rlim_cur = most < limit.rlim_max ? most : limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 		getrlimit(RLIMIT_NOFILE, &limit);
 	}

@@ -7,6 +7,7 @@
 #include "usernet/usernet.h"
 
 enum device_usernet_option {
+	DEVICE_USERNET_TIER, /* "tier-a", "tier-b", "auto" */
 	DEVICE_USERNET_ADDRESS,
 	DEVICE_USERNET_DNS,
 	DEVICE_USERNET_ALLOW,

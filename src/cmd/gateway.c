@@ -42,6 +42,8 @@ static const struct option_row rows[] = {
 	{ "hook-start", "PATH", NULL, NULL, "for POST /admin/service/NAME/start", NULL },
 	{ "hook-wipe", "PATH", NULL, NULL, "for POST /admin/wipe", NULL },
 	SERVING_ROWS,
+	{ "listen-proxy", "ADDRESS:PORT", "off", "PROXY_PORT",
+	  "where users find the CONNECT proxy; a port alone: at every address", "listen" },
 	{ "gateway-program", "PATH", NULL, NULL, NULL,
 	  NULL }, /* tests: another gateway process */
 };
@@ -165,6 +167,36 @@ static int read_serving(const struct options *o, struct host_config *c,
 	return EXIT_DONE;
 }
 
+/* "[::]:3128", or the port alone; it is for whom the users' API is. */
+static int read_proxy(const struct options *o, struct host_config *c)
+{
+	static char at_every_address[ADDR_TEXT_MAX];
+	const char *text = options_get(o, "listen-proxy");
+	struct endpoint at = { .port = 0 };
+	uint64_t port = 0;
+
+	if (strcmp(text, "off") == 0)
+		return EXIT_DONE;
+	if (decimal_parse(text, strlen(text), 65535, &port) == 0 && port > 0) {
+		snprintf(at_every_address, sizeof(at_every_address), "[::]:%u",
+			 (unsigned int)port);
+		text = at_every_address;
+	}
+	if (endpoint_parse(text, &at) < 0 || at.port == 0)
+		return refuse_value(
+			o, "listen-proxy",
+			"off, a port, or an address as 192.0.2.1:3128 or [::]:3128");
+	if (!c->shares_key) {
+		fprintf(stderr,
+			"culvert gateway: %s: the proxy is for the users of the users' API: "
+			"say listen-users as well\n",
+			options_origin(o, "listen-proxy"));
+		return EXIT_REFUSED;
+	}
+	c->proxy = text;
+	return EXIT_DONE;
+}
+
 /* Whether they may be run is looked at when the host starts. */
 static void read_hooks(const struct options *o, struct host_config *c)
 {
@@ -227,6 +259,8 @@ static int read_config(const struct options *o, struct host_config *c,
 		code = read_drift(o);
 	if (code == EXIT_DONE)
 		code = read_serving(o, c, arguments);
+	if (code == EXIT_DONE)
+		code = read_proxy(o, c);
 	return code == EXIT_DONE ? read_log(o, c) : code;
 }
 

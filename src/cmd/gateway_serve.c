@@ -80,6 +80,7 @@ static const struct option_row rows[] = {
 	{ "kind-why", "TEXT", NULL, NULL, "with usernet: why", NULL },
 	{ "log-level", "LEVEL", "info", NULL, "silent, error, warning, info or debug", NULL },
 	{ "log-json", NULL, NULL, NULL, "log lines as JSON", NULL },
+	{ "proxy-keys", NULL, NULL, NULL, "write the users' keys for a proxy", NULL },
 	{ "actions", "BITS", "0", NULL, "what the host may be asked for", NULL },
 	{ "rest", "SECONDS", "120", NULL, "how long a freed address is not given again", NULL },
 	SERVING_ROWS,
@@ -342,6 +343,8 @@ static int open_outside(struct serve *s, const struct options *o, int uapi_fd, i
 	if (err == 0)
 		err = gateway_users_open(&s->users, o, &s->places.serving, s->state,
 					 s->config.public_key, s->store, &s->api, d);
+	if (err == 0 && options_get(o, "proxy-keys"))
+		err = gateway_users_list_keys(&s->users, s->state, d);
 	if (err == 0)
 		err = gateway_status_open(o, &s->api.postgres, d);
 	if (err == 0)
@@ -492,11 +495,13 @@ static int serve(struct serve *s)
 		int lives_ms = lives_tick(s->api.lives, clock_boot_ns(), clock_wall_ns());
 		int webhooks_ms = webhooks_tick(s->api.webhooks, clock_boot_ns());
 		int users_ms = users_tick(s->api.users, clock_boot_ns());
+		int keys_ms = key_list_tick(s->users.keys, s->api.users, clock_boot_ns());
 
 		if (s->adopt)
 			adopt_tick(s->adopt, clock_wall_ns());
 		timeout_ms = lives_ms < timeout_ms ? lives_ms : timeout_ms;
 		timeout_ms = users_ms < timeout_ms ? users_ms : timeout_ms;
+		timeout_ms = keys_ms < timeout_ms ? keys_ms : timeout_ms;
 		turn(s, webhooks_ms < timeout_ms ? webhooks_ms : timeout_ms);
 		timeout_ms = http_server_run(s->server, clock_boot_ns());
 	}
@@ -561,6 +566,7 @@ static void close_all(struct serve *s)
 	generator_done(&s->generator);
 	/* A call to a tree that is far away may still run: by now everything else is closed. */
 	users_free(s->api.users);
+	key_list_free(s->users.keys);
 }
 
 static int run(const struct options *o)

@@ -100,6 +100,14 @@ int gateway_users_open(struct gateway_users *gu, const struct options *o,
 	return 0;
 }
 
+int gateway_users_list_keys(struct gateway_users *gu, const char *state, struct diag *d)
+{
+	char directory[GATEWAY_USERS_STORE_MAX];
+
+	snprintf(directory, sizeof(directory), "%s/proxy", state);
+	return key_list_new(directory, &gu->keys, d);
+}
+
 /* Names are resolved and certificates checked with files below /etc, where this user may read what anybody
  * may; they are replaced now and then, so that naming each would not last. */
 void gateway_users_paths(const struct gateway_users *gu, const char *rw[], size_t *n_rw,

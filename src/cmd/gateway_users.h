@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "cmd/serving.h"
+#include "gateway/key_list.h"
 #include "gateway/users.h"
 
 struct api;
@@ -23,6 +24,7 @@ enum {
  * struct gateway_users - All zeroes: not served
  * @store:	"dir:PATH" or "ssm:PREFIX"
  * @directory:	PATH; "": none
+ * @keys:	For a proxy; NULL: there is none. Owned by whoever closes the gateway
  */
 struct gateway_users {
 	bool is_served;
@@ -30,6 +32,7 @@ struct gateway_users {
 	char directory[GATEWAY_USERS_STORE_MAX];
 	struct users_config config;
 	struct users_master master;
+	struct key_list *keys;
 };
 
 /**
@@ -51,6 +54,9 @@ int gateway_users_open(struct gateway_users *gu, const struct options *o,
 		       const struct serving *serving, const char *state,
 		       const uint8_t public_key[32], struct store *store, struct api *api,
 		       struct diag *d);
+
+/** gateway_users_list_keys() - Keep a list for a proxy in @state/proxy. Return: 0; as key_list_new() */
+int gateway_users_list_keys(struct gateway_users *gu, const char *state, struct diag *d);
 
 /**
  * gateway_users_paths() - What the sandbox has to leave open: to read and write, and to read

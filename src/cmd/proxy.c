@@ -22,6 +22,8 @@ static const struct option_row rows[] = {
 	{ "port", "N", "3128", "PROXY_PORT", "TCP port where --listen says none", NULL },
 	{ "keys", "FILE", NULL, NULL, "lines ID HASH of who may use it; read again on SIGHUP",
 	  NULL },
+	{ "watch-keys", NULL, NULL, NULL, "read the keys again whenever the file changes",
+	  NULL },
 	{ "open", NULL, NULL, "PROXY_OPEN", "let everybody use it, without a key", NULL },
 	{ "allow", "NET,…", NULL, NULL, "private networks that may be reached", NULL },
 	{ "tunnels", "N", "65536", NULL, "connections of clients at a time", NULL },
@@ -193,10 +195,7 @@ static int read_who(const struct options *o, struct proxy_options *p)
 		      stderr);
 		return EXIT_USAGE;
 	}
-	if (p->keys && p->server.is_open) {
-		fputs("culvert proxy: --keys and --open exclude each other\n", stderr);
-		return EXIT_USAGE;
-	}
+	p->watches_keys = p->keys && options_get(o, "watch-keys");
 	return EXIT_DONE;
 }
 

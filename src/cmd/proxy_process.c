@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -46,6 +47,7 @@ struct process {
 	size_t n_listeners;
 	int signals;
 	int status;
+	int changes; /* of the directory that the keys are in */
 	bool is_over;
 };
 
@@ -207,7 +209,28 @@ static int read_keys(struct process *p, struct diag *d)
 	if (err == 0)
 		err = keys_file_apply(text, len, p->keys);
 	free(text);
+	if (err == -ENOENT && p->options->watches_keys) {
+		d->text[0] = '\0';
+		return 0; /* it is going to be */
+	}
 	return err;
+}
+
+static int watch_keys(struct process *p, struct diag *d)
+{
+	char directory[PATH_MAX];
+	int err = 0;
+
+	if (!p->options->watches_keys)
+		return 0;
+	directory_of(p->options->keys, directory);
+	p->changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (p->changes < 0 ||
+	    inotify_add_watch(p->changes, directory, IN_MOVED_TO | IN_CLOSE_WRITE) < 0)
+		err = -errno;
+	return err == 0 ? 0
+			: diag_set(d, err, 0, "%.120s cannot be watched: %s", directory,
+				   err_text(err));
 }
 
 static void reread_keys(struct process *p)
@@ -262,6 +285,15 @@ static void heed_signals(struct process *p)
 	}
 }
 
+static void heed_changes(struct process *p)
+{
+	char events[4096];
+
+	while (read(p->changes, events, sizeof(events)) > 0)
+		; /* of whichever file: what counts is what ours has now */
+	reread_keys(p);
+}
+
 static void answer_status(const struct process *p)
 {
 	struct text body = { .len = 0 };
@@ -276,13 +308,16 @@ static void serve(struct process *p)
 	while (!p->is_over) {
 		struct pollfd fds[] = { { .fd = p->signals, .events = POLLIN },
 					{ .fd = p->status, .events = POLLIN },
-					{ .fd = policy_fd(p->policy), .events = POLLIN } };
+					{ .fd = policy_fd(p->policy), .events = POLLIN },
+					{ .fd = p->changes, .events = POLLIN } };
 
-		(void)poll(fds, 3, POLICY_REFRESH_S * 1000);
+		(void)poll(fds, 4, POLICY_REFRESH_S * 1000);
 		if (fds[0].revents)
 			heed_signals(p);
 		if (fds[1].revents)
 			answer_status(p);
+		if (fds[3].revents)
+			heed_changes(p);
 		if (policy_refresh(p->policy) < 0)
 			log_warning("this host's addresses cannot be read");
 	}
@@ -344,6 +379,8 @@ static int open_inside(struct process *p, struct diag *d)
 	int err = proxy_keys_new(&p->keys);
 
 	if (err == 0)
+		err = watch_keys(p, d);
+	if (err == 0)
 		err = read_keys(p, d);
 	if (err == 0)
 		err = policy_new(p->options->allowed, p->options->n_allowed, &p->policy);
@@ -368,6 +405,8 @@ static void close_all(struct process *p)
 		close(p->status);
 	if (p->signals >= 0)
 		close(p->signals);
+	if (p->changes >= 0)
+		close(p->changes);
 	notify_close(&p->manager);
 }
 
@@ -380,7 +419,7 @@ static int exit_code(int err)
 
 int proxy_process_run(struct proxy_options *o, struct diag *d)
 {
-	struct process p = { .options = o, .signals = -1, .status = -1 };
+	struct process p = { .options = o, .signals = -1, .status = -1, .changes = -1 };
 	int err;
 
 	fit_descriptors(&o->server);

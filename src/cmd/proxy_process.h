@@ -17,6 +17,7 @@ enum { PROXY_ALLOWED_MAX = 64 };
  * @at:		Where to listen
  * @allowed:	Private networks that may be reached
  * @keys:	Path of a file of keys; NULL: none
+ * @watches_keys: It is read again when it changes, and need not be there at first
  * @status:	Path of a socket for metrics; NULL: none
  * @says_json:	That it is ready
  */
@@ -28,6 +29,7 @@ struct proxy_options {
 	size_t n_allowed;
 	const char *keys;
 	const char *status;
+	bool watches_keys;
 	bool says_json;
 };
 

@@ -117,9 +117,16 @@ static int open_usernet(struct device *dev, const struct device_options *o, stru
 	memcpy(dev->name, o->name, strlen(o->name) + 1);
 	worker_usernet(&dev->workers[0], &options);
 	err = usernet_new(&options, &dev->shared.usernet, d);
-	if (err == 0)
-		engine_set_mtu(dev->shared.engine, options.mtu);
-	return err;
+	if (err < 0)
+		return err;
+	engine_set_mtu(dev->shared.engine, options.mtu);
+	if (usernet_tier(dev->shared.usernet) == USERNET_TIER_A)
+		log_info("usernet: tier A, TCP of peers by the kernel in a namespace of ours");
+	else
+		log_info("usernet: tier B, TCP of peers by ourselves%s%s",
+			 d->text[0] ? ": " : "", d->text);
+	d->text[0] = '\0';
+	return 0;
 }
 
 /* What the data path likes. An interface that was passed in belongs to someone who may

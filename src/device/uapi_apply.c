@@ -468,6 +468,8 @@ static void dump_usernet(const struct usernet *u, struct text *out)
 		[USERNET_DROPPED] = "dropped",
 	};
 
+	text_printf(out, "culvert_usernet_tier=%s\n",
+		    usernet_tier(u) == USERNET_TIER_A ? "a" : "b");
 	text_printf(out, "culvert_usernet_flows=%u\n", usernet_flows(u));
 	for (int i = 0; i < USERNET_COUNTS; i++)
 		text_printf(out, "culvert_usernet_%s=%llu\n", names[i],

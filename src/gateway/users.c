@@ -355,6 +355,17 @@ bool users_is_master(const struct users *u, const char *key)
 	return is_equal && u->master.is_there;
 }
 
+bool users_master_digest(const struct users *u, uint8_t ret[USERS_DIGEST_LEN])
+{
+	memcpy(ret, u->master.digest, USERS_DIGEST_LEN);
+	return u->master.is_there;
+}
+
+uint64_t users_changes(const struct users *u)
+{
+	return u->serial + u->notes;
+}
+
 enum users_master_state users_master_state(const struct users *u)
 {
 	if (!u->master.is_known)

@@ -105,6 +105,10 @@ bool users_is_active(const struct users *u, const struct user *user);
 const struct user *users_find_key(const struct users *u, const char *key);
 bool users_is_master(const struct users *u, const char *key);
 enum users_master_state users_master_state(const struct users *u);
+/** users_master_digest() - SHA-256 of the master key; false: there is none */
+bool users_master_digest(const struct users *u, uint8_t ret[USERS_DIGEST_LEN]);
+/** users_changes() - Another number whenever users or their peers have changed here */
+uint64_t users_changes(const struct users *u);
 /** users_ids() - An array of pointers by ascending id, to free(). Return: 0; -ENOMEM */
 int users_ids(const struct users *u, const char ***ret, size_t *ret_n);
 bool users_lists_all(const struct users *u);

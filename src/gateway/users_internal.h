@@ -99,6 +99,7 @@ struct users {
 	uint64_t soon_ns;
 	uint64_t forget_ns;
 	uint64_t serial; /* of changes */
+	uint64_t notes;	 /* of changes that were committed */
 	uint64_t now_ns; /* boot clock, of the last tick */
 	struct users_forgotten forgotten[USERS_FORGOTTEN_MAX];
 	size_t forgotten_at;

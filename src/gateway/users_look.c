@@ -583,6 +583,7 @@ void users_note(void *context, const struct store_change *c, const struct peer *
 	struct users *u = context;
 
 	(void)peer;
+	u->notes++;
 	if ((c->kind == STORE_REMOVE_PEER || c->kind == STORE_CHANGE_PEER) &&
 	    users_get(u, c->peer.name))
 		users_expect(u);

@@ -124,6 +124,8 @@ static void fill_arguments(const struct gateway_child *g, struct arguments *a)
 	}
 	if (c->log_json)
 		a->argv[n++] = "--log-json";
+	if (c->proxy)
+		a->argv[n++] = "--proxy-keys";
 	if (g->device->is_usernet) {
 		a->argv[n++] = "--kind-why";
 		a->argv[n++] = g->device->why;

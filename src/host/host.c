@@ -25,6 +25,7 @@
 #include "host/device_child.h"
 #include "host/gateway_child.h"
 #include "host/preflight.h"
+#include "host/proxy_child.h"
 #include "host/report.h"
 #include "host/tree_key.h"
 #include "host/upgrade.h"
@@ -47,6 +48,7 @@ struct host {
 	struct netlink *nl;
 	struct device_child device;
 	struct gateway_child gateway;
+	struct proxy_child proxy;
 	struct hooks hooks;
 	struct report report;
 	struct upgrade upgrade;
@@ -348,6 +350,7 @@ static void start_what_is_due(struct host *h)
 	if (h->device.child.pid == 0 && clock_boot_ns() >= h->device.due_ns)
 		restart_device(h);
 	gateway_child_expire(&h->gateway, clock_boot_ns());
+	proxy_child_tick(&h->proxy, h->gateway.has_served, clock_boot_ns());
 	if (h->device.child.pid == 0 || h->gateway.phase != GATEWAY_ABSENT ||
 	    clock_boot_ns() < h->gateway.due_ns)
 		return;
@@ -371,6 +374,8 @@ static int wait_ms(const struct host *h)
 		due_ns = report_deadline_ns(&h->report);
 	if (hooks_deadline_ns(&h->hooks) < due_ns)
 		due_ns = hooks_deadline_ns(&h->hooks);
+	if (h->gateway.has_served && proxy_child_deadline_ns(&h->proxy) < due_ns)
+		due_ns = proxy_child_deadline_ns(&h->proxy);
 	if (due_ns == UINT64_MAX)
 		return -1;
 	return due_ns <= now_ns ? 0 : (int)((due_ns - now_ns) / 1000000 % INT32_MAX) + 1;
@@ -524,6 +529,7 @@ static void follow_upgrade(struct host *h)
 		h->signals.upgrade = false;
 		upgrade_begin(&h->upgrade, &state);
 	} else {
+		proxy_child_stop(&h->proxy); /* the next program would not know it */
 		upgrade_execute(&h->upgrade, &state);
 		h->hooks.is_closed = false;
 	}
@@ -537,6 +543,7 @@ static void live(struct host *h, struct diag *d)
 	while (!signals_take(&h->signals)) {
 		bury_device(h);
 		bury_gateway(h, d);
+		proxy_child_bury(&h->proxy, clock_boot_ns());
 		if (h->signals.stop)
 			return;
 		start_what_is_due(h);
@@ -564,6 +571,7 @@ static void stop(struct host *h)
 
 	report_stopping(&h->report);
 	hooks_stop(&h->hooks);
+	proxy_child_stop(&h->proxy);
 	gateway_child_stop(&h->gateway);
 	device_child_stop(&h->device); /* while there are rules for what comes out of it */
 	if (h->has_table && nft_remove(h->config->interface, &d) < 0)
@@ -597,6 +605,8 @@ static int begin(struct host *h, const struct host_config *config, struct diag *
 					     .hooks = &h->hooks,
 					     .fd = -1,
 					     .shelf = { -1, -1 } };
+	h->proxy =
+		(struct proxy_child){ .config = config, .state = &h->state, .view = &h->view };
 	h->upgrade = (struct upgrade){ .view = &h->view,
 				       .device = &h->device,
 				       .gateway = &h->gateway,

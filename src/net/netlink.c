@@ -383,6 +383,8 @@ static uint8_t scope_of(uint16_t type, const struct netlink_route *route)
 {
 	if (type != RTM_NEWROUTE)
 		return RT_SCOPE_NOWHERE;
+	if (route->is_local)
+		return RT_SCOPE_HOST;
 	return route->gateway.family || route->is_unreachable ? RT_SCOPE_UNIVERSE
 							      : RT_SCOPE_LINK;
 }
@@ -402,8 +404,9 @@ static int change_route(struct netlink *nl, uint16_t type, uint16_t flags,
 	info->rtm_dst_len = route->destination.bits;
 	info->rtm_table = RT_TABLE_UNSPEC; /* the attribute has room for all of them */
 	info->rtm_type = route->is_unreachable	? RTN_UNREACHABLE
-			 : type == RTM_NEWROUTE ? RTN_UNICAST
-						: RTN_UNSPEC;
+			 : type != RTM_NEWROUTE ? RTN_UNSPEC
+			 : route->is_local	? RTN_LOCAL
+						: RTN_UNICAST;
 	info->rtm_protocol = type == RTM_NEWROUTE ? RTPROT_STATIC : RTPROT_UNSPEC;
 	info->rtm_scope = scope_of(type, route);
 	put_ip(message, RTA_DST, &route->destination.ip);
@@ -437,6 +440,8 @@ static void put_rule(struct nlmsghdr *message, const struct netlink_rule *rule)
 		mnl_attr_put_u32(message, FRA_FWMARK, rule->mark);
 		mnl_attr_put_u32(message, FRA_FWMASK, rule->mask);
 	}
+	if (rule->came_by)
+		mnl_attr_put_strz(message, FRA_IIFNAME, rule->came_by);
 	if (rule->to.ip.family)
 		put_ip(message, FRA_DST, &rule->to.ip);
 	if (rule->suppress_bits >= 0)

@@ -52,6 +52,7 @@ struct netlink_address {
  * struct netlink_route - Where packets go
  * @gateway:	ADDR_NONE: the destination is on the link itself
  * @index:	Interface, 0: any (for deletion)
+ * @is_local:	What goes there is for this host itself; then @index is the loopback's
  * @table:	0 means the main table
  * @metric:	0 means the kernel's default
  * @is_unreachable: Nowhere: whoever sends there is told so; @gateway and @index do not count
@@ -62,6 +63,7 @@ struct netlink_route {
 	uint32_t index;
 	uint32_t table;
 	uint32_t metric;
+	bool is_local;
 	bool is_unreachable;
 };
 
@@ -69,6 +71,7 @@ struct netlink_route {
  * struct netlink_rule - Which packets a routing table is for (ip-rule(8))
  * @family:	An enum addr_family
  * @priority:	Lower ones are asked first
+ * @came_by:	Interface that packets came in by; NULL: any
  * @mark, @mask: Packets whose mark is @mark in the bits of @mask; 0, 0: any
  * @to:		Destination; ADDR_NONE: any
  * @suppress_bits: Routes of so many bits or fewer do not count; -1: all count
@@ -79,6 +82,7 @@ struct netlink_rule {
 	uint8_t family;
 	uint32_t priority;
 	uint32_t table;
+	const char *came_by;
 	uint32_t mark;
 	uint32_t mask;
 	struct ip_prefix to;

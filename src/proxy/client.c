@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "carrier/connect_udp.h"
 #include "crypto/secret.h"
 #include "proxy/answer.h"
 #include "proxy/internal.h"
@@ -93,6 +94,7 @@ void client_end(struct client *c, bool reset)
 	dial_end(c);
 	drop_key(c);
 	drop_head(c);
+	udp_end(c);
 	flow_done(&c->up, &w->pipes);
 	flow_done(&c->down, &w->pipes);
 	close_socket(c->near.fd, reset);
@@ -163,6 +165,7 @@ static void dial_allowed(struct client *c, const struct endpoint *found, size_t 
 	struct endpoint to[RESOLVER_FOUND_MAX];
 	enum egress_verdict refused = EGRESS_RESERVED;
 	size_t n_to = 0;
+	int err;
 
 	for (size_t i = 0; i < n; i++) {
 		enum egress_verdict v = policy_judge(c->loop->server->policy, &found[i].ip);
@@ -177,7 +180,15 @@ static void dial_allowed(struct client *c, const struct endpoint *found, size_t 
 		return;
 	}
 	enter(c, CLIENT_DIALING);
-	dial_begin(c, to, n_to);
+	if (!c->capsules) {
+		dial_begin(c, to, n_to);
+		return;
+	}
+	err = udp_dial(c, to, n_to);
+	if (err == 0)
+		client_dialled(c, 0);
+	else
+		client_refuse(c, 502, err_text(err));
 }
 
 static void ask_for_name(struct client *c, const struct request *r)
@@ -244,7 +255,8 @@ static void take_request(struct client *c, const struct request *r, const char *
 
 	if (!admit(c, r))
 		return;
-	if (flow_carry(&c->up, early, early_len) < 0) {
+	if ((r->is_udp ? udp_begin(c, early, early_len)
+		       : flow_carry(&c->up, early, early_len)) < 0) {
 		client_refuse(c, 503, "there is no memory for what came early");
 		return;
 	}
@@ -351,8 +363,28 @@ static void settle(struct client *c, enum flow_state up, enum flow_state down)
 		link_remove(&c->ready);
 }
 
+/* A UDP socket has no end of its own: it ends with its client. */
+static void pump_datagrams(struct client *c)
+{
+	uint64_t up = 0, down = 0;
+	enum flow_state state = udp_pump_up(c, &up);
+
+	if (state == FLOW_ENDED || state == FLOW_BROKEN) {
+		client_end(c, state == FLOW_BROKEN);
+		return;
+	}
+	counters_add(&c->loop->counters, PROXY_BYTES_UP, up);
+	settle(c, state, udp_pump_down(c, &down));
+	counters_add(&c->loop->counters, PROXY_BYTES_DOWN, down);
+}
+
 void client_pump(struct client *c)
 {
+	if (c->capsules) {
+		pump_datagrams(c);
+		return;
+	}
+
 	enum flow_state up = pump(c, &c->up, c->near.fd, c->far.fd, PROXY_BYTES_UP);
 	enum flow_state down =
 		up == FLOW_BROKEN ? up
@@ -374,14 +406,15 @@ static void note(struct flow *from_it, struct flow *to_it, uint32_t events)
 
 void client_dialled(struct client *c, uint32_t events)
 {
+	const char *accepted = c->capsules ? connect_udp_accepted : established;
 	struct loop *w = c->loop;
 
 	if (policy_is_ourselves(c->far.fd)) {
 		refuse_address(c, EGRESS_OWN);
 		return;
 	}
-	if (send(c->near.fd, established, sizeof(established) - 1, MSG_NOSIGNAL) !=
-	    (ssize_t)sizeof(established) - 1) {
+	if (send(c->near.fd, accepted, strlen(accepted), MSG_NOSIGNAL) !=
+	    (ssize_t)strlen(accepted)) {
 		client_end(c, true);
 		return;
 	}

@@ -145,17 +145,24 @@ static ssize_t read_some(struct flow *f, int from, bool by_pipe, struct flow_mea
 	return n;
 }
 
-static int pass_scratch(struct flow *f, int to, size_t len, struct flow_means *means)
+enum flow_state flow_flush(struct flow *f, int to)
 {
-	ssize_t n = f->writable ? send(to, means->scratch, len, MSG_NOSIGNAL) : 0;
+	int state = flush(f, to);
+
+	return state == GOES_ON ? FLOW_AGAIN : (enum flow_state)state;
+}
+
+enum flow_state flow_put(struct flow *f, int to, const void *data, size_t len)
+{
+	ssize_t n = f->writable ? send(to, data, len, MSG_NOSIGNAL) : 0;
 
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		return FLOW_BROKEN;
 	if (n < 0)
 		n = 0;
-	if ((size_t)n < len && flow_carry(f, means->scratch + n, len - (size_t)n) < 0)
+	if ((size_t)n < len && flow_carry(f, (const char *)data + n, len - (size_t)n) < 0)
 		return FLOW_BROKEN;
-	return GOES_ON; /* the next round tries again, and is told when to wait */
+	return FLOW_WAITS; /* the next round tries again, and is told when to wait */
 }
 
 static int fill(struct flow *f, int from, int to, struct flow_means *means)
@@ -180,7 +187,8 @@ static int fill(struct flow *f, int from, int to, struct flow_means *means)
 	/* Fewer than asked for: that was all, and a new edge comes with more. */
 	if (n < FLOW_COPY && means->rate == 0 && !f->hangs_up)
 		f->readable = false;
-	return pass_scratch(f, to, (size_t)n, means);
+	return flow_put(f, to, means->scratch, (size_t)n) == FLOW_BROKEN ? FLOW_BROKEN
+									 : GOES_ON;
 }
 
 static void rest_pipe(struct flow *f, struct flow_means *means)

@@ -75,4 +75,14 @@ enum flow_state flow_pump(struct flow *f, int from, int to, struct flow_means *m
 /** flow_carry() - @data goes out before anything that is read. Once, at the beginning. 0 or -ENOMEM */
 int flow_carry(struct flow *f, const void *data, size_t len);
 
+/**
+ * flow_put() - Send @data, or keep what does not go now
+ *
+ * Only while nothing is kept. Return: FLOW_WAITS; FLOW_BROKEN.
+ */
+enum flow_state flow_put(struct flow *f, int to, const void *data, size_t len);
+
+/** flow_flush() - Send what is kept. Return: FLOW_AGAIN: nothing is left; FLOW_WAITS; FLOW_BROKEN */
+enum flow_state flow_flush(struct flow *f, int to);
+
 void flow_done(struct flow *f, struct pipes *pipes);

@@ -99,6 +99,7 @@ enum timer {
  * @born:	In the list of tunnels, the oldest first
  * @ready:	In the list of those that have something to do without an event
  * @up, @down:	What it sends, what it gets
+ * @capsules:	Of a client that wants UDP; NULL: it has a TCP tunnel. Owned
  * @head:	What came of a request that did not come at once; owned
  */
 struct client {
@@ -113,6 +114,7 @@ struct client {
 	struct proxy_key *key;
 	struct resolver_job *job;
 	struct dial *dial;
+	struct capsules *capsules;
 	char *head;
 	uint64_t since_ns; /* when the timer's span began */
 	uint64_t born_ns;
@@ -220,6 +222,19 @@ void client_expire(struct client *c);
 /* Without a word; @reset: the ends are told that it did not end well. */
 void client_end(struct client *c, bool reset);
 void client_set_timer(struct client *c, enum timer which);
+
+/* --- udp.c --- */
+
+struct capsules;
+
+/** udp_begin() - @early: what came behind the head. Return: 0 or -ENOMEM */
+int udp_begin(struct client *c, const char *early, size_t len);
+void udp_end(struct client *c); /* frees; for TCP it does nothing */
+/** udp_dial() - Connect a socket to the first of @to that there is a way to: @c->far. Return: 0 or -errno */
+int udp_dial(struct client *c, const struct endpoint *to, size_t n);
+/* Both directions, as flow_pump(); @ret_moved: octets. FLOW_ENDED: the client has ended it. */
+enum flow_state udp_pump_up(struct client *c, uint64_t *ret_moved);
+enum flow_state udp_pump_down(struct client *c, uint64_t *ret_moved);
 
 /* --- dial.c --- */
 

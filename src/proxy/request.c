@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/request.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include <strings.h>
 
 #include "base/codec.h"
+#include "carrier/connect_udp.h"
 #include "crypto/secret.h"
 
 enum {
@@ -132,6 +132,33 @@ static int read_target(struct slice s, struct request *ret, struct diag *d)
 	return read_port(s, ret, d);
 }
 
+/* The target in a path, as a name or an address. */
+static int read_path(struct slice s, struct request *ret, struct diag *d)
+{
+	struct connect_udp_template template;
+	struct connect_udp_target target;
+	int err = connect_udp_template_read(CONNECT_UDP_DEFAULT_PATH, &template, d);
+
+	if (err == 0)
+		err = connect_udp_match(&template, (struct http_span){ s.at, s.len }, &target,
+					d);
+	if (err == ERR_UNKNOWN)
+		return diag_set(d, 405, 0, "this proxy knows CONNECT and connect-udp only");
+	if (err < 0)
+		return 400;
+	if (ip_addr_parse(target.host, &ret->ip) < 0) {
+		const struct slice name = { target.host, strlen(target.host) };
+
+		if (name.len > REQUEST_HOST_MAX || !all(name, is_host_char))
+			return diag_set(d, 400, 0, "the target is no name and no address");
+		ret->ip = (struct ip_addr){ .family = ADDR_NONE };
+	}
+	memcpy(ret->host, target.host, strlen(target.host) + 1);
+	ret->port = target.port;
+	ret->is_udp = true;
+	return 0;
+}
+
 static int read_version(struct slice s, struct diag *d)
 {
 	if (s.len == 8 &&
@@ -154,8 +181,10 @@ static int read_line(struct slice line, struct request *ret, struct diag *d)
 	if (status != 0)
 		return status;
 	/* Methods are case-sensitive. */
+	if (method.len == 3 && memcmp(method.at, "GET", 3) == 0)
+		return read_path(target, ret, d);
 	if (method.len != 7 || memcmp(method.at, "CONNECT", 7) != 0)
-		return diag_set(d, 405, 0, "this proxy knows CONNECT only");
+		return diag_set(d, 405, 0, "this proxy knows CONNECT and connect-udp only");
 	return read_target(target, ret, d);
 }
 
@@ -271,6 +300,17 @@ static int read_head(struct slice *rest, struct request *ret, struct diag *d)
 	return status;
 }
 
+/* That it is the upgrade to connect-udp, and no other GET. */
+static int check_upgrade(const char *head, size_t len, struct diag *d)
+{
+	struct http_head h;
+	int err = http_head_read_request(head, len, &h, d);
+
+	if (err == 0)
+		err = connect_udp_check_request(&h, d);
+	return err == 0 ? 0 : 400;
+}
+
 int request_parse(const char *head, size_t len, struct request *ret, struct diag *d)
 {
 	struct slice rest = { head, len < REQUEST_HEAD_MAX ? len : REQUEST_HEAD_MAX };
@@ -281,6 +321,8 @@ int request_parse(const char *head, size_t len, struct request *ret, struct diag
 	if (status == REQUEST_IS_PARTIAL && len >= REQUEST_HEAD_MAX)
 		status = diag_set(d, 431, 0, "the head of the request is longer than %d octets",
 				  (int)REQUEST_HEAD_MAX);
+	if (status == REQUEST_IS_WHOLE && r.is_udp)
+		status = check_upgrade(head, r.head_len, d);
 	if (status == REQUEST_IS_WHOLE)
 		*ret = r;
 	request_done(&r);

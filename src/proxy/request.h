@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * request.h - The one request a proxy's client makes: CONNECT and who asks
+ * request.h - The one request a proxy's client makes: CONNECT, or connect-udp, and who asks
  *
  * Strict on purpose. What a lenient reader would guess at (a bare line feed, a folded line, a name with
  * user information or a percent sign in it) is where two programs understand one request differently, so it
@@ -9,12 +9,16 @@
  * HTTP/1.0 is taken as well: widely used clients of CONNECT say that. Host may be missing; it says nothing
  * that the target does not.
  *
- * Source:  RFC 9112 sections 2.2, 3, 5; RFC 9110 sections 7.2, 9.3.6, 11.7; RFC 6750 section 2.1; RFC 7617.
+ * UDP is asked for as RFC 9298 has it, at its default path.
+ *
+ * Source:  RFC 9112 sections 2.2, 3, 5; RFC 9110 sections 7.2, 9.3.6, 11.7; RFC 6750 section 2.1; RFC 7617;
+ *	    RFC 9298 section 3.2.
  * Memory:  the caller's.
  * Threads: none here.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,6 +47,7 @@ enum {
  */
 struct request {
 	size_t head_len;
+	bool is_udp;
 	char host[REQUEST_HOST_MAX + 1];
 	struct ip_addr ip;
 	uint16_t port;
@@ -58,7 +63,7 @@ struct request {
  * Call it again from the start when more came.
  *
  * Return: REQUEST_IS_WHOLE with @ret set, of which request_done() wipes the key; REQUEST_IS_PARTIAL; or the
- *	   status of a refusal: 400, 405 (not CONNECT), 431 (longer than REQUEST_HEAD_MAX, too many
+ *	   status of a refusal: 400, 405 (neither CONNECT nor connect-udp), 431 (longer than REQUEST_HEAD_MAX, too many
  *	   fields), 505.
  */
 int request_parse(const char *head, size_t len, struct request *ret, struct diag *d);

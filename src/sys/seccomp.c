@@ -345,6 +345,7 @@ static const struct condition when_usernet[] = {
 	WHEN2(socket, LOW32(0, AF_INET6), KIND(1, SOCK_STREAM)),
 	WHEN1(socket, LOW32(0, AF_NETLINK)),
 	WHEN1(connect, WITHOUT(0, 0)),
+	WHEN1(splice, WITHOUT(0, 0)),
 	{ 0 },
 };
 

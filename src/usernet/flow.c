@@ -116,10 +116,12 @@ void flow_opened(struct flows *f, struct flow *flow)
 	flow->is_half_open = false;
 }
 
-static void unmark(struct flows *f, struct flow *flow)
+void flow_unmark(struct flows *f, struct flow *flow)
 {
 	struct flow **at = &f->first_dirty, *last = NULL;
 
+	if (!flow->is_dirty)
+		return;
 	while (*at && *at != flow) {
 		last = *at;
 		at = &(*at)->next_dirty;
@@ -144,8 +146,7 @@ void flow_remove(struct flows *f, struct flow *flow)
 	flow_opened(f, flow);
 	unlink_age(f, flow);
 	schedule_remove(&f->schedule, &flow->timer);
-	if (flow->is_dirty)
-		unmark(f, flow);
+	flow_unmark(f, flow);
 }
 
 bool flow_victim(struct flows *f, const struct inet_pair *pair, struct flow **ret)

@@ -22,9 +22,13 @@ enum flow_kind {
 	FLOW_TCP,
 	FLOW_UDP,
 	FLOW_ECHO,
-	FLOW_FORWARD,	  /* a listening socket; never in the table */
 	FLOW_CONNECT_UDP, /* datagrams by a proxy */
-	FLOW_CONNECT_DNS, /* to a resolver, by a proxy; likewise */
+	/* Never in the table: */
+	FLOW_FORWARD,	  /* a listening socket */
+	FLOW_TUN,	  /* of a namespace of our own (transparent.h) */
+	FLOW_ACCEPT,	  /* a listening socket there */
+	FLOW_ACCEPTED,	  /* the part of a connection that lies there */
+	FLOW_CONNECT_DNS, /* to a resolver, by a proxy */
 };
 
 enum { FLOW_SOURCES = 4096 };
@@ -98,6 +102,8 @@ void flow_retire(struct flows *f, struct flow *flow);
 
 /* It wants to be looked at before we sleep. */
 void flow_mark(struct flows *f, struct flow *flow);
+/* It is about to be freed. */
+void flow_unmark(struct flows *f, struct flow *flow);
 /* The first that was marked; it is not marked any more. NULL: none. */
 struct flow *flow_take_marked(struct flows *f);
 

@@ -51,6 +51,7 @@ struct usernet {
 	uint64_t icmp_paid_ns;
 	size_t resolver; /* the one in use */
 	struct flow *forwards[USERNET_FORWARDS_MAX];
+	struct transparent *transparent; /* NULL: tier B */
 	_Atomic uint64_t counts[USERNET_COUNTS];
 	_Atomic uint32_t n_flows;
 };
@@ -175,8 +176,9 @@ void tcp_flow_work(struct usernet *u, struct flow *flow);
 void tcp_flow_end(struct usernet *u, struct flow *flow);
 /** tcp_flow_call() - Connect @fd, which somebody outside opened, to a peer; takes @fd in any case */
 void tcp_flow_call(struct usernet *u, int fd, const struct ip_addr *to, uint16_t port);
-/* A peer says that a path is narrower: @quoted is our packet's beginning. */
-void tcp_flow_too_big(struct usernet *u, const uint8_t *quoted, uint32_t len, uint32_t mtu);
+/* A peer's ICMP says that a path is narrower; at @quoted_at is our packet's beginning. */
+void tcp_flow_too_big(struct usernet *u, const struct inner *in, uint32_t quoted_at,
+		      uint32_t mtu);
 
 void udp_flow_receive(struct usernet *u, const struct inner *in);
 void udp_flow_work(struct usernet *u, struct flow *flow);

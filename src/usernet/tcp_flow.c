@@ -7,6 +7,8 @@
  * want it. Neither side is read faster than the other takes, so nothing else is queued.
  *
  * Ends are passed on one by one: FIN for the end of a file, reset for reset.
+ *
+ * With tier A (transparent.h) the SYN goes to the kernel instead of being answered here, and so does what follows.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,6 +24,7 @@
 #include "base/wire.h"
 #include "sys/random.h"
 #include "usernet/internal.h"
+#include "usernet/transparent.h"
 
 enum {
 	HALF_OPEN_MAX = 4096,
@@ -40,6 +43,7 @@ enum {
 /**
  * struct tcp_flow - One connection of a peer, and the host's that continues it
  * @syn:	While the host connects: to be answered or refused
+ * @through:	Tier A: where it goes on, once the host's connection stands; then @tcp is not in use. NULL: here
  * @talk:	While it connects through a proxy
  * @read_size:	What to ask the host's socket for: grows with what it has
  */
@@ -47,6 +51,7 @@ struct tcp_flow {
 	struct flow flow;
 	struct tcp tcp;
 	struct tcp_segment syn;
+	struct transparent_flow *through;
 	struct way_talk *talk;
 	uint64_t trim_ns; /* UINT64_MAX: nothing to give back */
 	uint64_t connect_until_ns;
@@ -64,7 +69,7 @@ static struct tcp_flow *of(struct flow *flow)
 
 static void forget(struct usernet *u, struct tcp_flow *f)
 {
-	if (!f->is_connecting)
+	if (!f->is_connecting && !f->through)
 		tcp_done(&f->tcp);
 	way_talk_free(f->talk);
 	usernet_forget(u, &f->flow);
@@ -86,6 +91,8 @@ void tcp_flow_end(struct usernet *u, struct flow *flow)
 
 	if (f->is_connecting) {
 		answer_reset(u, &flow->pair, &f->syn, 0);
+	} else if (f->through) {
+		transparent_end(u, f->through);
 	} else {
 		tcp_abort(&f->tcp);
 		drain(u, f);
@@ -268,6 +275,15 @@ void tcp_flow_call(struct usernet *u, int fd, const struct ip_addr *to, uint16_t
 
 /* --- From the peer --- */
 
+/* Is a SYN for this flow the beginning of another connection? */
+static bool may_begin_anew(const struct usernet *u, const struct tcp_flow *f,
+			   const struct tcp_segment *s)
+{
+	if (!(s->flags & TCP_FLAG_SYN) || s->flags & TCP_FLAG_ACK || f->is_connecting)
+		return false;
+	return f->through ? transparent_is_closed(u, f->through) : tcp_may_reuse(&f->tcp, s);
+}
+
 void tcp_flow_receive(struct usernet *u, const struct inner *in)
 {
 	uint32_t offset = in->upper.offset;
@@ -284,8 +300,7 @@ void tcp_flow_receive(struct usernet *u, const struct inner *in)
 	pair.local_port = s.destination_port;
 	pair.remote_port = s.source_port;
 	flow = flow_find(&u->flows, FLOW_TCP, &pair);
-	if (flow && (s.flags & TCP_FLAG_SYN) && !of(flow)->is_connecting &&
-	    tcp_may_reuse(&of(flow)->tcp, &s)) {
+	if (flow && may_begin_anew(u, of(flow), &s)) {
 		tcp_flow_end(u, flow);
 		flow = NULL;
 	}
@@ -305,13 +320,20 @@ void tcp_flow_receive(struct usernet *u, const struct inner *in)
 			of(flow)->syn = s; /* it may have begun anew */
 		return;
 	}
+	if (of(flow)->through) {
+		transparent_receive(u, of(flow)->through, in, s.flags & TCP_FLAG_RST);
+		return;
+	}
 	n = inner_payload(in, offset + s.header_len, payload);
 	tcp_input(&of(flow)->tcp, u->now_ns, &s, payload, n, (in->ip.tos & TOS_ECN) == TOS_ECN);
 	flow_mark(&u->flows, flow);
 }
 
-void tcp_flow_too_big(struct usernet *u, const uint8_t *quoted, uint32_t len, uint32_t mtu)
+void tcp_flow_too_big(struct usernet *u, const struct inner *in, uint32_t quoted_at,
+		      uint32_t mtu)
 {
+	const uint8_t *quoted = in->packet + quoted_at;
+	uint32_t len = in->len - quoted_at;
 	struct inet_upper upper;
 	struct inet_pair pair;
 	struct inet_ip ip;
@@ -329,11 +351,36 @@ void tcp_flow_too_big(struct usernet *u, const uint8_t *quoted, uint32_t len, ui
 	flow = flow_find(&u->flows, FLOW_TCP, &pair);
 	if (!flow || of(flow)->is_connecting)
 		return;
+	if (of(flow)->through) {
+		transparent_too_big(u, of(flow)->through, in, quoted_at);
+		return;
+	}
 	tcp_shrink_mtu(&of(flow)->tcp, mtu, get_be32(quoted + upper.offset + 4));
 	flow_mark(&u->flows, flow);
 }
 
 /* --- The host's connection stands, or not --- */
+
+/* The host's connection stands. Return: false when the flow is over. */
+static bool answer_syn(struct usernet *u, struct tcp_flow *f)
+{
+	struct inet_pair *pair = &f->flow.pair;
+	uint32_t ts_offset = 0;
+
+	if (u->transparent) {
+		if (transparent_begin(u, &f->flow, &f->syn, &f->through) == 0)
+			return true;
+		f->is_connecting = true; /* as if the host had had no socket left */
+		usernet_count(u, USERNET_FULL);
+		tcp_flow_end(u, &f->flow);
+		return false;
+	}
+	flow_opened(&u->flows, &f->flow);
+	random_fill(&ts_offset, sizeof(ts_offset));
+	tcp_accept(&f->tcp, &u->tcp, pair, &f->syn, tcp_isn(u->isn_key, pair, u->now_ns),
+		   ts_offset, u->now_ns);
+	return true;
+}
 
 /* Return: 0 when it stands, -EAGAIN, or why it does not. */
 static int look_straight(struct usernet *u, struct tcp_flow *f, bool is_resolver)
@@ -382,13 +429,7 @@ static bool finish_connecting(struct usernet *u, struct tcp_flow *f)
 	}
 	f->talk = way_talk_free(f->talk);
 	f->is_connecting = false;
-	flow_opened(&u->flows, flow);
-	uint32_t ts_offset = 0;
-
-	random_fill(&ts_offset, sizeof(ts_offset));
-	tcp_accept(&f->tcp, &u->tcp, &pair, &f->syn, tcp_isn(u->isn_key, &pair, u->now_ns),
-		   ts_offset, u->now_ns);
-	return true;
+	return answer_syn(u, f);
 }
 
 /* --- Both ways --- */
@@ -528,6 +569,11 @@ void tcp_flow_work(struct usernet *u, struct flow *flow)
 
 	if (f->is_connecting && !finish_connecting(u, f))
 		return;
+	if (f->through) {
+		if (transparent_work(u, f->through))
+			tcp_flow_end(u, flow);
+		return;
+	}
 	if (tcp_deadline_ns(&f->tcp) <= u->now_ns)
 		tcp_expire(&f->tcp, u->now_ns);
 	deliver(u, f);

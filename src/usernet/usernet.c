@@ -15,6 +15,7 @@
 #include "usernet/connect_udp_flow.h"
 #include "usernet/forward.h"
 #include "usernet/internal.h"
+#include "usernet/transparent.h"
 
 enum {
 	EVENTS_PER_WAIT = 256,
@@ -96,6 +97,16 @@ static int open_forwards(struct usernet *u, struct diag *d)
 	return err;
 }
 
+static int choose_tier(struct usernet *u, struct diag *d)
+{
+	int err = 0;
+
+	if (u->options.tier == USERNET_TIER_B)
+		return 0;
+	err = transparent_open(u, d);
+	return u->options.tier == USERNET_TIER_AUTO ? 0 : err;
+}
+
 int usernet_new(const struct usernet_options *options, struct usernet **ret, struct diag *d)
 {
 	struct usernet *u = NULL;
@@ -126,6 +137,8 @@ int usernet_new(const struct usernet_options *options, struct usernet **ret, str
 				err_text(err));
 	}
 	err = open_forwards(u, d);
+	if (err == 0)
+		err = choose_tier(u, d);
 	if (err < 0) {
 		usernet_free(u);
 		return err;
@@ -150,6 +163,9 @@ static void end(struct usernet *u, struct flow *flow)
 		connect_udp_end(u, flow);
 		break;
 	case FLOW_FORWARD:
+	case FLOW_TUN:
+	case FLOW_ACCEPT:
+	case FLOW_ACCEPTED:
 	case FLOW_CONNECT_DNS:
 		break;
 	}
@@ -177,6 +193,7 @@ struct usernet *usernet_free(struct usernet *u)
 	connect_dns_free(u->queries);
 	way_done(&u->way);
 	flows_done(&u->flows);
+	u->transparent = transparent_close(u->transparent);
 	if (u->epoll >= 0)
 		close(u->epoll);
 	fragments_free(u->fragments);
@@ -195,6 +212,11 @@ int usernet_fd(const struct usernet *u)
 uint64_t usernet_counted(const struct usernet *u, enum usernet_count c)
 {
 	return atomic_load_explicit(&u->counts[c], memory_order_relaxed);
+}
+
+enum usernet_tier usernet_tier(const struct usernet *u)
+{
+	return u->transparent ? USERNET_TIER_A : USERNET_TIER_B;
 }
 
 uint32_t usernet_flows(const struct usernet *u)
@@ -386,9 +408,9 @@ static void input_icmp(struct usernet *u, const struct inner *in)
 	if (len < 8)
 		return;
 	if (is_v4 && message[0] == 3 && message[1] == 4)
-		tcp_flow_too_big(u, message + 8, len - 8, get_be16(message + 6));
+		tcp_flow_too_big(u, in, in->upper.offset + 8, get_be16(message + 6));
 	else if (!is_v4 && message[0] == 2)
-		tcp_flow_too_big(u, message + 8, len - 8, get_be32(message + 4));
+		tcp_flow_too_big(u, in, in->upper.offset + 8, get_be32(message + 4));
 	else if (own_is_address(u, &in->ip.destination))
 		own_echo(u, in);
 	else
@@ -518,6 +540,15 @@ static void work(struct usernet *u, struct flow *flow)
 	case FLOW_FORWARD:
 		forward_work(u, flow);
 		break;
+	case FLOW_TUN:
+		transparent_tun_work(u, flow);
+		break;
+	case FLOW_ACCEPT:
+		transparent_accept_work(u, flow);
+		break;
+	case FLOW_ACCEPTED:
+		transparent_accepted_work(u, flow);
+		break;
 	case FLOW_CONNECT_UDP:
 		connect_udp_work(u, flow);
 		break;
@@ -530,7 +561,8 @@ static void work(struct usernet *u, struct flow *flow)
 bool usernet_run(struct usernet *u, uint64_t now_ns)
 {
 	struct flow *flow = NULL;
-	uint32_t n = u->flows.n + USERNET_FORWARDS_MAX + 1; /* and the resolver's */
+	/* All that may be marked, once: flows, what of them is in a namespace, listeners. */
+	uint32_t n = 2 * u->flows.n + 2 * USERNET_FORWARDS_MAX;
 
 	if (n > WORK_PER_RUN)
 		n = WORK_PER_RUN;

@@ -48,6 +48,19 @@ struct usernet_forward {
 };
 
 /**
+ * enum usernet_tier - Whose TCP peers speak to
+ *
+ *	B	ours (inet/tcp.h)
+ *	A	the kernel's, in a namespace of our own (usernet/transparent.h)
+ *	AUTO	A where this host allows it, else B
+ */
+enum usernet_tier {
+	USERNET_TIER_B,
+	USERNET_TIER_A,
+	USERNET_TIER_AUTO,
+};
+
+/**
  * struct usernet_options - Copied by usernet_new()
  * @send:	Packets for peers, at most ENGINE_PACKETS_MAX, or one super-frame; as
  *		engine_send() takes them
@@ -60,7 +73,7 @@ struct usernet_forward {
  * @forwards:	Each needs one of @addresses of the family it leads to
  * @isolates_peers: They do not reach each other through us
  * @flows_max:	Connections and ports at a time; as many sockets
- * @memory_bytes: For data on its way
+ * @memory_bytes: For data on its way, as far as it lies here: the kernel has its own bounds
  * @proxy:	The HTTP proxy that all connections go through, by CONNECT (usernet/way.h); ip.family
  *		ADDR_NONE: they go straight. Then all DNS queries go to @resolvers as well, by TCP, other
  *		datagrams by connect-udp if the proxy offers it, and echo is refused
@@ -71,6 +84,7 @@ struct usernet_options {
 	void (*send)(void *context, uint64_t now_ns, struct engine_packet *packets, size_t n);
 	bool (*is_peer)(void *context, const struct ip_addr *address);
 	void *context;
+	enum usernet_tier tier;
 	uint32_t mtu;
 	struct ip_prefix addresses[USERNET_ADDRESSES_MAX];
 	size_t n_addresses;
@@ -90,7 +104,12 @@ struct usernet_options {
 
 struct usernet;
 
-/** usernet_new() - Return: 0 or an error with its sentence in @d */
+/**
+ * usernet_new() - Return: 0 or an error with its sentence in @d
+ *
+ * Before other threads start: with tier A it forks. On success with B where A was also welcome, @d says why
+ * this host has no A.
+ */
 int usernet_new(const struct usernet_options *options, struct usernet **ret, struct diag *d);
 /* Ends everything at once. Takes NULL, returns NULL. */
 struct usernet *usernet_free(struct usernet *u);
@@ -133,5 +152,7 @@ enum usernet_count {
 
 /** usernet_counted() - From any thread */
 uint64_t usernet_counted(const struct usernet *u, enum usernet_count c);
+/* A or B; from any thread. */
+enum usernet_tier usernet_tier(const struct usernet *u);
 /* Flows there are now; from any thread. */
 uint32_t usernet_flows(const struct usernet *u);

@@ -9,7 +9,7 @@
 static void check_whole(const char *head, const struct request *r, size_t size)
 {
 	HOLDS(r->head_len <= size && r->head_len >= strlen("CONNECT a:1 HTTP/1.1\r\n\r\n"));
-	HOLDS(memcmp(head, "CONNECT ", 8) == 0);
+	HOLDS(memcmp(head, r->is_udp ? "GET " : "CONNECT ", r->is_udp ? 4 : 8) == 0);
 	HOLDS(memcmp(head + r->head_len - 4, "\r\n\r\n", 4) == 0);
 	HOLDS(r->port > 0 && strlen(r->host) > 0 && strlen(r->host) <= REQUEST_HOST_MAX);
 	HOLDS(!strpbrk(r->host, "@/%?# \t\r\n[]"));

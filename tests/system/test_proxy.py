@@ -350,6 +350,99 @@ class Tunnels(ProxyTest):
             return False
 
 
+def varint(n):
+    if n < 64:
+        return bytes([n])
+    return struct.pack("!H", n | 1 << 14) if n < 1 << 14 else struct.pack("!I", n | 2 << 30)
+
+
+def capsule(payload, kind=0, context=b"\0"):
+    return varint(kind) + varint(len(context + payload)) + context + payload
+
+
+def payloads(s, count):
+    """So many payloads out of what comes."""
+    data, found = b"", []
+
+    def number(at):
+        size = 1 << (data[at] >> 6) if at < len(data) else 9
+        if at + size > len(data):
+            return None, at
+        return int.from_bytes(data[at:at + size], "big") & ((1 << (8 * size - 2)) - 1), at + size
+
+    while len(found) < count:
+        kind, at = number(0)
+        length, at = number(at)
+        if length is None or len(data) < at + length:
+            chunk = s.recv(1 << 16)
+            assert chunk, "the tunnel ended"
+            data += chunk
+            continue
+        assert (kind, data[at]) == (0, 0)
+        found.append(data[at + 1:at + length])
+        data = data[at + length:]
+    return found
+
+
+class Datagrams(ProxyTest):
+    names = {"world.test": {1: [[WORLD4]], 28: [[]]}, "inside.test": {1: [["127.0.0.1"]], 28: [[]]}}
+    UPGRADE = "Connection: Upgrade\r\nUpgrade: connect-udp\r\nCapsule-Protocol: ?1\r\n"
+
+    def ask_udp(self, host, port, key=KEY, more=UPGRADE, early=b""):
+        head = f"GET /.well-known/masque/udp/{host}/{port}/ HTTP/1.1\r\nHost: {PROXY}\r\n{more}{bearer(key)}\r\n"
+        return self.ask(head.encode() + early)
+
+    def echo_udp(self, address):
+        with self.world:
+            s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+        s.bind((address, 0))
+        self.addCleanup(s.close)
+
+        def run():
+            while True:
+                try:
+                    s.sendto(*s.recvfrom(1 << 16))
+                except OSError:
+                    return
+
+        threading.Thread(target=run, daemon=True).start()
+        return s.getsockname()[1]
+
+    def test_datagrams_go_through_in_capsules_whole_and_in_pieces(self):
+        for host, address in ((WORLD4, WORLD4), ("world.test", WORLD4), (WORLD6.replace(":", "%3A"), WORLD6)):
+            port = self.echo_udp(address)
+            status, text, s = self.ask_udp(host, port, early=capsule(b"early") + capsule(b"part")[:3])
+            self.assertEqual(status, 101, text)
+            self.assertIn("Upgrade: connect-udp", text)
+            s.sendall(capsule(b"part")[3:])
+            self.assertEqual(payloads(s, 2), [b"early", b"part"])
+            sent = [b"", b"x", os.urandom(1200), os.urandom(20000)]
+            for one in sent:
+                s.sendall(capsule(one, kind=77, context=b"") + capsule(b"of another context", context=b"\x02") + capsule(one))
+                self.assertEqual(payloads(s, 1), [one])
+            for octet in capsule(b"slowly"):
+                s.sendall(bytes([octet]))
+            self.assertEqual(payloads(s, 1), [b"slowly"])
+            s.close()
+        self.soon(lambda: not self.proxy.output("ss", "-Hun").strip(), "no socket is left")
+
+    def test_rules_are_those_of_connect(self):
+        port = self.echo_udp(WORLD4)
+        for host, key, more, want in ((WORLD4, "nobody", self.UPGRADE, 407), ("127.0.0.1", KEY, self.UPGRADE, 403),
+                                      ("inside.test", KEY, self.UPGRADE, 403), (OWN, KEY, self.UPGRADE, 403),
+                                      ("nothing.test", KEY, self.UPGRADE, 502), (WORLD4, KEY, "", 400),
+                                      ("a%40b", KEY, self.UPGRADE, 400),
+                                      (WORLD4, KEY, "Connection: Upgrade\r\nUpgrade: websocket\r\n", 400)):
+            status, text, s = self.ask_udp(host, port, key, more)
+            s.close()
+            self.assertEqual(status, want, (host, text))
+        self.assertEqual(self.ask_udp(WORLD4, 0)[0], 400)
+        s = self.ask_udp(WORLD4, port)[2]
+        s.sendall(varint(0) + varint(1 << 20) + b"\0")  # more than a datagram holds
+        with self.assertRaises(ConnectionResetError):
+            s.recv(10)
+
+
 class Admission(ProxyTest):
     names = {"world.test": {1: [[WORLD4]], 28: [[]]}}
     options = ("--tunnels-per-key", "3", "--idle", "3600")

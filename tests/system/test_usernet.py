@@ -38,13 +38,17 @@ TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
 class Usernet(tunnel.Device):
     """Our program as somebody without rights, where there is no /dev/net/tun; the directory of its socket is made for it."""
 
+    words = ("--usernet",)
+    dev_net = ""  # what is made in /dev/net
+    under = ()  # a command that executes ours
+
     def start(self):
         os.makedirs(tunnel.SOCKETS, exist_ok=True)
         os.chown(tunnel.SOCKETS, NOBODY, NOBODY)
         program = os.environ.get("CULVERT", "culvert")
-        command = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /dev/net && exec "$@"', "sh",
+        command = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none /dev/net && {self.dev_net} exec "$@"', "sh",
                    "setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--bounding-set=-all",
-                   "--inh-caps=-all", program, "device", "--usernet", "-f", *self._extra, self.interface]
+                   "--inh-caps=-all", *self.under, program, "device", *self.words, "-f", *self._extra, self.interface]
         output = None if os.environ.get("CULVERT_TEST_VERBOSE") else self._log
         self.process = self.namespace.start(*command, env={**os.environ, "LOG_LEVEL": "info"}, stdout=output,
                                             stderr=output)
@@ -56,6 +60,7 @@ class Usernet(tunnel.Device):
 
 class UsernetTest(suite.NetTest):
     client_kind = "wireguard-go"
+    server_kind = Usernet
 
     def setUp(self):
         super().setUp()
@@ -71,7 +76,7 @@ class UsernetTest(suite.NetTest):
         return ("--address", f"{OWN4}/24,{OWN6}/64", "--dns", WORLD4)
 
     def join(self, *options):
-        self.server = Usernet(self.gateway, "user0", extra=options, log=self.log)
+        self.server = self.server_kind(self.gateway, "user0", extra=options, log=self.log)
         self.addCleanup(self.ended_well, self.server)
         self.server.configure(listen_port=51820)
         self.tunnel = self.device(self.client, "wg0", self.client_kind)
@@ -486,7 +491,7 @@ class Keeps(UsernetTest):
 
     def join_again(self, *options):
         private, public = self.server.private, self.server.public
-        self.server = Usernet(self.gateway, "user0", extra=options, log=self.log)
+        self.server = self.server_kind(self.gateway, "user0", extra=options, log=self.log)
         self.server.private, self.server.public = private, public
         self.addCleanup(self.ended_well, self.server)
         self.server.configure(listen_port=51820)
@@ -526,6 +531,7 @@ class Keeps(UsernetTest):
                             (("--usernet", "--dns", "name", "x"), "--dns takes"),
                             (("--usernet", "--allow", "10.0.0.0/33", "x"), "--allow takes"),
                             (("--usernet", "--mtu", "100", "x"), "from 1280 to 9000"),
+                            (("--usernet=tier-c", "x"), "tier-a, tier-b or auto"),
                             (("--usernet", "--flows", "1", "x"), "from 64 to"),
                             (("--usernet", "--forward", "80", "x"), "PORT=ADDRESS:PORT"),
                             (("--usernet", "--forward", "0=10.0.0.2:80", "x"), "PORT=ADDRESS:PORT"),
@@ -563,11 +569,9 @@ class Keeps(UsernetTest):
                 got += data
             self.assertTrue(got == block, address)
             self.assertEqual(seen.pop(), own)
-        with self.world:
-            s = socket.create_connection(("198.51.100.1", 8082), 10)
-        self.addCleanup(s.close)
-        with self.assertRaises(ConnectionResetError):
-            s.recv(1)
+        with self.world, self.assertRaises(ConnectionResetError):  # perhaps before connect() has returned
+            with socket.create_connection(("198.51.100.1", 8082), 10) as s:
+                s.recv(1)
 
     def test_peers_reach_each_other_and_lose_a_hop_on_the_way(self):
         second = self.net.namespace("second")
@@ -641,4 +645,5 @@ class Keeps(UsernetTest):
             s.close()
 
 
-suite.main()
+if __name__ == "__main__":
+    suite.main()

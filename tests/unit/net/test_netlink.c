@@ -13,6 +13,7 @@
 #include <ifaddrs.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -197,6 +198,47 @@ static void adds_and_deletes_routes(void)
 	CHECK(netlink_route_delete(nl, &v4) == -ESRCH);
 }
 
+/* Does a datagram to @address come back to this host? */
+static bool is_ours(const char *address)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(7777) }, to = any;
+	int in = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int out = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	char octet = 0;
+	bool came = false;
+
+	CHECK(inet_pton(AF_INET, address, &to.sin_addr) == 1);
+	CHECK(bind(in, (const struct sockaddr *)&any, sizeof(any)) == 0);
+	sendto(out, "x", 1, 0, (const struct sockaddr *)&to, sizeof(to));
+	came = recv(in, &octet, 1, 0) == 1;
+	close(in);
+	close(out);
+	return came;
+}
+
+static void a_rule_leads_to_a_table_where_every_address_is_local(void)
+{
+	struct netlink_link loopback;
+	struct netlink_route all = { .destination.ip.family = ADDR_V4,
+				     .table = 100,
+				     .is_local = true };
+	const struct netlink_rule rule = { .family = ADDR_V4,
+					   .came_by = "lo",
+					   .table = 100,
+					   .priority = 77,
+					   .suppress_bits = -1 };
+
+	CHECK(netlink_link_find(nl, "lo", &loopback) == 0);
+	CHECK(netlink_link_set_up(nl, loopback.index, true) == 0);
+	all.index = loopback.index;
+	CHECK(netlink_route_add(nl, &all) == 0 && netlink_route_add(nl, &all) == -EEXIST);
+	CHECK(!is_ours("203.0.113.9"));
+	CHECK(netlink_rule_add(nl, &rule) == 0 && netlink_rule_add(nl, &rule) == -EEXIST);
+	CHECK(is_ours("203.0.113.9"));
+	CHECK(netlink_route_delete(nl, &all) == 0);
+	CHECK(!is_ours("203.0.113.9"));
+}
+
 static void the_watch_saw_it_all(void)
 {
 	struct linkwatch_change change = { 0 };
@@ -246,6 +288,7 @@ int main(void)
 	RUN(the_watch_answers_and_tells_the_end);
 	CHECK(make_tun("cvt0") && netlink_link_find(nl, "cvt0", &tun) == 0);
 	RUN(a_dump_of_many_messages_is_walked_to_its_end);
+	RUN(a_rule_leads_to_a_table_where_every_address_is_local);
 	netlink_close(nl);
 	close(watch);
 	return DONE();

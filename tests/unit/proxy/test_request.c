@@ -173,6 +173,26 @@ static void judges_the_form_of_a_head(void)
 	}
 }
 
+#define UDP(target) "GET /.well-known/masque/udp/" target "/ HTTP/1.1\r\nHost: p\r\n"
+#define UPGRADE	    "Connection: Upgrade\r\nUpgrade: connect-udp\r\nCapsule-Protocol: ?1\r\n\r\n"
+
+static void reads_an_upgrade_to_connect_udp(void)
+{
+	struct request r = { .port = 0 };
+
+	CHECK(parse_text(UDP("a.test/53") UPGRADE, &r) == REQUEST_IS_WHOLE);
+	CHECK(r.is_udp && strcmp(r.host, "a.test") == 0 && r.port == 53);
+	CHECK(parse_text(UDP("2001%3Adb8%3A%3A7/443") UPGRADE, &r) == REQUEST_IS_WHOLE);
+	CHECK(r.ip.family == ADDR_V6 && strcmp(r.host, "2001:db8::7") == 0);
+	CHECK(parse_text(OK "\r\n", &r) == REQUEST_IS_WHOLE && !r.is_udp);
+	CHECK(parse_text(UDP("a.test/53") "\r\n", &r) == 400);
+	CHECK(parse_text(UDP("a.test/53") "Upgrade: connect-udp\r\n\r\n", &r) == 400);
+	CHECK(parse_text(UDP("a.test/0") UPGRADE, &r) == 400);
+	CHECK(parse_text(UDP("a%40b/53") UPGRADE, &r) == 400);
+	CHECK(parse_text(UDP("a%00b/53") UPGRADE, &r) == 400);
+	CHECK(parse_text("GET /udp/a/53/ HTTP/1.1\r\nHost: p\r\n" UPGRADE, &r) == 405);
+}
+
 static void refuses_nul_anywhere(void)
 {
 	const char head[] = OK "Host: a\r\n\r\n";
@@ -284,6 +304,7 @@ int main(void)
 	RUN(refuses_targets_that_are_none);
 	RUN(refuses_a_name_that_is_too_long);
 	RUN(judges_the_form_of_a_head);
+	RUN(reads_an_upgrade_to_connect_udp);
 	RUN(refuses_nul_anywhere);
 	RUN(waits_for_the_rest_at_every_octet);
 	RUN(takes_a_key_from_bearer_and_basic);
