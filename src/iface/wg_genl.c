@@ -16,7 +16,7 @@
 enum {
 	ANSWER_MAX = 32768, /* what the kernel puts into one datagram of a dump at most */
 	ANSWER_TIMEOUT_S = 5,
-	DUMP_TRIES = 5,
+	DUMP_TRIES = 20, /* others may change many peers, one by one */
 };
 
 struct wg_genl {

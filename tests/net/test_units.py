@@ -148,6 +148,7 @@ class Units(suite.NetTest):
         self.room.run("systemd-sysusers", "/run/users.conf")
         for unit, source, words in (("culvert-carrier.service", "culvert-carrier.service", {}),
                                     ("culvert-proxy.service", "culvert-proxy.service", {}),
+                                    ("culvert-client-restore.service", "culvert-client-restore.service", {}),
                                     ("culvert-gateway.service", "culvert-gateway.service", GATEWAY),
                                     ("culvert-gateway@.service", "culvert-gateway.service", INSTANCE),
                                     ("culvert-device@.service", "culvert-device@.service", {})):
@@ -196,6 +197,16 @@ class Units(suite.NetTest):
         self.assertEqual(self.show(unit, "Result"), "success")
         self.assertEqual(self.room.run("nft", "list", "tables").stdout, "")
         self.assertEqual(self.room.run("sysctl", "-n", "net.ipv4.ip_forward").stdout.strip(), "0")
+
+    def test_taking_back_what_connections_left_runs_behind_its_fences(self):
+        unit = "culvert-client-restore.service"
+        self.room.run("mkdir", "-p", "-m", "700", "/var/lib/culvert/client")
+        drop_in = f"/run/systemd/system/{unit}.d"  # so that it can be asked afterwards
+        self.room.run("mkdir", "-p", drop_in)
+        self.room.put(f"{drop_in}/stays.conf", "[Service]\nRemainAfterExit=yes\n")
+        self.room.run("systemctl", "daemon-reload")
+        self.start(unit)
+        self.assertEqual((self.show(unit, "Result"), self.show(unit, "ExecMainStatus")), ("success", "0"))
 
     def test_a_second_interface_has_a_gateway_beside_the_first(self):
         one, other, state = "culvert-gateway.service", "culvert-gateway@wg1.service", "/var/lib/culvert-wg1"
