@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/connect_proxy.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
 
 #include "cmd/command.h"
 
@@ -17,10 +22,11 @@ static int complain(int code, const char *what, const char *word)
 	return code;
 }
 
-/* 10.0.0.1 is the tunnel's own end, which passes queries on. */
+/* 10.0.0.1 is the tunnel's own end, which passes queries on. Addresses have no network: that might be the one that
+ * the proxy is in. */
 static const char file[] = "[Interface]\n"
 			   "PrivateKey = AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAUE=\n"
-			   "Address = 10.0.0.2/24, fdcc:756c:7672::2/64\n"
+			   "Address = %s/32, fdcc:756c:7672::2/128\n"
 			   "DNS = 10.0.0.1\n"
 			   "MTU = 1500\n"
 			   "[Peer]\n"
@@ -28,12 +34,43 @@ static const char file[] = "[Interface]\n"
 			   "AllowedIPs = 0.0.0.0/0, ::/0\n"
 			   "Endpoint = %s\n";
 
+static bool is_ours(const struct ifaddrs *first, const char *text)
+{
+	struct in_addr wanted, has;
+
+	inet_pton(AF_INET, text, &wanted);
+	for (const struct ifaddrs *i = first; i; i = i->ifa_next) {
+		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET)
+			continue;
+		memcpy(&has, (const char *)i->ifa_addr + offsetof(struct sockaddr_in, sin_addr),
+		       sizeof(has));
+		if (has.s_addr == wanted.s_addr)
+			return true;
+	}
+	return false;
+}
+
+/* What comes to the tunnel's address beside the tunnel is dropped: it must not be one that this host lives by. */
+static const char *find_address(void)
+{
+	static const char *const addresses[] = { "10.0.0.2", "10.255.255.2", "172.31.255.2" };
+	struct ifaddrs *first = NULL;
+	size_t n = 0;
+
+	if (getifaddrs(&first) == 0)
+		while (n < sizeof(addresses) / sizeof(addresses[0]) - 1 &&
+		       is_ours(first, addresses[n]))
+			n++;
+	freeifaddrs(first);
+	return addresses[n];
+}
+
 static int make_file(struct connect_proxy *p)
 {
 	struct diag d = { .text = "" };
 
 	p->file.max = FILE_MAX;
-	text_printf(&p->file, file, p->target);
+	text_printf(&p->file, file, find_address(), p->target);
 	if (strpbrk(p->target, " \t\r\n#") || p->file.err ||
 	    wgconf_parse(p->file.data, p->file.len, &p->conf, &d) < 0)
 		return complain(EXIT_USAGE,

@@ -18,6 +18,8 @@
 #include "base/codec.h"
 #include "base/err.h"
 #include "cmd/command.h"
+#include "cmd/device_environment.h"
+#include "cmd/device_report.h"
 #include "cmd/device_usernet.h"
 #include "sys/log.h"
 #include "sys/notify.h"
@@ -50,11 +52,13 @@ static const char usage[] =
 	"  --allow NET,...   private networks that peers may reach (default: none)\n"
 	"  --mtu N           of the tunnel (default 1420)\n"
 	"  --flows N         connections at a time (default 65536)\n"
-	"  --forward PORT=ADDRESS:PORT,...  TCP ports of this host that lead to peers\n"
+	"  --forward [tcp:|udp:]PORT=ADDRESS:PORT,...  ports of this host that lead to peers\n"
+	"  --serve [tcp:|udp:]PORT=ADDRESS:PORT,...  ports of our own address that lead to services of this host\n"
 	"  --isolate         peers do not reach each other\n"
 	"\n"
 	"Environment: WG_PROCESS_FOREGROUND=1 (as -f), WG_TUN_FD and WG_UAPI_FD (descriptors opened by\n"
-	"the caller), LOG_LEVEL=silent|error|warning|info|debug (or verbose).\n";
+	"the caller), LOG_LEVEL=silent|error|warning|info|debug (or verbose). With --usernet also a whole tunnel\n"
+	"(WG_PRIVATE_KEY, WG_PEERS, ...) and METRICS_LOG, WG_PCAP, HEALTHCHECK: culvert-device(8).\n";
 
 struct settings {
 	struct device_options device;
@@ -62,6 +66,8 @@ struct settings {
 	bool foreground;
 	bool is_usernet;
 	bool has_usernet_option;
+	bool is_told; /* all of it, by the environment */
+	struct uapi_set told;
 };
 
 enum { OPTION_USERNET = 256 }; /* and, behind it, enum device_usernet_option */
@@ -103,11 +109,14 @@ static int read_descriptor(const char *variable, int *ret)
 	return EXIT_DONE;
 }
 
-static enum log_level level_from_environment(bool foreground)
+static enum log_level level_from_environment(bool foreground, bool is_usernet)
 {
 	const char *text = getenv("LOG_LEVEL");
 	enum log_level level;
 
+	if (!text && is_usernet &&
+	    (device_environment_truth("DEBUG") || device_environment_truth("WG_DEBUG")))
+		return LOG_LEVEL_DEBUG;
 	if (!text)
 		return foreground ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR;
 	if (strcmp(text, "verbose") == 0)
@@ -163,7 +172,7 @@ static int settle_usernet(struct settings *s)
 		return s->has_usernet_option
 			       ? complain(
 					 EXIT_USAGE,
-					 "--address, --dns, --allow, --mtu, --flows, --isolate and --forward go with --usernet")
+					 "--address, --dns, --allow, --mtu, --flows, --forward, --serve and --isolate go with --usernet")
 			       : -1;
 	if (s->device.takes_over || s->device.tun_fd >= 0 || s->device.workers > 1)
 		return complain(
@@ -193,6 +202,7 @@ static int read_arguments(int argc, char **argv, struct settings *s)
 		{ "flows", required_argument, NULL, OPTION_USERNET + 1 + DEVICE_USERNET_FLOWS },
 		{ "forward", required_argument, NULL,
 		  OPTION_USERNET + 1 + DEVICE_USERNET_FORWARD },
+		{ "serve", required_argument, NULL, OPTION_USERNET + 1 + DEVICE_USERNET_SERVE },
 		{ "isolate", no_argument, NULL, OPTION_USERNET + 1 + DEVICE_USERNET_ISOLATE },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -329,6 +339,35 @@ static int run(struct device *dev, struct notify *manager, struct diag *d)
 	return err;
 }
 
+/* What the environment says of a usernet. Return: an exit code, EXIT_DONE to go on. */
+static int read_environment(struct settings *s)
+{
+	int code;
+
+	if (!s->is_usernet)
+		return EXIT_DONE;
+	code = device_environment_read(&s->told, &s->usernet, &s->is_told);
+	if (code != EXIT_DONE)
+		return code;
+	s->device.goes_without_socket = s->is_told;
+	device_usernet_finish(&s->usernet);
+	return device_report_read(&s->usernet, &s->device.reporter);
+}
+
+/* From nothing to a tunnel that runs. Return: 0 or -errno. */
+static int begin(struct settings *s, struct device **ret, struct diag *d)
+{
+	int err = device_open(&s->device, ret, d);
+
+	if (err == 0 && chdir("/") < 0)
+		log_warning("cannot leave the working directory: %s", err_text(-errno));
+	if (err == 0)
+		err = device_start(*ret, d);
+	if (err == 0 && s->is_told)
+		err = device_configure(*ret, &s->told, d);
+	return err;
+}
+
 static int exit_code(int err)
 {
 	return err == -EPERM || err == -EACCES || err == -ENOENT || err == -ENODEV
@@ -349,21 +388,22 @@ int cmd_device(int argc, char **argv)
 		return code;
 	close_others(s.device.tun_fd, s.device.uapi_fd);
 	snprintf(log_name, sizeof(log_name), "device %s", s.device.name);
-	log_init(log_name, level_from_environment(s.foreground), false);
+	log_init(log_name, level_from_environment(s.foreground, s.is_usernet), false);
 	if (!s.foreground) {
 		code = go_to_background(&report_fd);
 		if (code >= 0)
 			return code;
 	}
 	open_manager(&s, &manager);
-	if (s.is_usernet)
-		device_usernet_finish(&s.usernet);
 	null = s.foreground ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC);
-	err = device_open(&s.device, &dev, &d);
-	if (err == 0 && chdir("/") < 0)
-		log_warning("cannot leave the working directory: %s", err_text(-errno));
-	if (err == 0)
-		err = device_start(dev, &d);
+	code = read_environment(&s);
+	if (code != EXIT_DONE) {
+		uapi_set_done(&s.told);
+		report(report_fd, code);
+		return code;
+	}
+	err = begin(&s, &dev, &d);
+	uapi_set_done(&s.told);
 	if (err < 0) {
 		complain(0, d.text);
 		device_free(dev);

@@ -8,6 +8,7 @@
 
 #include "base/codec.h"
 #include "cmd/command.h"
+#include "cmd/device_environment.h"
 #include "sys/log.h"
 
 enum {
@@ -24,6 +25,7 @@ void device_usernet_init(struct usernet_options *o)
 	*o = (struct usernet_options){ .tier = USERNET_TIER_AUTO,
 				       .mtu = MTU_DEFAULT,
 				       .flows_max = FLOWS_DEFAULT };
+	device_environment_defaults(o);
 }
 
 static int refuse(const char *what, const char *text)
@@ -84,27 +86,49 @@ static int add_allowed(struct usernet_options *o, const char *text)
 	return EXIT_DONE;
 }
 
-/* "8080=10.9.0.2:80", "8080=[fd09::2]:80": as endpoints are written. */
-static int add_forward(struct usernet_options *o, const char *text)
+/* "8080=10.9.0.2:80", "udp:8080=[fd09::2]:80": as endpoints are written. */
+static bool read_rule(const char *text, struct usernet_forward *ret)
 {
+	bool is_udp = strncmp(text, "udp:", 4) == 0;
 	const char *to = strchr(text, '=');
 	struct endpoint endpoint;
 	uint64_t port = 0;
 
+	if (is_udp || strncmp(text, "tcp:", 4) == 0)
+		text += 4;
 	if (!to || decimal_parse(text, (size_t)(to - text), 65535, &port) < 0 || port == 0 ||
-	    endpoint_parse(to + 1, &endpoint) < 0 || endpoint.port == 0 ||
-	    o->n_forwards == USERNET_FORWARDS_MAX)
-		return refuse("--forward takes at most 64 of PORT=ADDRESS:PORT", text);
-	o->forwards[o->n_forwards++] = (struct usernet_forward){ .port = (uint16_t)port,
-								 .to_port = endpoint.port,
-								 .to = endpoint.ip };
+	    endpoint_parse(to + 1, &endpoint) < 0 || endpoint.port == 0)
+		return false;
+	*ret = (struct usernet_forward){ .is_udp = is_udp,
+					 .port = (uint16_t)port,
+					 .to_port = endpoint.port,
+					 .to = endpoint.ip };
+	return true;
+}
+
+static int add_forward(struct usernet_options *o, const char *text)
+{
+	if (o->n_forwards == USERNET_FORWARDS_MAX ||
+	    !read_rule(text, &o->forwards[o->n_forwards]))
+		return refuse("--forward takes at most 64 of [tcp:|udp:]PORT=ADDRESS:PORT",
+			      text);
+	o->n_forwards++;
+	return EXIT_DONE;
+}
+
+static int add_service(struct usernet_options *o, const char *text)
+{
+	if (o->n_services == USERNET_FORWARDS_MAX ||
+	    !read_rule(text, &o->services[o->n_services]))
+		return refuse("--serve takes at most 64 of [tcp:|udp:]PORT=ADDRESS:PORT", text);
+	o->n_services++;
 	return EXIT_DONE;
 }
 
 static int add_each(struct usernet_options *o, const char *text,
 		    int (*add)(struct usernet_options *o, const char *text))
 {
-	char one[ADDR_TEXT_MAX + sizeof("65535=")];
+	char one[ADDR_TEXT_MAX + sizeof("udp:65535=")];
 	int code = EXIT_DONE;
 
 	while (code == EXIT_DONE) {
@@ -150,6 +174,8 @@ int device_usernet_read(struct usernet_options *o, enum device_usernet_option op
 		return add_each(o, text, add_allowed);
 	case DEVICE_USERNET_FORWARD:
 		return add_each(o, text, add_forward);
+	case DEVICE_USERNET_SERVE:
+		return add_each(o, text, add_service);
 	case DEVICE_USERNET_ISOLATE:
 		o->isolates_peers = true;
 		return EXIT_DONE;

@@ -44,6 +44,7 @@ static int read_usernet(const struct options *o, struct gateway_kind *k)
 		{ "allow", "--allow", DEVICE_USERNET_ALLOW },
 		{ "resolvers", "--dns", DEVICE_USERNET_DNS },
 		{ "forward", "--forward", DEVICE_USERNET_FORWARD },
+		{ "serve", "--serve", DEVICE_USERNET_SERVE },
 	};
 	static struct usernet_options unused;
 	size_t n = 0;

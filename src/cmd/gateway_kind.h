@@ -29,12 +29,19 @@
 		  NULL,                                                                     \
 		  "usernet: those behind port 53 of the gateway; else of /etc/resolv.conf", \
 		  NULL },                                                                   \
+		{ "forward",                                                                \
+		  "RULE,...",                                                               \
+		  NULL,                                                                     \
+		  NULL,                                                                     \
+		  "usernet: ports of this host that lead to peers",                         \
+		  NULL },                                                                   \
 	{                                                                                   \
-		"forward", "RULE,...", NULL, NULL,                                          \
-			"usernet: ports of this host that lead to peers", NULL              \
+		"serve", "RULE,...", NULL, NULL,                                            \
+			"usernet: ports of the gateway that lead to services of this host", \
+			NULL                                                                \
 	}
 
-enum { GATEWAY_KIND_ARGUMENTS = 2 * 3 + 1 };
+enum { GATEWAY_KIND_ARGUMENTS = 2 * 4 + 1 };
 
 /**
  * struct gateway_kind - What @c borrows from gateway_kind_read()

@@ -223,15 +223,16 @@ static bool is_listening(int fd)
 }
 
 /* Without a directory for `awg` the device is still one for `wg`. */
-static int listen_for_tools(struct device *dev, struct diag *d)
+static int listen_for_tools(struct device *dev, bool is_needed, struct diag *d)
 {
 	for (int i = 0; i < UAPI_DIALECTS; i++) {
 		int fd = uapi_listen((enum uapi_dialect)i, dev->name, d);
 
-		if (fd < 0 && (i == UAPI_WIREGUARD || fd == -EADDRINUSE))
+		if (fd == -EADDRINUSE || (fd < 0 && i == UAPI_WIREGUARD && is_needed))
 			return fd;
 		if (fd < 0)
-			log_warning("no socket for awg: %s", d->text);
+			log_warning("no socket for %s: %s", i == UAPI_WIREGUARD ? "wg" : "awg",
+				    d->text);
 		dev->uapi[i] = fd < 0 ? -1 : fd;
 		dev->owns_socket[i] = fd >= 0;
 	}
@@ -256,7 +257,7 @@ static int open_socket(struct device *dev, const struct device_options *o, struc
 		dev->uapi[UAPI_WIREGUARD] = o->uapi_fd;
 		return 0;
 	}
-	return listen_for_tools(dev, d);
+	return listen_for_tools(dev, !o->goes_without_socket, d);
 }
 
 static unsigned int default_workers(void)
@@ -299,6 +300,7 @@ int device_open(const struct device_options *o, struct device **ret, struct diag
 
 	if (!dev)
 		return diag_set(d, err, 0, "out of memory");
+	dev->reports = o->reporter;
 	memory_give_back();
 	/* The engine first, which takes its time: where a tunnel is taken over, it stands still
 	 * from open_tun() on. */
@@ -362,6 +364,8 @@ static int start_threads(struct device *dev, struct diag *d)
 
 	for (unsigned int i = 0; i < dev->n_workers && err == 0; i++)
 		err = worker_start(&dev->workers[i]);
+	if (err == 0)
+		err = reporter_start(&dev->reporter, &dev->reports, dev);
 	/* After the threads exist: the filter covers them all and allows no new process. */
 	if (err == 0)
 		err = privileges_seccomp(dev->shared.usernet ? PRIVILEGES_USERNET
@@ -373,6 +377,7 @@ static int start_threads(struct device *dev, struct diag *d)
 
 static void stop_threads(struct device *dev)
 {
+	reporter_stop(&dev->reporter);
 	atomic_store(&dev->shared.is_stopping, true);
 	gate_open(&dev->shared.gate); /* in a handover, on either side, they wait there */
 	control_wake_all(dev);
@@ -461,6 +466,25 @@ int device_start(struct device *dev, struct diag *d)
 	if (err < 0)
 		stop_threads(dev);
 	return err;
+}
+
+int device_configure(struct device *dev, const struct uapi_set *set, struct diag *d)
+{
+	const struct uapi_handler handler = control_handler(dev);
+	int err = handler.set(handler.context, set, d);
+
+	return err == UAPI_EADDRINUSE ? -EADDRINUSE : err ? -EINVAL : 0;
+}
+
+void device_count(const struct device *dev, struct device_numbers *ret)
+{
+	*ret = (struct device_numbers){ .flows = 0 };
+	engine_counters(dev->shared.engine, &ret->engine);
+	if (!dev->shared.usernet)
+		return;
+	ret->flows = usernet_flows(dev->shared.usernet);
+	for (int i = 0; i < USERNET_COUNTS; i++)
+		ret->usernet[i] = usernet_counted(dev->shared.usernet, (enum usernet_count)i);
 }
 
 int device_run(struct device *dev, struct diag *d)

@@ -18,6 +18,9 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "conf/uapi.h"
+#include "device/reporter.h"
+#include "engine/engine.h"
 #include "usernet/usernet.h"
 
 enum { DEVICE_WORKERS_MAX = 64 };
@@ -31,6 +34,8 @@ enum { DEVICE_WORKERS_MAX = 64 };
  *		then what that one had
  * @usernet:	No interface: packets of peers go on through sockets (usernet/usernet.h). Its
  *		send, is_peer and context are set by the device; NULL: a TUN
+ * @reporter:	A thread that runs beside it, or none
+ * @goes_without_socket: Where none can be made: it will be told all by device_configure()
  */
 struct device_options {
 	const char *name;
@@ -40,6 +45,8 @@ struct device_options {
 	size_t memory_bytes;
 	bool takes_over;
 	const struct usernet_options *usernet;
+	struct reporter_options reporter;
+	bool goes_without_socket;
 };
 
 struct device;
@@ -61,6 +68,26 @@ int device_open(const struct device_options *options, struct device **ret, struc
  * Return: 0 or an error with its sentence in @d.
  */
 int device_start(struct device *dev, struct diag *d);
+
+/**
+ * device_configure() - Between device_start() and device_run(): as if it came through the socket
+ *
+ * Return: 0, or -EINVAL or -EADDRINUSE with a sentence in @d; nothing was changed then.
+ */
+int device_configure(struct device *dev, const struct uapi_set *set, struct diag *d);
+
+/**
+ * struct device_numbers - What a reporter may tell
+ * @usernet, @flows: 0 without one
+ */
+struct device_numbers {
+	struct engine_counters engine;
+	uint64_t usernet[USERNET_COUNTS];
+	uint32_t flows;
+};
+
+/** device_count() - From any thread, while it runs */
+void device_count(const struct device *dev, struct device_numbers *ret);
 
 /**
  * device_run() - Serve until told to stop

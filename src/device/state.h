@@ -49,6 +49,8 @@ struct device {
 	int fds[WATCHED];
 	int watches[UAPI_DIALECTS]; /* of the sockets' directories, within WATCHED_FILE */
 	struct uapi_server *server;
+	struct reporter_options reports;
+	struct reporter reporter;
 };
 
 /* --- control.c: what the control thread does to the others --- */

@@ -466,6 +466,13 @@ static void dump_usernet(const struct usernet *u, struct text *out)
 		[USERNET_EVICTED] = "evicted",
 		[USERNET_FULL] = "full",
 		[USERNET_DROPPED] = "dropped",
+		[USERNET_TCP_CLOSED] = "tcp_closed",
+		[USERNET_UDP_CLOSED] = "udp_closed",
+		[USERNET_ECHO_CLOSED] = "echo_closed",
+		[USERNET_PACKETS_FROM] = "packets_from",
+		[USERNET_OCTETS_FROM] = "octets_from",
+		[USERNET_PACKETS_TO] = "packets_to",
+		[USERNET_OCTETS_TO] = "octets_to",
 	};
 
 	text_printf(out, "culvert_usernet_tier=%s\n",

@@ -174,9 +174,17 @@ static int start_with(struct device_child *t, int listener, struct diag *d)
 	const char *argv[ARGUMENTS_MAX] = { "culvert-device", "-f",    "--usernet", "--address",
 					    addresses,	      "--mtu", mtu };
 	const char *const variables[] = { level, "WG_UAPI_FD=3", NULL };
-	const struct child_plan plan = {
-		.argv = argv, .sets = variables, .fds = { listener }, .n_fds = 1
-	};
+	/* What tells how it does; the rest is the gateway's to say. */
+	static const char *const told[] = { "METRICS_LOG",     "METRICS_INTERVAL",
+					    "METRICS_FORMAT",  "WG_PCAP",
+					    "WG_DISABLE_IPV6", "HEALTHCHECK",
+					    "HEALTH_HTTP_URL", "HEALTH_DNS_NAME",
+					    "HEALTH_DNS_IP",   NULL };
+	const struct child_plan plan = { .argv = argv,
+					 .inherits = told,
+					 .sets = variables,
+					 .fds = { listener },
+					 .n_fds = 1 };
 	size_t n = 7;
 	int err;
 

@@ -117,7 +117,7 @@ static int digest(struct client *c, uint8_t *data, size_t len)
 	if (used < 0)
 		return ERR_FORMAT;
 	left = len - (size_t)used;
-	if (data != u->kept)
+	if (!u->kept)
 		return keep(u, data + used, left);
 	memmove(u->kept, u->kept + used, left);
 	u->len = left;

@@ -11,6 +11,7 @@
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
@@ -267,7 +268,7 @@ static const int calls_never[] = {
 struct condition {
 	int call;
 	unsigned int n;
-	struct scmp_arg_cmp args[2];
+	struct scmp_arg_cmp args[3];
 };
 
 #define WHEN1(name, a)         \
@@ -283,6 +284,13 @@ struct condition {
 		{              \
 			a, b   \
 		}              \
+	}
+#define WHEN3(name, a, b, c)    \
+	{                       \
+		CALL(name), 3,  \
+		{               \
+			a, b, c \
+		}               \
 	}
 #define IS(arg, value)                                     \
 	{                                                  \
@@ -344,6 +352,9 @@ static const struct condition when_usernet[] = {
 	WHEN2(socket, LOW32(0, AF_INET), KIND(1, SOCK_STREAM)),
 	WHEN2(socket, LOW32(0, AF_INET6), KIND(1, SOCK_STREAM)),
 	WHEN1(socket, LOW32(0, AF_NETLINK)),
+	/* Echo requests, for who has the right to. */
+	WHEN3(socket, LOW32(0, AF_INET), KIND(1, SOCK_RAW), LOW32(2, IPPROTO_ICMP)),
+	WHEN3(socket, LOW32(0, AF_INET6), KIND(1, SOCK_RAW), LOW32(2, IPPROTO_ICMPV6)),
 	WHEN1(connect, WITHOUT(0, 0)),
 	WHEN1(splice, WITHOUT(0, 0)),
 	{ 0 },

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Echo through ping sockets: the kernel chooses the identifier on the outside and lets only answers to it
- * in (RFC 5508, requirement 1). Who may open one is told by net.ipv4.ping_group_range.
- */
+/* Echo: each identifier of a peer has a socket of its own (echo_socket.h), and another identifier outside. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/wire.h"
+#include "usernet/echo_socket.h"
 #include "usernet/internal.h"
 
 enum {
@@ -30,6 +28,7 @@ enum {
 struct echo_flow {
 	struct flow flow;
 	struct host_marks marks;
+	struct echo_socket socket;
 	uint64_t used_ns;
 };
 
@@ -40,6 +39,7 @@ static struct echo_flow *of(struct flow *flow)
 
 void echo_end(struct usernet *u, struct flow *flow)
 {
+	u->n_raw_echoes -= of(flow)->socket.is_raw;
 	usernet_forget(u, flow);
 	free(flow);
 }
@@ -48,14 +48,13 @@ static int open_host(struct usernet *u, struct echo_flow *f)
 {
 	const int on = 1;
 	bool is_v4 = f->flow.pair.remote.family == ADDR_V4;
-	int fd = host_socket(f->flow.pair.remote.family, SOCK_DGRAM,
-			     is_v4 ? (int)IPPROTO_ICMP : (int)IPPROTO_ICMPV6);
+	int err = echo_socket_open(&f->socket, f->flow.pair.remote.family, u->n_raw_echoes);
 
-	if (fd < 0)
-		return fd;
-	f->flow.fd = fd;
-	setsockopt(fd, is_v4 ? IPPROTO_IP : IPPROTO_IPV6, is_v4 ? IP_RECVERR : IPV6_RECVERR,
-		   &on, sizeof(on));
+	if (err < 0)
+		return err;
+	f->flow.fd = f->socket.fd;
+	setsockopt(f->flow.fd, is_v4 ? IPPROTO_IP : IPPROTO_IPV6,
+		   is_v4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof(on));
 	return host_watch(u, &f->flow);
 }
 
@@ -78,6 +77,7 @@ static struct echo_flow *open_flow(struct usernet *u, const struct inet_pair *ke
 		free(f);
 		return NULL;
 	}
+	u->n_raw_echoes += f->socket.is_raw;
 	flow_add(&u->flows, &f->flow);
 	usernet_count(u, USERNET_ECHO_OPENED);
 	return f;
@@ -129,7 +129,11 @@ void echo_receive(struct usernet *u, const struct inner *in)
 		host_set_marks(f->flow.fd, in->ip.source.family, &f->marks,
 			       (uint8_t)(in->hops - 1), in->ip.tos,
 			       is_v4 && in->packet[6] & V4_DF);
+		echo_socket_prepare(&f->socket, in->packet + in->upper.offset);
 		err = send_to_host(f, in);
+		if (err < 0)
+			echo_socket_restore(&f->socket, in->packet + in->upper.offset,
+					    key.remote_port);
 		f->used_ns = u->now_ns;
 		flow_touch(&u->flows, &f->flow);
 		flow_wake_at(&u->flows, &f->flow, f->used_ns + ECHO_FOR);
@@ -146,7 +150,8 @@ static void hand_over(struct usernet *u, const struct echo_flow *f, const struct
 	bool is_v4 = f->flow.pair.remote.family == ADDR_V4;
 	uint32_t header_len = is_v4 ? 20 : 40;
 
-	if (len < INET_ECHO_HEADER || message[0] != (is_v4 ? REPLY_V4 : REPLY_V6) ||
+	if (!echo_socket_is_own(&f->socket, message, len) ||
+	    message[0] != (is_v4 ? REPLY_V4 : REPLY_V6) ||
 	    from->family != f->flow.pair.remote.family)
 		return;
 	put_be16(message + 4, f->flow.pair.remote_port);
@@ -161,7 +166,8 @@ static void hand_over_error(struct usernet *u, const struct echo_flow *f,
 	struct ip_addr source = e->source.family == e->to.family ? e->source : e->to;
 	uint32_t at = f->flow.pair.remote.family == ADDR_V4 ? 20 : 40;
 
-	if (len < INET_ECHO_HEADER || e->to.family != f->flow.pair.remote.family)
+	if (!echo_socket_is_own(&f->socket, message, len) ||
+	    e->to.family != f->flow.pair.remote.family)
 		return;
 	if (len > OUT_QUOTE - at)
 		len = OUT_QUOTE - at;
@@ -177,6 +183,7 @@ static bool receive_one(struct usernet *u, struct echo_flow *f)
 	socklen_t size = sizeof(from);
 	struct ip_addr ip;
 	uint16_t port;
+	uint32_t skipped;
 	ssize_t n = recvfrom(f->flow.fd, u->inbox + INBOX_FRONT, MESSAGE_MAX, MSG_DONTWAIT,
 			     (struct sockaddr *)&from, &size);
 
@@ -187,7 +194,8 @@ static bool receive_one(struct usernet *u, struct echo_flow *f)
 	}
 	host_address_read(&from, &ip, &port);
 	f->used_ns = u->now_ns;
-	hand_over(u, f, &ip, u->inbox + INBOX_FRONT, (uint32_t)n);
+	skipped = echo_socket_skip(&f->socket, u->inbox + INBOX_FRONT, (uint32_t)n);
+	hand_over(u, f, &ip, u->inbox + INBOX_FRONT + skipped, (uint32_t)n - skipped);
 	return true;
 }
 

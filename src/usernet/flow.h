@@ -22,9 +22,11 @@ enum flow_kind {
 	FLOW_TCP,
 	FLOW_UDP,
 	FLOW_ECHO,
+	FLOW_CALLER,	  /* somebody outside, at a UDP port that leads to a peer */
 	FLOW_CONNECT_UDP, /* datagrams by a proxy */
 	/* Never in the table: */
 	FLOW_FORWARD,	  /* a listening socket */
+	FLOW_FORWARD_UDP, /* one of datagrams */
 	FLOW_TUN,	  /* of a namespace of our own (transparent.h) */
 	FLOW_ACCEPT,	  /* a listening socket there */
 	FLOW_ACCEPTED,	  /* the part of a connection that lies there */

@@ -20,7 +20,7 @@
  */
 int forward_open(struct usernet *u, const struct usernet_forward *rule, struct flow **ret,
 		 struct diag *d);
-struct flow *forward_close(struct flow *flow); /* takes NULL, returns NULL */
+struct flow *forward_close(struct flow *flow); /* of UDP as well; takes NULL, returns NULL */
 
 /* Take who is waiting. */
 void forward_work(struct usernet *u, struct flow *flow);

@@ -21,8 +21,9 @@ int host_socket(uint8_t family, int kind, int protocol)
 
 	if (fd < 0)
 		return -errno;
-	/* A mapped address would leave as IPv4. */
-	if (is_v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) {
+	/* A mapped address would leave as IPv4; a raw socket does not know them. */
+	if (is_v6 && kind != SOCK_RAW &&
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) {
 		int err = -errno;
 
 		close(fd);

@@ -10,6 +10,7 @@
 #include "inet/icmp.h"
 #include "inet/tcp.h"
 #include "inet/udp.h"
+#include "usernet/capture.h"
 #include "usernet/egress.h"
 #include "usernet/flow.h"
 #include "usernet/host_inbox.h"
@@ -51,6 +52,9 @@ struct usernet {
 	uint64_t icmp_paid_ns;
 	size_t resolver; /* the one in use */
 	struct flow *forwards[USERNET_FORWARDS_MAX];
+	uint32_t n_callers;
+	uint32_t n_raw_echoes;
+	struct capture capture;
 	struct transparent *transparent; /* NULL: tier B */
 	_Atomic uint64_t counts[USERNET_COUNTS];
 	_Atomic uint32_t n_flows;
@@ -79,9 +83,14 @@ struct inner {
  * Return: how many are at @out. */
 size_t inner_payload(const struct inner *in, uint32_t offset, struct iovec out[SLICES_MAX]);
 
+static inline void usernet_count_many(struct usernet *u, enum usernet_count c, uint64_t n)
+{
+	atomic_fetch_add_explicit(&u->counts[c], n, memory_order_relaxed);
+}
+
 static inline void usernet_count(struct usernet *u, enum usernet_count c)
 {
-	atomic_fetch_add_explicit(&u->counts[c], 1, memory_order_relaxed);
+	usernet_count_many(u, c, 1);
 }
 
 /* --- usernet.c: packets to peers --- */

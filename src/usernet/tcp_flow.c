@@ -24,6 +24,7 @@
 #include "base/wire.h"
 #include "sys/random.h"
 #include "usernet/internal.h"
+#include "usernet/service.h"
 #include "usernet/transparent.h"
 
 enum {
@@ -57,6 +58,7 @@ struct tcp_flow {
 	uint64_t connect_until_ns;
 	uint32_t read_size;
 	bool is_connecting;
+	bool is_trusted; /* a resolver, a service: it may be this host */
 	bool host_ended; /* it will send no more */
 	bool host_shut;	 /* we told it that the peer will send no more */
 	bool lacks_memory;
@@ -132,9 +134,15 @@ static int open_straight(struct usernet *u, struct tcp_flow *f, const struct ip_
 			 const struct inner *in)
 {
 	struct host_marks marks = { .hops = -1, .tos = -1, .df = 1 };
+	uint16_t port = f->flow.pair.local_port;
+	struct ip_addr host = *to;
 	struct sockaddr_storage address;
 	const int on = 1;
-	int err = host_socket(to->family, SOCK_STREAM, 0);
+	int err;
+
+	f->is_trusted = dns_target(u, &f->flow.pair, &host) ||
+			service_find(u, false, &f->flow.pair, &host, &port);
+	err = host_socket(host.family, SOCK_STREAM, 0);
 
 	if (err < 0)
 		return err;
@@ -142,10 +150,10 @@ static int open_straight(struct usernet *u, struct tcp_flow *f, const struct ip_
 	setsockopt(f->flow.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(f->flow.fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	setsockopt(f->flow.fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
-	host_set_marks(f->flow.fd, to->family, &marks, (uint8_t)(in->hops - 1),
+	host_set_marks(f->flow.fd, host.family, &marks, (uint8_t)(in->hops - 1),
 		       in->ip.tos & (uint8_t)~TOS_ECN, true);
 	if (connect(f->flow.fd, (struct sockaddr *)&address,
-		    host_address(to, f->flow.pair.local_port, &address)) < 0 &&
+		    host_address(&host, port, &address)) < 0 &&
 	    errno != EINPROGRESS)
 		return -errno;
 	return host_watch(u,
@@ -207,7 +215,9 @@ static void open_flow(struct usernet *u, const struct inner *in, const struct in
 	struct ip_addr to;
 	uint8_t quoted[OUT_QUOTE];
 
-	if (!dns_target(u, pair, &to)) {
+	uint16_t port;
+
+	if (!dns_target(u, pair, &to) && !service_find(u, false, pair, &to, &port)) {
 		if (own_is_address(u, &to)) {
 			answer_reset(u, pair, syn, 0);
 			return;
@@ -383,7 +393,7 @@ static bool answer_syn(struct usernet *u, struct tcp_flow *f)
 }
 
 /* Return: 0 when it stands, -EAGAIN, or why it does not. */
-static int look_straight(struct usernet *u, struct tcp_flow *f, bool is_resolver)
+static int look_straight(struct usernet *u, struct tcp_flow *f)
 {
 	struct flow *flow = &f->flow;
 	socklen_t size = sizeof(int);
@@ -393,19 +403,19 @@ static int look_straight(struct usernet *u, struct tcp_flow *f, bool is_resolver
 		return -EAGAIN;
 	if (getsockopt(flow->fd, SOL_SOCKET, SO_ERROR, &err, &size) < 0)
 		err = errno;
-	if (err == 0 && !is_resolver && host_is_ourselves(flow->fd)) {
+	if (err == 0 && !f->is_trusted && host_is_ourselves(flow->fd)) {
 		usernet_count(u, USERNET_DENIED);
 		err = EACCES;
 	}
 	return -err;
 }
 
-static int look_at_host(struct usernet *u, struct tcp_flow *f, bool is_resolver)
+static int look_at_host(struct usernet *u, struct tcp_flow *f)
 {
 	if (u->now_ns >= f->connect_until_ns)
 		return -ETIMEDOUT;
 	if (!f->talk)
-		return look_straight(u, f, is_resolver);
+		return look_straight(u, f);
 	return way_go_on(&u->way, f->talk, f->flow.fd, u->now_ns, &f->flow.events);
 }
 
@@ -416,7 +426,7 @@ static bool finish_connecting(struct usernet *u, struct tcp_flow *f)
 	struct inet_pair pair = flow->pair;
 	struct ip_addr to;
 	bool is_resolver = dns_target(u, &pair, &to);
-	int err = look_at_host(u, f, is_resolver);
+	int err = look_at_host(u, f);
 
 	if (err == -EAGAIN)
 		return false;

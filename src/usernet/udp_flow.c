@@ -16,7 +16,9 @@
 
 #include "base/wire.h"
 #include "usernet/connect_datagram.h"
+#include "usernet/forward_udp.h"
 #include "usernet/internal.h"
+#include "usernet/service.h"
 
 enum {
 	RECEIVES_PER_TURN = 16,
@@ -30,11 +32,18 @@ enum {
 #define TWO_WAY_FOR (300 * SECOND)
 #define QUERY_FOR   (17 * SECOND)
 
+/* Where all of a flow goes. ADDR_NONE: where the peer says. */
+struct target {
+	struct ip_addr to;
+	uint16_t port;
+	bool is_service; /* rather than a resolver */
+};
+
 struct udp_flow {
 	struct flow flow;
 	struct host_marks marks;
-	struct ip_addr judged;	 /* the last destination that was allowed */
-	struct ip_addr resolver; /* where queries go; ADDR_NONE: not to one */
+	struct ip_addr judged; /* the last destination that was allowed */
+	struct target target;
 	uint64_t used_ns;
 	uint8_t family; /* of the host's socket: a resolver may have another than the peer */
 	bool has_answer;
@@ -47,7 +56,7 @@ static struct udp_flow *of(struct flow *flow)
 
 static uint64_t ends_at(const struct udp_flow *f)
 {
-	if (f->resolver.family != ADDR_NONE)
+	if (f->target.to.family != ADDR_NONE && !f->target.is_service)
 		return f->used_ns + QUERY_FOR;
 	return f->used_ns + (f->has_answer ? TWO_WAY_FOR : ONE_WAY_FOR);
 }
@@ -74,18 +83,18 @@ static int open_host(struct usernet *u, struct udp_flow *f)
 	setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof(on)); /* where the kernel has it */
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
-	if (f->resolver.family != ADDR_NONE) {
+	if (f->target.to.family != ADDR_NONE) {
 		struct sockaddr_storage to;
 
 		if (connect(fd, (struct sockaddr *)&to,
-			    host_address(&f->resolver, DNS_PORT, &to)) < 0)
+			    host_address(&f->target.to, f->target.port, &to)) < 0)
 			return -errno;
 	}
 	return host_watch(u, &f->flow);
 }
 
 static struct udp_flow *open_flow(struct usernet *u, const struct inet_pair *key,
-				  const struct ip_addr *resolver)
+				  const struct target *target)
 {
 	struct udp_flow *f = NULL;
 	int err = -ENOMEM;
@@ -96,9 +105,9 @@ static struct udp_flow *open_flow(struct usernet *u, const struct inet_pair *key
 	if (f) {
 		f->flow = (struct flow){ .kind = FLOW_UDP, .fd = -1, .pair = *key };
 		f->marks = (struct host_marks){ -1, -1, -1 };
-		f->family = resolver ? resolver->family : key->remote.family;
-		if (resolver)
-			f->resolver = *resolver;
+		f->target = *target;
+		f->family =
+			target->to.family != ADDR_NONE ? target->to.family : key->remote.family;
 		err = open_host(u, f);
 	}
 	if (err < 0) {
@@ -151,7 +160,7 @@ static int send_to_host(struct udp_flow *f, const struct inner *in, const struct
 	msg.msg_iovlen = inner_payload(in, in->upper.offset + INET_UDP_HEADER, payload);
 	if (!in->gso_size && msg.msg_iovlen) /* what lies behind the datagram's own end */
 		payload[0].iov_len = udp->len - INET_UDP_HEADER;
-	if (f->resolver.family == ADDR_NONE) {
+	if (f->target.to.family == ADDR_NONE) {
 		msg.msg_namelen = host_address(&in->ip.destination, udp->destination_port, &to);
 		msg.msg_name = &to;
 	}
@@ -186,7 +195,7 @@ static void tell_failure(struct usernet *u, struct udp_flow *f, const struct inn
 /* Return: whether @in may go where it wants to. */
 static bool may_pass(struct usernet *u, struct udp_flow *f, const struct inner *in)
 {
-	if (f->resolver.family != ADDR_NONE || ip_addr_equal(&f->judged, &in->ip.destination))
+	if (f->target.to.family != ADDR_NONE || ip_addr_equal(&f->judged, &in->ip.destination))
 		return true;
 	if (own_may_reach(u, &in->ip.destination) != EGRESS_OK)
 		return false;
@@ -201,27 +210,30 @@ static struct udp_flow *find(struct usernet *u, const struct inner *in,
 				 .remote = in->ip.source,
 				 .local_port = udp->destination_port,
 				 .remote_port = udp->source_port };
-	struct ip_addr to;
-	bool is_query = dns_target(u, &key, &to);
+	struct target target = { .port = DNS_PORT };
+	bool is_fixed = dns_target(u, &key, &target.to);
 	struct flow *flow = NULL;
 
-	if (!is_query) {
+	if (!is_fixed)
+		is_fixed = target.is_service =
+			service_find(u, true, &key, &target.to, &target.port);
+	if (!is_fixed) {
 		if (own_is_address(u, &key.local)) {
 			refuse(u, in, INET_ICMP_PORT_UNREACHABLE, 0);
 			return NULL;
 		}
-		key.local = (struct ip_addr){ 0 };
+		target.to = key.local = (struct ip_addr){ 0 };
 		key.local_port = 0;
 	}
 	flow = flow_find(&u->flows, FLOW_UDP, &key);
 	if (flow)
 		return of(flow);
-	if (!is_query && own_may_reach(u, &in->ip.destination) != EGRESS_OK) {
+	if (!is_fixed && own_may_reach(u, &in->ip.destination) != EGRESS_OK) {
 		usernet_count(u, USERNET_DENIED);
 		refuse(u, in, INET_ICMP_PROHIBITED, 0);
 		return NULL;
 	}
-	return open_flow(u, &key, is_query ? &to : NULL);
+	return open_flow(u, &key, &target);
 }
 
 void udp_flow_receive(struct usernet *u, const struct inner *in)
@@ -236,6 +248,8 @@ void udp_flow_receive(struct usernet *u, const struct inner *in)
 		usernet_count(u, USERNET_MALFORMED);
 		return;
 	}
+	if (own_is_address(u, &in->ip.destination) && forward_udp_answer(u, in, &udp))
+		return;
 	if (!way_is_direct(&u->way)) {
 		connect_datagram_receive(u, in, &udp);
 		return;
@@ -299,7 +313,7 @@ static void hand_over(struct usernet *u, struct udp_flow *f, const struct host_r
 {
 	struct inet_pair pair = f->flow.pair;
 
-	if (f->resolver.family == ADDR_NONE) {
+	if (f->target.to.family == ADDR_NONE) {
 		/* Also for whoever calls uninvited: what must not be reached must not reach in. */
 		if (!ip_addr_equal(&f->judged, &r->from) &&
 		    own_may_reach(u, &r->from) != EGRESS_OK) {
@@ -327,10 +341,10 @@ static void hand_over_error(struct usernet *u, struct udp_flow *f, const struct 
 	struct ip_addr source = e->source;
 	uint32_t header_len = 0;
 
-	if (f->resolver.family != ADDR_NONE) {
+	if (f->target.to.family != ADDR_NONE) {
 		pair.remote = f->flow.pair.local;
 		pair.remote_port = f->flow.pair.local_port;
-		dns_failed(u, &f->resolver);
+		dns_failed(u, &f->target.to);
 	}
 	if (pair.remote.family != pair.local.family)
 		return;
@@ -339,7 +353,7 @@ static void hand_over_error(struct usernet *u, struct udp_flow *f, const struct 
 	header_len = inet_udp_write(&pair, 0, HOPS, payload, len, HOST_INBOX_LEN_MAX, quoted,
 				    &offload);
 	memcpy(quoted + header_len, payload, len);
-	if (source.family != pair.local.family || f->resolver.family != ADDR_NONE)
+	if (source.family != pair.local.family || f->target.to.family != ADDR_NONE)
 		source = pair.remote;
 	answer_error_from(u, &e->kind, &source, quoted, header_len + len);
 }
@@ -375,8 +389,8 @@ void udp_flow_work(struct usernet *u, struct flow *flow)
 	if (flow->events & (EPOLLIN | EPOLLERR))
 		flow_mark(&u->flows, flow);
 	if (ends_at(f) <= u->now_ns) {
-		if (f->resolver.family != ADDR_NONE && !f->has_answer)
-			dns_failed(u, &f->resolver);
+		if (f->target.to.family != ADDR_NONE && !f->has_answer)
+			dns_failed(u, &f->target.to);
 		udp_flow_end(u, flow);
 	} else {
 		flow_wake_at(&u->flows, flow, ends_at(f));

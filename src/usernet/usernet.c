@@ -10,10 +10,12 @@
 
 #include "base/wire.h"
 #include "inet/checksum.h"
+#include "sys/clock.h"
 #include "sys/random.h"
 #include "usernet/connect_dns.h"
 #include "usernet/connect_udp_flow.h"
 #include "usernet/forward.h"
+#include "usernet/forward_udp.h"
 #include "usernet/internal.h"
 #include "usernet/transparent.h"
 
@@ -92,7 +94,8 @@ static int open_forwards(struct usernet *u, struct diag *d)
 				"port %u leads to an IPv%d address, and --address names none of "
 				"ours",
 				rule->port, rule->to.family == ADDR_V4 ? 4 : 6);
-		err = forward_open(u, rule, &u->forwards[i], d);
+		err = (rule->is_udp ? forward_udp_open : forward_open)(u, rule, &u->forwards[i],
+								       d);
 	}
 	return err;
 }
@@ -125,6 +128,7 @@ int usernet_new(const struct usernet_options *options, struct usernet **ret, str
 	memcpy(u->egress.allowed, options->allowed, sizeof(options->allowed));
 	u->egress.n_allowed = options->n_allowed;
 	set_tcp(u);
+	capture_begin(&u->capture, options->capture_fd);
 	err = set_way(u, options, d);
 	if (err < 0) {
 		usernet_free(u);
@@ -159,10 +163,14 @@ static void end(struct usernet *u, struct flow *flow)
 	case FLOW_ECHO:
 		echo_end(u, flow);
 		break;
+	case FLOW_CALLER:
+		forward_udp_caller_end(u, flow);
+		break;
 	case FLOW_CONNECT_UDP:
 		connect_udp_end(u, flow);
 		break;
 	case FLOW_FORWARD:
+	case FLOW_FORWARD_UDP:
 	case FLOW_TUN:
 	case FLOW_ACCEPT:
 	case FLOW_ACCEPTED:
@@ -241,6 +249,13 @@ bool usernet_make_room(struct usernet *u, const struct inet_pair *pair)
 
 void usernet_forget(struct usernet *u, struct flow *flow)
 {
+	static const enum usernet_count closed[] = {
+		[FLOW_TCP] = USERNET_TCP_CLOSED,	 [FLOW_UDP] = USERNET_UDP_CLOSED,
+		[FLOW_ECHO] = USERNET_ECHO_CLOSED,	 [FLOW_CALLER] = USERNET_UDP_CLOSED,
+		[FLOW_CONNECT_UDP] = USERNET_UDP_CLOSED,
+	};
+
+	usernet_count(u, closed[flow->kind]);
 	flow_remove(&u->flows, flow);
 	if (flow->fd >= 0)
 		close(flow->fd);
@@ -248,6 +263,28 @@ void usernet_forget(struct usernet *u, struct flow *flow)
 }
 
 /* --- Packets to peers --- */
+
+/* How many packets a run of them is: told by what is behind its headers (of UDP, 8 octets). */
+static uint32_t packets_in(const uint8_t *packet, uint32_t len, const struct inet_offload *o)
+{
+	uint32_t header_len = o->csum_start + INET_UDP_HEADER;
+
+	if (o->gso == INET_GSO_NONE || o->gso_size == 0 || len <= o->csum_start + 12U)
+		return 1;
+	if (o->gso != INET_GSO_UDP)
+		header_len = o->csum_start + (uint32_t)(packet[o->csum_start + 12] >> 4) * 4;
+	return len <= header_len ? 1 : (len - header_len + o->gso_size - 1) / o->gso_size;
+}
+
+static void note_sent(struct usernet *u, const struct engine_packet *p)
+{
+	const struct iovec slice = { p->data, p->len };
+
+	usernet_count_many(u, USERNET_PACKETS_TO, packets_in(p->data, p->len, &p->offload));
+	usernet_count_many(u, USERNET_OCTETS_TO, p->len);
+	if (u->capture.fd >= 0)
+		capture_packet(&u->capture, clock_wall_ns(), &slice, 1, p->len);
+}
 
 void out_flush(struct usernet *u)
 {
@@ -270,6 +307,7 @@ void out_put(struct usernet *u, uint32_t len, const struct inet_offload *offload
 					.len = len,
 					.offload = *offload };
 
+	note_sent(u, &packet);
 	if (offload->gso == INET_GSO_NONE) {
 		u->out[u->n_out++] = packet;
 		u->arena_used += (len + ENGINE_TAILROOM + 63) & ~63U;
@@ -460,17 +498,43 @@ static void input_fragment(struct usernet *u, const struct inner *in)
 		usernet_count(u, USERNET_MALFORMED);
 }
 
+static bool is_outside(const struct usernet *u, const struct ip_addr *a)
+{
+	for (size_t i = 0; i < u->options.n_outside; i++)
+		if (ip_prefix_contains(&u->options.outside[i], a))
+			return true;
+	return false;
+}
+
+static bool is_for_a_peer(const struct usernet *u, const struct ip_addr *a)
+{
+	return (own_is_near(u, a) || u->options.is_peer(u->options.context, a)) &&
+	       !is_outside(u, a);
+}
+
+static void note_received(struct usernet *u, const struct inner *in, uint32_t len)
+{
+	usernet_count_many(u, USERNET_PACKETS_FROM,
+			   packets_in(in->packet, in->len, &in->offload));
+	usernet_count_many(u, USERNET_OCTETS_FROM, in->len);
+	if (u->capture.fd >= 0)
+		capture_packet(&u->capture, clock_wall_ns(), in->slices, in->n_slices, len);
+}
+
 static void route(struct usernet *u, const struct inner *in)
 {
 	uint8_t quoted[OUT_QUOTE];
 	bool is_own = own_is_address(u, &in->ip.destination);
 
+	if (u->options.refuses_v6 && in->ip.source.family == ADDR_V6) {
+		answer_error(u, INET_ICMP_NO_ROUTE, 0, quoted, answer_quote(in, quoted));
+		return;
+	}
 	if (!is_own && in->hops <= 1) {
 		answer_error(u, INET_ICMP_TIME_EXCEEDED, 0, quoted, answer_quote(in, quoted));
 		return;
 	}
-	if (!is_own && (own_is_near(u, &in->ip.destination) ||
-			u->options.is_peer(u->options.context, &in->ip.destination))) {
+	if (!is_own && is_for_a_peer(u, &in->ip.destination)) {
 		forward(u, in);
 		return;
 	}
@@ -493,10 +557,12 @@ void usernet_receive(struct usernet *u, uint64_t now_ns, const struct inet_write
 							: 0,
 				    .offload = writes[i].offload };
 
-		if (read_packet(&in, writes[i].len))
+		if (read_packet(&in, writes[i].len)) {
+			note_received(u, &in, writes[i].len);
 			route(u, &in);
-		else
+		} else {
 			usernet_count(u, USERNET_MALFORMED);
+		}
 	}
 }
 
@@ -537,8 +603,14 @@ static void work(struct usernet *u, struct flow *flow)
 	case FLOW_ECHO:
 		echo_work(u, flow);
 		break;
+	case FLOW_CALLER:
+		forward_udp_caller_work(u, flow);
+		break;
 	case FLOW_FORWARD:
 		forward_work(u, flow);
+		break;
+	case FLOW_FORWARD_UDP:
+		forward_udp_work(u, flow);
 		break;
 	case FLOW_TUN:
 		transparent_tun_work(u, flow);

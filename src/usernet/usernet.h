@@ -35,13 +35,16 @@ enum {
 	USERNET_RESOLVERS_MAX = 3,
 	USERNET_ALLOWED_MAX = 64,
 	USERNET_FORWARDS_MAX = 64,
+	USERNET_OUTSIDE_MAX = 64,
 	USERNET_MTU_MIN = 1280,
 	USERNET_MTU_MAX = 9000,
 	USERNET_FLOWS_MAX = 1 << 20,
 };
 
-/* struct usernet_forward - TCP connections to @port of the host go to a peer */
+/* struct usernet_forward - TCP connections, or datagrams, to @port of the host go to a peer; or, of our own address, to
+ * a service of the host */
 struct usernet_forward {
+	bool is_udp;
 	uint16_t port;
 	uint16_t to_port;
 	struct ip_addr to;
@@ -71,6 +74,10 @@ enum usernet_tier {
  * @resolvers:	Where DNS queries go, port 53; they need not be allowed otherwise
  * @allowed:	Private networks that peers may reach
  * @forwards:	Each needs one of @addresses of the family it leads to
+ * @services:	Ports of @addresses that lead to services of the host, which need not be allowed otherwise
+ * @outside:	Networks that peers reach through sockets even where they are a peer's
+ * @refuses_v6:	IPv6 of peers goes nowhere, and they are told so
+ * @capture_fd:	A file for what peers send and get (usernet/capture.h); 0 or less: none. Not closed
  * @isolates_peers: They do not reach each other through us
  * @flows_max:	Connections and ports at a time; as many sockets
  * @memory_bytes: For data on its way, as far as it lies here: the kernel has its own bounds
@@ -94,7 +101,13 @@ struct usernet_options {
 	size_t n_allowed;
 	struct usernet_forward forwards[USERNET_FORWARDS_MAX];
 	size_t n_forwards;
+	struct usernet_forward services[USERNET_FORWARDS_MAX];
+	size_t n_services;
+	struct ip_prefix outside[USERNET_OUTSIDE_MAX];
+	size_t n_outside;
+	bool refuses_v6;
 	bool isolates_peers;
+	int capture_fd;
 	uint32_t flows_max;
 	size_t memory_bytes;
 	struct endpoint proxy;
@@ -147,6 +160,13 @@ enum usernet_count {
 	USERNET_EVICTED, /* flows ended to make room */
 	USERNET_FULL, /* flows refused: too many of this peer, half open, or no socket left */
 	USERNET_DROPPED, /* datagrams that a host's socket did not take */
+	USERNET_TCP_CLOSED,
+	USERNET_UDP_CLOSED,
+	USERNET_ECHO_CLOSED,
+	USERNET_PACKETS_FROM, /* peers; those of a run one by one */
+	USERNET_OCTETS_FROM,
+	USERNET_PACKETS_TO,
+	USERNET_OCTETS_TO,
 	USERNET_COUNTS,
 };
 

@@ -116,6 +116,16 @@ class PlainTest(ConnectTest):
         self.soon(again, "a connection through the tunnel's next process", 15)
         self.only_the_proxy_was_spoken_to()
 
+    def test_a_host_that_has_the_usual_address_itself_gets_another(self):
+        self.client.address("out0", "10.0.0.2/24")
+        self.before = client_net.picture(self.client)
+        port = self.serve(WORLD4, via.echo)
+        self.connect()
+        self.assertTrue(self.speaks(port))
+        self.assertIn("10.255.255.2/32", self.client.output("ip", "address", "show", "tun0"))
+        self.disconnect()
+        self.assert_as_before()
+
     def test_words_that_make_no_sense_change_nothing(self):
         for words, code, text in ((["file.conf"], 2, "a proxy has no file: file.conf"),
                                   (["--connect-proxy", "nonsense"], 2, "a proxy is HOST:PORT"),

@@ -41,14 +41,16 @@ class Usernet(tunnel.Device):
     words = ("--usernet",)
     dev_net = ""  # what is made in /dev/net
     under = ()  # a command that executes ours
+    rights = ("--bounding-set=-all", "--inh-caps=-all")
 
     def start(self):
         os.makedirs(tunnel.SOCKETS, exist_ok=True)
         os.chown(tunnel.SOCKETS, NOBODY, NOBODY)
         program = os.environ.get("CULVERT", "culvert")
-        command = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none /dev/net && {self.dev_net} exec "$@"', "sh",
-                   "setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--bounding-set=-all",
-                   "--inh-caps=-all", *self.under, program, "device", *self.words, "-f", *self._extra, self.interface]
+        command = ["unshare", "--mount", "sh", "-c",
+                   f'mount -t tmpfs none /dev/net && mount -o remount,ro,bind / && {self.dev_net} exec "$@"', "sh",
+                   "setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", *self.rights, *self.under, program,
+                   "device", *self.words, "-f", *self._extra, self.interface]
         output = None if os.environ.get("CULVERT_TEST_VERBOSE") else self._log
         self.process = self.namespace.start(*command, env={**os.environ, "LOG_LEVEL": "info"}, stdout=output,
                                             stderr=output)
@@ -535,6 +537,7 @@ class Keeps(UsernetTest):
                             (("--usernet", "--flows", "1", "x"), "from 64 to"),
                             (("--usernet", "--forward", "80", "x"), "PORT=ADDRESS:PORT"),
                             (("--usernet", "--forward", "0=10.0.0.2:80", "x"), "PORT=ADDRESS:PORT"),
+                            (("--usernet", "--serve", "tcp:80=127.0.0.1", "x"), "--serve takes"),
                             (("--usernet", "--take-over", "x"), "goes without"),
                             (("--usernet", "--workers", "2", "x"), "goes without")):
             done = self.gateway.run(os.environ.get("CULVERT", "culvert"), "device", *words, check=False)

@@ -189,6 +189,23 @@ class Chosen(Served, test_kinds.KindTest):
         self.assertEqual(self.peer("list", check=False).returncode, 0)
         self.assertEqual(gateway.end(), 0, gateway.errors())
 
+    def test_peers_that_were_stored_with_an_access_list_are_not_served_and_others_are(self):
+        os.chown("/run/wireguard", 0, 0)
+        options = ("--endpoint", "192.0.2.1")
+        gateway = Gateway(self.edge, self.state, *options, program=None).ready()
+        self.addCleanup(gateway.process.kill)
+        office = self.api("POST", "/api/v1/access", {"name": "office", "rules": [{"to": "10.9.0.0/24"}]}, 201)["id"]
+        bound, free = (self.create(name, generate=True, **more)["public_key"]
+                       for name, more in (("bound", {"access": office}), ("free", {})))
+        self.soon(lambda: self.on(bound) and self.on(free), "both on the interface")
+        gateway.end()
+        gateway = Gateway(self.edge, self.state, *options, "--kind", "usernet", program=None).ready()
+        self.addCleanup(gateway.process.kill)
+        self.soon(lambda: self.on(free), "the one without a list", 15)
+        self.assertFalse(self.on(bound))
+        self.assertIn("access lists are not in force", gateway.errors())
+        gateway.end()
+
     def test_another_gateway_of_the_same_name_is_refused_and_another_name_is_not(self):
         first = self.start()
         second = Gateway(self.edge, f"{self.state}-2", "--port", "51830", "--listen", "http://127.0.0.1:8010", program=None,
