@@ -3,6 +3,7 @@
 #include "api/audit.h"
 #include "api/batch.h"
 #include "api/documents.h"
+#include "api/enrolments.h"
 #include "api/facts.h"
 #include "api/links.h"
 #include "api/metrics.h"
@@ -40,6 +41,9 @@ static const struct route routes[] = {
 	OWN_ROUTE(HTTP_DELETE, "/api/v1/access/{}", ROUTE_ADMINISTER, access_lists_delete),
 	OWN_ROUTE(HTTP_GET, "/api/v1/links", ROUTE_OPERATE, links_list),
 	OWN_ROUTE(HTTP_DELETE, "/api/v1/links/{}", ROUTE_OPERATE, links_delete),
+	OWN_ROUTE(HTTP_GET, "/api/v1/enrolments", ROUTE_ADMINISTER, enrolments_list),
+	OWN_ROUTE(HTTP_POST, "/api/v1/enrolments", ROUTE_ADMINISTER, enrolments_create),
+	OWN_ROUTE(HTTP_DELETE, "/api/v1/enrolments/{}", ROUTE_ADMINISTER, enrolments_delete),
 	OWN_ROUTE(HTTP_GET, "/api/v1/webhooks", ROUTE_ADMINISTER, webhooks_list),
 	OWN_ROUTE(HTTP_POST, "/api/v1/webhooks", ROUTE_ADMINISTER, webhooks_create),
 	OWN_ROUTE(HTTP_POST, "/api/v1/webhooks/{}/test", ROUTE_ADMINISTER, webhooks_try),
@@ -57,21 +61,12 @@ static const struct route routes[] = {
 	OWN_ROUTE(HTTP_GET, "/docs", ROUTE_OPEN, documents_show_page),
 };
 
-static const char *const prefixes[] = { "/api/v1/peers",
-					"/api/v1/batch",
-					"/api/v1/gateway",
-					"/api/v1/accounts",
-					"/api/v1/keys",
-					"/api/v1/access",
-					"/api/v1/links",
-					"/api/v1/webhooks",
-					"/api/v1/audit",
-					"/api/v1/events",
-					"/api/v1/profiles",
-					"/metrics",
-					"/openapi.json",
-					"/docs",
-					NULL };
+static const char *const prefixes[] = {
+	"/api/v1/peers",    "/api/v1/batch",  "/api/v1/gateway", "/api/v1/accounts",
+	"/api/v1/keys",	    "/api/v1/access", "/api/v1/links",	 "/api/v1/enrolments",
+	"/api/v1/webhooks", "/api/v1/audit",  "/api/v1/events",	 "/api/v1/profiles",
+	"/metrics",	    "/openapi.json",  "/docs",		 NULL
+};
 
 const struct surface surface_own = {
 	.name = "own",

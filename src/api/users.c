@@ -8,7 +8,9 @@
 
 #include "api/call.h"
 #include "api/client_conf.h"
+#include "api/enrolments.h"
 #include "api/surface.h"
+#include "api/users.h"
 #include "base/codec.h"
 #include "gateway/user_text.h"
 
@@ -19,7 +21,7 @@ enum {
 
 /* --- Refusals --- */
 
-static void fail(struct call *call, int err)
+void users_fail(struct call *call, int err)
 {
 	switch (err) {
 	case -EBUSY:
@@ -115,9 +117,8 @@ static json_t *config_text(const struct call *call, const struct user *user,
 	return value;
 }
 
-/* NULL: no memory, or the peer was removed by somebody else a moment ago. */
-static json_t *user_json(const struct call *call, const struct user *user,
-			 const struct users_secrets *secrets)
+json_t *users_json(const struct call *call, const struct user *user,
+		   const struct users_secrets *secrets)
 {
 	const struct peer *peer = users_peer(call->api->users, user);
 	char private_key[KEY_BASE64_LEN + 1] = "", public_key[KEY_BASE64_LEN + 1];
@@ -164,9 +165,9 @@ static void created(void *context, int err, const struct user *user,
 		users_expect(call->api->users);
 		refuse_exists(call);
 	} else if (err != 0) {
-		fail(call, err);
+		users_fail(call, err);
 	} else {
-		call_reply(call, 200, user_json(call, user, secrets));
+		call_reply(call, 200, users_json(call, user, secrets));
 	}
 }
 
@@ -202,7 +203,7 @@ static void create(struct call *call)
 	if (err == ERR_EXISTS)
 		refuse_exists(call);
 	else if (err != 0)
-		fail(call, err);
+		users_fail(call, err);
 }
 
 /* --- List, show --- */
@@ -243,12 +244,12 @@ static void shown(void *context, int err, const struct user *user,
 	char id[USER_ID_MAX + 1];
 
 	if (err == 0) {
-		call_reply(call, 200, user_json(call, user, secrets));
+		call_reply(call, 200, users_json(call, user, secrets));
 	} else if (err == ERR_UNKNOWN) { /* gone while the tree was asked */
 		name_in_path(call, id);
 		refuse_unknown(call, id);
 	} else {
-		fail(call, err);
+		users_fail(call, err);
 	}
 }
 
@@ -266,7 +267,7 @@ static void show(struct call *call)
 	}
 	err = users_reveal(call->api->users, id, shown, call);
 	if (err != 0)
-		fail(call, err);
+		users_fail(call, err);
 }
 
 /* --- Delete --- */
@@ -287,7 +288,7 @@ static void deleted(void *context, int err, const struct user *user,
 			    "The user is removed here, but not yet from the parameter store;"
 			    " that is tried again");
 	else
-		fail(call, err);
+		users_fail(call, err);
 }
 
 /* Also of one who is removed here, but not in the tree: the caller may want to know when it is done. */
@@ -303,7 +304,7 @@ static void delete (struct call *call)
 	if (err == ERR_UNKNOWN)
 		refuse_unknown(call, id);
 	else if (err != 0)
-		fail(call, err);
+		users_fail(call, err);
 }
 
 /* --- Health --- */
@@ -324,9 +325,11 @@ static const struct route routes[] = {
 	ROUTE(HTTP_GET, "/users", ROUTE_USER, ROUTE_SIGNS_NOTHING, list),
 	ROUTE(HTTP_GET, "/users/{}", ROUTE_USER, ROUTE_SIGNS_NOTHING, show),
 	ROUTE(HTTP_DELETE, "/users/{}", ROUTE_MASTER, ROUTE_SIGNS_NOTHING, delete),
+	ROUTE(HTTP_POST, "/enrolments", ROUTE_MASTER, ROUTE_SIGNS_NOTHING, enrolments_create),
+	ROUTE(HTTP_POST, "/enroll", ROUTE_OPEN, ROUTE_SIGNS_NOTHING, users_enroll_route),
 };
 
-static const char *const prefixes[] = { "/users", NULL };
+static const char *const prefixes[] = { "/users", "/enrol", NULL };
 
 const struct surface surface_users = {
 	.name = "users",

@@ -205,6 +205,19 @@ int ephem_state_save(const struct ephem_state *s, const char *id, const char *ex
 	return err;
 }
 
+int ephem_state_save_new(const struct ephem_state *s, const char *id, const char *extension,
+			 const char *data, size_t len, char ret_path[PATH_MAX], struct diag *d)
+{
+	char name[NAME_MAX_LEN], kept[NAME_MAX_LEN + 8];
+
+	if (name_file(s, id, extension, name, ret_path) == 0) {
+		snprintf(kept, sizeof(kept), "%s.old", name);
+		if (renameat(s->dir, name, s->dir, kept) < 0 && errno != ENOENT)
+			return diag_set(d, -errno, 0, "%s: %s", ret_path, err_text(-errno));
+	}
+	return ephem_state_save(s, id, extension, data, len, ret_path, d);
+}
+
 bool ephem_state_has(const struct ephem_state *s, const char *id, const char *extension,
 		     char ret_path[PATH_MAX])
 {

@@ -89,6 +89,10 @@ int ephem_state_write_setup(const struct ephem_state *s, const struct ephem_setu
 int ephem_state_save(const struct ephem_state *s, const char *id, const char *extension,
 		     const char *data, size_t len, char ret_path[PATH_MAX], struct diag *d);
 
+/** ephem_state_save_new() - The same, and one that is there is kept as ID.EXTENSION.old */
+int ephem_state_save_new(const struct ephem_state *s, const char *id, const char *extension,
+			 const char *data, size_t len, char ret_path[PATH_MAX], struct diag *d);
+
 /** ephem_state_has() - Is there ID.EXTENSION? Its path is @ret_path in any case */
 bool ephem_state_has(const struct ephem_state *s, const char *id, const char *extension,
 		     char ret_path[PATH_MAX]);

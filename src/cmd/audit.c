@@ -37,8 +37,11 @@ static int complain(int code, const char *what)
 	return code;
 }
 
-static void print(const struct audit_report *r, const char *head)
+/* @whose: the interface; NULL: the state directory has but one. */
+static void print(const struct audit_report *r, const char *head, const char *whose)
 {
+	if (whose)
+		printf("%s: ", whose);
 	printf("%" PRIu64 " rows, %" PRId64 " to %" PRId64, r->rows, r->first, r->last);
 	if (r->unchained)
 		printf(", %" PRIu64 " before them without a chain", r->unchained);
@@ -50,7 +53,7 @@ static void print(const struct audit_report *r, const char *head)
 		printf(": whole\nhead %s\n", head);
 }
 
-static void print_json(const struct audit_report *r, const char *head)
+static void print_json(const struct audit_report *r, const char *head, const char *whose)
 {
 	json_t *json = json_pack(
 		"{s:b, s:I, s:I, s:I, s:I, s:I, s:o, s:s}", "whole", (int)(r->broken == 0),
@@ -59,6 +62,8 @@ static void print_json(const struct audit_report *r, const char *head)
 		(json_int_t)r->broken, "first_broken",
 		r->first_broken ? json_integer(r->first_broken) : json_null(), "head", head);
 
+	if (json && whose)
+		json_object_set_new(json, "interface", json_string(whose));
 	local_command_print(json);
 	json_decref(json);
 }
@@ -90,6 +95,7 @@ static int verify(const struct options *o)
 {
 	const char *state = options_get(o, "state"), *wanted = options_get(o, "head");
 	const char *database = options_get(o, "database");
+	const char *whose = database ? options_get(o, "interface") : NULL;
 	char path[PATH_LEN], head[2 * SEAL_CHAIN_LEN + 1];
 	struct audit_report r;
 	struct secret_key master;
@@ -100,17 +106,16 @@ static int verify(const struct options *o)
 		return code;
 	err = master_key_read(state, &master, &d);
 	if (err == 0)
-		err = database ? audit_verify_postgres(database, options_get(o, "interface"),
-						       &master, &r, &d)
+		err = database ? audit_verify_postgres(database, whose, &master, &r, &d)
 			       : audit_verify(path, &master, &r, &d);
 	secret_key_done(&master);
 	if (err != 0)
 		return complain(EXIT_FAILED, d.text);
 	hex_encode(r.head, sizeof(r.head), head);
 	if (options_get(o, "json"))
-		print_json(&r, head);
+		print_json(&r, head, whose);
 	else
-		print(&r, head);
+		print(&r, head, whose);
 	if (wanted && strcmp(wanted, head) != 0 && r.broken == 0)
 		return complain(EXIT_FAILED, "the newest row is another than --head says");
 	return r.broken == 0 ? EXIT_DONE : EXIT_FAILED;

@@ -69,4 +69,6 @@ int cmd_setup(int argc, char **argv); /* argv[0] may be "vpn-client setup"; see 
 int cmd_create(int argc, char **argv);
 int cmd_pull(int argc, char **argv);
 int cmd_list(int argc, char **argv);
+int cmd_enroll(int argc, char **argv);
+int cmd_routing(int argc, char **argv); /* argv[0] may be "setup-routing" */
 int cmd_vpn_client(int argc, char **argv);

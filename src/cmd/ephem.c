@@ -20,6 +20,8 @@ static const struct option_row rows[] = {
 	{ "insecure", NULL, NULL, NULL, "plain HTTP to another machine, anybody's to read",
 	  NULL },
 	{ "ca", "FILE", NULL, NULL, "certificates to trust instead of the system's", NULL },
+	{ "token", "TOKEN", NULL, NULL, "setup: instead of a key; the same as enroll", NULL },
+	{ "name", "NAME", NULL, NULL, "setup --token: become a user of this name", NULL },
 	{ "json", NULL, NULL, NULL, "write JSON", NULL },
 };
 
@@ -156,7 +158,7 @@ int ephem_call_api(const struct ephem_call *c, const char *method, const char *p
 
 /* --- Saving --- */
 
-static int save_key(struct ephem_call *c, const char *id, const json_t *user, struct diag *d)
+int ephem_save_key(struct ephem_call *c, const char *id, const json_t *user, struct diag *d)
 {
 	const char *key = json_string_value(json_object_get(user, "api_key"));
 	char path[PATH_MAX], line[EPHEM_KEY_MAX + 2];
@@ -187,7 +189,7 @@ int ephem_save_user(struct ephem_call *c, const char *id, const json_t *user,
 	if (!err)
 		err = ephem_state_save(&c->state, id, "conf", conf, strlen(conf), ret_path, &d);
 	if (!err)
-		err = save_key(c, id, user, &d);
+		err = ephem_save_key(c, id, user, &d);
 	if (err)
 		ephem_say_failure(c, "%s: %s", failure, d.text);
 	return ephem_code(c, err);
@@ -278,7 +280,8 @@ int ephem_run(const struct ephem_verb *verb, int argc, char **argv)
 		printf("\n%s\n", verb->help);
 		options_print_help(&c.line.options, stdout);
 		code = EXIT_DONE;
-	} else if (c.line.n_words < verb->min_words || c.line.n_words > verb->max_words) {
+	} else if (c.line.n_words < verb->min_words || c.line.n_words > verb->max_words ||
+		   (verb->is_complete && !verb->is_complete(&c))) {
 		code = complain_of_usage(&c, verb, "");
 	} else {
 		c.json = options_get(&c.line.options, "json") != NULL;

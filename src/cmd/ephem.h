@@ -35,6 +35,7 @@ struct ephem_call {
  * @arguments:	For the usage: "NAME"
  * @help:	What it does, sentences with their newlines
  * @min_words, @max_words: Besides options
+ * @is_complete: Are they what is wanted, with the options there are? NULL: yes
  * @makes_state: The directory need not be there yet
  */
 struct ephem_verb {
@@ -42,6 +43,7 @@ struct ephem_verb {
 	const char *help;
 	int min_words;
 	int max_words;
+	bool (*is_complete)(const struct ephem_call *c);
 	bool makes_state;
 	bool needs_setup;
 	int (*run)(struct ephem_call *c);
@@ -77,6 +79,14 @@ int ephem_call_api(const struct ephem_call *c, const char *method, const char *p
  */
 int ephem_save_user(struct ephem_call *c, const char *id, const json_t *user,
 		    const char *failure, char ret_path[PATH_MAX]);
+
+/** ephem_save_key() - The user's own key, if the reply has one, as ID.key. Return: 0, or an error with a
+ *  sentence in @d */
+int ephem_save_key(struct ephem_call *c, const char *id, const json_t *user, struct diag *d);
+
+/** ephem_enroll() - Become a user of the gateway at @url. @name: NULL: the token says. Return: an enum
+ *  command_exit; everything has been said */
+int ephem_enroll(struct ephem_call *c, const char *url, const char *token, const char *name);
 
 /** ephem_check_id() - Return: EXIT_DONE, or it has been said that @id can be nobody's */
 int ephem_check_id(const struct ephem_call *c, const char *id);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/time_text.h"
 #include "base/codec.h"
 #include "cmd/command.h"
 #include "cmd/local_api.h"
@@ -145,6 +146,25 @@ static int list_keys(const struct asking *a)
 	return EXIT_DONE;
 }
 
+/* A wrong value of an option is a wrong command line, whoever finds out. */
+static int check_options(const struct asking *a)
+{
+	static const char *const roles[] = { "reader", "operator", "admin" };
+	const char *role = options_get(a->options, "role");
+	const char *expires = options_get(a->options, "expires");
+	uint64_t ignored;
+	size_t i = 0;
+
+	while (i < 3 && strcmp(role, roles[i]) != 0)
+		i++;
+	if (i == 3)
+		return complain(a, EXIT_USAGE, "--role is reader, operator or admin");
+	if (expires && time_text_parse(expires, &ignored) != 0)
+		return complain(a, EXIT_USAGE,
+				"--expires is a time such as 2030-12-31T23:59:59Z");
+	return EXIT_DONE;
+}
+
 static int add_key(const struct asking *a, const char *name)
 {
 	const char *account = options_get(a->options, "account");
@@ -193,6 +213,10 @@ static int remove_key(const struct asking *a, const char *name)
 		return complain(a, EXIT_REFUSED, "there is no key of that name");
 	answer = NULL;
 	code = ask(a, "DELETE", path, NULL, &answer);
+	if (code == EXIT_DONE && options_get(a->options, "json"))
+		return print(a, answer);
+	if (code == EXIT_DONE)
+		printf("%s removed\n", name);
 	json_decref(answer);
 	return code;
 }
@@ -204,7 +228,7 @@ static int run_key(const struct asking *a, const struct local_command *c)
 	if (c->n_words == 1 && strcmp(verb, "list") == 0)
 		return list_keys(a);
 	if (c->n_words == 2 && strcmp(verb, "add") == 0)
-		return add_key(a, c->words[1]);
+		return check_options(a) == EXIT_DONE ? add_key(a, c->words[1]) : EXIT_USAGE;
 	if (c->n_words == 2 && strcmp(verb, "remove") == 0)
 		return remove_key(a, c->words[1]);
 	return complain(a, EXIT_USAGE, "say list, add NAME or remove NAME");

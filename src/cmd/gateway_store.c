@@ -36,6 +36,13 @@ int gateway_store_open(const struct store_option *o, const char *state, const ch
 			state);
 	if (!o->is_postgres)
 		return open_sqlite(state, path, config, ret, d);
+	/* Whoever adds an option to a gateway that has peers would find none of them. */
+	if (!kind_is_postgres(state) && !o->is_new && access(path, F_OK) == 0)
+		return diag_set(
+			d, ERR_EXISTS, 0,
+			"%s has this gateway's peers, and PostgreSQL would have none: leave"
+			" --store away, or say --store-new to begin anew",
+			path);
 	err = store_open_postgres(o->conninfo, config, &s, d);
 	if (err == 0)
 		err = kind_set_postgres(state, d);

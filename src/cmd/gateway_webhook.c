@@ -163,7 +163,8 @@ static int find(const struct local_command *c, const char *behind, char path[PAT
 	return code;
 }
 
-static int do_one(const struct local_command *c, const char *method, const char *behind)
+static int do_one(const struct local_command *c, const char *method, const char *behind,
+		  const char *done)
 {
 	char path[PATH_MAX_LEN];
 	json_t *answer = NULL;
@@ -173,6 +174,8 @@ static int do_one(const struct local_command *c, const char *method, const char 
 		code = ask(c, method, path, NULL, &answer);
 	if (code == EXIT_DONE && wants_json(c))
 		code = print_json(answer);
+	else if (code == EXIT_DONE)
+		printf("%s %s\n", c->words[1], done);
 	json_decref(answer);
 	return code;
 }
@@ -188,9 +191,11 @@ static int run(const struct local_command *c)
 	if (c->n_words == 3 && strcmp(verb, "add") == 0)
 		return add(c);
 	if (c->n_words == 2 && strcmp(verb, "test") == 0)
-		return do_one(c, "POST", "/test");
+		return do_one(
+			c, "POST", "/test",
+			"gets webhook.test behind what waits: list shows what comes of it");
 	if (c->n_words == 2 && strcmp(verb, "remove") == 0)
-		return do_one(c, "DELETE", "");
+		return do_one(c, "DELETE", "", "removed");
 	return complain(EXIT_USAGE, "say list, add NAME URL, test NAME or remove NAME");
 }
 

@@ -30,6 +30,9 @@ static const struct command commands[] = {
 	{ "create", "make a user of that gateway, and save its configuration", cmd_create },
 	{ "pull", "save the configuration of a user that it has", cmd_pull },
 	{ "list", "list the configurations that were saved", cmd_list },
+	{ "enroll", "become a user of a gateway with a token, once", cmd_enroll },
+	{ "routing", "note the host's routes, and bring them back after a tunnel",
+	  cmd_routing },
 	{ "connect", "this host's traffic through a tunnel, nothing beside it", cmd_connect },
 	{ "disconnect", "end that, and put everything back as it was", cmd_disconnect },
 	{ "status", "show connections, and what they have left behind", cmd_status },
@@ -47,7 +50,8 @@ static const struct {
 } aliases[] = {
 	{ "culvert-device", "device" },	   { "wireguard-go", "device" },
 	{ "amneziawg-go", "device" },	   { "vpn-client", "vpn-client" },
-	{ "vpn-client.py", "vpn-client" },
+	{ "vpn-client.py", "vpn-client" }, { "setup-routing", "routing" },
+	{ "setup-routing.sh", "routing" },
 };
 
 static const struct command *find(const char *name)

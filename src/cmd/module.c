@@ -163,3 +163,8 @@ int cmd_list(int argc, char **argv)
 {
 	return module_run("list", argc, argv);
 }
+
+int cmd_enroll(int argc, char **argv)
+{
+	return module_run("enroll", argc, argv);
+}

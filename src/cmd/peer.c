@@ -35,8 +35,8 @@ static const struct option_row rows[] = {
 	  "conf, link: with this key, or that of an earlier file", NULL },
 	{ "generate", NULL, NULL, NULL, "link: a new key; a device that has one is cut off",
 	  NULL },
-	{ "ttl", "TIME", NULL, NULL, "link: good so long, such as 30m, 24h, 7d; else a day",
-	  NULL },
+	{ "ttl", "TIME", NULL, NULL,
+	  "link: good so long, such as 30m, 24h, 7d; else a day; enroll: else an hour", NULL },
 	{ "uses", "N", NULL, NULL, "link: good so many times; else once", NULL },
 };
 
@@ -253,6 +253,7 @@ static const struct verb verbs[] = {
 	  { "public-key", "address", "amnezia", "level", "access", "dns", "allowed-ips" } },
 	{ "conf", 1, peer_conf, { "level", "dns", "allowed-ips", "private-key" } },
 	{ "link", 1, peer_link, { "ttl", "uses", "generate", "private-key" } },
+	{ "enroll", 1, peer_enroll, { "ttl" } },
 	{ "list", 0, list, { NULL } },
 	{ "show", 1, show, { NULL } },
 	{ "level", 2, change_level, { NULL } },
@@ -269,6 +270,7 @@ static void print_help(const struct options *o, FILE *out)
 	fputs("Usage: culvert gateway peer add NAME [OPTIONS]\n"
 	      "       culvert gateway peer conf NAME [OPTIONS]\n"
 	      "       culvert gateway peer link NAME [OPTIONS]\n"
+	      "       culvert gateway peer enroll NAME [--ttl TIME]\n"
 	      "       culvert gateway peer list [OPTIONS]\n"
 	      "       culvert gateway peer level NAME LEVEL [OPTIONS]\n"
 	      "       culvert gateway peer access NAME LIST|none [OPTIONS]\n"
@@ -279,7 +281,8 @@ static void print_help(const struct options *o, FILE *out)
 	      "is shown once and kept nowhere. conf writes the rest again, and the key as well\n"
 	      "where it is given: after a level was rotated, or for another --level. A peer is\n"
 	      "recognised at any of them; level changes which one its file is for. link writes\n"
-	      "a URL where a browser finds the file, once.\n"
+	      "a URL where a browser finds the file, once. enroll writes a token with which somebody\n"
+	      "becomes the user NAME of the users' API, once, with a key pair made over there.\n"
 	      "\n",
 	      out);
 	options_print_help(o, out);

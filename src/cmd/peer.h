@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <jansson.h>
 
@@ -27,6 +28,10 @@ struct peer_request {
 int peer_add(const struct peer_request *r);
 int peer_conf(const struct peer_request *r);
 int peer_link(const struct peer_request *r);
+int peer_enroll(const struct peer_request *r);
+
+/** peer_read_ttl() - "90", "90s", "30m", "24h", "7d": a minute to 30 days */
+bool peer_read_ttl(const char *text, uint64_t *ret_s);
 
 /** peer_complain() - "culvert gateway peer: @what". Return: @code */
 int peer_complain(int code, const char *what);

@@ -23,6 +23,7 @@
 
 enum {
 	LIST_MAX = 8, /* addresses, prefixes, resolvers of one configuration */
+	LABEL_MAX = 63,
 	DOMAIN_MAX = 253,
 };
 
@@ -320,6 +321,23 @@ static int check_level(const struct peer_request *r)
 	return peer_complain(EXIT_USAGE, "--level is off, low, medium, high or extreme");
 }
 
+/* Labels of 1 to 63 letters, digits and hyphens, also behind the last dot. */
+static bool is_domain(const char *text)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				      "0123456789-_";
+
+	for (;; text++) {
+		size_t len = strspn(text, letters);
+
+		if (len == 0 || len > LABEL_MAX || text[0] == '-' || text[len - 1] == '-')
+			return false;
+		text += len;
+		if (*text != '.')
+			return !*text;
+	}
+}
+
 /* What wg-quick takes: an address, or a domain to search in, which has a dot. */
 static bool is_dns(const char *word, size_t len)
 {
@@ -331,7 +349,7 @@ static bool is_dns(const char *word, size_t len)
 	snprintf(text, sizeof(text), "%.*s", (int)len, word);
 	if (ip_addr_parse(text, &a) == 0)
 		return true;
-	return strchr(text, '.') && !strchr(text, ':') && strspn(text, ".0123456789") != len;
+	return strchr(text, '.') && strspn(text, ".0123456789") != len && is_domain(text);
 }
 
 static int check_dns(const struct peer_request *r)

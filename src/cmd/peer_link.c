@@ -14,8 +14,7 @@ enum { USES_MAX = 100 };
 
 static const uint64_t TTL_MAX_S = UINT64_C(30) * 86400;
 
-/* "90", "90s", "30m", "24h", "7d" */
-static bool read_ttl(const char *text, uint64_t *ret_s)
+bool peer_read_ttl(const char *text, uint64_t *ret_s)
 {
 	static const struct {
 		char unit;
@@ -59,14 +58,14 @@ static int make_body(const struct peer_request *r, json_t *body)
 	const char *path = options_get(r->options, "private-key");
 	uint64_t number;
 
-	if (ttl && !read_ttl(ttl, &number))
+	if (ttl && !peer_read_ttl(ttl, &number))
 		return peer_complain(
-			EXIT_REFUSED,
+			EXIT_USAGE,
 			"--ttl is a time such as 30m, 24h or 7d: a minute to 30 days");
 	if (ttl)
 		json_object_set_new(body, "ttl", json_integer((json_int_t)number));
 	if (uses && (decimal_parse(uses, strlen(uses), USES_MAX, &number) != 0 || number == 0))
-		return peer_complain(EXIT_REFUSED, "--uses is a number from 1 to 100");
+		return peer_complain(EXIT_USAGE, "--uses is a number from 1 to 100");
 	if (uses)
 		json_object_set_new(body, "uses", json_integer((json_int_t)number));
 	if (options_get(r->options, "generate"))
@@ -86,8 +85,15 @@ static int print(const struct peer_request *r, const json_t *reply)
 	if (!url || !expires)
 		return peer_complain(EXIT_FAILED, "the gateway's answer is not understood");
 	puts(url);
-	fprintf(stderr, "Good %s, until %s. Whoever has it has the configuration.\n",
-		uses == 1 ? "once" : "several times", expires);
+	if (uses == 1)
+		fputs("Good once", stderr);
+	else
+		fprintf(stderr, "Good %" JSON_INTEGER_FORMAT " times", uses);
+	fprintf(stderr, ", until %s. Whoever has it has the configuration.\n", expires);
+	if (!options_get(r->options, "private-key"))
+		fprintf(stderr,
+			"%s has a new key now: files made for it before connect no more.\n",
+			r->name);
 	return EXIT_DONE;
 }
 

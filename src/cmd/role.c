@@ -25,6 +25,7 @@ static const struct module_command commands[] = {
 	{ "create", role_create },
 	{ "pull", role_pull },
 	{ "list", role_list },
+	{ "enroll", role_enroll },
 	{ "keys-server", role_keys_server },
 	{ NULL, NULL },
 };

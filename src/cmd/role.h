@@ -23,3 +23,4 @@ int role_setup(int argc, char **argv);
 int role_create(int argc, char **argv);
 int role_pull(int argc, char **argv);
 int role_list(int argc, char **argv);
+int role_enroll(int argc, char **argv);

@@ -137,6 +137,12 @@ struct serving {
 		  NULL },                                                                          \
 		{ "store", "KIND", "sqlite", NULL, "where peers are kept: sqlite or postgres",     \
 		  NULL },                                                                          \
+		{ "store-new",                                                                     \
+		  NULL,                                                                            \
+		  NULL,                                                                            \
+		  NULL,                                                                            \
+		  "with postgres: leave the peers behind that SQLite has",                         \
+		  NULL },                                                                          \
 		{ "database",                                                                      \
 		  "CONNINFO",                                                                      \
 		  NULL,                                                                            \

@@ -22,12 +22,21 @@ static int print(const struct ephem_call *c)
 	return is_well ? EXIT_DONE : EXIT_FAILED;
 }
 
+/* A key or a token. */
+static bool is_complete(const struct ephem_call *c)
+{
+	return (options_get(&c->line.options, "token") != NULL) != (c->line.n_words == 2);
+}
+
 static int setup(struct ephem_call *c)
 {
+	const char *token = options_get(&c->line.options, "token");
 	const char *url = c->line.words[0];
 	struct diag d = { .text = "" };
 	int err;
 
+	if (token)
+		return ephem_enroll(c, url, token, options_get(&c->line.options, "name"));
 	if (strlen(url) >= sizeof(c->setup.url))
 		err = diag_set(&d, ERR_RANGE, 0, "the URL is too long");
 	else
@@ -47,11 +56,12 @@ static int setup(struct ephem_call *c)
 }
 
 static const struct ephem_verb verb = {
-	.arguments = "<api-url> <master-key>",
+	.arguments = "<api-url> <master-key>|--token TOKEN",
 	.help = "Remembers where the gateway is and the key for it; - reads the key from standard\n"
 		"input, where nobody sees it in a list of processes.\n",
-	.min_words = 2,
+	.min_words = 1,
 	.max_words = 2,
+	.is_complete = is_complete,
 	.makes_state = true,
 	.run = setup,
 };

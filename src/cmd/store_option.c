@@ -47,6 +47,7 @@ int store_option_read(const struct options *o, struct store_option *ret, struct 
 {
 	const char *store = options_get(o, "store"), *text = options_get(o, "database");
 	const char *status = options_get(o, "status-postgres");
+	const char *is_new = options_get(o, "store-new");
 	bool is_postgres = strcmp(store, "postgres") == 0;
 
 	if (!is_postgres && strcmp(store, "sqlite") != 0)
@@ -62,6 +63,8 @@ int store_option_read(const struct options *o, struct store_option *ret, struct 
 		return refuse(o, "database", password_text, d);
 	if (status && (has_keyword(status) || has_userinfo(status)))
 		return refuse(o, "status-postgres", password_text, d);
-	*ret = (struct store_option){ .is_postgres = is_postgres, .conninfo = text };
+	*ret = (struct store_option){ .is_postgres = is_postgres,
+				      .is_new = is_new && *is_new,
+				      .conninfo = text };
 	return 0;
 }

@@ -15,10 +15,12 @@
 
 /**
  * struct store_option - What they say
+ * @is_new:	What SQLite has may be left behind
  * @conninfo:	Borrowed from the options; NULL unless @is_postgres
  */
 struct store_option {
 	bool is_postgres;
+	bool is_new;
 	const char *conninfo;
 };
 

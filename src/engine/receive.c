@@ -24,7 +24,7 @@ struct inbound {
 struct run {
 	struct session *session;
 	const struct frame_profile *profile; /* of the last authentic, new packet */
-	uint64_t bytes;			     /* on the wire, authentic and new */
+	uint64_t bytes;			     /* on the wire, authentic, new, not refused */
 	uint32_t longest;		     /* datagram */
 	bool has_any;			     /* an authentic, new packet */
 	bool has_data;			     /* one that is not a keepalive */
@@ -55,7 +55,8 @@ static bool source_is_allowed(struct engine_worker *w, struct run *run,
 	return true;
 }
 
-static void deliver(struct engine_worker *w, struct run *run, const struct inbound *in,
+/* Return: false when it was refused for the peer's budget or rate: then it has used nothing. */
+static bool deliver(struct engine_worker *w, struct run *run, const struct inbound *in,
 		    uint8_t outer_tos, uint64_t now_ns)
 {
 	struct peer *p = run->session->peer;
@@ -70,15 +71,15 @@ static void deliver(struct engine_worker *w, struct run *run, const struct inbou
 	if (why != COUNTERS) {
 		count(w, why, 1);
 		atomic_fetch_add_explicit(&p->drops, 1, memory_order_relaxed);
-		return;
+		return true;
 	}
 	if (!peer_may_pass(w, p, now_ns, ip.len))
-		return;
-	if (inet_merge_is_full(w->merge)) {
+		return false;
+	if (inet_merge_is_full(w->merge))
 		atomic_fetch_add_explicit(&p->drops, 1, memory_order_relaxed);
-		return;
-	}
-	inet_merge_add(w->merge, packet, &ip, w->can_merge);
+	else
+		inet_merge_add(w->merge, packet, &ip, w->can_merge);
+	return true;
 }
 
 /* Could data of the one be taken for data of the other? */
@@ -162,13 +163,14 @@ static void take_run(struct engine_worker *w, const struct inbound *in,
 		}
 		run.has_any = true;
 		run.profile = in[i].profile;
-		run.bytes += in[i].text_len + MESSAGE_DATA_MIN;
 		if (in[i].datagram_len > run.longest)
 			run.longest = in[i].datagram_len;
-		if (is_keepalive(&in[i]))
-			continue;
-		run.has_data = true;
-		deliver(w, &run, &in[i], d->tos, now_ns);
+		if (!is_keepalive(&in[i])) {
+			run.has_data = true;
+			if (!deliver(w, &run, &in[i], d->tos, now_ns))
+				continue;
+		}
+		run.bytes += in[i].text_len + MESSAGE_DATA_MIN;
 	}
 	end_run(w, &run, &d->source, now_ns);
 }

@@ -587,6 +587,11 @@ static int check_edit(struct gateway *g, const struct gateway_edit *e, const str
 	return check_refers(g, &refs);
 }
 
+static bool is_served(const struct peer *peer)
+{
+	return peer->status == STORE_PEER_ACTIVE && peer->blocked == 0;
+}
+
 /* All of the peer as it is to be; with addresses taken if it moves. */
 static int plan(struct gateway *g, const struct gateway_edit *e, struct pending *p)
 {
@@ -614,6 +619,7 @@ static int plan(struct gateway *g, const struct gateway_edit *e, struct pending 
 	c->has_former_key = memcmp(to->public_key, p->peer->public_key, 32) != 0;
 	memcpy(c->former_key, p->peer->public_key, 32);
 	c->sets_limits = e->fields & (GATEWAY_RATE | GATEWAY_QUOTA);
+	c->resumes = !is_served(p->peer) && is_served(to);
 	c->sets_preshared_key = e->fields & GATEWAY_PRESHARED_KEY;
 	if (c->sets_preshared_key)
 		c->peer.preshared_key = e->preshared_key;

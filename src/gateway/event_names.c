@@ -27,7 +27,8 @@ static const char *const names[] = {
 	"user.deleted",	      "link.created",	      "link.used",
 	"link.deleted",	      "webhook.created",      "webhook.updated",
 	"webhook.deleted",    "webhook.disabled",     "level.rotated",
-	"profile.dropped",    "gateway.started",
+	"profile.dropped",    "gateway.started",      "enrolment.created",
+	"enrolment.used",     "enrolment.deleted",
 };
 
 char *event_name(const char *action, char out[EVENT_NAME_MAX + 1])

@@ -111,6 +111,24 @@ static int add_block(struct uapi_set *set, const struct store_peer *p, struct bl
 	return each_prefix(p, add_prefix, set);
 }
 
+/* Where the peer was lately, if it lives: a tunnel that has no session with it calls it there at once,
+ * while the peer itself would miss the session after 15 s only. */
+static void say_where(struct endpoints *endpoints, uint64_t now_ns, bool is_plain,
+		      struct uapi_set_peer *block)
+{
+	struct endpoints_entry known;
+
+	if (!endpoints || !endpoints_find(endpoints, block->public_key, now_ns, &known))
+		return;
+	block->endpoint = known.endpoint;
+	block->has_endpoint = true;
+	/* An interface of another make, which does not know the key, hears nobody so. */
+	if (is_plain)
+		return;
+	memcpy(block->profile_heard, known.profile, sizeof(block->profile_heard));
+	block->has_profile_heard = known.profile[0] != '\0';
+}
+
 /* --- Profiles --- */
 
 struct profile_gathering {
@@ -272,24 +290,13 @@ static int by_key(const void *a, const void *b)
 /* One that the interface does not have: it may have forgotten it. */
 static int add_absent(struct comparison *c, const struct store_peer *p)
 {
-	struct endpoints_entry known;
-	struct uapi_set_peer *block;
 	int err = add_block(&c->set, p, (struct block_kind){ .is_plain = c->is_plain });
 
 	c->found.missing++;
-
-	if (err != 0 || !c->endpoints ||
-	    !endpoints_find(c->endpoints, p->public_key, c->now_ns, &known))
-		return err;
-	block = &c->set.peers[c->set.n_peers - 1];
-	block->endpoint = known.endpoint;
-	block->has_endpoint = true;
-	/* An interface of another make, which does not know the key, hears nobody so. */
-	if (c->is_plain)
-		return 0;
-	memcpy(block->profile_heard, known.profile, sizeof(block->profile_heard));
-	block->has_profile_heard = known.profile[0] != '\0';
-	return 0;
+	if (err == 0)
+		say_where(c->endpoints, c->now_ns, c->is_plain,
+			  &c->set.peers[c->set.n_peers - 1]);
+	return err;
 }
 
 /* Is the interface's peer what the store says? */
@@ -641,8 +648,13 @@ static int add_peer(struct uapi_set *set, const struct reconcile *r,
 		return err;
 	if (r->access && !access_sync_permits(r->access, &c->peer))
 		return add_removal(set, c->peer.public_key);
-	return is_served(&c->peer) && !r->is_down ? add_block(set, &c->peer, kind)
-						  : add_removal(set, c->peer.public_key);
+	if (!is_served(&c->peer) || r->is_down)
+		return add_removal(set, c->peer.public_key);
+	err = add_block(set, &c->peer, kind);
+	if (err == 0 && c->resumes)
+		say_where(r->endpoints, clock_boot_ns(), r->is_plain,
+			  &set->peers[set->n_peers - 1]);
+	return err;
 }
 
 /* Was the interface switched on or off? Then everybody on it is compared. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * records.h - Small objects beside peers: accounts, keys, webhooks, links, access lists
+ * records.h - Small objects beside peers: accounts, keys, webhooks, links, access lists, enrolments
  *
  * In memory, found by id, or by kind and name; a list goes by ascending id within a kind. What a
  * body means is known to whoever made it.
@@ -27,6 +27,7 @@ enum {
 	RECORDS_SETTINGS_MAX = 64,
 	RECORDS_OUTBOX_MAX = 1 << 16,
 	RECORDS_USERS_MAX = 1 << 17,
+	RECORDS_ENROLMENTS_MAX = 1 << 14,
 };
 
 /**

@@ -56,7 +56,8 @@ void user_config_write(const struct user_config *c, struct text *out)
 		    "# Save this as %s.conf and use with: wg-quick up %s.conf\n\n",
 		    c->id, c->id, c->id);
 	text_printf(out,
-		    "[Interface]\nPrivateKey = %s\nAddress = %s\nDNS = 8.8.8.8, 8.8.4.4\n\n",
+		    "[Interface]\nPrivateKey = %s\nAddress = %s\nDNS = " USER_DNS_1
+		    ", " USER_DNS_2 "\n\n",
 		    c->private_key, c->address);
 	text_printf(out,
 		    "[Peer]\nPublicKey = %s\nEndpoint = %s\nAllowedIPs = 0.0.0.0/0\n"

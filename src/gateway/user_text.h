@@ -40,5 +40,9 @@ struct user_config {
 	const char *endpoint;
 };
 
+/* Resolvers in that file. */
+#define USER_DNS_1 "8.8.8.8"
+#define USER_DNS_2 "8.8.4.4"
+
 /** user_config_write() - Append the file, for wg-quick; look at @out->err */
 void user_config_write(const struct user_config *c, struct text *out);

@@ -123,6 +123,15 @@ void users_expect(struct users *u);
 /** users_create() - Also ERR_EXISTS, ERR_EXHAUSTED */
 int users_create(struct users *u, const char *id, const struct gateway_grant *grant,
 		 users_done done, void *context);
+/**
+ * users_enroll() - The same for one who has made a key pair and tells only @public_key
+ * @enrolment_id: Record that is dropped in the transaction which makes the user
+ *
+ * Also ERR_KEY: nobody may have that key. @done also says ERR_UNKNOWN: that record is gone.
+ */
+int users_enroll(struct users *u, const char *id, const uint8_t public_key[32],
+		 int64_t enrolment_id, const struct gateway_grant *grant, users_done done,
+		 void *context);
 /** users_remove() - Also ERR_UNKNOWN. After any other failure of @done it is no peer all the same, and the
  *  tree is tried again */
 int users_remove(struct users *u, const char *id, const struct gateway_grant *grant,

@@ -282,15 +282,38 @@ static void made(void *context, int err, int carried, const struct peer *peer)
 	struct users_op *op = context;
 
 	(void)carried, (void)peer;
-	if (err != 0) {
+	users_op_note(op, err);
+	if (op->err != 0) {
 		op->is_clean = false;
-		fail(op, err);
+		fail(op, op->err);
 		return;
 	}
 	op->user->state = USER_MADE;
 	user_table_set_digest(op->u->table, op->user, true, op->values.digest);
 	users_touch(op->u, op->user);
 	users_op_end(op, 0);
+}
+
+/* A token is used up by the transaction that makes its user: two who have it are never both one, and
+ * none is lost to a failure in between. */
+static int begin_to_say_made(struct users_op *op, const struct user *as)
+{
+	struct gateway *g = op->u->g;
+	int err;
+
+	op->err = 0;
+	if (op->enrolment_id == 0)
+		return users_put_record(op, as, "user.create", made);
+	gateway_batch_begin(g);
+	err = users_put_record(op, as, "user.create", users_op_noted);
+	if (err == 0)
+		err = gateway_drop_record(g, STORE_ENROLMENT, op->enrolment_id, "enrolment.use",
+					  &op->grant, made, op);
+	if (err != 0)
+		(void)gateway_batch_end(g, false);
+	else
+		err = gateway_batch_end(g, true);
+	return err;
 }
 
 static void say_made(struct users_op *op)
@@ -301,7 +324,7 @@ static void say_made(struct users_op *op)
 	as.state = USER_MADE;
 	as.has_digest = true;
 	memcpy(as.digest, op->values.digest, sizeof(as.digest));
-	err = op->u->is_stopping ? -ECANCELED : users_put_record(op, &as, "user.create", made);
+	err = op->u->is_stopping ? -ECANCELED : begin_to_say_made(op, &as);
 	if (err == -EBUSY)
 		err = users_later(op, say_made);
 	if (err != 0)
@@ -362,17 +385,30 @@ static int begin_to_make(struct users_op *op)
 	return err;
 }
 
-static void draw(struct users_op *op, const char *id)
+static void draw_key_pair(struct users_op *op)
 {
 	struct user_values *v = &op->values;
-	uint8_t secret[USERS_SECRET_LEN];
 
-	snprintf(v->id, sizeof(v->id), "%s", id);
 	random_fill(v->private_key.b, sizeof(v->private_key.b));
 	dh_clamp(&v->private_key);
 	dh_public(op->u->suite, v->public_key, &v->private_key);
 	dh_forget(op->u->suite, &v->private_key);
 	v->has_private_key = !op->u->forgets_private_keys;
+	op->secrets.private_key = v->private_key;
+	op->secrets.has_private_key = true;
+}
+
+/* @public_key: NULL: one is made here. */
+static void draw(struct users_op *op, const char *id, const uint8_t public_key[32])
+{
+	struct user_values *v = &op->values;
+	uint8_t secret[USERS_SECRET_LEN];
+
+	snprintf(v->id, sizeof(v->id), "%s", id);
+	if (public_key)
+		memcpy(v->public_key, public_key, sizeof(v->public_key));
+	else
+		draw_key_pair(op);
 	random_fill(secret, sizeof(secret));
 	hex_encode(secret, sizeof(secret), op->secrets.api_key);
 	secret_wipe(secret, sizeof(secret));
@@ -380,8 +416,6 @@ static void draw(struct users_op *op, const char *id)
 	v->has_digest = true;
 	v->is_active = true;
 	users_tree_time(op->grant.now_ns, v->created_at);
-	op->secrets.private_key = v->private_key;
-	op->secrets.has_private_key = true;
 }
 
 static int enter(struct users_op *op)
@@ -404,8 +438,10 @@ static int may_begin(const struct users *u, size_t kept)
 	return u->n_waiting >= USERS_WAITING_MAX - kept ? ERR_LIMIT : 0;
 }
 
-int users_create(struct users *u, const char *id, const struct gateway_grant *grant,
-		 users_done done, void *context)
+/* @public_key, @enrolment_id: as users_enroll(), or NULL and 0. */
+static int begin(struct users *u, const char *id, const uint8_t public_key[32],
+		 int64_t enrolment_id, const struct gateway_grant *grant, users_done done,
+		 void *context)
 {
 	const struct user *there = users_get(u, id);
 	struct users_op *op;
@@ -417,7 +453,8 @@ int users_create(struct users *u, const char *id, const struct gateway_grant *gr
 	if (!op)
 		return err ? err : -ENOMEM;
 	op->grant = *grant;
-	draw(op, id);
+	op->enrolment_id = enrolment_id;
+	draw(op, id, public_key);
 	err = enter(op);
 	if (err == 0)
 		err = begin_to_make(op);
@@ -427,6 +464,19 @@ int users_create(struct users *u, const char *id, const struct gateway_grant *gr
 		user_table_remove(u->table, op->user);
 	users_op_free(op);
 	return err;
+}
+
+int users_create(struct users *u, const char *id, const struct gateway_grant *grant,
+		 users_done done, void *context)
+{
+	return begin(u, id, NULL, 0, grant, done, context);
+}
+
+int users_enroll(struct users *u, const char *id, const uint8_t public_key[32],
+		 int64_t enrolment_id, const struct gateway_grant *grant, users_done done,
+		 void *context)
+{
+	return begin(u, id, public_key, enrolment_id, grant, done, context);
 }
 
 /* --- Removing --- */

@@ -29,6 +29,7 @@ struct users_lane {
  * @next_step:	After gateway_wait()
  * @fault:	What is said at the end, when what had been begun is taken back
  * @is_clean:	The tree has nothing of it
+ * @enrolment_id: Dropped when the user is made; 0: none
  */
 struct users_op {
 	struct background_job job;
@@ -43,6 +44,7 @@ struct users_op {
 	int fault;
 	bool is_clean;
 	bool is_gone;
+	int64_t enrolment_id;
 	struct user *user;
 	struct users_listed listed;
 	struct users_list list;

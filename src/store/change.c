@@ -8,7 +8,7 @@
 static const char *const kind_words[STORE_RECORD_KINDS] = {
 	[STORE_ACCOUNT] = "account", [STORE_KEY] = "key",	[STORE_WEBHOOK] = "webhook",
 	[STORE_LINK] = "link",	     [STORE_ACCESS] = "access", [STORE_SETTING] = "setting",
-	[STORE_OUTBOX] = "event",    [STORE_USER] = "user",
+	[STORE_OUTBOX] = "event",    [STORE_USER] = "user",	[STORE_ENROLMENT] = "enrolment",
 };
 
 const char *store_subject(const struct store_change *c, char out[STORE_SUBJECT_MAX + 1])

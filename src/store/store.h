@@ -132,13 +132,14 @@ struct store_peer {
 
 enum store_record_kind {
 	STORE_ACCOUNT = 1,
-	STORE_KEY,     /* an API key: its digest, role, account; sealed */
-	STORE_WEBHOOK, /* sealed: it holds a secret */
-	STORE_LINK,    /* a one-time link; sealed: a client's file may be in it */
-	STORE_ACCESS,  /* a list of allowed destinations */
-	STORE_SETTING, /* single facts */
-	STORE_OUTBOX,  /* an event that a webhook has not got yet (gateway/outbox.h) */
-	STORE_USER,    /* of the users' API; its name is that of its peer */
+	STORE_KEY,	 /* an API key: its digest, role, account; sealed */
+	STORE_WEBHOOK,	 /* sealed: it holds a secret */
+	STORE_LINK,	 /* a one-time link; sealed: a client's file may be in it */
+	STORE_ACCESS,	 /* a list of allowed destinations */
+	STORE_SETTING,	 /* single facts */
+	STORE_OUTBOX,	 /* an event that a webhook has not got yet (gateway/outbox.h) */
+	STORE_USER,	 /* of the users' API; its name is that of its peer */
+	STORE_ENROLMENT, /* a token to become a user with; its name is a hash of it */
 	STORE_RECORD_KINDS,
 };
 
@@ -229,6 +230,7 @@ enum store_change_kind {
  * @sets_preshared_key: STORE_CHANGE_PEER: it becomes that in @peer; otherwise it stays, and
  *		store_apply() writes it there
  * @sets_limits: STORE_CHANGE_PEER, for whoever carries it on: rate or quota are others now
+ * @resumes:	Likewise: it was not served, and is from now on
  * @is_moved:	STORE_CHANGE_PEER: the addresses in @peer replace those that it has
  * @rest_until_ns: The removed or moved peer's addresses are not given again before; 0: free at once
  * @profiles, @n_profiles, @usage, @n_usage: Borrowed until the change is finished
@@ -258,6 +260,7 @@ struct store_change {
 	uint8_t former_key[32];
 	bool sets_preshared_key;
 	bool sets_limits;
+	bool resumes;
 	bool is_moved;
 	uint64_t rest_until_ns;
 	const struct store_profile *profiles;

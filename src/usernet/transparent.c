@@ -24,6 +24,8 @@ enum {
 	ACCEPTS_PER_TURN = 64,
 	DESCRIPTORS_BESIDE = 256, /* of the tunnel, and listeners */
 	FLOWS_LEAST = 64,
+	FLOWS_WORTH =
+		1024, /* with fewer, where more were asked for, the other tier is the better choice */
 	TCP_CHECKSUM_AT = 16,
 };
 
@@ -74,18 +76,24 @@ static struct transparent_flow *of(struct flow *accepted)
 
 /* --- The namespace --- */
 
-/* Two sockets for each flow; pipes and the tunnel's own besides. */
-static void fit_descriptors(struct usernet *u)
+/* Two sockets for each flow; pipes and the tunnel's own besides. @ret_flows: how many there may be then */
+static int fit_descriptors(const struct usernet *u, uint32_t *ret_flows, struct diag *d)
 {
 	struct rlimit limit = { 0 };
 	rlim_t beside = DESCRIPTORS_BESIDE + 2 * PIPES_MAX, flows = FLOWS_LEAST;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
+		return diag_set(d, -errno, 0, "cannot ask for the limit of descriptors: %s",
+				err_text(-errno));
 	if (limit.rlim_cur > beside + 2 * flows)
 		flows = (limit.rlim_cur - beside) / 2;
-	if (flows < u->flows.max)
-		u->flows.max = (uint32_t)flows;
+	*ret_flows = flows < u->flows.max ? (uint32_t)flows : u->flows.max;
+	if (flows < u->flows.max && flows < FLOWS_WORTH && u->options.tier == USERNET_TIER_AUTO)
+		return diag_set(
+			d, ERR_LIMIT, 0,
+			"%llu descriptors are too few for two of each connection (ulimit -n)",
+			(unsigned long long)limit.rlim_cur);
+	return 0;
 }
 
 static int make_places(struct transparent *t, uint32_t n)
@@ -117,14 +125,17 @@ static int watch_all(struct usernet *u, struct transparent *t)
 
 int transparent_open(struct usernet *u, struct diag *d)
 {
+	uint32_t flows = 0;
 	size_t listeners = u->options.flows_max / PLACES_PER_LISTENER + 1;
 	struct transparent *t = calloc(1, sizeof(*t));
-	int err = t ? 0 : -ENOMEM;
+	int err = 0;
 
-	if (err < 0)
-		return diag_set(d, err, 0, "out of memory");
+	if (!t)
+		return diag_set(d, -ENOMEM, 0, "out of memory");
 	t->net.tun.fd = -1;
-	err = transparent_net_open(u->options.mtu, listeners, &t->net, d);
+	err = fit_descriptors(u, &flows, d);
+	if (err == 0)
+		err = transparent_net_open(u->options.mtu, listeners, &t->net, d);
 	if (err < 0) {
 		transparent_close(t);
 		return err;
@@ -136,7 +147,7 @@ int transparent_open(struct usernet *u, struct diag *d)
 		transparent_close(t);
 		return diag_set(d, err, 0, "cannot use a namespace: %s", err_text(err));
 	}
-	fit_descriptors(u);
+	u->flows.max = flows;
 	u->transparent = t;
 	return 0;
 }

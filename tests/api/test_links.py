@@ -380,7 +380,10 @@ class Elsewhere(ElsewhereTest):
         until = time.mktime(time.strptime(made["expires"], "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
         self.assertLess(abs(until - time.time() - 7200), 60)
         for wrong in (("--ttl", "x"), ("--ttl", "1s"), ("--uses", "0")):
-            self.assertEqual(subprocess.run([*command, *wrong], capture_output=True, text=True).returncode, 3, wrong)
+            self.assertEqual(subprocess.run([*command, *wrong], capture_output=True, text=True).returncode, 2, wrong)
+        said = subprocess.run([*command, "--uses", "3", "--generate"], capture_output=True, text=True).stderr
+        self.assertTrue(said.startswith("Good 3 times, until "), said)
+        self.assertIn("a has a new key now: files made for it before connect no more.", said)
         self.assertEqual(subprocess.run([*command[:-3], "nobody", "--state", self.gateway.state], capture_output=True).returncode, 3)
 
 

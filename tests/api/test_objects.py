@@ -483,11 +483,24 @@ class Commands(OwnTest):
         self.assertEqual(shown["note"], "mine")
         self.culvert("gateway", "api", "PATCH", f"{PEERS}/a", "{", code=3)
         self.culvert("gateway", "api", "GET", "peers", code=2)
+        # A wrong value of an option is a wrong command line; a wrong name or URL is refused input.
+        for words, code in ((("key", "add", "k", "--role", "king"), 2), (("key", "add", "k", "--expires", "soon"), 2),
+                            (("key", "add", "k", "--expires", "2030-12-31"), 2), (("key", "add", "a/b"), 3),
+                            (("webhook", "add", "h", "ftp://hooks.example/"), 3), (("webhook", "test", "none"), 3),
+                            (("peer", "add", "p", "--dns", "bogus..name"), 2), (("peer", "add", "p", "--dns", "-a.example"), 2),
+                            (("peer", "add", "p", "--dns", "a" * 64 + ".example"), 2), (("peer", "link", "a", "--ttl", "x"), 2)):
+            self.assertEqual(self.culvert("gateway", *words, code=code).stdout, "", words)
+        self.assertEqual(self.gateway.local("GET", f"{PEERS}/p").status, 404)
+        self.assertIn("DNS = 10.0.0.1, lan.example, x-1.example", self.culvert("gateway", "peer", "add", "p", "--dns",
+                                                                             "10.0.0.1,lan.example,x-1.example").stdout)
+        self.culvert("gateway", "webhook", "add", "h", "https://hooks.example/")
+        self.assertTrue(self.culvert("gateway", "webhook", "test", "h").stdout.startswith("h gets webhook.test"))
+        self.assertEqual(self.culvert("gateway", "webhook", "remove", "h").stdout, "h removed\n")
         self.assertIn("wireguard_sent_bytes_total", self.culvert("gateway", "api", "GET", "/metrics").stdout)
         self.assertIn("<html", self.culvert("gateway", "api", "GET", "/docs").stdout)
         self.assertNotIn("--role", self.culvert("gateway", "api", "--help").stdout)
         self.assertIn("--role", self.culvert("gateway", "key", "--help").stdout)
-        self.culvert("gateway", "key", "remove", "ci")
+        self.assertEqual(self.culvert("gateway", "key", "remove", "ci").stdout, "ci removed\n")
         self.is_(self.bearer(key, "GET", PEERS), 401)
         self.culvert("gateway", "key", "remove", "ci", code=3)
 

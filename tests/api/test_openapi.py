@@ -80,7 +80,7 @@ def operations(of):
 
 
 class DocumentTest(ApiTest):
-    extra = ("--subnet4", "10.64.0.0/14")
+    extra = ("--subnet4", "10.64.0.0/14", "--listen-users", "http://127.0.0.1:0")
 
     def setUp(self):
         super().setUp()
@@ -402,6 +402,11 @@ class Bodies:
         body = {"ttl": r.choice((None, 60, 2592000)), "uses": r.choice((None, 1, 100)), "generate": r.choice((None, True, False))}
         return {name: body[name] for name in r.sample(sorted(body), r.randrange(4))}
 
+    def enrolment(self):
+        r = self.rng
+        body = {"client_id": r.choice((None, "a", "x.y-z_9", f"u{r.randrange(10**9)}")), "ttl": r.choice((None, 60, 604800))}
+        return {name: body[name] for name in r.sample(sorted(body), r.randrange(3))}
+
     def key(self):
         body = {"name": self.model.new_name(), "role": self.rng.choice((None, *ROLES))}
         if self.rng.random() < 0.3 and body["role"] != "admin":
@@ -703,6 +708,17 @@ class Generated(DocumentTest):
         self.assertEqual(self.call("deleteLink", f"{API}/links/{link['id']}").status, 404)
         m.gone_ids.append(link["id"])
 
+    def life_of_an_enrolment(self):
+        answer = self.call("createEnrolment", f"{API}/enrolments", self.bodies.enrolment())
+        self.assertEqual(answer.status, 201, answer)
+        made = answer.json
+        listed = self.call("listEnrolments", f"{API}/enrolments?after={made['id'] - 1}")
+        self.assertEqual(listed.json["enrolments"][0], {name: value for name, value in made.items() if name != "token"})
+        self.assertNotIn(made["token"], listed.text)
+        self.assertEqual(self.call("deleteEnrolment", f"{API}/enrolments/{made['id']}").status, 200)
+        self.assertEqual(self.call("deleteEnrolment", f"{API}/enrolments/{made['id']}").status, 404)
+        self.model.gone_ids.append(made["id"])
+
     def run_batch(self):
         body = self.bodies.batch()
         answer = self.call("runBatch", f"{API}/batch", body)
@@ -749,7 +765,7 @@ class Generated(DocumentTest):
 
     def chain(self):
         r, m = self.rng, self.model
-        choices = [self.create_peer, self.create_peer, self.run_batch, self.life_of_a_key, self.life_of_a_webhook, self.life_of_a_link, self.read_lists, self.switch]
+        choices = [self.create_peer, self.create_peer, self.run_batch, self.life_of_a_key, self.life_of_a_webhook, self.life_of_a_link, self.life_of_an_enrolment, self.read_lists, self.switch]
         if m.peers:
             number = r.choice(sorted(m.peers))
             choices += [lambda: self.change_peer(number)] * 3 + [lambda: self.delete_peer(number), lambda: self.read_peer(number)]
@@ -808,7 +824,7 @@ class Generated(DocumentTest):
     def sound_body(self, operation):
         b = self.bodies
         return {"createPeer": b.create_peer, "changePeer": b.change_peer, "createAccount": b.account, "createKey": b.key,
-                "createWebhook": b.webhook, "changeWebhook": b.change_webhook, "createLink": b.link,
+                "createWebhook": b.webhook, "changeWebhook": b.change_webhook, "createLink": b.link, "createEnrolment": b.enrolment,
                 "changeAccount": b.change_account, "createAccessList": b.access_list,
                 "changeAccessList": b.change_access_list, "runBatch": b.batch,
                 "changeGateway": lambda: {"enabled": True}, "rotateProfile": lambda: {"keep_days": 0}}[operation.node["operationId"]]()

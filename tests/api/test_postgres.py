@@ -103,6 +103,18 @@ class Postgres(ApiTest):
         g.start()
         self.assertEqual(set(g.on_device()), set(made))
 
+    def test_an_option_that_is_new_does_not_leave_the_peers_of_sqlite_behind(self):
+        g = self.gateway
+        g.stop()
+        os.unlink(f"{g.state}/store")
+        with open(f"{g.state}/culvert.db", "w"):
+            pass
+        self.assertIn("has this gateway's peers", self.refused(*g.extra))
+        self.assertIn("--store-new", self.refused(*g.extra))
+        g.start("--store-new")
+        self.assertEqual(g.stop(), 0)
+        g.start()  # said once
+
     def test_a_password_is_refused_on_the_command_line(self):
         self.gateway.stop()
         for text in ("host=/run/pg password=PLANTED", "postgresql://culvert:PLANTED@127.0.0.1/culvert"):
@@ -130,7 +142,9 @@ class Postgres(ApiTest):
         state, words = self.gateway.state, ("audit", "verify", "--json", "--database", self.server.conninfo)
         whole = netns.run(gateway.CULVERT, *words, "--state", state)
         report = json.loads(whole.stdout)
-        self.assertEqual((report["whole"], report["rows"], report["last"]), (True, 3, 3))
+        self.assertEqual((report["whole"], report["rows"], report["last"], report["interface"]), (True, 3, 3, "wg0"))
+        said = netns.run(gateway.CULVERT, "audit", "verify", "--database", self.server.conninfo, "--state", state).stdout
+        self.assertTrue(said.startswith("wg0: 3 rows, 1 to 3: whole\n"), said)
         newest = self.server.psql("SELECT encode(hash, 'hex') FROM culvert.audit ORDER BY id DESC LIMIT 1")
         self.assertEqual([[report["head"]]], newest)
         self.server.psql("UPDATE culvert.audit SET who = 'nobody' WHERE id = 2")

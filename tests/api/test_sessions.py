@@ -97,6 +97,31 @@ class SessionTest(ApiTest):
         return [e["event"] for e in seen], seen
 
 
+class Resumed(SessionTest):
+    def handshakes(self, key):
+        for line in netns.run("wg", "show", "wg0", "latest-handshakes").stdout.splitlines():
+            if line.startswith(key):
+                return int(line.split()[1])
+        return None
+
+    def test_who_is_let_in_again_is_called_at_once_and_misses_nothing(self):
+        """The client has a session that the gateway has forgotten, and would notice 15 s later."""
+        made = self.create("a", generate=True)
+        self.connect(made)
+        time.sleep(2.5)
+        self.send()
+        self.soon(lambda: self.handshakes(made["public_key"]), "a handshake")
+        time.sleep(2.5)  # the gateway has looked where the peer is
+        for how in ({"enabled": False}, {"enabled": True}):
+            self.patch(**how)
+        where = netns.run("wg", "show", "wg0", "endpoints").stdout.split()
+        self.assertEqual((where[0], where[1].split(":")[0]), (made["public_key"], "127.0.0.1"))
+        self.soon(lambda: self.handshakes(made["public_key"]), "a handshake that the gateway began", 8)
+        before = self.gateway.transfer()
+        self.send()
+        self.soon(lambda: self.gateway.transfer() - before > 3000, "what is sent", 8)
+
+
 class Sessions(SessionTest):
     def test_a_peer_that_connects_roams_leaks_and_is_cut_off_is_followed_in_both_ways(self):
         netns.run("ip", "address", "add", f"{ELSEWHERE}/32", "dev", "lo")

@@ -31,6 +31,10 @@ class Auto(TierA):
     words = ("--usernet=auto",)
 
 
+class AutoWithFewDescriptors(Auto):
+    under = ("prlimit", "--nofile=1024")
+
+
 class AutoWithoutNamespaces(Auto):
     """In a namespace of users that may have none below it, as in many a container."""
 
@@ -208,7 +212,7 @@ class Chosen(TierATest):
     def test_it_is_the_best_that_the_host_allows(self):
         self.assertEqual(self.tier(), "a")
         self.server.stop()
-        for kind in (AutoWithoutNamespaces, base.Usernet):
+        for kind in (AutoWithoutNamespaces, AutoWithFewDescriptors, base.Usernet):
             with self.subTest(kind=kind.__name__):
                 self.server_kind = kind
                 self.join_again("--address", f"{base.OWN4}/24")

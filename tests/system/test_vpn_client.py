@@ -3,7 +3,7 @@
 """The commands of a client of the users' API, under their own names and under the old ones.
 
     [client] c0 192.0.2.2/24 ──── 192.0.2.1/24 eth0 [edge] culvert gateway --listen-users https://192.0.2.1:8000
-             culvert setup, create, pull, list                                  and http://127.0.0.1:8000
+             culvert setup, create, pull, enroll                                and http://127.0.0.1:8000
              vpn-client …, the same program
 
 The files are compared with what the API says, the texts with those of the client that people had.
@@ -21,6 +21,7 @@ import threading
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE.parent / "net"))
+import netns
 import suite
 from test_host import CULVERT, Gateway, is_settled
 
@@ -191,6 +192,89 @@ class Commands(ClientTest):
         self.assertEqual(self.call("create", "user1")[0], DONE)
 
 
+class Enrolment(ClientTest):
+    def token(self, name, code=DONE):
+        done = self.edge.run(CULVERT, "gateway", "peer", "enroll", name, "--state", f"{self.base}/state", check=False)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stdout.strip()
+
+    def public(self, conf):
+        return self.client.run("wg", "pubkey", input=conf.split("PrivateKey = ")[1].split("\n")[0]).stdout.strip()
+
+    def test_a_token_brings_a_user_whose_key_was_made_here_and_no_master_key(self):
+        self.start()
+        token, path = self.token("laptop"), f"{self.dir}/laptop.conf"
+        self.assertEqual(self.call("enroll", URL, "-", "--ca", self.ca, input=token + "\n"),
+                         (DONE, f"Configuration saved to: {path}\n✓ User 'laptop' enrolled and configuration saved!\n"
+                                f"Configuration file: {path}\n", ""))
+        conf, key = self.read("laptop.conf"), self.read("laptop.key").strip()
+        self.assertEqual(self.edge.output("wg", "show", "wg0", "allowed-ips").split()[0], self.public(conf))
+        for line in ("DNS = 8.8.8.8, 8.8.4.4", "Endpoint = 192.0.2.1:51820", "AllowedIPs = 0.0.0.0/0", "PersistentKeepalive = 25",
+                     "PublicKey = " + self.edge.output("wg", "show", "wg0", "public-key").strip()):
+            self.assertIn(line + "\n", conf)
+        self.assertRegex(conf, r"\nAddress = 10\.0\.0\.\d+/24\n")
+        self.assertEqual(json.loads(self.read("setup.json")),
+                         {"api_url": URL, "user_key": key, "client_id": "laptop", "ca_file": self.ca})
+        self.assertEqual([self.mode(name) for name in ("", "setup.json", "laptop.conf", "laptop.key")], [0o700, 0o600, 0o600, 0o600])
+        files = "".join(self.read(name) for name in os.listdir(self.dir))
+        self.assertNotIn(self.master, files)
+        self.assertNotIn(token, files)
+        code, out, err = self.call("enroll", URL, token, "--ca", self.ca)
+        self.assertEqual((code, out), (PRIVILEGE, ""))
+        self.assertIn("used already, its time is over, or it never was one", err)
+        code, _, err = self.call("pull", "laptop")  # the gateway has no private key to give
+        self.assertEqual((code, self.read("laptop.conf")), (FAILED, conf))
+        self.assertIn("its private key is kept where it was made", err)
+        self.assertEqual(self.call("create", "other")[0], PRIVILEGE)
+
+    def test_an_operators_setup_stays_and_a_file_that_is_there_is_not_lost(self):
+        self.start()
+        self.assertEqual(self.call("setup", URL, self.master, "--ca", self.ca)[0], DONE)
+        setup = self.read("setup.json")
+        pathlib.Path(f"{self.dir}/a.conf").write_text("mine")
+        token = self.token("a")
+        code, _, err = self.call("enroll", URL, token, "a", "--ca", self.ca)
+        self.assertEqual((code, "is there already" in err), (REFUSED, True), err)
+        self.assertEqual(self.call("setup", URL, "--token", token, "--ca", self.ca)[0], DONE)  # the same by another name
+        self.assertEqual((self.read("a.conf.old"), self.read("setup.json")), ("mine", setup))
+        code, out = self.vpn_client("enroll", URL, "0" * 64, "b", "--ca", self.ca)
+        self.assertEqual((code, out.startswith("✗ Failed to enroll: Failed to enroll: {")), (FAILED, True), out)
+        self.assertEqual(self.vpn_client("setup", URL, "k", "--token", "t")[0], FAILED)
+        self.assertEqual(self.call("setup", URL)[0], USAGE)
+
+
+class Connected(ClientTest):
+    def setUp(self):
+        super().setUp()
+        resolvers = pathlib.Path(f"{self.base}/resolv.conf")
+        resolvers.write_text("nameserver 192.0.2.1\n")
+        netns.run("mount", "--bind", str(resolvers), "/etc/resolv.conf")
+        self.addCleanup(netns.run, "umount", "/etc/resolv.conf")
+        netns.run("mount", "-t", "tmpfs", "-o", "mode=755", "own", "/var/lib")
+        self.addCleanup(netns.run, "umount", "/var/lib")
+        self.client.ip("route", "add", "default", "via", "192.0.2.1")
+
+    def test_connect_disconnect_and_status_have_the_texts_of_before(self):
+        self.start()
+        for words in (("connect", "user1"), ("disconnect", "user1")):
+            self.assertEqual(self.vpn_client(*words), (FAILED, f"Configuration file not found: {self.dir}/user1.conf\n"))
+        for words in (("connect",), ("disconnect",), ("connect", "a", "b")):
+            self.assertTrue(self.vpn_client(*words)[1].startswith("Usage: vpn-client"))
+        self.assertEqual(self.vpn_client("setup", URL, self.master, "--ca", self.ca)[0], DONE)
+        self.assertEqual(self.vpn_client("create", "user1")[0], DONE)
+        code, out = self.vpn_client("connect", "user1")
+        self.assertEqual((code, out.split("\n")[0]), (DONE, "✓ VPN connected successfully!"), out)
+        self.soon(lambda: self.pings(self.client, "10.0.0.1", timeout=2), "a ping through the tunnel", 20)
+        for words in (("status",), ("status", "user1")):
+            code, out = self.vpn_client(*words)
+            self.assertEqual((code, out.split("\n")[0], "user1" in out), (DONE, "WireGuard Status:", True), out)
+        self.assertEqual(self.vpn_client("disconnect", "user1"), (DONE, "✓ VPN disconnected successfully!\n"))
+        self.assertNotIn("user1", self.client.output("ip", "link"))
+        pathlib.Path(f"{self.dir}/bad.conf").write_text("[Interface]\nPrivateKey = x\n")
+        code, out = self.vpn_client("connect", "bad")
+        self.assertEqual((code, out.startswith("✗ Failed to connect: ")), (FAILED, True), out)
+
+
 class Hostile(ClientTest):
     """A gateway, or somebody in its place, that means no good."""
 
@@ -225,6 +309,21 @@ class Hostile(ClientTest):
         self.assertFalse([c for c in err if (ord(c) < 32 and c != "\n") or 127 <= ord(c) < 160])
         self.assertLess(len(err), 4096)
         self.assertEqual(os.listdir(self.dir), ["setup.json"])
+
+    def test_values_that_would_be_other_lines_of_a_file_are_refused(self):
+        good = {"address": "10.0.0.2/24", "dns": ["8.8.8.8"], "server_public_key": "B" * 42 + "A=", "endpoint": "192.0.2.1:51820",
+                "allowed_ips": ["0.0.0.0/0"], "persistent_keepalive": 25}
+        url = f"http://127.0.0.1:{self.server.server_port}"
+        for name, value in (("endpoint", "192.0.2.1:51820\nPostUp = touch /run/pwned"), ("dns", ["8.8.8.8\nPostUp=x"])):
+            self.server.reply = 200, json.dumps({"client_id": "x", "configuration": {**good, name: value}}).encode()
+            code, _, err = self.call("enroll", url, "t" * 64)
+            self.assertEqual((code, f'"{name}"' in err), (REFUSED, True), err)
+            self.assertEqual(os.listdir(self.dir), ["setup.json"])
+        sent = json.loads(self.server.asked[-1][3])
+        self.assertEqual((set(sent), sent["token"]), ({"token", "public_key"}, "t" * 64))
+        self.assertNotIn("Authorization", self.server.asked[-1][2])
+        self.server.reply = 200, json.dumps({"client_id": "../x", "configuration": good}).encode()
+        self.assertEqual(self.call("enroll", url, "t" * 64)[0], REFUSED)
 
     def test_the_key_does_not_follow_a_redirect(self):
         with self.client:

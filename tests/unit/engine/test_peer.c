@@ -205,6 +205,29 @@ static void a_budget_stops_both_directions_when_it_is_used_up(void)
 	ends_done(t);
 }
 
+static void what_the_budget_refuses_is_not_counted_as_used(void)
+{
+	struct ends *t = ends_up();
+	struct engine_peer_info before, after;
+
+	engine_peer_set_budget(t->a.peer, 0);
+	engine_peer_info(t->a.peer, &before);
+	for (int i = 0; i < 5; i++) {
+		end_send_one(t, &t->b, false, 1, 0, 100);
+		end_hear(t, &t->a, &t->b.address, t->b.out[0].data, t->b.out[0].len);
+	}
+	CHECK(sent_of(t, 5, 100) == 0);
+	engine_peer_info(t->a.peer, &after);
+	CHECK(after.drops == before.drops + 10);
+	CHECK(after.rx_bytes == before.rx_bytes && after.tx_bytes == before.tx_bytes);
+	engine_peer_set_budget(t->a.peer, UINT64_MAX);
+	end_send_one(t, &t->b, false, 1, 0, 100);
+	end_hear(t, &t->a, &t->b.address, t->b.out[0].data, t->b.out[0].len);
+	engine_peer_info(t->a.peer, &after);
+	CHECK(after.rx_bytes == before.rx_bytes + t->b.out[0].len);
+	ends_done(t);
+}
+
 /* Keepalives and handshakes keep a peer alive that has used up its budget. */
 static void a_budget_of_zero_does_not_end_the_key(void)
 {
@@ -376,6 +399,7 @@ int main(void)
 	RUN(a_source_is_kept_until_it_is_forgotten_and_the_destination_stays);
 	RUN(each_part_of_a_new_source_moves_the_peer);
 	RUN(a_budget_stops_both_directions_when_it_is_used_up);
+	RUN(what_the_budget_refuses_is_not_counted_as_used);
 	RUN(a_budget_of_zero_does_not_end_the_key);
 	RUN(the_budget_that_is_left_is_told);
 	RUN(a_rate_lets_pass_what_it_says_whatever_the_steps);
