@@ -20,6 +20,7 @@ static const struct option_row rows[] = {
 	  NULL },
 	{ "keys", "FILE", NULL, NULL, "lines ID HASH of who may use it; read again on SIGHUP",
 	  NULL },
+	{ "watch-keys", NULL, NULL, NULL, "read FILE again whenever it is replaced", NULL },
 	{ "cert", "FILE", NULL, NULL, "certificate for https, PEM; made where it is missing",
 	  NULL },
 	{ "cert-key", "FILE", NULL, NULL, "its key", NULL },

@@ -20,12 +20,17 @@ enum { CARRIER_PATHS_MAX = 8 };
  * struct carrier_process - What is around either end
  * @paths:	Directories that are read again later; those in @n_paths only
  * @signal_fd:	SIGTERM, SIGINT, SIGHUP, SIGUSR1
+ * @watch_fd:	Says when a file in a directory was put; -1: nothing is watched
  */
 struct carrier_process {
 	const char *paths[CARRIER_PATHS_MAX];
 	size_t n_paths;
 	int signal_fd;
+	int watch_fd;
 };
+
+/* carrier_process_wait() returns this when something was put into the watched directory. */
+enum { CARRIER_PROCESS_PUT = -1 };
 
 /** carrier_process_open() - Signals, before there are threads. 0 or -errno */
 int carrier_process_open(struct carrier_process *p, struct diag *d);
@@ -34,10 +39,14 @@ void carrier_process_close(struct carrier_process *p);
 /** carrier_process_read_later() - @path will be read again: its directory stays in sight */
 void carrier_process_read_later(struct carrier_process *p, const char *path, bool is_directory);
 
+/** carrier_process_watch() - From now on the directory of @path. 0 or -errno */
+int carrier_process_watch(struct carrier_process *p, const char *path, struct diag *d);
+
 /** carrier_process_give_up() - Everything is open: an unprivileged user, and nothing but sockets */
 int carrier_process_give_up(const struct carrier_process *p, struct diag *d);
 
-/** carrier_process_wait() - Return: a signal's number; 0: @fd is readable, or @timeout_ms is over */
+/** carrier_process_wait() - Return: a signal's number; CARRIER_PROCESS_PUT; 0: @fd is readable, or
+ *  @timeout_ms is over */
 int carrier_process_wait(const struct carrier_process *p, int fd, int timeout_ms);
 
 /* Print the line that says it works; and tell the service manager. */

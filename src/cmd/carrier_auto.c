@@ -370,7 +370,7 @@ int carrier_auto(const struct options *o)
 {
 	struct pilot p = { .o = o,
 			   .interface = options_get(o, "auto"),
-			   .process = { .signal_fd = -1 } };
+			   .process = { .signal_fd = -1, .watch_fd = -1 } };
 	struct diag d = { .text = "" };
 	int err = begin(&p, &d);
 

@@ -173,7 +173,9 @@ static int give_up(struct connecting *c, struct diag *d)
 
 int carrier_connect(const struct options *o)
 {
-	struct connecting c = { .o = o, .process = { .signal_fd = -1 }, .stop_fd = -1 };
+	struct connecting c = { .o = o,
+				.process = { .signal_fd = -1, .watch_fd = -1 },
+				.stop_fd = -1 };
 	struct diag d = { .text = "" };
 	int err = read_config(&c, &d);
 

@@ -9,6 +9,7 @@
 #include <netdb.h>
 #include <poll.h>
 #include <sys/capability.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -25,7 +26,7 @@ int carrier_process_open(struct carrier_process *p, struct diag *d)
 	struct rlimit files;
 	sigset_t set;
 
-	*p = (struct carrier_process){ .signal_fd = -1 };
+	*p = (struct carrier_process){ .signal_fd = -1, .watch_fd = -1 };
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) { /* two for each connection */
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
@@ -45,17 +46,43 @@ void carrier_process_close(struct carrier_process *p)
 		free((void *)(uintptr_t)p->paths[i]);
 	if (p->signal_fd >= 0)
 		close(p->signal_fd);
+	if (p->watch_fd >= 0)
+		close(p->watch_fd);
+}
+
+/* The directory that @path is in, also where there is no such file yet. */
+static bool directory_of(const char *path, char out[PATH_MAX])
+{
+	char *slash;
+
+	snprintf(out, PATH_MAX, "%s", path);
+	slash = strrchr(out, '/');
+	if (slash)
+		slash[slash == out] = '\0';
+	else
+		snprintf(out, PATH_MAX, ".");
+	return out[0] != '\0';
+}
+
+/* The directory: a file that is replaced is another one under the same name. */
+int carrier_process_watch(struct carrier_process *p, const char *path, struct diag *d)
+{
+	char directory[PATH_MAX];
+
+	p->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (p->watch_fd >= 0 && directory_of(path, directory) &&
+	    inotify_add_watch(p->watch_fd, directory, IN_CLOSE_WRITE | IN_MOVED_TO) >= 0)
+		return 0;
+	return diag_set(d, -errno, 0, "%s cannot be watched: %s", path, err_text(-errno));
 }
 
 void carrier_process_read_later(struct carrier_process *p, const char *path, bool is_directory)
 {
-	char whole[PATH_MAX], *slash;
+	char whole[PATH_MAX], directory[PATH_MAX];
 
-	if (!path || p->n_paths == CARRIER_PATHS_MAX || !realpath(path, whole))
+	if (!path || p->n_paths == CARRIER_PATHS_MAX || !directory_of(path, directory) ||
+	    !realpath(is_directory ? path : directory, whole))
 		return;
-	slash = strrchr(whole, '/');
-	if (!is_directory && slash)
-		slash[slash == whole] = '\0';
 	p->paths[p->n_paths] = strdup(whole);
 	p->n_paths += p->paths[p->n_paths] != NULL;
 }
@@ -121,16 +148,29 @@ int carrier_process_keep_user(struct diag *d, bool keeps_admin)
 			: diag_set(d, err, 0, "cannot give up privileges: %s", err_text(err));
 }
 
+/* What exactly was put does not matter: it is looked at in any case. */
+static bool was_put(const struct carrier_process *p)
+{
+	char events[4096] __attribute__((aligned(8)));
+	bool is_any = false;
+
+	while (read(p->watch_fd, events, sizeof(events)) > 0)
+		is_any = true;
+	return is_any;
+}
+
 int carrier_process_wait(const struct carrier_process *p, int fd, int timeout_ms)
 {
 	struct pollfd fds[] = { { .fd = fd, .events = POLLIN },
-				{ .fd = p->signal_fd, .events = POLLIN } };
+				{ .fd = p->signal_fd, .events = POLLIN },
+				{ .fd = p->watch_fd, .events = POLLIN } };
 	struct signalfd_siginfo info;
 
-	if (poll(fds, 2, timeout_ms) <= 0 || !fds[1].revents)
+	if (poll(fds, 3, timeout_ms) <= 0)
 		return 0;
-	return read(p->signal_fd, &info, sizeof(info)) == sizeof(info) ? (int)info.ssi_signo
-								       : 0;
+	if (fds[1].revents && read(p->signal_fd, &info, sizeof(info)) == sizeof(info))
+		return (int)info.ssi_signo;
+	return fds[2].revents && was_put(p) ? CARRIER_PROCESS_PUT : 0;
 }
 
 void carrier_process_ready(const char *text)

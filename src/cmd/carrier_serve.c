@@ -143,19 +143,36 @@ static int read_site(struct serving *s, struct site **ret, struct diag *d)
 }
 
 /* Whatever cannot be read stays as it was. */
-static void read_again(struct serving *s)
+static int read_keys(struct serving *s, struct carrier_keys **ret, struct diag *d)
+{
+	int err = carrier_keys_read_file(options_get(s->o, "keys"), ret, d);
+
+	/* Whoever is to write it has not done so yet: until then nobody is let in. */
+	if (err == -ENOENT && options_get(s->o, "watch-keys"))
+		err = carrier_keys_read("", 0, ret, d);
+	return err;
+}
+
+static void read_keys_again(struct serving *s)
 {
 	struct carrier_keys *keys = NULL;
-	struct ssl_ctx_st *tls = NULL;
-	struct site *site = NULL;
 	struct diag d = { .text = "" };
 
-	if (carrier_keys_read_file(options_get(s->o, "keys"), &keys, &d) == 0) {
+	if (read_keys(s, &keys, &d) == 0) {
 		log_info("%zu keys were read again", carrier_keys_count(keys));
 		carrier_server_set_keys(s->server, keys);
 	} else {
 		log_error("the keys stay as they were: %s", d.text);
 	}
+}
+
+static void read_again(struct serving *s)
+{
+	struct ssl_ctx_st *tls = NULL;
+	struct site *site = NULL;
+	struct diag d = { .text = "" };
+
+	read_keys_again(s);
 	if (s->has_tls && read_tls(s, false, &tls, &d) == 0)
 		carrier_server_set_tls(s->server, tls);
 	else if (s->has_tls)
@@ -189,7 +206,7 @@ static int make_server(struct serving *s, struct diag *d)
 	int err = read_config(s, &config, d);
 
 	if (err == 0)
-		err = carrier_keys_read_file(options_get(s->o, "keys"), &keys, d);
+		err = read_keys(s, &keys, d);
 	if (err == 0)
 		err = read_site(s, &site, d);
 	if (err == 0 && s->has_tls)
@@ -259,6 +276,8 @@ static void serve(struct serving *s)
 					      is_due ? SWEEP_MS : -1);
 		if (signal == SIGHUP)
 			read_again(s);
+		else if (signal == CARRIER_PROCESS_PUT)
+			read_keys_again(s);
 		else if (signal == SIGUSR1)
 			log_counts(s);
 		carrier_server_turn(s->server);
@@ -277,6 +296,10 @@ static int begin(struct serving *s, struct diag *d)
 		err = make_server(s, d);
 	if (err != 0)
 		return err;
+	if (options_get(s->o, "watch-keys"))
+		err = carrier_process_watch(&s->process, options_get(s->o, "keys"), d);
+	if (err != 0)
+		return err;
 	carrier_process_read_later(&s->process, options_get(s->o, "keys"), false);
 	carrier_process_read_later(&s->process, options_get(s->o, "site"), true);
 	if (s->has_tls) {
@@ -289,7 +312,7 @@ static int begin(struct serving *s, struct diag *d)
 
 int carrier_serve(const struct options *o)
 {
-	struct serving s = { .o = o, .process = { .signal_fd = -1 } };
+	struct serving s = { .o = o, .process = { .signal_fd = -1, .watch_fd = -1 } };
 	struct diag d = { .text = "" };
 	int err;
 

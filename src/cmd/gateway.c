@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/codec.h"
+#include "carrier/url.h"
 #include "cmd/command.h"
 #include "cmd/gateway_kind.h"
 #include "cmd/options.h"
@@ -42,6 +43,8 @@ static const struct option_row rows[] = {
 	{ "hook-start", "PATH", NULL, NULL, "for POST /admin/service/NAME/start", NULL },
 	{ "hook-wipe", "PATH", NULL, NULL, "for POST /admin/wipe", NULL },
 	SERVING_ROWS,
+	{ "listen-carrier", "URL,…", "off", NULL,
+	  "where users find the carrier: tcp://, https://, http://ADDRESS:PORT", "listen" },
 	{ "listen-proxy", "ADDRESS:PORT", "off", "PROXY_PORT",
 	  "where users find the CONNECT proxy; a port alone: at every address", "listen" },
 	{ "gateway-program", "PATH", NULL, NULL, NULL,
@@ -197,6 +200,34 @@ static int read_proxy(const struct options *o, struct host_config *c)
 	return EXIT_DONE;
 }
 
+/* Each of a list with commas; it is for whom the users' API is. */
+static int read_carrier(const struct options *o, struct host_config *c)
+{
+	const char *text = options_get(o, "listen-carrier");
+	struct carrier_url u;
+	struct diag d = { .text = "" };
+
+	if (strcmp(text, "off") == 0)
+		return EXIT_DONE;
+	for (const char *at = text; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+		char one[CARRIER_AUTHORITY_MAX + 8];
+
+		snprintf(one, sizeof(one), "%.*s", (int)strcspn(at, ","), at);
+		if (carrier_url_read(one, &u, &d) != 0)
+			return refuse_value(o, "listen-carrier",
+					    "off, or URLs as https://[::] or tcp://[::]:8443");
+	}
+	if (!c->shares_key) {
+		fprintf(stderr,
+			"culvert gateway: %s: the carrier is for the users of the users' API: "
+			"say listen-users as well\n",
+			options_origin(o, "listen-carrier"));
+		return EXIT_REFUSED;
+	}
+	c->carrier = text;
+	return EXIT_DONE;
+}
+
 /* Whether they may be run is looked at when the host starts. */
 static void read_hooks(const struct options *o, struct host_config *c)
 {
@@ -261,6 +292,8 @@ static int read_config(const struct options *o, struct host_config *c,
 		code = read_serving(o, c, arguments);
 	if (code == EXIT_DONE)
 		code = read_proxy(o, c);
+	if (code == EXIT_DONE)
+		code = read_carrier(o, c);
 	return code == EXIT_DONE ? read_log(o, c) : code;
 }
 

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -49,11 +50,31 @@ static bool place_fds(const struct child_plan *plan)
 	return true;
 }
 
+/* Past exec, as a user that is not root: only what is inheritable and ambient gets there. */
+static bool hand_on_ports(void)
+{
+	const cap_value_t ports = CAP_NET_BIND_SERVICE;
+	cap_t caps = cap_get_proc();
+	cap_flag_value_t has = CAP_CLEAR;
+	bool is_done = caps && cap_get_flag(caps, ports, CAP_PERMITTED, &has) == 0;
+
+	if (is_done && has == CAP_SET)
+		is_done = cap_set_flag(caps, CAP_INHERITABLE, 1, &ports, CAP_SET) == 0 &&
+			  cap_set_proc(caps) == 0 && cap_set_ambient(ports, CAP_SET) == 0;
+	if (caps)
+		cap_free(caps);
+	return is_done;
+}
+
 static bool drop(const struct child_plan *plan)
 {
-	if (plan->drops_user && privileges_become(plan->uid, plan->gid, false) < 0)
+	static const int ports[] = { CAP_NET_BIND_SERVICE };
+
+	if (plan->drops_user && privileges_become(plan->uid, plan->gid, plan->keeps_ports) < 0)
 		return false;
-	return privileges_no_dump() == 0 && privileges_keep_caps(NULL, 0) == 0;
+	return privileges_no_dump() == 0 &&
+	       privileges_keep_caps(ports, plan->keeps_ports) == 0 &&
+	       (!plan->keeps_ports || hand_on_ports());
 }
 
 static char *find_variable(const char *name)

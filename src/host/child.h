@@ -39,6 +39,7 @@ struct child_plan {
 	int fds[CHILD_FDS_MAX];
 	size_t n_fds;
 	bool drops_rights; /* no capability, no new privileges */
+	bool keeps_ports;  /* but for CAP_NET_BIND_SERVICE, if there is one */
 	bool drops_user;
 	uid_t uid;
 	gid_t gid;

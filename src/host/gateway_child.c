@@ -124,7 +124,7 @@ static void fill_arguments(const struct gateway_child *g, struct arguments *a)
 	}
 	if (c->log_json)
 		a->argv[n++] = "--log-json";
-	if (c->proxy)
+	if (c->proxy || c->carrier)
 		a->argv[n++] = "--proxy-keys";
 	if (g->device->is_usernet) {
 		a->argv[n++] = "--kind-why";

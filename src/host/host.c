@@ -38,6 +38,8 @@
 
 #define RUN_DIR "/run/culvert"
 
+enum { FRONTS = PROXY_CHILD_CARRIER + 1 };
+
 /* Everything that must be taken back at the end. */
 struct host {
 	const struct host_config *config;
@@ -48,7 +50,7 @@ struct host {
 	struct netlink *nl;
 	struct device_child device;
 	struct gateway_child gateway;
-	struct proxy_child proxy;
+	struct proxy_child fronts[FRONTS]; /* by their kind */
 	struct hooks hooks;
 	struct report report;
 	struct upgrade upgrade;
@@ -350,7 +352,8 @@ static void start_what_is_due(struct host *h)
 	if (h->device.child.pid == 0 && clock_boot_ns() >= h->device.due_ns)
 		restart_device(h);
 	gateway_child_expire(&h->gateway, clock_boot_ns());
-	proxy_child_tick(&h->proxy, h->gateway.has_served, clock_boot_ns());
+	for (size_t i = 0; i < FRONTS; i++)
+		proxy_child_tick(&h->fronts[i], h->gateway.has_served, clock_boot_ns());
 	if (h->device.child.pid == 0 || h->gateway.phase != GATEWAY_ABSENT ||
 	    clock_boot_ns() < h->gateway.due_ns)
 		return;
@@ -374,8 +377,10 @@ static int wait_ms(const struct host *h)
 		due_ns = report_deadline_ns(&h->report);
 	if (hooks_deadline_ns(&h->hooks) < due_ns)
 		due_ns = hooks_deadline_ns(&h->hooks);
-	if (h->gateway.has_served && proxy_child_deadline_ns(&h->proxy) < due_ns)
-		due_ns = proxy_child_deadline_ns(&h->proxy);
+	for (size_t i = 0; i < FRONTS && h->gateway.has_served; i++) {
+		if (proxy_child_deadline_ns(&h->fronts[i]) < due_ns)
+			due_ns = proxy_child_deadline_ns(&h->fronts[i]);
+	}
 	if (due_ns == UINT64_MAX)
 		return -1;
 	return due_ns <= now_ns ? 0 : (int)((due_ns - now_ns) / 1000000 % INT32_MAX) + 1;
@@ -511,6 +516,12 @@ static bool waits_for_hooks(struct host *h)
 	return waits;
 }
 
+static void stop_fronts(struct host *h)
+{
+	for (size_t i = 0; i < FRONTS; i++)
+		proxy_child_stop(&h->fronts[i]);
+}
+
 /* An upgrade needs both children, to have something to replace. */
 static void follow_upgrade(struct host *h)
 {
@@ -529,7 +540,7 @@ static void follow_upgrade(struct host *h)
 		h->signals.upgrade = false;
 		upgrade_begin(&h->upgrade, &state);
 	} else {
-		proxy_child_stop(&h->proxy); /* the next program would not know it */
+		stop_fronts(h); /* the next program would not know them */
 		upgrade_execute(&h->upgrade, &state);
 		h->hooks.is_closed = false;
 	}
@@ -543,7 +554,8 @@ static void live(struct host *h, struct diag *d)
 	while (!signals_take(&h->signals)) {
 		bury_device(h);
 		bury_gateway(h, d);
-		proxy_child_bury(&h->proxy, clock_boot_ns());
+		for (size_t i = 0; i < FRONTS; i++)
+			proxy_child_bury(&h->fronts[i], clock_boot_ns());
 		if (h->signals.stop)
 			return;
 		start_what_is_due(h);
@@ -571,7 +583,7 @@ static void stop(struct host *h)
 
 	report_stopping(&h->report);
 	hooks_stop(&h->hooks);
-	proxy_child_stop(&h->proxy);
+	stop_fronts(h);
 	gateway_child_stop(&h->gateway);
 	device_child_stop(&h->device); /* while there are rules for what comes out of it */
 	if (h->has_table && nft_remove(h->config->interface, &d) < 0)
@@ -605,8 +617,11 @@ static int begin(struct host *h, const struct host_config *config, struct diag *
 					     .hooks = &h->hooks,
 					     .fd = -1,
 					     .shelf = { -1, -1 } };
-	h->proxy =
-		(struct proxy_child){ .config = config, .state = &h->state, .view = &h->view };
+	for (size_t i = 0; i < FRONTS; i++)
+		h->fronts[i] = (struct proxy_child){ .kind = (enum proxy_child_kind)i,
+						     .config = config,
+						     .state = &h->state,
+						     .view = &h->view };
 	h->upgrade = (struct upgrade){ .view = &h->view,
 				       .device = &h->device,
 				       .gateway = &h->gateway,

@@ -46,6 +46,7 @@ enum host_kind {
  * @isolate:	Peers do not reach each other
  * @hooks:	Programs that the gateway may ask for; NULL: not allowed
  * @proxy:	Where the CONNECT proxy listens, for the gateway's users; NULL: there is none
+ * @carrier:	URLs where the carrier listens, likewise
  * @shares_key: The users' tree has the server's key too (host/tree_key.h)
  * @gateway_arguments: More of them for the gateway process, NULL behind the last; or NULL
  * @gateway_program: For tests; NULL: this program
@@ -67,6 +68,7 @@ struct host_config {
 	bool isolate;
 	const char *hooks[HOOKS_PROGRAMS];
 	const char *proxy;
+	const char *carrier;
 	bool shares_key;
 	const char *const *gateway_arguments;
 	const char *gateway_program;

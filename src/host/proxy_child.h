@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * proxy_child.h - The CONNECT proxy beside a gateway: started once that serves, and again when it ends
+ * proxy_child.h - What users find beside a gateway: the CONNECT proxy, and the carrier
  *
- * It is `culvert proxy` as the gateway's user, with no right and no descriptor of ours. Who may use it the
- * gateway writes to a file that it watches, so that either may end and come back without the other.
- * An upgrade ends it, and the tunnels through it, before the host process is replaced.
+ * Each is started once the gateway serves, and again when it ends. It is `culvert proxy` or `culvert
+ * carrier` as the gateway's user, with no descriptor of ours and no right; the carrier begins with
+ * the right to ports below 1024, which it gives up once they are open. Who may use
+ * them the gateway writes to a file that they watch, so that either may end and come back without the other.
+ * An upgrade ends them, and what goes through them, before the host process is replaced.
  *
  * Threads: one.
  */
@@ -15,8 +17,11 @@
 #include "host/state_dir.h"
 #include "host/view.h"
 
+enum proxy_child_kind { PROXY_CHILD_PROXY, PROXY_CHILD_CARRIER };
+
 /* struct proxy_child - @due_ns: when it is to be started; UINT64_MAX: it runs, or there is to be none */
 struct proxy_child {
+	enum proxy_child_kind kind;
 	const struct host_config *config;
 	const struct state_dir *state;
 	const struct view *view;

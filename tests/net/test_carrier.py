@@ -7,6 +7,7 @@
                         203.0.113.2 [proxy]                      where a proxy is the only way
 """
 
+import hashlib
 import os
 import re
 import signal
@@ -279,6 +280,17 @@ class Strangers(carriers.CarrierTest):
         old = self.client.run("openssl", "s_client", "-connect", "198.51.100.2:443", "-tls1_1", "-cipher", "ALL@SECLEVEL=0",
                               input="", check=False)
         self.assertNotEqual(old.returncode, 0, "TLS 1.1 is refused")
+
+    def test_notices_by_itself_that_keys_were_replaced(self):
+        self.tunnel()
+        self.write("keys", "bea " + "0" * 64 + "\n")
+        self.serve("tcp", more=("--watch-keys",))
+        self.connect("tcp")
+        self.lead("127.0.0.1:7000")
+        self.soon(lambda: "does not know this key" in open(self.log_path).read(), "the key is refused")
+        self.write("new", f"anna {hashlib.sha256(carriers.KEY.encode()).hexdigest()}\n")
+        os.rename(f"{self.dir}/new", f"{self.dir}/keys")
+        self.soon(lambda: self.pings(self.client, "10.9.0.2"), "a ping", 15)
 
     def test_reads_keys_again_and_ends_what_they_opened(self):
         self.tunnel()

@@ -180,6 +180,20 @@ class ProxyTest(suite.NetTest):
         threading.Thread(target=accept, daemon=True).start()
         return s.getsockname()[1]
 
+    def serve_datagrams(self, address):
+        with self.world:
+            s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, UDP)
+        s.bind((address, 0))
+        self.addCleanup(s.close)
+
+        def answer():
+            with contextlib.suppress(OSError):
+                while True:
+                    s.sendto(*s.recvfrom(65536))
+
+        threading.Thread(target=answer, daemon=True).start()
+        return s.getsockname()[1]
+
     def socket(self, address, kind=TCP, timeout=10):
         with self.client:
             s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
@@ -488,20 +502,6 @@ class OddProxyTest(ProxyTest):
             self.assertNotIsInstance(told.exception, TimeoutError)
         self.assertEqual(len(self.asked), 1)
 
-    def serve_datagrams(self, address):
-        with self.world:
-            s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, UDP)
-        s.bind((address, 0))
-        self.addCleanup(s.close)
-
-        def answer():
-            with contextlib.suppress(OSError):
-                while True:
-                    s.sendto(*s.recvfrom(65536))
-
-        threading.Thread(target=answer, daemon=True).start()
-        return s.getsockname()[1]
-
     def test_what_the_far_end_says_first_is_not_lost(self):
         def greet(s):
             with s:
@@ -606,6 +606,15 @@ class OwnProxyTest(ProxyTest):
             self.connect("172.16.5.5", 80)
         self.assertNotIsInstance(told.exception, (TimeoutError, ConnectionRefusedError))
         self.assertLess(time.monotonic() - start, 5)
+        self.only_the_proxy_was_spoken_to()
+
+    def test_datagrams_go_by_its_connect_udp(self):
+        for address in (WORLD4, WORLD6):
+            port = self.serve_datagrams(address)
+            s = self.socket(address, UDP)
+            for size in (0, 1, 1200, 9000):
+                s.sendto(bytes([size & 255]) * size, (address, port))
+                self.assertEqual(s.recvfrom(65536)[0], bytes([size & 255]) * size)
         self.only_the_proxy_was_spoken_to()
 
     def test_a_key_that_is_taken_away_ends_what_it_opened(self):

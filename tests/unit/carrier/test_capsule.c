@@ -122,6 +122,7 @@ static void finds_payloads_and_skips_what_is_not_known(void)
 		{ "0000", "broken", 0 },		/* no context */
 		{ "000140", "broken", 0 },		/* half a context */
 		{ "00014000", "broken", 0 },
+		{ "00014001", "broken", 0 },	   /* a context longer than the value */
 		{ "00800100000000", "broken", 0 }, /* 65 535 octets of payload */
 		{ "008000fff900", "broken", 0 },   /* one more than fits into UDP */
 		{ "008000fff800", "more", 0 },
