@@ -365,3 +365,27 @@ void client_firewall_put_endpoint(struct text *out, const char *interface,
 	put_endpoint(out, endpoint);
 	text_puts(out, " }\n");
 }
+
+void client_firewall_put_lockdown(struct text *out, bool on)
+{
+	text_puts(out, "table inet culvert_lockdown\ndelete table inet culvert_lockdown\n");
+	if (!on)
+		return;
+	text_puts(out, "table inet culvert_lockdown {\n"
+		       "\tchain output {\n"
+		       "\t\ttype filter hook output priority filter; policy drop\n"
+		       "\t\toifname \"lo\" accept\n"
+		       "\t\tmeta l4proto 41 drop\n");
+	text_puts(out, discovery_out);
+	text_puts(out, "\t\tcounter reject with icmpx admin-prohibited\n"
+		       "\t}\n"
+		       "\tchain input {\n"
+		       "\t\ttype filter hook input priority filter; policy drop\n"
+		       "\t\tiifname \"lo\" accept\n");
+	text_puts(out, discovery_in);
+	text_puts(out, "\t}\n"
+		       "\tchain forward {\n"
+		       "\t\ttype filter hook forward priority filter; policy drop\n"
+		       "\t}\n"
+		       "}\n");
+}

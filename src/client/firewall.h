@@ -35,3 +35,6 @@ void client_firewall_put_removal(struct text *out, const char *interface);
 /** client_firewall_put_endpoint() - Let marked packets go to one more endpoint */
 void client_firewall_put_endpoint(struct text *out, const char *interface,
 				  const struct endpoint *endpoint);
+
+/** client_firewall_put_lockdown() - Make or remove table "inet culvert_lockdown" (client/lockdown.h) */
+void client_firewall_put_lockdown(struct text *out, bool on);

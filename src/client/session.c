@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "client/dns.h"
+#include "client/endpoint_list.h"
+#include "client/lockdown.h"
 #include "client/proxy_probe.h"
 #include "client/steps.h"
 #include "host/journal.h"
@@ -24,7 +26,6 @@
 
 enum {
 	TICK_MS = 1000,
-	ANSWER_POLL_MS = 10,
 };
 
 #define LOCK_PATIENCE_NS   (UINT64_C(10) * 1000000000)
@@ -70,6 +71,50 @@ static int find_endpoint(const struct undo_journal *before, const char *host, ui
 		       : 0;
 }
 
+static int add_way(struct client_session *s, const struct endpoint *at,
+		   const struct endpoint_name *name)
+{
+	size_t i = 0;
+
+	while (i < s->n_ways && !endpoint_same_remote(&s->ways[i], at))
+		i++;
+	if (i == CLIENT_ENDPOINTS_MAX || client_plan_add_endpoint(&s->plan, at) < 0)
+		return ERR_LIMIT;
+	s->ways[i] = *at;
+	s->way_names[i] = *name;
+	s->n_ways += i == s->n_ways;
+	return 0;
+}
+
+/* The ways to the main peer: its endpoint, and what the command line or the file has besides. */
+static int find_ways(struct client_session *s, struct diag *d)
+{
+	const char *given = s->config->ways;
+	struct wgconf_span list = given ? (struct wgconf_span){ given, strlen(given) }
+					: endpoint_list_find(s->config->conf, s->main_peer);
+	struct endpoint_name name;
+	int more;
+
+	if (!given)
+		s->ways[s->n_ways++] = s->endpoints[s->main_peer];
+	while ((more = endpoint_list_next(&list, &name)) > 0) {
+		struct endpoint at;
+		int err = find_endpoint(&s->journal, name.host, name.port, &at, d);
+
+		if (err < 0)
+			return err;
+		err = add_way(s, &at, &name);
+		if (err < 0)
+			return diag_set(d, err, 0, "more than %d endpoints",
+					CLIENT_ENDPOINTS_MAX);
+	}
+	if (more < 0 || s->n_ways == 0)
+		return diag_set(d, ERR_FORMAT, 0,
+				"endpoints are HOST:PORT, with commas between");
+	s->endpoints[s->main_peer] = s->ways[0];
+	return 0;
+}
+
 static int find_endpoints(struct client_session *s, struct diag *d)
 {
 	const struct wgconf *c = s->config->conf;
@@ -108,11 +153,16 @@ static int pin_endpoints(struct client_session *s)
 	for (size_t i = 0; err == 0 && i < c->n_peers; i++) {
 		char host[UNDO_HOST_MAX];
 
-		if (s->endpoints[i].ip.family == ADDR_NONE)
+		if (s->endpoints[i].ip.family == ADDR_NONE ||
+		    (i == s->main_peer && s->config->ways))
 			continue;
 		err = copy_host(&c->peers[i], host);
-		if (err == 0)
+		if (err == 0 && host[0])
 			err = undo_journal_pin(&s->journal, host, &s->endpoints[i]);
+	}
+	for (size_t i = 0; err == 0 && i < s->n_ways; i++) {
+		if (s->way_names[i].host[0])
+			err = undo_journal_pin(&s->journal, s->way_names[i].host, &s->ways[i]);
 	}
 	return err;
 }
@@ -214,7 +264,7 @@ static int check_name(struct client_session *s, struct diag *d)
 }
 
 /* Marked, as behind the firewall nothing else gets there. */
-static int probe_proxy(struct client_session *s, uint64_t patience_ns, struct diag *d)
+int client_session_probe(struct client_session *s, uint64_t patience_ns, struct diag *d)
 {
 	struct usernet_options *o = s->config->proxy->usernet;
 	uint64_t begun_ns = clock_boot_ns();
@@ -231,7 +281,7 @@ static int probe_proxy(struct client_session *s, uint64_t patience_ns, struct di
 /* One that is not there now may be there later; one that turns us away will not change its mind. */
 static int check_proxy(struct client_session *s, struct diag *d)
 {
-	int err = probe_proxy(s, PROXY_PATIENCE_NS, d);
+	int err = client_session_probe(s, PROXY_PATIENCE_NS, d);
 
 	s->handshake_ms = UINT32_MAX;
 	return err == -EKEYREJECTED || err == -EPROTO ? err : 0;
@@ -252,6 +302,16 @@ static void copy_name(const char *name, char out[UNDO_NAME_MAX])
 	}
 }
 
+static int check_lockdown(const struct client_session *s, struct diag *d)
+{
+	if (!client_lockdown_is_on(s->journal.dir_fd) ||
+	    (s->plan.scope == CLIENT_FULL && s->plan.has_kill_switch))
+		return 0;
+	return diag_set(
+		d, -EBUSY, 0,
+		"lockdown is on: only a full tunnel with its kill switch may be connected");
+}
+
 static int prepare(struct client_session *s, struct diag *d)
 {
 	const struct client_config *c = s->config;
@@ -263,9 +323,13 @@ static int prepare(struct client_session *s, struct diag *d)
 	err = undo_journal_open(&s->journal, c->state, c->interface, LOCK_PATIENCE_NS, d);
 	if (err < 0)
 		return err;
-	err = settle_before(s, d);
+	err = check_lockdown(s, d);
+	if (err == 0)
+		err = settle_before(s, d);
 	if (err == 0)
 		err = find_endpoints(s, d);
+	if (err == 0)
+		err = find_ways(s, d);
 	if (err < 0)
 		return err;
 	err = netlink_open(&s->nl);
@@ -368,6 +432,7 @@ int client_session_connect(struct client_session *s, const struct client_config 
 	memset(s, 0, sizeof(*s));
 	s->config = config;
 	s->handshake_ms = UINT32_MAX;
+	s->control_fd = -1;
 	s->journal = (struct undo_journal){ .dir_fd = -1, .lock_fd = -1 };
 	err = signals_open(&s->signals);
 	if (err < 0)
@@ -383,54 +448,6 @@ int client_session_connect(struct client_session *s, const struct client_config 
 		take_back(s);
 	undo_journal_unlock(&s->journal);
 	return err;
-}
-
-/* --- Has the peer answered? --- */
-
-static uint64_t last_handshake(struct client_session *s)
-{
-	struct iface_snapshot now = { .n_peers = 0 };
-	const struct uapi_get_peer *peer;
-	struct diag ignored;
-	uint64_t at = 0;
-
-	if (client_tunnel_look(&s->tunnel, &now, &ignored) == 0) {
-		peer = iface_snapshot_find(&now,
-					   s->config->conf->peers[s->main_peer].public_key);
-		at = peer ? peer->last_handshake_ns : 0;
-	}
-	iface_snapshot_done(&now);
-	return at;
-}
-
-static int wait_for_answer(struct client_session *s, uint64_t patience_ns, struct diag *d)
-{
-	uint64_t begun_ns = clock_boot_ns(), before = last_handshake(s);
-	struct pollfd wake = { .fd = s->signals.fd, .events = POLLIN };
-	int err = client_tunnel_call(&s->tunnel, s->main_peer, &s->endpoints[s->main_peer],
-				     false, d);
-
-	while (err == 0) {
-		uint64_t past_ns = clock_boot_ns() - begun_ns;
-
-		if (last_handshake(s) != before) {
-			s->handshake_ms = (uint32_t)(past_ns / 1000000);
-			return 0;
-		}
-		if (past_ns >= patience_ns)
-			return -ETIMEDOUT;
-		poll(&wake, 1, ANSWER_POLL_MS);
-		if (signals_take(&s->signals))
-			return -ECANCELED;
-	}
-	return err;
-}
-
-int client_session_wait(struct client_session *s, uint64_t patience_ns, struct diag *d)
-{
-	if (s->config->proxy)
-		return probe_proxy(s, patience_ns, d);
-	return wait_for_answer(s, patience_ns, d);
 }
 
 /* --- Looking after it --- */
@@ -499,18 +516,24 @@ static void keep_dns(struct client_session *s)
 		log_warning("%s", d.text);
 }
 
-void client_session_keep(struct client_session *s, void (*each)(void *context), void *context)
+void client_session_keep(struct client_session *s, void (*each)(void *context),
+			 void (*serve)(void *context), void *context)
 {
-	struct pollfd wake = { .fd = s->signals.fd, .events = POLLIN };
+	struct pollfd fds[] = { { .fd = s->signals.fd, .events = POLLIN },
+				{ .fd = s->control_fd, .events = POLLIN } };
+	uint64_t due_ns = 0;
 
 	while (!signals_take(&s->signals)) {
-		client_tunnel_listen(&s->tunnel);
+		if (clock_boot_ns() >= due_ns) {
+			due_ns = clock_boot_ns() + TICK_MS * UINT64_C(1000000);
+			client_tunnel_listen(&s->tunnel);
+			keep_dns(s);
+			each(context);
+		}
 		if (client_tunnel_has_ended(&s->tunnel))
 			restart_tunnel(s);
-		keep_dns(s);
-		if (each)
-			each(context);
-		poll(&wake, 1, TICK_MS);
+		if (poll(fds, 2, TICK_MS) > 0 && fds[1].revents)
+			serve(context);
 	}
 }
 

@@ -16,6 +16,7 @@
  */
 #pragma once
 
+#include "client/endpoint_list.h"
 #include "client/plan.h"
 #include "client/tunnel.h"
 #include "client/undo_journal.h"
@@ -25,12 +26,15 @@
  * struct client_config - What to connect to; borrowed
  * @state:	Directory of the journals' directory
  * @name:	What people call it; what a word of the journal cannot hold becomes '_'
+ * @ways:	Endpoints of the first peer that has one, as client/endpoint_list.h reads them; NULL: those
+ *		of the file
  * @proxy:	The way is an HTTP proxy, which stands in @conf as the one peer's endpoint; NULL: it is not
  */
 struct client_config {
 	const char *state;
 	const char *name;
 	const char *interface;
+	const char *ways;
 	const struct wgconf *conf;
 	const struct client_proxy *proxy;
 	struct client_options options;
@@ -40,6 +44,9 @@ struct client_config {
  * struct client_session - All zeroes is none; large
  * @endpoints:	Where the peers of the file are
  * @main_peer:	The peer that is called: the first with an endpoint
+ * @ways:	To it, in order; @way is the one in use
+ * @seen_rx, @seen_tx, @silent_since_ns: client/choice.c's
+ * @control_fd:	client/control.h's; -1: there is none
  * @handshake_ms: Time until its first answer; UINT32_MAX: none yet
  * @had_table:	The firewall of an earlier connection stood when this one began
  */
@@ -53,6 +60,14 @@ struct client_session {
 	struct signals signals;
 	size_t main_peer;
 	uint32_t handshake_ms;
+	struct endpoint ways[CLIENT_ENDPOINTS_MAX];
+	struct endpoint_name way_names[CLIENT_ENDPOINTS_MAX];
+	size_t n_ways;
+	size_t way;
+	uint64_t seen_rx;
+	uint64_t seen_tx;
+	uint64_t silent_since_ns;
+	int control_fd;
 	uint64_t dns_looked_ns;
 	bool had_table;
 };
@@ -71,21 +86,22 @@ int client_session_connect(struct client_session *s, const struct client_config 
 			   struct diag *d);
 
 /**
- * client_session_wait() - Call the peer and wait until it answers
+ * client_session_probe() - Of a connection through a proxy: does it let us through?
  *
- * Return: 0, with @s->handshake_ms; -ETIMEDOUT; -ECANCELED after a signal; -errno with a sentence in
- *	   @d. The connection stays in any case.
+ * Return: 0, with @s->handshake_ms; as proxy_probe().
  */
-int client_session_wait(struct client_session *s, uint64_t patience_ns, struct diag *d);
+int client_session_probe(struct client_session *s, uint64_t patience_ns, struct diag *d);
 
 /** client_session_give_up_rights() - Keep what looking after it takes. 0 or -errno */
 int client_session_give_up_rights(void);
 
 /**
  * client_session_keep() - Look after it until a signal comes
- * @each:	Called about once a second; NULL: nobody
+ * @each:	Called about once a second
+ * @serve:	Called when @s->control_fd can be read
  */
-void client_session_keep(struct client_session *s, void (*each)(void *context), void *context);
+void client_session_keep(struct client_session *s, void (*each)(void *context),
+			 void (*serve)(void *context), void *context);
 
 /** client_session_disconnect() - Take everything back. As client_steps_undo() */
 int client_session_disconnect(struct client_session *s, struct text *said, struct diag *d);

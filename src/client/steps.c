@@ -9,6 +9,7 @@
 
 #include "client/dns.h"
 #include "client/firewall.h"
+#include "client/lockdown.h"
 #include "client/settings.h"
 #include "conf/uapi.h"
 #include "device/uapi_server.h"
@@ -62,6 +63,8 @@ int client_steps_table(const struct client_steps *s, struct diag *d)
 	if (err < 0)
 		return err;
 	client_firewall_put(&t, s->plan);
+	if (client_lockdown_is_on(s->journal->dir_fd)) /* this one takes its place */
+		client_firewall_put_lockdown(&t, false);
 	err = apply_firewall(&t, d);
 	undo_point();
 	return err;
@@ -155,6 +158,8 @@ static int undo_table(const struct undoing *u, struct diag *d)
 	struct text t = { .max = FIREWALL_MAX };
 
 	client_firewall_put_removal(&t, u->j->interface);
+	if (client_lockdown_is_on(u->j->dir_fd))
+		client_firewall_put_lockdown(&t, true);
 	return apply_firewall(&t, d);
 }
 

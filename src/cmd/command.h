@@ -63,6 +63,8 @@ int cmd_host(int argc, char **argv);
 int cmd_connect(int argc, char **argv);
 int cmd_disconnect(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+int cmd_switch(int argc, char **argv);
+int cmd_lockdown(int argc, char **argv);
 int cmd_setup(int argc, char **argv); /* argv[0] may be "vpn-client setup"; see cmd/ephem.h */
 int cmd_create(int argc, char **argv);
 int cmd_pull(int argc, char **argv);

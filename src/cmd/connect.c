@@ -15,6 +15,8 @@
 
 #include "base/codec.h"
 #include "base/json_write.h"
+#include "client/choice.h"
+#include "client/control.h"
 #include "client/session.h"
 #include "cmd/client_file.h"
 #include "cmd/command.h"
@@ -22,6 +24,7 @@
 #include "cmd/connect_line.h"
 #include "cmd/connect_proxy.h"
 #include "cmd/state_default.h"
+#include "sys/clock.h"
 #include "sys/log.h"
 #include "sys/notify.h"
 #include "sys/privileges.h"
@@ -41,6 +44,7 @@ enum {
 	OPTION_INTERFACE,
 	OPTION_SPLIT,
 	OPTION_EXCLUDE,
+	OPTION_ENDPOINT,
 	OPTION_PROXY,
 	OPTION_KEY_FILE,
 	OPTION_PROXY_USER,
@@ -56,6 +60,7 @@ static const char usage[] =
 	"  --exclude NET,...    these networks beside the tunnel\n"
 	"  --only-user NAME     only this user's packets\n"
 	"  --only-cgroup PATH   only those of the processes in this cgroup, a path below /sys/fs/cgroup\n"
+	"  --endpoint A,B,...   ways to the server, HOST:PORT each; the quickest to answer is used\n"
 	"  --lan                the local network may be reached\n"
 	"  --no-kill-switch     what the tunnel does not take may leave beside it\n"
 	"  --wait SECONDS       for the server's first answer (default 5; 0: do not call it)\n"
@@ -198,6 +203,9 @@ static void settle(struct job *job)
 	else
 		print_people(job);
 	fflush(stdout);
+	job->session.control_fd = client_control_open(job->config.interface);
+	if (job->session.control_fd < 0)
+		log_warning("the control socket: %s", err_text(job->session.control_fd));
 	err = client_session_give_up_rights();
 	if (err < 0)
 		log_warning("cannot give up rights: %s", err_text(err));
@@ -215,7 +223,15 @@ static void each_second(void *context)
 	struct job *job = context;
 
 	notify_send(&job->manager, "WATCHDOG=1");
+	client_choice_tick(&job->session, clock_boot_ns());
 	connect_line_show(&job->line, &job->session);
+}
+
+static void serve_caller(void *context)
+{
+	struct job *job = context;
+
+	client_control_serve(job->session.control_fd, &job->session);
 }
 
 static int end(struct job *job)
@@ -226,6 +242,7 @@ static int end(struct job *job)
 
 	connect_line_end(&job->line);
 	notify_send(&job->manager, "STOPPING=1");
+	client_control_close(job->session.control_fd, job->config.interface);
 	err = client_session_disconnect(&job->session, &said, &d);
 	if (said.data && said.len)
 		fputs(said.data, stderr);
@@ -248,14 +265,13 @@ static int serve(struct job *job)
 		return exit_code(err);
 	}
 	if (job->wait_s)
-		err = client_session_wait(&job->session, job->wait_s * UINT64_C(1000000000),
-					  &d);
+		err = client_choice_wait(&job->session, job->wait_s * UINT64_C(1000000000), &d);
 	if (err < 0 && err != -ETIMEDOUT && err != -ECANCELED)
 		log_warning("%s", d.text);
 	if (err != -ECANCELED) {
 		settle(job);
 		connect_line_begin(&job->line, job->foreground && !job->json);
-		client_session_keep(&job->session, each_second, job);
+		client_session_keep(&job->session, each_second, serve_caller, job);
 	}
 	err = end(job);
 	report(job, EXIT_FAILED); /* a signal came before it was ready */
@@ -365,6 +381,9 @@ static int read_option(struct job *job, int option)
 	case OPTION_ONLY_CGROUP:
 		o->cgroup = optarg + strspn(optarg, "/");
 		return EXIT_DONE;
+	case OPTION_ENDPOINT:
+		job->config.ways = optarg;
+		return EXIT_DONE;
 	case OPTION_LAN:
 		o->lan = true;
 		return EXIT_DONE;
@@ -413,6 +432,7 @@ static int read_arguments(struct job *job, int argc, char **argv)
 		{ "exclude", required_argument, NULL, OPTION_EXCLUDE },
 		{ "only-user", required_argument, NULL, OPTION_ONLY_USER },
 		{ "only-cgroup", required_argument, NULL, OPTION_ONLY_CGROUP },
+		{ "endpoint", required_argument, NULL, OPTION_ENDPOINT },
 		{ "lan", no_argument, NULL, OPTION_LAN },
 		{ "no-kill-switch", no_argument, NULL, OPTION_NO_KILL_SWITCH },
 		{ "service", no_argument, NULL, OPTION_SERVICE },
@@ -524,6 +544,7 @@ int cmd_connect(int argc, char **argv)
 	if (!job)
 		return complain(EXIT_FAILED, err_text(-ENOMEM), "");
 	job->report_fd = -1;
+	job->session.control_fd = -1;
 	job->wait_s = WAIT_S;
 	job->config.state = state_default(0, job->state);
 	job->session.journal = (struct undo_journal){ .dir_fd = -1, .lock_fd = -1 };

@@ -36,6 +36,8 @@ static const struct command commands[] = {
 	{ "connect", "this host's traffic through a tunnel, nothing beside it", cmd_connect },
 	{ "disconnect", "end that, and put everything back as it was", cmd_disconnect },
 	{ "status", "show connections, and what they have left behind", cmd_status },
+	{ "switch", "call the server of a connection at another endpoint", cmd_switch },
+	{ "lockdown", "let nothing leave unless a full tunnel is connected", cmd_lockdown },
 	{ "vpn-client", NULL, cmd_vpn_client }, /* the words of another program */
 	{ NULL, NULL, NULL },			/* the end */
 };

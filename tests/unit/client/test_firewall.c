@@ -112,6 +112,27 @@ static void the_kill_switch_is_a_policy_and_endpoints_join_it(void)
 	CHECK(apply(put_endpoint, &d) == 0 && holds("2001:db8::3 . 443"));
 }
 
+static void put_lockdown(struct text *out)
+{
+	client_firewall_put_lockdown(out, true);
+}
+
+static void put_no_lockdown(struct text *out)
+{
+	client_firewall_put_lockdown(out, false);
+}
+
+static void lockdown_is_made_again_and_removed_again(void)
+{
+	char list[NFT_LIST_MAX];
+	struct diag d = { 0 };
+
+	CHECK(apply(put_lockdown, &d) == 0 && apply(put_lockdown, &d) == 0);
+	CHECK(nft_list_table("culvert_lockdown", false, list, &d) == 0);
+	CHECK(apply(put_no_lockdown, &d) == 0 && apply(put_no_lockdown, &d) == 0);
+	CHECK(nft_list_table("culvert_lockdown", false, list, &d) == ERR_UNKNOWN);
+}
+
 static void removal_needs_no_table(void)
 {
 	struct diag d = { 0 };
@@ -134,6 +155,7 @@ int main(void)
 	}
 	RUN(nft_takes_every_shape_again_and_again);
 	RUN(the_kill_switch_is_a_policy_and_endpoints_join_it);
+	RUN(lockdown_is_made_again_and_removed_again);
 	RUN(removal_needs_no_table);
 	return DONE();
 }
