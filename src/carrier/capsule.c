@@ -115,7 +115,7 @@ enum capsule_step capsule_read(struct capsule_reader *r, const uint8_t *data, si
 			       struct capsule_found *ret)
 {
 	struct capsule_found found = { .used = 0 };
-	enum capsule_step step;
+	enum capsule_step step = CAPSULE_MORE;
 	size_t used = 0;
 
 	do {

@@ -127,7 +127,7 @@ static size_t segment_of(struct msghdr *m, size_t len)
 int datagrams_receive(struct datagrams *u, uint8_t out[DATAGRAMS_BLOCK], size_t *ret_segment)
 {
 	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
-	struct sockaddr_storage from;
+	struct sockaddr_storage from = { .ss_family = AF_UNSPEC };
 	struct iovec iov = { out, DATAGRAMS_BLOCK };
 	struct msghdr m = { .msg_name = &from,
 			    .msg_namelen = sizeof(from),
