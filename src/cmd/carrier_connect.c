@@ -35,7 +35,7 @@ static int read_key(const struct options *o, struct carrier_client_config *c, st
 	int err = 0;
 
 	if (path) {
-		err = file_read(AT_FDCWD, path, c->key, sizeof(c->key) - 1, &len);
+		err = file_read_named(path, c->key, sizeof(c->key) - 1, &len);
 	} else if (variable && strlen(variable) < sizeof(c->key)) {
 		len = strlen(variable);
 		memcpy(c->key, variable, len);
