@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <sys/capability.h>
 #include <sys/eventfd.h>
@@ -46,7 +45,7 @@ static int take_key(char key[CARRIER_SECRET_MAX], size_t len, struct diag *d)
 static int read_key_file(const char *path, char key[CARRIER_SECRET_MAX], struct diag *d)
 {
 	size_t len = 0;
-	int err = file_read(AT_FDCWD, path, key, CARRIER_SECRET_MAX - 1, &len);
+	int err = file_read_named(path, key, CARRIER_SECRET_MAX - 1, &len);
 
 	if (err != 0)
 		return diag_set(d, err, 0, "%s: %s", path, err_text(err));
