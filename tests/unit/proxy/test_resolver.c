@@ -41,7 +41,7 @@ static int ask(const char *host, uint8_t party)
 	struct resolver_job *job = calloc(1, sizeof(*job));
 	int err;
 
-	strcpy(job->host, host);
+	snprintf(job->host, sizeof(job->host), "%s", host);
 	job->inbox = &inbox;
 	job->party[0] = party;
 	err = resolver_ask(r, job);
@@ -94,7 +94,7 @@ static void a_question_counts_until_its_thread_is_free(void)
 {
 	struct resolver_job *job = calloc(1, sizeof(*job));
 
-	strcpy(job->host, "slow.test");
+	snprintf(job->host, sizeof(job->host), "%s", "slow.test");
 	job->inbox = &inbox;
 	job->party[0] = 1;
 	CHECK(resolver_ask(r, job) == 0);
