@@ -99,14 +99,30 @@ static int read_via(const struct options *o, struct carrier_via *ret, struct dia
 	return err;
 }
 
+/* As ip-rule(8) and FwMark have it: decimal, or hexadecimal behind "0x". */
+static int read_mark(const char *text, uint32_t *ret)
+{
+	uint64_t n = 0;
+
+	if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
+		size_t len = strlen(text + 2);
+
+		if (len == 0 || len > 8 || strspn(text + 2, "0123456789abcdefABCDEF") != len)
+			return ERR_FORMAT;
+		n = strtoul(text + 2, NULL, 16);
+	} else if (decimal_parse(text, strlen(text), UINT32_MAX, &n) != 0) {
+		return ERR_FORMAT;
+	}
+	*ret = (uint32_t)n;
+	return 0;
+}
+
 static int read_route(const struct options *o, struct carrier_client_config *c, struct diag *d)
 {
 	const char *mark = options_get(o, "mark"), *device = options_get(o, "device");
-	uint64_t n = 0;
 
-	if (mark && decimal_parse(mark, strlen(mark), UINT32_MAX, &n) != 0)
+	if (mark && read_mark(mark, &c->mark) != 0)
 		return diag_set(d, ERR_FORMAT, 0, "--mark is a number");
-	c->mark = (uint32_t)n;
 	if (device && strlen(device) >= sizeof(c->device))
 		return diag_set(d, ERR_FORMAT, 0, "--device: no interface has so long a name");
 	snprintf(c->device, sizeof(c->device), "%s", device ? device : "");
