@@ -26,6 +26,7 @@ struct connecting {
 	struct carrier_client_config config;
 	struct carrier_client *client;
 	int stop_fd;
+	const char *wrong; /* the option whose value it is that cannot be read; NULL: none */
 };
 
 /* A line break at the end is no part of it. */
@@ -165,10 +166,14 @@ static int read_config(struct connecting *c, struct diag *d)
 {
 	int err = carrier_url_read(options_get(c->o, "to"), &c->config.url, d);
 
+	if (err != 0)
+		c->wrong = "to";
 	if (err == 0 && (endpoint_parse(options_get(c->o, "listen"), &c->config.listen) != 0 ||
-			 !ip_addr_is_loopback(&c->config.listen.ip)))
+			 !ip_addr_is_loopback(&c->config.listen.ip))) {
+		c->wrong = "listen";
 		err = diag_set(d, ERR_FORMAT, 0,
 			       "a client's --listen is a loopback ADDRESS:PORT");
+	}
 	return err == 0 ? carrier_client_options(c->o, &c->config, d) : err;
 }
 
@@ -261,5 +266,7 @@ int carrier_connect(const struct options *o)
 	if (c.stop_fd >= 0)
 		close(c.stop_fd);
 	carrier_process_close(&c.process);
+	if (c.wrong && options_is_argument(o, c.wrong))
+		return EXIT_USAGE;
 	return carrier_exit_code(err);
 }
