@@ -188,6 +188,47 @@ class Life(client_net.ClientTest):
         self.disconnect()
         self.assertAsBefore()
 
+    def has_table(self):
+        return "culvert_client_home" in self.client.output("nft", "list", "tables")
+
+    def test_a_firewall_that_is_flushed_or_changed_is_made_again_and_status_tells_what_is_there(self):
+        self.connect("--wait", "0")
+        made = self.client.output("nft", "-s", "list", "ruleset")
+        for words in ("flush ruleset", "insert rule inet culvert_client_home output accept",
+                      "add table inet culvert_client_home { flags dormant; }"):
+            self.client.run("nft", words)
+            self.soon(lambda: self.client.output("nft", "-s", "list", "ruleset") == made, f"our tables after {words}")
+        self.assertTrue(json.loads(self.status().stdout)[0]["kill_switch"])
+        os.kill(self.keeper(), signal.SIGKILL)
+        self.client.run("nft", "flush ruleset")
+        self.assertFalse(json.loads(self.status().stdout)[0]["kill_switch"], "there is no table")
+        self.disconnect()
+        self.assertAsBefore()
+
+    def test_another_network_namespace_takes_nothing_back_and_leaves_a_socket_that_answers(self):
+        self.connect("--wait", "0")
+        os.kill(self.keeper(), signal.SIGKILL)
+        self.soon(lambda: not self.has_link(), "the end of the interface")
+        written = self.journal()
+        words = (client_net.CULVERT, "disconnect", "--state", self.state)
+        done = self.router.run(*words, "home", check=False)
+        self.assertIn("another network namespace", done.stderr)
+        done = self.router.run(*words, "--restore", check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, "home: left as it was connected in another network namespace\n"))
+        self.culvert("disconnect", "--state", self.state, "--restore", "--boot")
+        self.assertEqual(self.journal(), written)
+        self.assertTrue(self.has_table())
+        path = pathlib.Path("/run/wireguard/home.sock")
+        path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+            other.bind(str(path))
+            other.listen(5)
+            self.disconnect()
+            self.assertTrue(path.exists(), "the socket of another process")
+            self.assertIn("another process serves", self.connect(check=False).stderr)
+        path.unlink()
+        self.assertAsBefore()
+
     def test_name_servers_of_a_dhcp_client_come_back_at_the_end_and_ours_stand_until_then(self):
         self.connect()
         RESOLV.unlink()
@@ -269,6 +310,19 @@ class Lockdown(client_net.ClientTest):
         self.assertEqual(client_net.picture(self.client), locked)
         self.lockdown("off")
         self.assertEqual(self.lockdown("status", check=False).stdout, "off\n")
+        self.assertAsBefore()
+
+
+    def test_it_stops_what_is_no_full_tunnel(self):
+        self.connect("--wait", "0", "--split", "10.8.0.0/24")
+        self.assertTrue(self.reaches(WORLD4))
+        self.assertIn("home is no full tunnel", self.lockdown("on").stderr)
+        self.assertFalse(self.reaches(WORLD4) or self.reaches("192.168.77.1"))
+        self.client.run("nft", "flush ruleset")
+        self.soon(lambda: "culvert_lockdown" in self.client.output("nft", "list", "tables"), "lockdown's table")
+        self.disconnect()
+        self.assertFalse(self.reaches(WORLD4))
+        self.lockdown("off")
         self.assertAsBefore()
 
 
