@@ -96,6 +96,11 @@ void carrier_client_hold(struct carrier_client *c, bool is_held)
 	atomic_store(&c->is_held, is_held);
 }
 
+void carrier_client_hear_only(struct carrier_client *c, uint16_t port)
+{
+	datagrams_hear_only(&c->udp, port);
+}
+
 void carrier_client_forget(struct carrier_client *c)
 {
 	pthread_mutex_lock(&c->lock);

@@ -68,6 +68,9 @@ int carrier_client_run(struct carrier_client *c, int stop_fd);
 /** carrier_client_hold() - Whether what the gateway sends is dropped, so that the tunnel does not roam */
 void carrier_client_hold(struct carrier_client *c, bool is_held);
 
+/** carrier_client_hear_only() - The port that WireGuard sends from; 0: not known. Any thread */
+void carrier_client_hear_only(struct carrier_client *c, uint16_t port);
+
 /** carrier_client_forget() - What came of tries before; not while it runs */
 void carrier_client_forget(struct carrier_client *c);
 

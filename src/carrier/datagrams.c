@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "sys/clock.h"
+
 #ifndef UDP_SEGMENT
 #	define UDP_SEGMENT 103
 #endif
@@ -24,6 +26,7 @@ static_assert(offsetof(struct sockaddr_in, sin_port) ==
 enum {
 	BUFFER_OCTETS = 4 << 20, /* as far as the system lets us */
 	SEND_OCTETS_MAX = 65507,
+	FOREIGN_AT_ONCE = 64, /* are thrown away, before others have their turn */
 };
 
 static socklen_t to_name(const struct endpoint *e, struct sockaddr_storage *ret)
@@ -50,7 +53,7 @@ static int open_socket(struct datagrams *u, int family)
 {
 	int on = 1, octets = BUFFER_OCTETS;
 
-	*u = (struct datagrams){ .fd = -1 };
+	memset(u, 0, sizeof(*u));
 	u->fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (u->fd < 0)
 		return -errno;
@@ -86,6 +89,11 @@ int datagrams_listen(struct datagrams *u, const struct endpoint *at)
 		datagrams_close(u);
 	}
 	return err;
+}
+
+void datagrams_hear_only(struct datagrams *u, uint16_t port)
+{
+	atomic_store(&u->only_port, port);
 }
 
 uint16_t datagrams_port(const struct datagrams *u)
@@ -124,7 +132,35 @@ static size_t segment_of(struct msghdr *m, size_t len)
 	return len;
 }
 
-int datagrams_receive(struct datagrams *u, uint8_t out[DATAGRAMS_BLOCK], size_t *ret_segment)
+static uint16_t port_of(const struct sockaddr_storage *name)
+{
+	struct sockaddr_in6 sin6;
+
+	memcpy(&sin6, name, sizeof(sin6));
+	return ntohs(sin6.sin6_port);
+}
+
+/* Whether @from is heard; it is then who is answered. */
+static bool is_heard(struct datagrams *u, const struct sockaddr_storage *from, socklen_t len)
+{
+	uint64_t now_ns = clock_boot_ns();
+	unsigned int only = atomic_load(&u->only_port);
+	bool is_same = len == u->to_len && memcmp(from, &u->to, len) == 0;
+
+	if (only != 0
+		    ? port_of(from) != only
+		    : !is_same && u->to_len > 0 && now_ns - u->heard_ns < DATAGRAMS_SILENT_NS) {
+		u->foreign++;
+		return false;
+	}
+	u->to = *from;
+	u->to_len = len;
+	u->heard_ns = now_ns;
+	return true;
+}
+
+/* Return: octets; 0: there is none; -ENOMSG: it was not for us; -errno. */
+static int receive_one(struct datagrams *u, uint8_t out[DATAGRAMS_BLOCK], size_t *ret_segment)
 {
 	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
 	struct sockaddr_storage from = { .ss_family = AF_UNSPEC };
@@ -139,12 +175,19 @@ int datagrams_receive(struct datagrams *u, uint8_t out[DATAGRAMS_BLOCK], size_t 
 
 	if (n < 0)
 		return is_passing(errno) ? 0 : -errno;
-	if (!u->is_connected) {
-		u->to = from;
-		u->to_len = m.msg_namelen;
-	}
+	if (!u->is_connected && !is_heard(u, &from, m.msg_namelen))
+		return -ENOMSG;
 	*ret_segment = segment_of(&m, (size_t)n);
 	return (int)n;
+}
+
+int datagrams_receive(struct datagrams *u, uint8_t out[DATAGRAMS_BLOCK], size_t *ret_segment)
+{
+	int n = -ENOMSG;
+
+	for (int i = 0; n == -ENOMSG && i < FOREIGN_AT_ONCE; i++)
+		n = receive_one(u, out, ret_segment);
+	return n == -ENOMSG ? 0 : n;
 }
 
 static int send_message(struct datagrams *u, struct iovec *iov, size_t n, uint16_t segment)
@@ -182,13 +225,21 @@ static void send_singly(struct datagrams *u)
 	}
 }
 
+/* Has somebody spoken, and is it who is heard now? */
+static bool has_listener(struct datagrams *u)
+{
+	unsigned int only = atomic_load(&u->only_port);
+
+	return u->to_len > 0 && (only == 0 || port_of(&u->to) == only);
+}
+
 void datagrams_flush(struct datagrams *u)
 {
 	int err = -EOPNOTSUPP;
 
 	if (u->batched == 0)
 		return;
-	if (!u->is_connected && u->to_len == 0) { /* nobody there yet */
+	if (!u->is_connected && !has_listener(u)) {
 		u->lost += u->batched;
 	} else {
 		if (u->batched > 1 && !u->has_no_segments)

@@ -192,5 +192,5 @@ uint64_t relay_dropped(const struct relay *r)
 {
 	const struct backlog_counts *c = backlog_counts(r->backlog);
 
-	return c->crowded + c->stale + r->udp->lost;
+	return c->crowded + c->stale + r->udp->lost + r->udp->foreign;
 }

@@ -103,12 +103,31 @@ static void bury(struct carrier_server *s)
 
 /* --- Letting in --- */
 
+/* A newer one is more likely to be in use: the oldest may be of a client that is long gone. */
+static void bound_key(struct carrier_server *s, const struct carrier_key *key)
+{
+	struct connection *oldest = NULL;
+	unsigned int n = 0;
+
+	for (struct connection *c = s->newest; c; c = c->older) {
+		if (!c->is_proved || !secret_equal(c->digest, key->digest, sizeof(c->digest)))
+			continue;
+		oldest = c;
+		n++;
+	}
+	if (n < SERVER_PER_KEY)
+		return;
+	s->counts.crowded++;
+	end(oldest, "gave way to a newer connection of the same key");
+}
+
 int connection_let_in(struct connection *c, const struct carrier_key *key)
 {
 	int err = datagrams_connect(&c->udp, &c->server->config.target);
 
 	if (err != 0)
 		return err;
+	bound_key(c->server, key);
 	memcpy(c->digest, key->digest, sizeof(c->digest));
 	memcpy(c->id, key->id, sizeof(c->id));
 	c->is_proved = true;

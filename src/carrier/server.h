@@ -8,7 +8,8 @@
  * without the right key gets what anybody gets.
  *
  * Bounds:  SERVER_LISTENERS_MAX listeners, SERVER_CONNECTIONS_MAX connections; when all are taken
- *	    the oldest that has not proved anything gives way. Each step up to the proof has
+ *	    the oldest that has not proved anything gives way. SERVER_PER_KEY of one key; beyond
+ *	    that the oldest of this key gives way. Each step up to the proof has
  *	    SERVER_PATIENCE_NS, a web connection that says nothing SERVER_IDLE_NS.
  * Threads: one.
  */
@@ -25,6 +26,7 @@
 enum {
 	SERVER_LISTENERS_MAX = 8,
 	SERVER_CONNECTIONS_MAX = 4096,
+	SERVER_PER_KEY = 16,
 };
 
 #define SERVER_PATIENCE_NS (UINT64_C(10) * 1000000000)

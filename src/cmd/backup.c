@@ -113,7 +113,7 @@ static int read_secret(const char *path, bool is_passphrase, struct backup_secre
 	if (stat(path, &st) == 0 && (st.st_mode & 077) != 0)
 		return backup_complain(EXIT_REFUSED, "%s may be used by others: chmod 600 it",
 				       path);
-	err = file_read(AT_FDCWD, path, text, sizeof(text), &len);
+	err = file_read_named(path, text, sizeof(text), &len);
 	code = err == 0 ? take_secret(path, is_passphrase, text, len, s)
 			: backup_complain(backup_code(err), "%s: %s", path, err_text(err));
 	secret_wipe(text, sizeof(text));

@@ -14,7 +14,7 @@
 #include "carrier/server.h"
 #include "cmd/options.h"
 
-enum { CARRIER_PATHS_MAX = 8 };
+enum { CARRIER_PATHS_MAX = 8, CARRIER_CAPS_MAX = 2 };
 
 /**
  * struct carrier_process - What is around either end
@@ -42,8 +42,12 @@ void carrier_process_read_later(struct carrier_process *p, const char *path, boo
 /** carrier_process_watch() - From now on the directory of @path. 0 or -errno */
 int carrier_process_watch(struct carrier_process *p, const char *path, struct diag *d);
 
-/** carrier_process_give_up() - Everything is open: an unprivileged user, and nothing but sockets */
-int carrier_process_give_up(const struct carrier_process *p, struct diag *d);
+/** carrier_process_give_up() - Everything is open: an unprivileged user, and nothing but sockets
+ *
+ * Of the capabilities only the @n in @caps stay, at most CARRIER_CAPS_MAX.
+ */
+int carrier_process_give_up(const struct carrier_process *p, const int *caps, size_t n,
+			    struct diag *d);
 
 /** carrier_process_wait() - Return: a signal's number; CARRIER_PROCESS_PUT; 0: @fd is readable, or
  *  @timeout_ms is over */

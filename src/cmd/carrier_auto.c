@@ -118,12 +118,27 @@ static void take_peer(void *context, const struct uapi_get_peer *peer)
 	s->found++;
 }
 
+/* Where the tunnel tells its port, no other program of this host is taken for it. */
+static void hear_only(struct pilot *p)
+{
+	struct iface_state state = { .listen_port = 0 };
+	struct diag d;
+
+	if (iface_state(p->iface, &state, &d) != 0)
+		return;
+	for (unsigned int i = 1; i < p->n_ways; i++)
+		if (p->ways[i].client)
+			carrier_client_hear_only(p->ways[i].client, state.listen_port);
+}
+
 static int look(struct pilot *p, struct sight *s, struct diag *d)
 {
 	int err;
 
 	*s = (struct sight){ .pilot = p };
 	err = p->iface && iface_is_open(p->iface) ? 0 : open_interface(p, d);
+	if (err == 0)
+		hear_only(p);
 	if (err == 0)
 		err = iface_get(p->iface, take_peer, s, d);
 	if (err == 0 && s->found == 0)

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <fcntl.h>
 #include <pthread.h>
+#include <sys/capability.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -28,31 +28,75 @@ struct connecting {
 	int stop_fd;
 };
 
-static int read_key(const struct options *o, struct carrier_client_config *c, struct diag *d)
+/* A line break at the end is no part of it. */
+static int take_key(char key[CARRIER_SECRET_MAX], size_t len, struct diag *d)
 {
-	const char *path = options_get(o, "key-file"), *variable = getenv("VPN_API_KEY");
-	size_t len = 0;
-	int err = 0;
-
-	if (path) {
-		err = file_read(AT_FDCWD, path, c->key, sizeof(c->key) - 1, &len);
-	} else if (variable && strlen(variable) < sizeof(c->key)) {
-		len = strlen(variable);
-		memcpy(c->key, variable, len);
-	}
-	if (err != 0)
-		return diag_set(d, err, 0, "%s: %s", path, err_text(err));
-	while (len > 0 && (c->key[len - 1] == '\n' || c->key[len - 1] == '\r'))
+	while (len > 0 && (key[len - 1] == '\n' || key[len - 1] == '\r'))
 		len--;
-	c->key[len] = '\0';
+	key[len] = '\0';
 	for (size_t i = 0; i < len; i++) {
-		if (c->key[i] <= ' ' || c->key[i] > '~')
+		if (key[i] <= ' ' || key[i] > '~')
 			return diag_set(d, ERR_FORMAT, 0,
 					"the key holds what no key of ours holds");
 	}
-	return len > 0 ? 0
-		       : diag_set(d, ERR_FORMAT, 0,
-				  "there is no key: --key-file FILE, or VPN_API_KEY");
+	return 0;
+}
+
+static int read_key_file(const char *path, char key[CARRIER_SECRET_MAX], struct diag *d)
+{
+	size_t len = 0;
+	int err = file_read_named(path, key, CARRIER_SECRET_MAX - 1, &len);
+
+	if (err != 0)
+		return diag_set(d, err, 0, "%s: %s", path, err_text(err));
+	return take_key(key, len, d);
+}
+
+static int read_key(const struct options *o, struct carrier_client_config *c, struct diag *d)
+{
+	const char *path = options_get(o, "key-file"), *variable = getenv("VPN_API_KEY");
+	int err = 0;
+
+	if (path) {
+		err = read_key_file(path, c->key, d);
+	} else if (variable && strlen(variable) < sizeof(c->key)) {
+		memcpy(c->key, variable, strlen(variable));
+		err = take_key(c->key, strlen(variable), d);
+	}
+	if (err != 0)
+		return err;
+	return c->key[0] ? 0
+			 : diag_set(d, ERR_FORMAT, 0,
+				    "there is no key: --key-file FILE, or VPN_API_KEY");
+}
+
+/* Arguments can be read by everybody on this host: no key is taken from them. */
+static int read_via(const struct options *o, struct carrier_via *ret, struct diag *d)
+{
+	const char *via = options_get(o, "via"), *user = options_get(o, "via-user"),
+		   *path = options_get(o, "via-key-file");
+	int err = via ? carrier_via_read(via, ret, d) : 0;
+
+	if (err != 0)
+		return err;
+	if (!via && (user || path))
+		return diag_set(d, ERR_FORMAT, 0,
+				"--via-user and --via-key-file go with --via");
+	if (ret->key[0] && options_is_argument(o, "via"))
+		return diag_set(d, ERR_FORMAT, 0,
+				"a key in --via is shown to all of this host: say --via-user "
+				"and --via-key-file, or CULVERT_CARRIER_VIA");
+	if (user && (!path || strlen(user) >= sizeof(ret->user) || strchr(user, ':')))
+		return diag_set(d, ERR_FORMAT, 0,
+				"--via-user is a name without a colon, and goes with "
+				"--via-key-file");
+	if (!path)
+		return 0;
+	snprintf(ret->user, sizeof(ret->user), "%s", user ? user : "");
+	err = read_key_file(path, ret->key, d);
+	if (err == 0 && !ret->key[0])
+		err = diag_set(d, ERR_FORMAT, 0, "%s: there is no key", path);
+	return err;
 }
 
 static int read_route(const struct options *o, struct carrier_client_config *c, struct diag *d)
@@ -83,8 +127,8 @@ static int read_trust(const struct options *o, struct carrier_client_config *c, 
 int carrier_client_options(const struct options *o, struct carrier_client_config *ret,
 			   struct diag *d)
 {
-	const char *target = options_get(o, "target"), *via = options_get(o, "via");
-	int err = via ? carrier_via_read(via, &ret->via, d) : 0;
+	const char *target = options_get(o, "target");
+	int err = read_via(o, &ret->via, d);
 
 	if (err == 0)
 		err = carrier_host_port(target ? target : "localhost:51820", &ret->target, d);
@@ -163,12 +207,17 @@ static int serve(struct connecting *c, struct diag *d)
 	return 0;
 }
 
-/* A mark, or a device, is set anew for each connection: the right to that stays. */
+/* A mark, or a device, is set anew for each connection: the right to that stays, and no other. */
 static int give_up(struct connecting *c, struct diag *d)
 {
-	if (c->config.mark || c->config.device[0])
-		return 0;
-	return carrier_process_give_up(&c->process, d);
+	int caps[CARRIER_CAPS_MAX];
+	size_t n = 0;
+
+	if (c->config.mark)
+		caps[n++] = CAP_NET_ADMIN;
+	if (c->config.device[0])
+		caps[n++] = CAP_NET_RAW;
+	return carrier_process_give_up(&c->process, caps, n, d);
 }
 
 int carrier_connect(const struct options *o)

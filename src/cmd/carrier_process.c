@@ -87,16 +87,24 @@ void carrier_process_read_later(struct carrier_process *p, const char *path, boo
 	p->n_paths += p->paths[p->n_paths] != NULL;
 }
 
-static int become_nobody(void)
+/* Another user, and of the capabilities @caps alone. */
+static int become_nobody(const int *caps, size_t n)
 {
+	int meanwhile[CARRIER_CAPS_MAX + 2] = { CAP_SETUID, CAP_SETGID };
 	uid_t uid;
 	gid_t gid;
 	int err;
 
 	if (geteuid() != 0)
-		return 0;
+		return privileges_keep_caps(caps, n);
+	for (size_t i = 0; i < n; i++)
+		meanwhile[2 + i] = caps[i];
 	err = privileges_unprivileged_ids(&uid, &gid);
-	return err < 0 ? err : privileges_become(uid, gid, false);
+	if (err >= 0) /* of a user that others share, too */
+		err = privileges_keep_caps(meanwhile, n + 2);
+	if (err == 0)
+		err = privileges_become(uid, gid, n > 0);
+	return err == 0 ? privileges_keep_caps(caps, n) : err;
 }
 
 /* What the resolver reads for each name, and what OpenSSL reads only now. */
@@ -116,16 +124,15 @@ static int close_files(const struct carrier_process *p)
 	return privileges_landlock_reading(NULL, 0, paths, n);
 }
 
-int carrier_process_give_up(const struct carrier_process *p, struct diag *d)
+int carrier_process_give_up(const struct carrier_process *p, const int *caps, size_t n,
+			    struct diag *d)
 {
 	int err = privileges_no_dump();
 
 	if (err == 0)
 		err = close_files(p);
 	if (err == 0 || err == -ENOTSUP)
-		err = become_nobody();
-	if (err == 0)
-		err = privileges_keep_caps(NULL, 0);
+		err = become_nobody(caps, n);
 	if (err == 0)
 		err = privileges_seccomp(PRIVILEGES_GATEWAY);
 	if (err != 0)

@@ -306,7 +306,7 @@ static int begin(struct serving *s, struct diag *d)
 		carrier_process_read_later(&s->process, s->cert, false);
 		carrier_process_read_later(&s->process, s->cert_key, false);
 	}
-	err = carrier_process_give_up(&s->process, d);
+	err = carrier_process_give_up(&s->process, NULL, 0, d);
 	return err == 0 ? hand_over_listeners(s) : err;
 }
 

@@ -46,7 +46,7 @@ static int read_config(struct server_keys_config *c, const char *path, struct di
 {
 	char *text = malloc(CONFIG_MAX);
 	size_t len = 0;
-	int err = text ? file_read(AT_FDCWD, path, text, CONFIG_MAX, &len) : -ENOMEM;
+	int err = text ? file_read_named(path, text, CONFIG_MAX, &len) : -ENOMEM;
 
 	if (err)
 		diag_set(d, err, 0, "%s: %s", path, err_text(err));

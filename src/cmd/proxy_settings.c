@@ -139,7 +139,7 @@ static int read_file(struct proxy_settings *s, const char *path, const char *use
 	if (stat(path, &st) == 0 && (st.st_mode & 077) != 0)
 		return complain(s, EXIT_REFUSED, "%s may be used by others: chmod 600 it",
 				path);
-	err = file_read(AT_FDCWD, path, text, sizeof(text) - 1, &len);
+	err = file_read_named(path, text, sizeof(text) - 1, &len);
 	if (err < 0)
 		return complain(s, err == -EACCES ? EXIT_PRIVILEGE : EXIT_FAILED, "%s: %s",
 				path, err_text(err));

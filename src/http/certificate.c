@@ -154,7 +154,7 @@ static int read_text(const char *path, char **ret, struct diag *d)
 {
 	char *text = calloc(1, CERTIFICATE_PEM_MAX + 1);
 	size_t len = 0;
-	int err = text ? file_read(AT_FDCWD, path, text, CERTIFICATE_PEM_MAX, &len) : -ENOMEM;
+	int err = text ? file_read_named(path, text, CERTIFICATE_PEM_MAX, &len) : -ENOMEM;
 
 	if (err == 0) {
 		*ret = text;

@@ -20,7 +20,7 @@ enum {
 	NS_PER_MS = 1000000,
 };
 
-static const uint64_t SECOND_NS = 1000000000;
+static const uint64_t SECOND_NS = 1000000000, REST_MAX_NS = UINT64_C(3000000000);
 
 enum operation {
 	OPERATION_NONE, /* between requests */
@@ -100,11 +100,12 @@ static void connection_free(struct connection *c)
 
 /* --- Operations --- */
 
-/* What took long is not asked again at once: others, and the rest of the host, come first. */
+/* What took long is not asked again at once: others, and the rest of the host, come first. But who
+ * rests is not read, and so not told that we are busy: no longer than its patience. */
 static void rest_for(struct connection *c, uint64_t ns)
 {
 	if (c->is_limited)
-		c->rests_until_ns = clock_boot_ns() + ns;
+		c->rests_until_ns = clock_boot_ns() + (ns < REST_MAX_NS ? ns : REST_MAX_NS);
 }
 
 static bool is_question(const struct connection *c)

@@ -18,7 +18,7 @@
  *
  * The other end of a limited connection may be taken over some day. So each is bounded: how much
  * it sets at once, octets per second, and how long it may occupy us: after a question that took
- * some time it is left alone for as long, after a change for a quarter of it.
+ * some time it is left alone for as long, after a change for a quarter of it, but for 3 s at most.
  *
  * Bounds:  KERNEL_CONNECTIONS_MAX; of limited ones KERNEL_LIMITED_MAX; one answer to get=1 of a
  *	    limited connection waits to be read, further ones are refused with EBUSY.

@@ -19,7 +19,7 @@ static const struct row {
 	  "Proxy-Authenticate: Bearer\r\n"
 	  "Proxy-Authenticate: Basic realm=\"culvert\", charset=\"UTF-8\"\r\n" },
 	{ 408, PROXY_SLOW, "Request Timeout", "" },
-	{ 429, PROXY_BUSY, "Too Many Requests", "" },
+	{ 429, PROXY_BUSY, "Too Many Requests", "Retry-After: 1\r\n" },
 	{ 431, PROXY_BAD_REQUEST, "Request Header Fields Too Large", "" },
 	{ 502, PROXY_UNREACHED, "Bad Gateway", "" },
 	{ 503, PROXY_BUSY, "Service Unavailable", "Retry-After: 1\r\n" },

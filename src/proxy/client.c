@@ -11,6 +11,7 @@
 
 #include "carrier/connect_udp.h"
 #include "crypto/secret.h"
+#include "proxy/address.h"
 #include "proxy/answer.h"
 #include "proxy/internal.h"
 
@@ -191,9 +192,30 @@ static void dial_allowed(struct client *c, const struct endpoint *found, size_t 
 		client_refuse(c, 502, err_text(err));
 }
 
+/* For whom a name is asked: the key's owner, else who is at that address. Of IPv6 anybody has a /64. */
+static void name_party(const struct client *c, uint8_t ret[RESOLVER_PARTY_LEN])
+{
+	struct sockaddr_storage name = { .ss_family = AF_UNSPEC };
+	socklen_t len = sizeof(name);
+	struct endpoint e;
+
+	static_assert((int)KEYS_DIGEST_LEN == (int)RESOLVER_PARTY_LEN, "a digest fits");
+	memset(ret, 0, RESOLVER_PARTY_LEN);
+	if (c->key) {
+		memcpy(ret, c->key->digest, RESOLVER_PARTY_LEN);
+		return;
+	}
+	if (getpeername(c->near.fd, (struct sockaddr *)&name, &len) < 0)
+		return;
+	e = address_read((struct sockaddr *)&name);
+	ret[0] = e.ip.family;
+	memcpy(ret + 1, e.ip.b, e.ip.family == ADDR_V4 ? 4 : 8);
+}
+
 static void ask_for_name(struct client *c, const struct request *r)
 {
 	struct resolver_job *job = calloc(1, sizeof(*job));
+	int err;
 
 	if (!job) {
 		client_refuse(c, 503, "there is no memory for another name");
@@ -203,9 +225,14 @@ static void ask_for_name(struct client *c, const struct request *r)
 	job->port = r->port;
 	job->inbox = &c->loop->inbox;
 	job->asker = c;
-	if (resolver_ask(c->loop->server->resolver, job) != 0) {
+	name_party(c, job->party);
+	err = resolver_ask(c->loop->server->resolver, job);
+	if (err != 0) {
 		free(job);
-		client_refuse(c, 503, "too many names are waiting to be resolved");
+		client_refuse(c, err == -EBUSY ? 429 : 503,
+			      err == -EBUSY
+				      ? "too many names of yours are waiting to be resolved"
+				      : "too many names are waiting to be resolved");
 		return;
 	}
 	c->job = job;

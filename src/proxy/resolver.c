@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <netdb.h>
@@ -19,6 +20,7 @@ struct resolver {
 	struct resolver_job *first;
 	struct resolver_job **last;
 	size_t n_waiting;
+	struct resolver_job *running[RESOLVER_THREADS];
 	bool is_over;
 	pthread_t threads[RESOLVER_THREADS];
 	size_t n_threads;
@@ -65,20 +67,67 @@ static void deliver(struct resolver_job *job)
 	(void)!write(inbox->event, &one, sizeof(one)); /* full: it is readable already */
 }
 
-/* The oldest question; NULL: the end. Called with the lock. */
+static bool is_same_party(const struct resolver_job *a, const struct resolver_job *b)
+{
+	return memcmp(a->party, b->party, sizeof(a->party)) == 0;
+}
+
+/* How many threads the party of @job has. Called with the lock, as are those below. */
+static unsigned int count_running(const struct resolver *r, const struct resolver_job *job)
+{
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < RESOLVER_THREADS; i++)
+		n += r->running[i] && is_same_party(r->running[i], job);
+	return n;
+}
+
+static unsigned int count_waiting(const struct resolver *r, const struct resolver_job *job)
+{
+	unsigned int n = 0;
+
+	for (const struct resolver_job *at = r->first; at; at = at->next)
+		n += is_same_party(at, job);
+	return n;
+}
+
+/* Another one than @from takes its place, or nobody. */
+static void replace_running(struct resolver *r, const struct resolver_job *from,
+			    struct resolver_job *to)
+{
+	for (size_t i = 0; i < RESOLVER_THREADS; i++) {
+		if (r->running[i] == from) {
+			r->running[i] = to;
+			return;
+		}
+	}
+}
+
+/* The oldest question of a party that has not all the threads it may have; NULL: there is none. */
+static struct resolver_job *take_job(struct resolver *r)
+{
+	for (struct resolver_job **at = &r->first; *at; at = &(*at)->next) {
+		struct resolver_job *job = *at;
+
+		if (count_running(r, job) >= RESOLVER_PARTY_THREADS)
+			continue;
+		*at = job->next;
+		if (r->last == &job->next)
+			r->last = at;
+		r->n_waiting--;
+		replace_running(r, NULL, job);
+		return job;
+	}
+	return NULL;
+}
+
+/* NULL: the end. A party whose thread becomes free is looked at by that thread. */
 static struct resolver_job *next_job(struct resolver *r)
 {
-	struct resolver_job *job;
+	struct resolver_job *job = NULL;
 
-	while (!r->first && !r->is_over)
+	while (!r->is_over && !(job = take_job(r)))
 		pthread_cond_wait(&r->wake, &r->lock);
-	if (r->is_over)
-		return NULL;
-	job = r->first;
-	r->first = job->next;
-	if (!r->first)
-		r->last = &r->first;
-	r->n_waiting--;
 	return job;
 }
 
@@ -95,6 +144,9 @@ static void *work(void *context)
 			return NULL;
 		if (!atomic_load(&job->is_dropped))
 			resolve(job);
+		pthread_mutex_lock(&r->lock);
+		replace_running(r, job, NULL);
+		pthread_mutex_unlock(&r->lock);
 		deliver(job);
 	}
 }
@@ -162,6 +214,8 @@ int resolver_ask(struct resolver *r, struct resolver_job *job)
 	pthread_mutex_lock(&r->lock);
 	if (r->n_waiting == RESOLVER_WAITING_MAX) {
 		err = ERR_LIMIT;
+	} else if (count_running(r, job) + count_waiting(r, job) >= RESOLVER_PARTY_MAX) {
+		err = -EBUSY;
 	} else {
 		job->next = NULL;
 		*r->last = job;

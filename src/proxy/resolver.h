@@ -5,8 +5,12 @@
  * The system's resolver blocks, so it is asked by threads of its own. Answers come back to the inbox that the
  * question names, whose event descriptor becomes readable.
  *
- * Bounds:  RESOLVER_THREADS questions at a time, RESOLVER_WAITING_MAX behind them; RESOLVER_FOUND_MAX
- *	    addresses of an answer are kept.
+ * An answer may take as long as whoever owns the name likes. So that nobody takes all threads, each party has
+ * RESOLVER_PARTY_THREADS of them at most, and other parties' questions overtake those that it has behind them.
+ * A question counts until its thread is free again, also when nobody waits for the answer any more.
+ *
+ * Bounds:  RESOLVER_THREADS questions at a time, RESOLVER_WAITING_MAX behind them, RESOLVER_PARTY_MAX of one
+ *	    party; RESOLVER_FOUND_MAX addresses of an answer are kept.
  * Threads: resolver_ask() any; an inbox belongs to one.
  */
 #pragma once
@@ -22,6 +26,9 @@
 enum {
 	RESOLVER_THREADS = 16,
 	RESOLVER_WAITING_MAX = 1024,
+	RESOLVER_PARTY_THREADS = 4,
+	RESOLVER_PARTY_MAX = 64,
+	RESOLVER_PARTY_LEN = 32,
 	RESOLVER_FOUND_MAX = 16,
 };
 
@@ -35,6 +42,7 @@ struct resolver_inbox {
 /**
  * struct resolver_job - A question and its answer; from malloc(), freed by whoever collects it
  * @asker:	Of whoever asked; nobody else looks at it
+ * @party:	For whom: the digest of a key, or an address
  * @is_dropped:	The answer does not matter any more
  * @err:	0, or as resolve of the system: -EAGAIN (no answer), ERR_UNKNOWN (no such name)
  */
@@ -42,6 +50,7 @@ struct resolver_job {
 	struct resolver_job *next;
 	struct resolver_inbox *inbox;
 	void *asker;
+	uint8_t party[RESOLVER_PARTY_LEN];
 	atomic_bool is_dropped;
 	char host[REQUEST_HOST_MAX + 1];
 	uint16_t port;
@@ -61,7 +70,12 @@ int resolver_new(struct resolver **ret);
  */
 bool resolver_free(struct resolver *r);
 
-/** resolver_ask() - Return: 0, and the job is ours until it is in its inbox; ERR_LIMIT */
+/**
+ * resolver_ask() - Begin to look for an answer
+ *
+ * Return: 0, and the job is ours until it is in its inbox; ERR_LIMIT: too many are waiting; -EBUSY: too many
+ *	   of this party.
+ */
 int resolver_ask(struct resolver *r, struct resolver_job *job);
 
 int resolver_inbox_init(struct resolver_inbox *inbox); /* 0 or -errno */

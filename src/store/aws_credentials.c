@@ -148,7 +148,7 @@ static int authorization(char line[LINE_MAX_LEN], struct diag *d)
 
 	line[0] = '\0';
 	if (path)
-		err = file_read(AT_FDCWD, path, token, AWS_TOKEN_MAX, &len);
+		err = file_read_named(path, token, AWS_TOKEN_MAX, &len);
 	else if (given)
 		len = (size_t)snprintf(token, sizeof(token), "%s", given);
 	if (err)

@@ -65,7 +65,8 @@ static int read_file(const char *path, bool may_make, struct secret_key *ret, st
 		return make_file(path, ret, d);
 	if (stat(path, &st) == 0 && (st.st_mode & 077) != 0)
 		return diag_set(d, -EPERM, 0, "%s may be used by others: chmod 600 it", path);
-	err = file_read(AT_FDCWD, path, text, sizeof(text), &len);
+	err = may_make ? file_read(AT_FDCWD, path, text, sizeof(text), &len)
+		       : file_read_named(path, text, sizeof(text), &len);
 	if (err != 0)
 		return diag_set(d, err, 0, "%s cannot be read: %s", path, err_text(err));
 	err = read_text(text, len, path, ret, d);

@@ -47,13 +47,13 @@ static bool is_ours(const struct stat *st)
 	       !(st->st_mode & (S_IWGRP | S_IWOTH));
 }
 
-static int read_file(int dir, const char *name, bool must_be_ours, void *out, size_t max,
-		     size_t *ret_len)
+static int read_file(int dir, const char *name, int flags, bool must_be_ours, void *out,
+		     size_t max, size_t *ret_len)
 {
 	struct stat st;
 	int err = 0;
 	/* O_NONBLOCK: a FIFO somebody put there must not hold us. */
-	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
 
 	if (fd < 0)
 		return -errno;
@@ -71,12 +71,17 @@ static int read_file(int dir, const char *name, bool must_be_ours, void *out, si
 
 int file_read(int dir, const char *name, void *out, size_t max, size_t *ret_len)
 {
-	return read_file(dir, name, false, out, max, ret_len);
+	return read_file(dir, name, O_NOFOLLOW, false, out, max, ret_len);
+}
+
+int file_read_named(const char *path, void *out, size_t max, size_t *ret_len)
+{
+	return read_file(AT_FDCWD, path, 0, false, out, max, ret_len);
 }
 
 int file_read_ours(int dir, const char *name, void *out, size_t max, size_t *ret_len)
 {
-	return read_file(dir, name, true, out, max, ret_len);
+	return read_file(dir, name, O_NOFOLLOW, true, out, max, ret_len);
 }
 
 int file_write_all(int fd, const void *data, size_t len)

@@ -27,12 +27,19 @@ struct file_owner {
 	((struct file_owner){ .mode = (mode_), .uid = (uid_t)-1, .gid = (gid_t)-1 })
 
 /**
- * file_read() - Read a regular file of at most @max octets
+ * file_read() - Read a regular file of at most @max octets; a symbolic link is -ELOOP
  *
  * Return: 0; ERR_LIMIT if there is more; -EINVAL if it is not a regular file; -errno.
  *	   @out may be overwritten in any case, @ret_len is set on success only.
  */
 int file_read(int dir, const char *name, void *out, size_t max, size_t *ret_len);
+
+/**
+ * file_read_named() - The same of a file that an operator named
+ *
+ * Links are followed: certificates that are renewed and secrets that are mounted are links.
+ */
+int file_read_named(const char *path, void *out, size_t max, size_t *ret_len);
 
 /**
  * file_read_ours() - The same of a file that is going to be obeyed

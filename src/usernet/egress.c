@@ -42,6 +42,8 @@ static const struct special specials[] = {
 	  EGRESS_METADATA }, /* Google */
 	{ V6(8, 0xff), EGRESS_MULTICAST },
 	{ V6(64, 0x01), EGRESS_RESERVED }, /* discard only, RFC 6666 */
+	/* Somebody's own NAT64, RFC 8215: where in it the IPv4 address stands only they know. */
+	{ V6(48, 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01), EGRESS_RESERVED },
 	{ V6(7, 0xfc), EGRESS_PRIVATE },
 	{ V6(10, 0xfe, 0xc0), EGRESS_PRIVATE },
 };
@@ -54,14 +56,13 @@ struct embedding {
 };
 
 static const struct embedding embeddings[] = {
-	{ V6(96, [10] = 0xff, [11] = 0xff), 12, false },	   /* mapped */
-	{ V6(96, [8] = 0xff, [9] = 0xff), 12, false },		   /* SIIT, RFC 2765 */
-	{ V6(96, 0), 12, false },				   /* compatible */
-	{ V6(96, 0x00, 0x64, 0xff, 0x9b), 12, false },		   /* NAT64 */
-	{ V6(48, 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01), 12, false }, /* its local prefix */
-	{ V6(16, 0x20, 0x02), 2, false },			   /* 6to4 */
-	{ V6(32, 0x20, 0x01, 0x00, 0x00), 12, true },		   /* Teredo client */
-	{ V6(32, 0x20, 0x01, 0x00, 0x00), 4, false },		   /* Teredo server */
+	{ V6(96, [10] = 0xff, [11] = 0xff), 12, false }, /* mapped */
+	{ V6(96, [8] = 0xff, [9] = 0xff), 12, false },	 /* SIIT, RFC 2765 */
+	{ V6(96, 0), 12, false },			 /* compatible */
+	{ V6(96, 0x00, 0x64, 0xff, 0x9b), 12, false },	 /* NAT64 */
+	{ V6(16, 0x20, 0x02), 2, false },		 /* 6to4 */
+	{ V6(32, 0x20, 0x01, 0x00, 0x00), 12, true },	 /* Teredo client */
+	{ V6(32, 0x20, 0x01, 0x00, 0x00), 4, false },	 /* Teredo server */
 };
 
 static bool is_isatap(const struct ip_addr *a)

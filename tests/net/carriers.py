@@ -79,12 +79,12 @@ class CarrierTest(suite.NetTest):
         self.pin = ready.get("fingerprint")
         return ready
 
-    def connect(self, kind, *more, host="198.51.100.2", key=None, port=7000):
+    def connect(self, kind, *more, host="198.51.100.2", key=None, port=7000, env=None):
         words = ["--to", f"{kind}://{host}:{self.PORTS[kind]}", "--listen", f"127.0.0.1:{port}",
                  "--key-file", key or f"{self.dir}/key", *more]
         if kind == "https" and "--ca" not in more:
             words += ["--pin", self.pin]
-        return self.run_end(self.client, *words)[0]
+        return self.run_end(self.client, *words, env=env or {})[0]
 
     def only(self, *rules):
         """What the router lets through; everything else of IP is dropped."""

@@ -80,7 +80,21 @@ class ThroughAProxy(Ways):
 
     def via(self, key=None):
         user, right = self.CREDENTIALS
-        return "--via", f"http://{user}:{key or right}@203.0.113.2:3128"
+        path = self.write("via-key", (key or right) + "\n")
+        return "--via", "http://203.0.113.2:3128", "--via-user", user, "--via-key-file", path
+
+    def test_takes_no_key_of_a_proxy_from_the_command_line(self):
+        words = ("carrier", "--to", "tcp://198.51.100.2:8443", "--listen", "127.0.0.1:7000", "--key-file", f"{self.dir}/key")
+        said = self.client.run(carriers.CULVERT, *words, "--via", "http://anna:s3cret@203.0.113.2:3128", check=False)
+        self.assertEqual(said.returncode, 3, said.stderr)
+        self.assertIn("--via-key-file", said.stderr)
+        self.assertNotIn("s3cret", said.stderr)
+
+    def test_takes_it_from_the_environment(self):
+        self.serve("tcp")
+        self.connect("tcp", env={"CULVERT_CARRIER_VIA": "http://anna:s3cret@203.0.113.2:3128"})
+        self.lead("127.0.0.1:7000")
+        self.soon(lambda: self.pings(self.client, "10.9.0.2"), "a ping through the proxy", 15)
 
     def test_carries_a_tunnel_through_a_proxy(self):
         self.serve("tcp", "https")
@@ -98,6 +112,26 @@ class ThroughAProxy(Ways):
 # The base's tests once are enough.
 for name in [n for n in dir(Ways) if n.startswith("test_")]:
     setattr(ThroughAProxy, name, None)
+
+
+class Fenced(carriers.CarrierTest):
+    def status(self, process):
+        with open(f"/proc/{process.pid}/status") as f:
+            return dict(line.split(":\t", 1) for line in f.read().splitlines() if ":\t" in line)
+
+    def test_keeps_no_right_but_that_to_a_mark_or_a_device(self):
+        self.tunnel()
+        self.serve("tcp")
+        for number, (words, rights) in enumerate(((("--mark", "7"), 1 << 12), (("--device", "out0"), 1 << 13), ((), 0),
+                                                  (("--mark", "7", "--device", "out0"), 3 << 12))):
+            end = self.connect("tcp", *words, port=7000 + number)
+            self.lead(f"127.0.0.1:{7000 + number}")
+            self.soon(lambda: self.pings(self.client, "10.9.0.2"), f"a ping with {words}", 15)
+            s = self.status(end)
+            self.assertNotIn("0", s["Uid"].split(), words)
+            self.assertEqual(s["NoNewPrivs"], "1", words)
+            for name, want in (("CapPrm", rights), ("CapEff", rights), ("CapInh", 0), ("CapBnd", 0), ("CapAmb", 0)):
+                self.assertEqual(int(s[name], 16), want, (words, name))
 
 
 class Switching(carriers.CarrierTest):

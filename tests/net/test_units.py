@@ -149,6 +149,7 @@ class Units(suite.NetTest):
         for unit, source, words in (("culvert-carrier.service", "culvert-carrier.service", {}),
                                     ("culvert-proxy.service", "culvert-proxy.service", {}),
                                     ("culvert-client-restore.service", "culvert-client-restore.service", {}),
+                                    ("culvert-lockdown.service", "culvert-lockdown.service", {}),
                                     ("culvert-gateway.service", "culvert-gateway.service", GATEWAY),
                                     ("culvert-gateway@.service", "culvert-gateway.service", INSTANCE),
                                     ("culvert-device@.service", "culvert-device@.service", {})):
@@ -203,6 +204,17 @@ class Units(suite.NetTest):
         self.room.run("mkdir", "-p", "-m", "700", "/var/lib/culvert/client")
         self.start(unit)
         self.assertEqual((self.show(unit, "Result"), self.show(unit, "ExecMainStatus")), ("success", "0"))
+
+    def test_nothing_leaves_once_the_lockdown_was_started_behind_its_fences(self):
+        unit = "culvert-lockdown.service"
+        self.room.run("mkdir", "-p", "-m", "700", "/var/lib/culvert")
+        self.assertEqual(self.room.run("nft", "list", "tables").stdout, "")
+        self.start(unit)
+        self.assertIn("lockdown", self.room.run("nft", "list", "tables").stdout)
+        self.room.run("systemctl", "stop", unit)
+        self.assertIn("lockdown", self.room.run("nft", "list", "tables").stdout, "stopping it opens nothing")
+        self.room.run(f"{BIN}/culvert", "lockdown", "off")
+        self.assertEqual(self.room.run("nft", "list", "tables").stdout, "")
 
     def test_a_second_interface_has_a_gateway_beside_the_first(self):
         one, other, state = "culvert-gateway.service", "culvert-gateway@wg1.service", "/var/lib/culvert-wg1"

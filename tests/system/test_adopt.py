@@ -150,7 +150,7 @@ class Adoption(AdoptTest):
         gateway = self.start()
         self.assertEqual(self.peer("list", "--json").stdout, before)
         gateway.end()
-        self.assertEqual(sorted(os.listdir(self.state)), ["api.key", "culvert.conf", "culvert.db", "lock", "master.key", "server.key"])
+        self.assertEqual(sorted(os.listdir(self.state)), ["api.key", "culvert.conf", "culvert.db", "lock", "master.key", "sealed", "server.key"])
         self.adopt(self.file(self.old_server(AWG)), code=REFUSED)
         self.assertIn("database already", self.said)
 

@@ -74,7 +74,7 @@ class Levels(LevelTest):
         for n in range(len(LEVELS)):
             self.take(f"wgc{n}")
             self.reaches(WORLD)
-        self.assertEqual(self.heard(), {level: level for level in LEVELS})
+        self.soon(lambda: self.heard() == {level: level for level in LEVELS}, "each level to be seen")
         # Packets as large as they come fit the path, whatever a level adds to them.
         self.assertNotIn("do not fit a path", gateway.errors())
         self.assertEqual(gateway.end(), 0, gateway.errors())

@@ -29,7 +29,8 @@ UNITS = pathlib.Path(__file__).resolve().parent.parent.parent / "packaging/syste
 # strangers send would be the owner of the tunnel's key.
 # Clients change the host as a gateway does, and files in /etc.
 EXPOSURE = {"culvert-gateway.service": 3.2, "culvert-device@.service": 1.8, "culvert-carrier.service": 1.7,
-            "culvert-proxy.service": 1.3, "culvert-client@.service": 3.6, "culvert-client-restore.service": 3.2}
+            "culvert-proxy.service": 1.3, "culvert-client@.service": 3.6, "culvert-client-restore.service": 3.2,
+            "culvert-lockdown.service": 3.0}
 
 
 def settings(unit, name):

@@ -298,6 +298,44 @@ static void a_key_that_is_gone_ends_what_it_opened(void)
 	end(&w);
 }
 
+/* A proved connection of @key, or -1. */
+static int get_in(struct world *w, const char *key)
+{
+	uint8_t proof[HELLO_PROOF_LEN], in[2];
+	int fd = knock(w, CARRIER_TCP);
+
+	if (greet(w, fd, key, proof)) {
+		put(fd, proof, sizeof(proof));
+		if (get(w, fd, in, 2))
+			return fd;
+	}
+	close(fd);
+	return -1;
+}
+
+static void one_key_has_so_many_connections_and_another_has_its_own(void)
+{
+	struct carrier_server_counts n;
+	int other, fds[SERVER_PER_KEY + 1];
+	struct world w;
+
+	begin(&w);
+	other = get_in(&w, "two");
+	for (int i = 0; i <= SERVER_PER_KEY; i++)
+		fds[i] = get_in(&w, "one");
+	CHECK(has_ended(&w, fds[0]));
+	CHECK(is_silent(&w, fds[1]) && is_silent(&w, fds[SERVER_PER_KEY]));
+	CHECK(is_silent(&w, other));
+	carrier_server_count(w.server, &n);
+	CHECK(n.users == SERVER_PER_KEY + 1 && n.crowded == 1);
+	put(fds[SERVER_PER_KEY], "\0\1x", 3);
+	CHECK(turn(&w, w.udp, ENOUGH_MS));
+	close(other);
+	for (int i = 0; i <= SERVER_PER_KEY; i++)
+		close(fds[i]);
+	end(&w);
+}
+
 /* --- HTTP --- */
 
 static void ask(int fd, unsigned int port, const char *more)
@@ -441,6 +479,7 @@ int main(void)
 	RUN(answers_an_unknown_tag_as_any_other);
 	RUN(is_silent_to_who_says_something_else);
 	RUN(a_key_that_is_gone_ends_what_it_opened);
+	RUN(one_key_has_so_many_connections_and_another_has_its_own);
 	RUN(upgrades_for_who_has_a_key);
 	RUN(a_wrong_key_gets_what_a_stranger_gets);
 	RUN(leads_to_one_place_only);

@@ -59,6 +59,24 @@ static void a_key_of_another_certificate_is_refused(void)
 	unlink(spare);
 }
 
+static void a_pair_may_be_links(void)
+{
+	struct certificate c = { .cert = NULL };
+	struct diag d = { .text = "" };
+	char cert[64], key[64];
+
+	/* As certbot has them: live/NAME/fullchain.pem leads to the newest. */
+	snprintf(cert, sizeof(cert), "%s/fullchain.pem", directory);
+	snprintf(key, sizeof(key), "%s/privkey.pem", directory);
+	CHECK(symlink(cert_path, cert) == 0 && symlink(key_path, key) == 0);
+	CHECK(certificate_read(cert, key, false, "", &c, &d) == 0);
+	certificate_done(&c);
+	CHECK(certificate_read(cert, key, true, "", &c, &d) == 0);
+	certificate_done(&c);
+	unlink(cert);
+	unlink(key);
+}
+
 static void half_a_pair_is_not_completed(void)
 {
 	struct certificate c = { .cert = NULL };
@@ -78,6 +96,7 @@ int main(void)
 	RUN(one_is_made_once_and_read_again);
 	RUN(what_others_may_read_is_no_secret);
 	RUN(a_key_of_another_certificate_is_refused);
+	RUN(a_pair_may_be_links);
 	RUN(half_a_pair_is_not_completed);
 	unlink(cert_path);
 	unlink(key_path);

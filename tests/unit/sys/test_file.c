@@ -86,6 +86,21 @@ static void a_link_is_replaced_and_what_it_points_to_stays(void)
 	CHECK(len == 3 && memcmp(text, "new", 3) == 0);
 }
 
+static void what_an_operator_names_may_be_a_link(void)
+{
+	char path[64], text[16];
+	size_t len = 0;
+
+	CHECK(file_write(dir, "renewed", "pem", 3, FILE_MODE(0600)) == 0);
+	CHECK(symlinkat("renewed", dir, "live") == 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/live", dir);
+	CHECK(file_read(dir, "live", text, sizeof(text), &len) == -ELOOP);
+	CHECK(file_read_named(path, text, sizeof(text), &len) == 0 && len == 3);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/fifo", dir);
+	CHECK(file_read_named(path, text, sizeof(text), &len) == -EINVAL);
+	CHECK(unlinkat(dir, "live", 0) == 0 && unlinkat(dir, "renewed", 0) == 0);
+}
+
 static void a_refused_rename_leaves_nothing_behind(void)
 {
 	int before = count_entries();
@@ -156,6 +171,7 @@ int main(void)
 	RUN(takes_a_file_of_exactly_the_bound_and_not_one_more);
 	RUN(follows_no_link_and_reads_no_fifo_or_directory);
 	RUN(a_link_is_replaced_and_what_it_points_to_stays);
+	RUN(what_an_operator_names_may_be_a_link);
 	RUN(a_refused_rename_leaves_nothing_behind);
 	RUN(a_write_that_fails_half_way_keeps_the_old_content);
 	RUN(writes_below_a_path_as_well);
