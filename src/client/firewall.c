@@ -284,7 +284,7 @@ static void put_partial_end(struct text *out, const struct client_plan *p)
 	} else if (p->scope == CLIENT_USER) {
 		text_printf(out, "\t\tmeta skuid %u %s", p->uid, refusal);
 	} else {
-		text_printf(out, "\t\tmeta mark %u %s", client_plan_inner_mark(p), refusal);
+		text_printf(out, "\t\tmeta mark %u counter drop\n", client_plan_inner_mark(p));
 	}
 	text_puts(out, "\t}\n");
 }
@@ -297,7 +297,8 @@ static void put_kill_switch(struct text *out, const struct client_plan *p)
 		put_full_forward(out, p);
 		return;
 	}
-	put_partial(out, p, "output");
+	/* In "output" a packet that was sent another way by its mark is still seen on its first one. */
+	put_partial(out, p, p->scope == CLIENT_CGROUP ? "postrouting" : "output");
 	put_partial_end(out, p);
 	if (p->scope == CLIENT_SPLIT) {
 		put_partial(out, p, "forward");

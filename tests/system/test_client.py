@@ -218,6 +218,34 @@ class Scopes(client_net.ClientTest):
         self.disconnect()
         self.assertAsBefore()
 
+    def test_a_cgroups_packets_go_through_the_tunnel_also_when_it_is_made_anew(self):
+        root = pathlib.Path("/sys/fs/cgroup")
+        if netns.run("mount", "-t", "cgroup2", "none", root, check=False).returncode != 0:
+            self.skipTest("control groups of version 2 cannot be mounted here")
+        self.addCleanup(netns.run, "umount", root)
+        group = root / f"culvert-test-{os.getpid()}"
+        group.mkdir()
+        self.addCleanup(group.rmdir)
+        self.router.rules("inet", "filter hook forward", f"ip daddr {WORLD4} drop")
+        self.connect("--only-cgroup", group.name)
+
+        def reaches_inside():
+            script = f"echo $$ >{group}/cgroup.procs && exec ping -n -q -c 1 -W 1 {WORLD4}"
+            return self.client.run("sh", "-c", script, check=False).returncode == 0
+
+        self.assertTrue(reaches_inside())
+        self.assertFalse(self.reaches(WORLD4), "who is not in it goes another way")
+        group.rmdir()
+        group.mkdir()
+        self.soon(reaches_inside, "the cgroup that was made anew")
+        os.kill(self.keeper(), signal.SIGKILL)
+        self.soon(lambda: not self.has_link(), "the end of the interface")
+        self.router.run("nft", "delete", "table", "inet", "test")
+        self.assertTrue(self.reaches(WORLD4))
+        self.assertFalse(reaches_inside(), "packets of the cgroup beside a tunnel that died")
+        self.disconnect()
+        self.assertAsBefore()
+
 
 class Life(client_net.ClientTest):
     """While it is connected."""
