@@ -6,7 +6,7 @@
 
 #include "net/nft.h"
 
-static void table_name(const char *interface, char out[NFT_TABLE_NAME_MAX])
+void client_firewall_name(const char *interface, char out[NFT_TABLE_NAME_MAX])
 {
 	char name[sizeof("client_") + LINK_NAME_MAX];
 
@@ -129,7 +129,7 @@ static void put_cgroup(struct text *out, const struct client_plan *p)
 	for (const char *c = p->cgroup; *c; c++)
 		level += *c == '/';
 	text_printf(out,
-		    "\tchain cgroup {\n"
+		    "\tchain marks_cgroup {\n" /* "cgroup" is a word of nft's own */
 		    "\t\ttype route hook output priority mangle\n"
 		    "\t\tmeta mark 0 socket cgroupv2 level %u \"%s\" meta mark set %u\n"
 		    "\t}\n"
@@ -301,7 +301,7 @@ static void put_partial_end(struct text *out, const struct client_plan *p)
 	} else if (p->scope == CLIENT_USER) {
 		text_printf(out, "\t\tmeta skuid %u %s", p->uid, refusal);
 	} else {
-		text_printf(out, "\t\tmeta mark %u %s", client_plan_inner_mark(p), refusal);
+		text_printf(out, "\t\tmeta mark %u counter drop\n", client_plan_inner_mark(p));
 	}
 	text_puts(out, "\t}\n");
 }
@@ -314,7 +314,8 @@ static void put_kill_switch(struct text *out, const struct client_plan *p)
 		put_full_forward(out, p);
 		return;
 	}
-	put_partial(out, p, "output");
+	/* In "output" a packet that was sent another way by its mark is still seen on its first one. */
+	put_partial(out, p, p->scope == CLIENT_CGROUP ? "postrouting" : "output");
 	put_partial_end(out, p);
 	if (p->scope == CLIENT_SPLIT) {
 		put_partial(out, p, "forward");
@@ -345,7 +346,7 @@ void client_firewall_put(struct text *out, const struct client_plan *p)
 {
 	char table[NFT_TABLE_NAME_MAX];
 
-	table_name(p->interface, table);
+	client_firewall_name(p->interface, table);
 	client_firewall_put_removal(out, p->interface);
 	put_arp(out, p, table);
 	text_printf(out, "table inet %s {\n", table);
@@ -364,7 +365,7 @@ void client_firewall_put_removal(struct text *out, const char *interface)
 	static const char *const families[] = { "inet", "arp" };
 	char table[NFT_TABLE_NAME_MAX];
 
-	table_name(interface, table);
+	client_firewall_name(interface, table);
 	/* Deleting what is not there fails, so it is added first. */
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
 		text_printf(out, "table %s %s\ndelete table %s %s\n", families[i], table,
@@ -376,7 +377,7 @@ void client_firewall_put_endpoint(struct text *out, const char *interface,
 {
 	char table[NFT_TABLE_NAME_MAX];
 
-	table_name(interface, table);
+	client_firewall_name(interface, table);
 	text_printf(out, "add element inet %s endpoints%u { ", table,
 		    endpoint->ip.family == ADDR_V4 ? 4U : 6U);
 	put_endpoint(out, endpoint);

@@ -26,6 +26,10 @@
 
 #include "base/text.h"
 #include "client/plan.h"
+#include "net/nft.h"
+
+/** client_firewall_name() - Of both tables */
+void client_firewall_name(const char *interface, char out[NFT_TABLE_NAME_MAX]);
 
 /** client_firewall_put() - The text that makes the tables of @p */
 void client_firewall_put(struct text *out, const struct client_plan *p);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "client/firewall.h"
+#include "client/steps.h"
 #include "client/undo_journal.h"
 #include "host/journal.h"
 #include "net/nft.h"
@@ -23,18 +24,35 @@ bool client_lockdown_is_on(int dir_fd)
 	return faccessat(dir_fd, file_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* struct others - The connections of this host. @cut: one that lockdown stops */
+struct others {
+	const char *state;
+	bool is_replaced;
+	char cut[LINK_NAME_MAX];
+};
+
+/* What was written by a version that did not say the scope is not taken for a full tunnel. */
+static bool lets_nothing_leave(const struct undo_journal *j)
+{
+	return j->has_kill_switch && j->has_scope && j->scope == CLIENT_FULL &&
+	       client_firewall_stands(j->interface);
+}
+
 static void see(void *context, const char *interface)
 {
-	bool *is_replaced = ((void **)context)[0];
-	const char *state = ((void **)context)[1];
+	struct others *o = context;
 	struct undo_journal j;
 	struct diag ignored;
 
-	if (undo_journal_peek(&j, state, interface, &ignored) < 0)
+	if (undo_journal_peek(&j, o->state, interface, &ignored) < 0)
 		return;
-	if (j.has_kill_switch && undo_journal_find(&j, UNDO_TABLE) &&
-	    undo_journal_is_of_this_boot(&j) && j.netns == journal_netns())
-		*is_replaced = true;
+	if (undo_journal_find(&j, UNDO_TABLE) && undo_journal_is_of_this_boot(&j) &&
+	    j.netns == journal_netns()) {
+		if (lets_nothing_leave(&j))
+			o->is_replaced = true;
+		else
+			memcpy(o->cut, j.interface, sizeof(o->cut));
+	}
 	undo_journal_close(&j);
 }
 
@@ -73,23 +91,20 @@ static int change(int dir_fd, bool on, bool is_replaced, struct diag *d)
 int client_lockdown_set(const char *state, bool on, struct diag *d)
 {
 	struct undo_journal j;
-	bool is_replaced = false;
-	char path[4096];
-	void *context[] = { &is_replaced, path };
+	struct others o = { .state = state };
 	int err = undo_journal_open(&j, state, lock_only, LOCK_PATIENCE_NS, d);
 
 	if (err < 0)
 		return err;
-	if (strlen(state) >= sizeof(path)) {
-		err = -ENAMETOOLONG;
-		goto out;
-	}
-	memcpy(path, state, strlen(state) + 1);
-	err = undo_journal_interfaces(state, see, context);
+	err = undo_journal_interfaces(state, see, &o);
 	if (err == 0)
-		err = change(j.dir_fd, on, is_replaced, d);
-out:
+		err = change(j.dir_fd, on, o.is_replaced, d);
 	undo_journal_close(&j);
+	if (err == 0 && on && o.cut[0] && !o.is_replaced)
+		diag_set(
+			d, 0, 0,
+			"%s is no full tunnel: nothing goes through it, either, until lockdown is off",
+			o.cut);
 	return err < 0 && !d->text[0] ? diag_set(d, err, 0, "lockdown: %s", err_text(err))
 				      : err;
 }

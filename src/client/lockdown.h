@@ -20,8 +20,9 @@ bool client_lockdown_is_on(int dir_fd);
 
 /** client_lockdown_set() - Switch it on or off, durably
  *
- * While a full tunnel is connected only the file changes. On also when it is on: after a
- * restart the table has to be made again.
+ * While a full tunnel's firewall stands only the file changes. Any other connection is cut off by the
+ * table until lockdown ends; @d then says so. On also when it is on: after a restart the table
+ * has to be made again.
  *
  * Return: 0; as undo_journal_open(); -errno, ERR_UNKNOWN from nft; with a sentence in @d.
  */

@@ -11,14 +11,19 @@
 #include <poll.h>
 #include <sys/capability.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/dns.h"
 #include "client/endpoint_list.h"
+#include "client/firewall.h"
 #include "client/lockdown.h"
 #include "client/proxy_probe.h"
 #include "client/steps.h"
+#include "conf/uapi.h"
+#include "device/uapi_server.h"
 #include "host/journal.h"
+#include "net/nft_look.h"
 #include "net/resolve.h"
 #include "sys/clock.h"
 #include "sys/log.h"
@@ -167,11 +172,12 @@ static int pin_endpoints(struct client_session *s)
 	return err;
 }
 
-/* struct search - For what others use already. @taken: bit n: CLIENT_NUMBER + n is */
+/* struct search - For what others use already. @taken: bit n: CLIENT_NUMBER + n is; @rival: has a kill switch */
 struct search {
 	struct client_session *s;
 	uint64_t taken;
 	char rival[LINK_NAME_MAX];
+	bool rival_is_full;
 };
 
 static void take_number(struct search *f, uint32_t number)
@@ -187,6 +193,15 @@ static bool see_rule(void *context, const struct netlink_rule *rule)
 	return true;
 }
 
+/* Two that replace one file each keep what the other wrote for what was before: there is one at a time. */
+static bool holds_dns(struct undo_journal *other)
+{
+	const struct undo_step *step = undo_journal_find(other, UNDO_RESOLV);
+
+	return step && (client_dns_stands(other->interface, other->dir_fd, step) ||
+			(undo_journal_is_kept(other) && other->netns == journal_netns()));
+}
+
 static void see_client(void *context, const char *interface)
 {
 	struct search *f = context;
@@ -200,6 +215,10 @@ static void see_client(void *context, const char *interface)
 	if (other.has_kill_switch && undo_journal_find(&other, UNDO_TABLE) &&
 	    undo_journal_is_of_this_boot(&other) && other.netns == journal_netns())
 		memcpy(f->rival, other.interface, sizeof(f->rival));
+	if (f->rival[0])
+		f->rival_is_full = other.has_scope && other.scope == CLIENT_FULL;
+	if (holds_dns(&other))
+		memcpy(f->s->dns_holder, other.interface, sizeof(f->s->dns_holder));
 	undo_journal_close(&other);
 }
 
@@ -217,9 +236,9 @@ static int choose_number(struct client_session *s, struct diag *d)
 		return diag_set(d, err, 0, "routing rules: %s", err_text(err));
 	if (f.rival[0])
 		return diag_set(
-			d, -EBUSY, 0,
-			"the connection on %s lets nothing else leave: disconnect it first",
-			f.rival);
+			d, -EBUSY, 0, "the connection on %s %s: disconnect it first", f.rival,
+			f.rival_is_full ? "lets nothing else leave"
+					: "has a kill switch, which no other is made beside");
 	for (uint32_t i = 0; i < CLIENT_NUMBERS; i++) {
 		if (f.taken & (UINT64_C(1) << i))
 			continue;
@@ -260,6 +279,13 @@ static int check_name(struct client_session *s, struct diag *d)
 	if (err == 0)
 		return diag_set(d, -EEXIST, 0, "there is an interface %s already",
 				s->plan.interface);
+	for (int i = 0; i < UAPI_DIALECTS; i++) {
+		if (uapi_call((enum uapi_dialect)i, s->plan.interface) == 0)
+			return diag_set(d, -EEXIST, 0,
+					"another process serves an interface %s already, in "
+					"another network namespace perhaps",
+					s->plan.interface);
+	}
 	return err == -ENODEV ? 0 : diag_set(d, err, 0, "netlink: %s", err_text(err));
 }
 
@@ -347,6 +373,8 @@ static int prepare(struct client_session *s, struct diag *d)
 	copy_name(c->name, s->journal.name);
 	s->journal.number = s->plan.number;
 	s->journal.has_kill_switch = s->plan.has_kill_switch;
+	s->journal.has_scope = true;
+	s->journal.scope = s->plan.scope;
 	return err;
 }
 
@@ -385,10 +413,36 @@ static int start_tunnel(struct client_session *s, struct diag *d)
 	return err;
 }
 
+static uint64_t look_at_table(const struct client_session *s)
+{
+	char table[NFT_TABLE_NAME_MAX];
+	struct nft_look now;
+
+	client_firewall_name(s->plan.interface, table);
+	return nft_look(table, &now) == 0 ? now.print : s->table_print;
+}
+
+/* 0: there is none, and none is needed. */
+static uint64_t cgroup_inode(const struct client_plan *p)
+{
+	char path[sizeof("/sys/fs/cgroup/") + CLIENT_CGROUP_MAX];
+	struct stat st;
+
+	if (p->scope != CLIENT_CGROUP)
+		return 0;
+	snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", p->cgroup);
+	return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
 static int change_host(struct client_session *s, struct diag *d)
 {
 	const struct client_steps steps = steps_of(s);
-	int err = client_steps_table(&steps, d);
+	int err;
+
+	s->cgroup_inode = cgroup_inode(&s->plan);
+	err = client_steps_table(&steps, d);
+	if (err == 0)
+		s->table_print = look_at_table(s);
 
 	s->tunnel = (struct client_tunnel){ .plan = &s->plan,
 					    .conf = s->config->conf,
@@ -401,7 +455,7 @@ static int change_host(struct client_session *s, struct diag *d)
 		err = client_steps_setting(&steps, d);
 	if (err == 0)
 		err = client_steps_ways(&steps, d);
-	if (err == 0)
+	if (err == 0 && !s->dns_holder[0])
 		err = client_steps_dns(&steps, d);
 	return err;
 }
@@ -516,25 +570,66 @@ static void keep_dns(struct client_session *s)
 		log_warning("%s", d.text);
 }
 
+/* Somebody has emptied or changed it, or the cgroup that it knows by its inode was made anew. Meanwhile things
+ * may have left; each moment counts, so no lock is waited for. */
+static void keep_table(struct client_session *s)
+{
+	const struct client_steps steps = steps_of(s);
+	uint64_t inode = cgroup_inode(&s->plan);
+	bool is_same_cgroup = inode == 0 || inode == s->cgroup_inode;
+	struct diag d = { 0 };
+	int err;
+
+	if (is_same_cgroup && s->table_print && look_at_table(s) == s->table_print)
+		return;
+	if (!is_same_cgroup)
+		log_info("the cgroup was made anew; so is the firewall");
+	else if (!s->table_failed)
+		log_warning("somebody has removed or changed our firewall; making it again");
+	err = client_steps_table_again(&steps, &d);
+	if (err < 0 && !s->table_failed)
+		log_error("%s", d.text);
+	s->table_failed = err < 0;
+	s->table_print = 0;
+	if (err < 0)
+		return;
+	s->table_print = look_at_table(s);
+	s->cgroup_inode = inode;
+}
+
 void client_session_keep(struct client_session *s, void (*each)(void *context),
 			 void (*serve)(void *context), void *context)
 {
 	struct pollfd fds[] = { { .fd = s->signals.fd, .events = POLLIN },
-				{ .fd = s->control_fd, .events = POLLIN } };
+				{ .fd = s->control_fd, .events = POLLIN },
+				{ .fd = nft_look_open(), .events = POLLIN } };
 	uint64_t due_ns = 0;
+
+	if (fds[2].fd < 0)
+		log_warning("changes of the firewall are seen once a second only: %s",
+			    err_text(fds[2].fd));
 
 	while (!signals_take(&s->signals)) {
 		if (clock_boot_ns() >= due_ns) {
 			due_ns = clock_boot_ns() + TICK_MS * UINT64_C(1000000);
 			client_tunnel_listen(&s->tunnel);
+			keep_table(s);
 			keep_dns(s);
 			each(context);
 		}
 		if (client_tunnel_has_ended(&s->tunnel))
 			restart_tunnel(s);
-		if (poll(fds, 2, TICK_MS) > 0 && fds[1].revents)
+		if (poll(fds, 3, TICK_MS) <= 0)
+			continue;
+		if (fds[2].revents) {
+			nft_look_drain(fds[2].fd);
+			keep_table(s);
+		}
+		if (fds[1].revents)
 			serve(context);
 	}
+	if (fds[2].fd >= 0)
+		close(fds[2].fd);
 }
 
 /* --- The end --- */
@@ -582,12 +677,12 @@ int client_disconnect(const char *state, const char *interface, struct text *sai
 		return diag_set(d, ERR_UNKNOWN, 0, "%s is not connected", interface);
 	if (err < 0)
 		return err;
-	if (undo_journal_is_kept(&j) && j.netns != journal_netns()) {
+	if (undo_journal_is_elsewhere(&j)) {
 		undo_journal_close(&j);
-		return diag_set(
-			d, -EXDEV, 0,
-			"%s was connected in another network namespace: disconnect it there",
-			interface);
+		return diag_set(d, -EXDEV, 0,
+				"%s was connected in another network namespace: disconnect it "
+				"there; if that is gone, connect here first",
+				interface);
 	}
 	end_keeper(&j);
 	undo_journal_close(&j);
@@ -601,10 +696,24 @@ int client_disconnect(const char *state, const char *interface, struct text *sai
 
 struct restoring {
 	const char *state;
+	bool earlier_boots_only;
 	struct text *said;
 	struct diag *d;
 	int err;
 };
+
+/* What another network namespace has may be there still, the firewall above all. */
+static bool stays(struct restoring *r, const struct undo_journal *j)
+{
+	if (undo_journal_is_kept(j) ||
+	    (r->earlier_boots_only && undo_journal_is_of_this_boot(j)))
+		return true;
+	if (!undo_journal_is_elsewhere(j))
+		return false;
+	text_printf(r->said, "%s: left as it was connected in another network namespace\n",
+		    j->interface);
+	return true;
+}
 
 static void restore_one(void *context, const char *interface)
 {
@@ -613,7 +722,7 @@ static void restore_one(void *context, const char *interface)
 	struct diag why = { 0 };
 	int err = undo_journal_open(&j, r->state, interface, LOCK_PATIENCE_NS, &why);
 
-	if (err == 0 && !undo_journal_is_kept(&j))
+	if (err == 0 && !stays(r, &j))
 		err = client_steps_undo(&j, CLIENT_UNDO_ALL, r->said, &why);
 	undo_journal_close(&j);
 	if (err < 0 && r->err == 0) {
@@ -622,9 +731,10 @@ static void restore_one(void *context, const char *interface)
 	}
 }
 
-int client_restore(const char *state, struct text *said, struct diag *d)
+int client_restore(const char *state, bool earlier_boots_only, struct text *said,
+		   struct diag *d)
 {
-	struct restoring r = { state, said, d, 0 };
+	struct restoring r = { state, earlier_boots_only, said, d, 0 };
 	int err = undo_journal_interfaces(state, restore_one, &r);
 
 	return err < 0 ? diag_set(d, err, 0, "%s: %s", state, err_text(err)) : r.err;

@@ -7,8 +7,8 @@
  * process and interface; a switch of the kernel; routes and rules; name servers. What fails half way is taken
  * back by the same walk as a long connection.
  *
- * The process that connected stays and looks after it: it starts the tunnel again when that ends, puts our
- * resolv.conf back when a DHCP client has written its own, and takes everything back on SIGTERM. When
+ * The process that connected stays and looks after it: it starts the tunnel again when that ends, makes the
+ * firewall again when somebody has emptied or changed it, puts our resolv.conf back when a DHCP client has written its own, and takes everything back on SIGTERM. When
  * it is killed instead, the tunnel's process ends with it, and the firewall stays: nothing
  * leaves until somebody connects again or disconnects.
  *
@@ -48,6 +48,10 @@ struct client_config {
  * @seen_rx, @seen_tx, @silent_since_ns: client/choice.c's
  * @control_fd:	client/control.h's; -1: there is none
  * @handshake_ms: Time until its first answer; UINT32_MAX: none yet
+ * @table_print:	net/nft_look.h's of the firewall as it was made; 0: to be made again
+ * @cgroup_inode: What the firewall takes the plan's cgroup for
+ * @table_failed: It could not be made again, and that was said
+ * @dns_holder:	Another connection, whose name servers are in /etc/resolv.conf; "": none
  * @had_table:	The firewall of an earlier connection stood when this one began
  */
 struct client_session {
@@ -69,6 +73,10 @@ struct client_session {
 	uint64_t silent_since_ns;
 	int control_fd;
 	uint64_t dns_looked_ns;
+	uint64_t table_print;
+	uint64_t cgroup_inode;
+	bool table_failed;
+	char dns_holder[LINK_NAME_MAX];
 	bool had_table;
 };
 
@@ -111,11 +119,18 @@ void client_session_done(struct client_session *s); /* frees; changes nothing on
  * client_disconnect() - Have a connection of any process end, and take back what it has left
  * @said:	As client_steps_undo() has it
  *
- * Return: 0; ERR_UNKNOWN when there is nothing to take back; as undo_journal_open() and
+ * Return: 0; ERR_UNKNOWN when there is nothing to take back; -EXDEV when it was made in another network
+ *	   namespace; as undo_journal_open() and
  *	   client_steps_undo().
  */
 int client_disconnect(const char *state, const char *interface, struct text *said,
 		      struct diag *d);
 
-/** client_restore() - Take back what connections have left whose process is gone; as above */
-int client_restore(const char *state, struct text *said, struct diag *d);
+/**
+ * client_restore() - Take back what connections have left whose process is gone
+ * @earlier_boots_only: And that were made before this machine started
+ *
+ * Those of another network namespace stay, which @said says. Return: as above.
+ */
+int client_restore(const char *state, bool earlier_boots_only, struct text *said,
+		   struct diag *d);

@@ -16,15 +16,18 @@
 #include "host/child.h"
 #include "host/journal.h"
 #include "net/nft.h"
+#include "net/nft_look.h"
 #include "sys/clock.h"
 
 enum {
 	FIREWALL_MAX = 1 << 18,
 	LINK_POLL_NS = 5000000,
+	SOCKET_POLL_NS = 20000000,
 };
 
-#define STOP_PATIENCE_NS (UINT64_C(5) * 1000000000)
-#define LINK_PATIENCE_NS (UINT64_C(5) * 1000000000)
+#define STOP_PATIENCE_NS   (UINT64_C(5) * 1000000000)
+#define LINK_PATIENCE_NS   (UINT64_C(5) * 1000000000)
+#define SOCKET_PATIENCE_NS (UINT64_C(1) * 1000000000)
 
 /* --- Doing --- */
 
@@ -50,10 +53,30 @@ static int apply_firewall(struct text *t, struct diag *d)
 	return err;
 }
 
+bool client_firewall_stands(const char *interface)
+{
+	char table[NFT_TABLE_NAME_MAX];
+	struct nft_look now;
+
+	client_firewall_name(interface, table);
+	return nft_look(table, &now) == 0 && now.is_there && now.n_rules > 0;
+}
+
+/* Where lockdown is on, the firewall of a full tunnel takes its place. */
+int client_steps_table_again(const struct client_steps *s, struct diag *d)
+{
+	struct text t = { .max = FIREWALL_MAX };
+
+	client_firewall_put(&t, s->plan);
+	if (client_lockdown_is_on(s->journal->dir_fd))
+		client_firewall_put_lockdown(&t, s->plan->scope != CLIENT_FULL ||
+							 !s->plan->has_kill_switch);
+	return apply_firewall(&t, d);
+}
+
 int client_steps_table(const struct client_steps *s, struct diag *d)
 {
 	const struct undo_step step = { .kind = UNDO_TABLE };
-	struct text t = { .max = FIREWALL_MAX };
 	int err = 0;
 
 	if (undo_journal_find(s->journal, UNDO_TABLE))
@@ -62,10 +85,7 @@ int client_steps_table(const struct client_steps *s, struct diag *d)
 		err = note(s, &step, d);
 	if (err < 0)
 		return err;
-	client_firewall_put(&t, s->plan);
-	if (client_lockdown_is_on(s->journal->dir_fd)) /* this one takes its place */
-		client_firewall_put_lockdown(&t, false);
-	err = apply_firewall(&t, d);
+	err = client_steps_table_again(s, d);
 	undo_point();
 	return err;
 }
@@ -163,13 +183,24 @@ static int undo_table(const struct undoing *u, struct diag *d)
 	return apply_firewall(&t, d);
 }
 
-/* A socket that nobody listens at any more, because the process was killed. */
+/* A socket that nobody listens at any more, because the process was killed. One that goes on answering is
+ * that of another process, of another network namespace for example. */
 static void remove_sockets(const char *interface)
 {
+	const struct timespec pause = { .tv_nsec = SOCKET_POLL_NS };
+	uint64_t deadline_ns = clock_boot_ns() + SOCKET_PATIENCE_NS;
 	char path[108];
 
-	for (int dialect = 0; dialect < UAPI_DIALECTS; dialect++) {
-		uapi_path((enum uapi_dialect)dialect, interface, path);
+	for (int i = 0; i < UAPI_DIALECTS; i++) {
+		enum uapi_dialect dialect = (enum uapi_dialect)i;
+		int err;
+
+		while ((err = uapi_call(dialect, interface)) == 0 &&
+		       clock_boot_ns() < deadline_ns)
+			nanosleep(&pause, NULL);
+		if (err != -ECONNREFUSED)
+			continue;
+		uapi_path(dialect, interface, path);
 		unlink(path);
 	}
 }

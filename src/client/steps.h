@@ -29,6 +29,12 @@ struct client_steps {
  */
 int client_steps_table(const struct client_steps *s, struct diag *d);
 
+/** client_steps_table_again() - The same when it stands in the journal already, and was taken away or is stale */
+int client_steps_table_again(const struct client_steps *s, struct diag *d);
+
+/** client_firewall_stands() - The table of @interface is really there; false, too, when nobody can tell */
+bool client_firewall_stands(const char *interface);
+
 /** client_steps_setting() - client/settings.h */
 int client_steps_setting(const struct client_steps *s, struct diag *d);
 

@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "base/codec.h"
-#include "client/plan.h"
 #include "host/journal.h"
 #include "sys/clock.h"
 #include "sys/file.h"
@@ -30,6 +29,7 @@ static const char suffix[] = ".journal";
 
 static const char *const dns_words[] = { "resolved", "resolvconf" };
 static const char *const resolv_words[] = { "linked", "created", "written" };
+static const char *const scope_words[] = { "full", "split", "user", "cgroup" };
 
 void undo_point(void)
 {
@@ -217,6 +217,18 @@ static int read_pin(struct undo_journal *j, const struct field *f)
 	return undo_journal_pin(j, host, &at);
 }
 
+static bool read_plan(struct undo_journal *j, const struct field *f, size_t n)
+{
+	size_t word = 0;
+
+	j->has_scope = n == 5;
+	if (j->has_scope && !read_word(f[4], scope_words, 4, &word))
+		return false;
+	j->scope = (enum client_scope)word;
+	return read_u32(f[1], &j->number) && read_flag(f[2], &j->has_kill_switch) &&
+	       copy_field(f[3], j->name, sizeof(j->name));
+}
+
 static int read_line(struct undo_journal *j, const struct field *f, size_t n)
 {
 	struct undo_step step = { .kind = UNDO_TABLE };
@@ -224,11 +236,8 @@ static int read_line(struct undo_journal *j, const struct field *f, size_t n)
 	if (is_word(f[0], "keeper") && n == 3)
 		return read_process(f[1], f[2], &j->keeper, &j->keeper_started) ? 0
 										: ERR_CORRUPT;
-	if (is_word(f[0], "plan") && n == 4)
-		return read_u32(f[1], &j->number) && read_flag(f[2], &j->has_kill_switch) &&
-				       copy_field(f[3], j->name, sizeof(j->name))
-			       ? 0
-			       : ERR_CORRUPT;
+	if (is_word(f[0], "plan") && (n == 4 || n == 5))
+		return read_plan(j, f, n) ? 0 : ERR_CORRUPT;
 	if (is_word(f[0], "endpoint") && n == 3)
 		return read_pin(j, f);
 	return read_step(f, n, &step) ? undo_journal_add(j, &step) : ERR_CORRUPT;
@@ -330,8 +339,9 @@ void undo_journal_format(const struct undo_journal *j, struct text *out)
 	text_printf(out, "culvert-client 1 %s %llu\n", j->boot_id,
 		    (unsigned long long)j->netns);
 	text_printf(out, "keeper %d %llu\n", j->keeper, (unsigned long long)j->keeper_started);
-	text_printf(out, "plan %u %d %s\n", j->number, j->has_kill_switch,
-		    j->name[0] ? j->name : "-");
+	text_printf(out, "plan %u %d %s%s%s\n", j->number, j->has_kill_switch,
+		    j->name[0] ? j->name : "-", j->has_scope ? " " : "",
+		    j->has_scope ? scope_words[j->scope] : "");
 	for (size_t i = 0; i < j->n_pins; i++)
 		text_printf(out, "endpoint %s %s\n", j->pins[i].host,
 			    endpoint_format(&j->pins[i].at, text));
@@ -461,6 +471,11 @@ bool undo_journal_is_of_this_boot(const struct undo_journal *j)
 	return read_boot_id(now) == 0 && strcmp(now, j->boot_id) == 0;
 }
 
+bool undo_journal_is_elsewhere(const struct undo_journal *j)
+{
+	return undo_journal_is_of_this_boot(j) && j->netns != journal_netns();
+}
+
 bool undo_journal_is_kept(const struct undo_journal *j)
 {
 	return j->keeper > 0 && undo_journal_is_of_this_boot(j) &&
@@ -474,17 +489,27 @@ static void file_name(const char *interface, char out[64])
 	snprintf(out, 64, "%.15s%s", interface, suffix);
 }
 
+/* What was just made is lasting once its parent is. */
+static int make_directory(const char *path)
+{
+	if (mkdir(path, 0700) < 0)
+		return errno == EEXIST ? 0 : -errno;
+	return file_sync_parent(AT_FDCWD, path);
+}
+
 static int open_directory(const char *state, bool make, int *ret)
 {
 	char path[4096];
-	int fd;
+	int fd, err = 0;
 
 	if ((size_t)snprintf(path, sizeof(path), "%s/client", state) >= sizeof(path))
 		return -ENAMETOOLONG;
-	if (make && mkdir(state, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	if (make && mkdir(path, 0700) < 0 && errno != EEXIST)
-		return -errno;
+	if (make)
+		err = make_directory(state);
+	if (make && err == 0)
+		err = make_directory(path);
+	if (err < 0)
+		return err;
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return -errno;
@@ -502,6 +527,13 @@ static int check_directory(int fd)
 	return st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH)) ? 0 : -EPERM;
 }
 
+void undo_journal_unlock(struct undo_journal *j)
+{
+	if (j->lock_fd >= 0)
+		close(j->lock_fd);
+	j->lock_fd = -1;
+}
+
 int undo_journal_lock(struct undo_journal *j, uint64_t patience_ns)
 {
 	const struct timespec pause = { .tv_nsec = LOCK_POLL_NS };
@@ -511,20 +543,17 @@ int undo_journal_lock(struct undo_journal *j, uint64_t patience_ns)
 	if (j->lock_fd < 0)
 		return -errno;
 	while (flock(j->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return -errno;
-		if (clock_boot_ns() >= deadline_ns)
-			return -EBUSY;
+		int err = errno == EWOULDBLOCK || errno == EINTR ? 0 : -errno;
+
+		if (err == 0 && clock_boot_ns() >= deadline_ns)
+			err = -EBUSY;
+		if (err < 0) {
+			undo_journal_unlock(j);
+			return err;
+		}
 		nanosleep(&pause, NULL);
 	}
 	return 0;
-}
-
-void undo_journal_unlock(struct undo_journal *j)
-{
-	if (j->lock_fd >= 0)
-		close(j->lock_fd);
-	j->lock_fd = -1;
 }
 
 /* -ENOENT: there is none. */

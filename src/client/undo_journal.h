@@ -9,7 +9,8 @@
  *
  * Text, one entry per line, after a line "culvert-client 1 BOOT_ID NETNS":
  *	keeper PID STARTED			who looks after it
- *	plan NUMBER KILL_SWITCH NAME		routing table; 1 or 0; what was connected to
+ *	plan NUMBER KILL_SWITCH NAME SCOPE	routing table; 1 or 0; what was connected to; "full", "split",
+ *						"user" or "cgroup", which older ones do not say
  *	endpoint HOST ADDRESS:PORT		what a name meant before DNS was shut
  *	table					client/firewall.h
  *	device PID STARTED			the tunnel process; 0 0: about to be started
@@ -33,6 +34,7 @@
 #include "base/addr.h"
 #include "base/err.h"
 #include "base/text.h"
+#include "client/plan.h"
 #include "net/netlink.h"
 
 enum {
@@ -89,6 +91,7 @@ struct undo_pin {
  * struct undo_journal - All zeroes is closed
  * @boot_id:	Empty: nothing was written
  * @netns:	Network namespace, as host/journal.h names it
+ * @has_scope:	@scope is known
  * @dir_fd, @lock_fd: While it is open, else -1
  */
 struct undo_journal {
@@ -100,6 +103,8 @@ struct undo_journal {
 	uint64_t keeper_started;
 	uint32_t number;
 	bool has_kill_switch;
+	bool has_scope;
+	enum client_scope scope;
 	struct undo_pin *pins;
 	size_t n_pins;
 	struct undo_step *steps;
@@ -142,6 +147,8 @@ int undo_journal_interfaces(const char *state,
 /* Begin: this boot, this namespace, this process. 0 or -errno. */
 int undo_journal_begin(struct undo_journal *j);
 bool undo_journal_is_of_this_boot(const struct undo_journal *j);
+/* Of this boot, and of a network namespace that is not ours: nothing can be said of it here. */
+bool undo_journal_is_elsewhere(const struct undo_journal *j);
 /* Its keeper runs. */
 bool undo_journal_is_kept(const struct undo_journal *j);
 

@@ -14,10 +14,11 @@
 
 static const char usage[] =
 	"Usage: culvert disconnect [--state DIR] NAME|FILE|INTERFACE\n"
-	"       culvert disconnect [--state DIR] --restore\n"
+	"       culvert disconnect [--state DIR] --restore [--boot]\n"
 	"\n"
 	"  --restore    take back what connections have left whose process is gone: after a crash\n"
 	"               or a restart of the machine. Those that run stay\n"
+	"  --boot       of those only what was connected before this machine started\n"
 	"  --state DIR  where connect keeps its journal (default: /var/lib/culvert)\n"
 	"\n"
 	"Ends the connection and takes back what it has changed: name servers, routes, rules, the\n"
@@ -44,7 +45,7 @@ static int finish(int err, const struct text *said, const struct diag *d)
 	return EXIT_DONE;
 }
 
-static int run(const char *state, const char *word)
+static int run(const char *state, const char *word, bool boot)
 {
 	struct text said = { .max = 65536 };
 	struct diag d = { 0 };
@@ -54,7 +55,7 @@ static int run(const char *state, const char *word)
 	if (geteuid() != 0)
 		return complain(EXIT_PRIVILEGE, "only root can change routes and rules", "");
 	if (!word) {
-		code = finish(client_restore(state, &said, &d), &said, &d);
+		code = finish(client_restore(state, boot, &said, &d), &said, &d);
 	} else {
 		client_file_interface(state, word, interface);
 		code = finish(client_disconnect(state, interface, &said, &d), &said, &d);
@@ -68,6 +69,7 @@ static int run(const char *state, const char *word)
 int cmd_disconnect(int argc, char **argv)
 {
 	static const struct option options[] = {
+		{ "boot", no_argument, NULL, 'b' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "restore", no_argument, NULL, 'r' },
 		{ "state", required_argument, NULL, 's' },
@@ -75,7 +77,7 @@ int cmd_disconnect(int argc, char **argv)
 	};
 	char root_state[STATE_DEFAULT_MAX];
 	const char *state = state_default(0, root_state);
-	bool restore = false;
+	bool restore = false, boot = false;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
@@ -88,9 +90,10 @@ int cmd_disconnect(int argc, char **argv)
 		if (option == 's')
 			state = optarg;
 		restore |= option == 'r';
+		boot |= option == 'b';
 	}
-	if (restore ? optind != argc : optind + 1 != argc)
+	if (restore ? optind != argc : boot || optind + 1 != argc)
 		return complain(EXIT_USAGE, "name one connection, or say --restore; see --help",
 				"");
-	return run(state, restore ? NULL : argv[optind]);
+	return run(state, restore ? NULL : argv[optind], boot);
 }

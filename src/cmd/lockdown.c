@@ -41,6 +41,8 @@ static int run(const char *state, const char *word)
 		return complain(EXIT_USAGE, "say on, off or status, not ", word);
 	if (err < 0)
 		return complain(err == -EPERM ? EXIT_PRIVILEGE : EXIT_FAILED, d.text, "");
+	if (d.text[0])
+		complain(EXIT_DONE, d.text, "");
 	if (strcmp(word, "status") != 0)
 		return EXIT_DONE;
 	puts(err ? "on" : "off");

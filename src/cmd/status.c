@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/json_write.h"
+#include "client/steps.h"
 #include "client/undo_journal.h"
 #include "cmd/client_file.h"
 #include "cmd/command.h"
@@ -67,6 +68,20 @@ static void look(const char *interface, struct traffic *t)
 	iface_free(iface);
 }
 
+/* What the journal says, unless somebody has removed the firewall. In another network namespace nobody can look. */
+static bool has_kill_switch(const struct undo_journal *j)
+{
+	return j->has_kill_switch && undo_journal_is_of_this_boot(j) &&
+	       (undo_journal_is_elsewhere(j) || client_firewall_stands(j->interface));
+}
+
+static const char *kill_switch_text(const struct undo_journal *j)
+{
+	if (has_kill_switch(j))
+		return "on";
+	return j->has_kill_switch ? "off: the firewall is not there" : "off";
+}
+
 static void put_steps_json(struct text *out, const struct undo_journal *j)
 {
 	json_put_name(out, "changes");
@@ -92,7 +107,7 @@ static void put_json(struct report *r, const struct undo_journal *j, bool runs,
 	json_put_text(out, "name", j->name);
 	json_put_text(out, "interface", j->interface);
 	json_put_text(out, "state", runs ? "connected" : "left");
-	json_put_bool(out, "kill_switch", j->has_kill_switch);
+	json_put_bool(out, "kill_switch", has_kill_switch(j));
 	if (t->is_known) {
 		json_put_text(out, "endpoint", t->endpoint);
 		json_put_number(out, "received_bytes", t->rx);
@@ -110,8 +125,7 @@ static void put_people(struct report *r, const struct undo_journal *j, bool runs
 
 	text_printf(out, "%s: %s\n", j->interface,
 		    runs ? "connected" : "not connected; its process is gone");
-	text_printf(out, "  name: %s\n  kill switch: %s\n", j->name,
-		    j->has_kill_switch ? "on" : "off");
+	text_printf(out, "  name: %s\n  kill switch: %s\n", j->name, kill_switch_text(j));
 	if (t->is_known)
 		text_printf(out,
 			    "  endpoint: %s\n  received: %" PRIu64 "\n  sent: %" PRIu64 "\n",

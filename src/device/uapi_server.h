@@ -74,6 +74,8 @@ struct uapi_server;
  * Return: a listening descriptor; -EADDRINUSE when another process serves it; -errno.
  */
 int uapi_listen(enum uapi_dialect dialect, const char *name, struct diag *d);
+/* Does a process serve it? 0: it answers; -ECONNREFUSED: nobody any more; -ENOENT: there is none; -errno. */
+int uapi_call(enum uapi_dialect dialect, const char *name);
 /* Its path, for watching and removing. @out has room for 108 octets. */
 void uapi_path(enum uapi_dialect dialect, const char *name, char out[108]);
 const char *uapi_directory(enum uapi_dialect dialect);

@@ -27,14 +27,18 @@ void uapi_path(enum uapi_dialect dialect, const char *name, char out[108])
 	snprintf(out, 108, "%s/%s.sock", directories[dialect], name);
 }
 
-static bool is_served(const struct sockaddr_un *name)
+int uapi_call(enum uapi_dialect dialect, const char *name)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool served = fd >= 0 && connect(fd, (const struct sockaddr *)name, sizeof(*name)) == 0;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err = 0;
 
-	if (fd >= 0)
-		close(fd);
-	return served;
+	if (fd < 0)
+		return -errno;
+	uapi_path(dialect, name, address.sun_path);
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		err = -errno;
+	close(fd);
+	return err == -EAGAIN ? 0 : err; /* so many wait already that there must be one */
 }
 
 static int bind_and_listen(int fd, const struct sockaddr_un *name)
@@ -58,7 +62,7 @@ int uapi_listen(enum uapi_dialect dialect, const char *name, struct diag *d)
 	if (mkdir(directory, 0755) < 0 && errno != EEXIST)
 		return diag_set(d, -errno, 0, "cannot make %s: %s", directory,
 				err_text(-errno));
-	if (is_served(&address))
+	if (uapi_call(dialect, name) == 0)
 		return diag_set(d, -EADDRINUSE, 0,
 				"another process already serves interface %s (%s answers)",
 				name, address.sun_path);

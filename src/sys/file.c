@@ -125,14 +125,15 @@ static int create(int dir, const char *name, const void *data, size_t len,
 	return err;
 }
 
-/* A directory entry is durable only once the directory itself was synchronised. */
-static int sync_parent(int dir, const char *name)
+int file_sync_parent(int dir, const char *name)
 {
 	char parent[PATH_MAX];
 	const char *slash = strrchr(name, '/');
 	int err = 0;
 	int fd;
 
+	if (slash && (size_t)(slash - name) + 2 > sizeof(parent))
+		return -ENAMETOOLONG;
 	if (slash)
 		snprintf(parent, sizeof(parent), "%.*s", (int)(slash - name + 1), name);
 	fd = openat(dir, slash ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -162,5 +163,5 @@ int file_write(int dir, const char *name, const void *data, size_t len, struct f
 		unlinkat(dir, other, 0);
 		return err;
 	}
-	return sync_parent(dir, name);
+	return file_sync_parent(dir, name);
 }

@@ -61,5 +61,8 @@ int file_read_ours(int dir, const char *name, void *out, size_t max, size_t *ret
 int file_write(int dir, const char *name, const void *data, size_t len,
 	       struct file_owner owner);
 
+/* A directory entry is durable only once the directory itself was synchronised. 0 or -errno. */
+int file_sync_parent(int dir, const char *name);
+
 /* Write all of @data, through short writes and signals. 0 or -errno. */
 int file_write_all(int fd, const void *data, size_t len);

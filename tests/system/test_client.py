@@ -68,6 +68,9 @@ class Connect(client_net.ClientTest):
         self.write(path=other)
         self.assertIn("the connection on home lets nothing else leave", self.connect(file=other, check=False).stderr)
         self.disconnect()
+        self.connect("--split", "10.8.0.0/24")
+        self.assertIn("the connection on home has a kill switch", self.connect(file=other, check=False).stderr)
+        self.disconnect()
         self.assertAsBefore()
 
     def test_status_tells_what_runs_and_what_was_left(self):
@@ -143,6 +146,13 @@ class Carried(client_net.ClientTest):
 
 
 class Ways(client_net.ClientTest):
+    def test_a_handshake_that_came_before_the_call_is_an_answer(self):
+        with open(self.file, "a", encoding="ascii") as file:
+            file.write("PersistentKeepalive = 25\n")
+        for _ in range(3):
+            self.assertTrue(json.loads(self.connect("--json", "--wait", "2").stdout)["answered"])
+            self.disconnect()
+
     WAYS = f"{client_net.SILENT}:51820,{client_net.SERVER_TOO}:51820"
 
     def calls(self):
@@ -219,6 +229,39 @@ class Scopes(client_net.ClientTest):
         self.disconnect()
         self.assertAsBefore()
 
+    def test_two_split_tunnels_that_end_in_any_order_bring_the_first_resolv_conf_back(self):
+        hard = self.file.replace("home", "hard")
+        self.write(path=hard, address="10.9.0.2/24", dns="DNS = 10.9.0.1")
+        for order in (("home", "hard"), ("hard", "home")):
+            self.connect("--split", "13.0.0.0/24", "--no-kill-switch")
+            said = self.connect("--split", "14.0.0.0/24", "--no-kill-switch", "--wait", "0", file=hard).stdout
+            self.assertIn("Name servers stay those of the connection on home.", said)
+            self.assertIn("nameserver 10.8.0.1", RESOLV.read_text())
+            self.disconnect(order[0])
+            self.assertEqual("nameserver 10.8.0.1" in RESOLV.read_text(), order[0] != "home")
+            self.disconnect(order[1])
+            self.assertAsBefore(f"after {order}")
+
+    def test_name_servers_that_a_split_tunnel_does_not_lead_to_are_left_out(self):
+        for dns, words, used in (("9.9.9.9", ["--split", "13.0.0.0/24"], []),
+                                 ("9.9.9.9, 13.0.0.53", ["--split", "13.0.0.0/24"], ["13.0.0.53"]),
+                                 ("10.8.0.1", ["--split", "13.0.0.0/24"], ["10.8.0.1"]),
+                                 ("9.9.9.9", [], ["9.9.9.9"])):
+            self.write(dns=f"DNS = {dns}")
+            said = self.connect("--wait", "0", *words).stdout
+            self.assertEqual(re.findall(r"nameserver (\S+)", RESOLV.read_text()), used or ["192.168.77.1"])
+            self.assertEqual("Name servers stay as they are" in said, not used)
+            self.disconnect()
+            self.assertAsBefore()
+
+    def test_without_a_kill_switch_a_killed_tunnel_does_not_cut_the_network(self):
+        self.connect("--no-kill-switch")
+        os.kill(self.keeper(), signal.SIGKILL)
+        self.soon(lambda: not self.has_link(), "the end of the interface")
+        self.assertTrue(self.reaches(WORLD4) and self.reaches(WORLD6))
+        self.disconnect()
+        self.assertAsBefore()
+
     def test_one_users_packets_go_through_the_tunnel_or_nowhere(self):
         self.connect("--only-user", "nobody")
         self.assertEqual((self.way(WORLD4, 65534), self.way(WORLD4, 0)), ("home", "eth0"))
@@ -228,6 +271,34 @@ class Scopes(client_net.ClientTest):
                  f"s.setsockopt(socket.SOL_SOCKET, 25, b'eth0'); s.sendto(b'x', ('{WORLD4}', 9))")
         done = self.client.run("/usr/bin/python3", "-c", sends, check=False)
         self.assertNotEqual(done.returncode, 0, "a packet of that user beside the tunnel")
+        self.disconnect()
+        self.assertAsBefore()
+
+    def test_a_cgroups_packets_go_through_the_tunnel_also_when_it_is_made_anew(self):
+        root = pathlib.Path("/sys/fs/cgroup")
+        if netns.run("mount", "-t", "cgroup2", "none", root, check=False).returncode != 0:
+            self.skipTest("control groups of version 2 cannot be mounted here")
+        self.addCleanup(netns.run, "umount", root)
+        group = root / f"culvert-test-{os.getpid()}"
+        group.mkdir()
+        self.addCleanup(group.rmdir)
+        self.router.rules("inet", "filter hook forward", f"ip daddr {WORLD4} drop")
+        self.connect("--only-cgroup", group.name)
+
+        def reaches_inside():
+            script = f"echo $$ >{group}/cgroup.procs && exec ping -n -q -c 1 -W 1 {WORLD4}"
+            return self.client.run("sh", "-c", script, check=False).returncode == 0
+
+        self.assertTrue(reaches_inside())
+        self.assertFalse(self.reaches(WORLD4), "who is not in it goes another way")
+        group.rmdir()
+        group.mkdir()
+        self.soon(reaches_inside, "the cgroup that was made anew")
+        os.kill(self.keeper(), signal.SIGKILL)
+        self.soon(lambda: not self.has_link(), "the end of the interface")
+        self.router.run("nft", "delete", "table", "inet", "test")
+        self.assertTrue(self.reaches(WORLD4))
+        self.assertFalse(reaches_inside(), "packets of the cgroup beside a tunnel that died")
         self.disconnect()
         self.assertAsBefore()
 
@@ -242,6 +313,47 @@ class Life(client_net.ClientTest):
         self.soon(lambda: re.search(r"^device (\d+)", self.journal(), re.M)[1] != str(pid), "another tunnel process")
         self.soon(lambda: self.reaches(WORLD4) and self.reaches(WORLD6), "pings through it", 10)
         self.disconnect()
+        self.assertAsBefore()
+
+    def has_table(self):
+        return "culvert_client_home" in self.client.output("nft", "list", "tables")
+
+    def test_a_firewall_that_is_flushed_or_changed_is_made_again_and_status_tells_what_is_there(self):
+        self.connect("--wait", "0")
+        made = self.client.output("nft", "-s", "list", "ruleset")
+        for words in ("flush ruleset", "insert rule inet culvert_client_home output accept",
+                      "add table inet culvert_client_home { flags dormant; }"):
+            self.client.run("nft", words)
+            self.soon(lambda: self.client.output("nft", "-s", "list", "ruleset") == made, f"our tables after {words}")
+        self.assertTrue(json.loads(self.status().stdout)[0]["kill_switch"])
+        os.kill(self.keeper(), signal.SIGKILL)
+        self.client.run("nft", "flush ruleset")
+        self.assertFalse(json.loads(self.status().stdout)[0]["kill_switch"], "there is no table")
+        self.disconnect()
+        self.assertAsBefore()
+
+    def test_another_network_namespace_takes_nothing_back_and_leaves_a_socket_that_answers(self):
+        self.connect("--wait", "0")
+        os.kill(self.keeper(), signal.SIGKILL)
+        self.soon(lambda: not self.has_link(), "the end of the interface")
+        written = self.journal()
+        words = (client_net.CULVERT, "disconnect", "--state", self.state)
+        done = self.router.run(*words, "home", check=False)
+        self.assertIn("another network namespace", done.stderr)
+        done = self.router.run(*words, "--restore", check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, "home: left as it was connected in another network namespace\n"))
+        self.culvert("disconnect", "--state", self.state, "--restore", "--boot")
+        self.assertEqual(self.journal(), written)
+        self.assertTrue(self.has_table())
+        path = pathlib.Path("/run/wireguard/home.sock")
+        path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+            other.bind(str(path))
+            other.listen(5)
+            self.disconnect()
+            self.assertTrue(path.exists(), "the socket of another process")
+            self.assertIn("another process serves", self.connect(check=False).stderr)
+        path.unlink()
         self.assertAsBefore()
 
     def test_name_servers_of_a_dhcp_client_come_back_at_the_end_and_ours_stand_until_then(self):
@@ -325,6 +437,19 @@ class Lockdown(client_net.ClientTest):
         self.assertEqual(client_net.picture(self.client), locked)
         self.lockdown("off")
         self.assertEqual(self.lockdown("status", check=False).stdout, "off\n")
+        self.assertAsBefore()
+
+
+    def test_it_stops_what_is_no_full_tunnel(self):
+        self.connect("--wait", "0", "--split", "10.8.0.0/24")
+        self.assertTrue(self.reaches(WORLD4))
+        self.assertIn("home is no full tunnel", self.lockdown("on").stderr)
+        self.assertFalse(self.reaches(WORLD4) or self.reaches("192.168.77.1"))
+        self.client.run("nft", "flush ruleset")
+        self.soon(lambda: "culvert_lockdown" in self.client.output("nft", "list", "tables"), "lockdown's table")
+        self.disconnect()
+        self.assertFalse(self.reaches(WORLD4))
+        self.lockdown("off")
         self.assertAsBefore()
 
 

@@ -5,10 +5,13 @@
 #include <string.h>
 
 #include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "../test.h"
 #include "client/firewall.h"
 #include "net/nft.h"
+#include "net/nft_look.h"
 
 static struct client_plan p;
 
@@ -102,6 +105,59 @@ static void nft_takes_every_shape_again_and_again(void)
 	}
 }
 
+/* The tables for a cgroup, whose path nft looks for: the root, where no version 2 is mounted. */
+static void nft_takes_the_tables_of_a_cgroup(void)
+{
+	struct diag d = { 0 };
+
+	begin(CLIENT_CGROUP);
+	snprintf(p.cgroup, sizeof(p.cgroup), "%s", ".");
+	CHECK(apply(put_plan, &d) == 0);
+}
+
+static int run(const char *text)
+{
+	struct diag d = { 0 };
+
+	return nft_run_text(text, strlen(text), &d);
+}
+
+static uint64_t print_now(void)
+{
+	struct nft_look now;
+
+	CHECK(nft_look("culvert_client_wg0", &now) == 0);
+	CHECK((now.print != 0) == now.is_there || now.n_rules);
+	return now.print;
+}
+
+static void what_is_taken_away_or_put_beside_it_is_seen(void)
+{
+	struct nft_look now;
+	struct diag d = { 0 };
+	uint64_t made;
+	int fd = nft_look_open();
+
+	begin(CLIENT_FULL);
+	CHECK(apply(put_plan, &d) == 0);
+	made = print_now();
+	CHECK(made != 0 && apply(put_endpoint, &d) == 0 && print_now() == made);
+	CHECK(run("add table inet other") == 0 && print_now() == made);
+	CHECK(run("insert rule inet culvert_client_wg0 output accept") == 0);
+	CHECK(print_now() != made);
+	CHECK(apply(put_plan, &d) == 0 && print_now() != made);
+	made = print_now();
+	CHECK(run("flush chain inet culvert_client_wg0 output") == 0 && print_now() != made);
+	CHECK(run("add table inet culvert_client_wg0 { flags dormant; }") == 0);
+	CHECK(nft_look("culvert_client_wg0", &now) == 0 && !now.is_there && now.n_rules);
+	CHECK(run("flush ruleset") == 0 && print_now() == 0);
+	CHECK(fd >= 0);
+	nft_look_drain(fd);
+	CHECK(run("add table inet other") == 0);
+	CHECK(recv(fd, &now, sizeof(now), MSG_DONTWAIT) > 0);
+	close(fd);
+}
+
 static void the_kill_switch_is_a_policy_and_endpoints_join_it(void)
 {
 	struct diag d = { 0 };
@@ -154,6 +210,8 @@ int main(void)
 		return 0;
 	}
 	RUN(nft_takes_every_shape_again_and_again);
+	RUN(nft_takes_the_tables_of_a_cgroup);
+	RUN(what_is_taken_away_or_put_beside_it_is_seen);
 	RUN(the_kill_switch_is_a_policy_and_endpoints_join_it);
 	RUN(lockdown_is_made_again_and_removed_again);
 	RUN(removal_needs_no_table);

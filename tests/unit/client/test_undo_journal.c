@@ -14,7 +14,7 @@
 
 static const char sample[] = "culvert-client 1 boot-7 18446744073709551615\n"
 			     "keeper 100 200\n"
-			     "plan 51820 1 home\n"
+			     "plan 51820 1 home full\n"
 			     "endpoint vpn.example.net 203.0.113.2:51820\n"
 			     "endpoint 2001:db8::2 [2001:db8::2]:443\n"
 			     "table\n"
@@ -43,6 +43,7 @@ static void reads_what_it_writes(void)
 
 	CHECK(parse(&j, sample, &d) == 0 && j.n_steps == 11 && j.n_pins == 2);
 	CHECK(j.keeper == 100 && j.keeper_started == 200 && j.has_kill_switch);
+	CHECK(j.has_scope && j.scope == CLIENT_FULL);
 	CHECK(undo_journal_find(&j, UNDO_DEVICE)->started == 201);
 	CHECK(undo_journal_find(&j, UNDO_RULE)->rule.has_uid);
 	CHECK(undo_journal_find(&j, UNDO_RULE)->rule.uid == 1000);
@@ -50,6 +51,20 @@ static void reads_what_it_writes(void)
 	CHECK(undo_journal_pinned(&j, "vpn.example.net", 443) == NULL);
 	undo_journal_format(&j, &t);
 	CHECK(t.err == 0 && strcmp(t.data, sample) == 0);
+	text_done(&t);
+	undo_journal_close(&j);
+}
+
+static void reads_a_plan_of_before_scopes_as_one_without(void)
+{
+	static const char old[] = "culvert-client 1 b 1\nkeeper 1 1\nplan 51820 1 home\n";
+	struct diag d = { 0 };
+	struct undo_journal j;
+	struct text t = { 0 };
+
+	CHECK(parse(&j, old, &d) == 0 && j.has_kill_switch && !j.has_scope);
+	undo_journal_format(&j, &t);
+	CHECK(t.err == 0 && strcmp(t.data, old) == 0);
 	text_done(&t);
 	undo_journal_close(&j);
 }
@@ -70,6 +85,8 @@ static void refuses_a_damaged_line_and_names_it(void)
 		"resolv moved 66\n",
 		"endpoint host 1.2.3.4\n",
 		"keeper 1\n",
+		"plan 1 1 home most\n",
+		"plan 1 1 home full 1\n",
 		"something\n",
 		"\n",
 		"table", /* cut short */
@@ -153,7 +170,7 @@ static void lets_one_process_at_a_time_change_it(void)
 	CHECK(undo_journal_open(&other, dir, "wg1", 0, &d) == -EBUSY);
 	undo_journal_unlock(&j);
 	CHECK(undo_journal_open(&other, dir, "wg1", 0, &d) == 0);
-	CHECK(undo_journal_lock(&j, 0) == -EBUSY);
+	CHECK(undo_journal_lock(&j, 0) == -EBUSY && j.lock_fd == -1);
 	undo_journal_close(&other);
 	CHECK(undo_journal_lock(&j, 0) == 0);
 	undo_journal_close(&j);
@@ -194,6 +211,7 @@ static void holds_no_more_than_its_bound(void)
 int main(void)
 {
 	RUN(reads_what_it_writes);
+	RUN(reads_a_plan_of_before_scopes_as_one_without);
 	RUN(refuses_a_damaged_line_and_names_it);
 	RUN(keeps_steps_in_a_file_of_root_alone_until_the_last_is_gone);
 	RUN(lets_one_process_at_a_time_change_it);
