@@ -12,7 +12,8 @@
 
 enum {
 	DNS_MAX = 4,
-	PATH_MTU = 1500, /* of Ethernet; IPv6 endpoints are possible */
+	PATH_MTU = 1500,    /* of Ethernet; IPv6 endpoints are possible */
+	USERNET_MTU = 1396, /* of a gateway without an interface, whatever the level */
 	ENDPOINT_MAX = API_HOST_MAX + 16,
 };
 
@@ -36,6 +37,8 @@ int client_conf_init(const struct api *api, enum frame_level level, struct clien
 	else if (level != FRAME_OFF)
 		err = ERR_UNKNOWN;
 	ret->mtu = (uint16_t)frame_mtu(PATH_MTU, ret->framing.pad[FRAME_MESSAGES - 1], false);
+	if (api->is_usernet && ret->mtu > USERNET_MTU)
+		ret->mtu = USERNET_MTU;
 	return err;
 }
 

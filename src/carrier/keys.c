@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "base/codec.h"
@@ -177,7 +178,17 @@ int carrier_keys_read_file(const char *path, struct carrier_keys **ret, struct d
 	int err = text ? file_read_ours(AT_FDCWD, path, text, CARRIER_KEYS_TEXT_MAX, &len)
 		       : -ENOMEM;
 
-	if (err != 0)
+	if (err == -EPERM)
+		diag_set(d, err, 0,
+			 "%.120s: somebody else could write it: it has to belong to root or to "
+			 "who runs this, and to be written by nobody else",
+			 path);
+	else if (err == -EACCES)
+		diag_set(d, err, 0,
+			 "%.120s: user %u, who serves, has to be able to read it: give it that "
+			 "user's group and mode 0640",
+			 path, (unsigned int)geteuid());
+	else if (err != 0)
 		diag_set(d, err, 0, "%s: %s", path, err_text(err));
 	else
 		err = carrier_keys_read(text, len, ret, d);

@@ -196,6 +196,11 @@ static int read_keys(struct process *p, struct diag *d)
 			 "%.120s: somebody else could write it: it has to belong to root or to "
 			 "who runs this, and to be written by nobody else",
 			 path);
+	else if (err == -EACCES)
+		diag_set(d, err, 0,
+			 "%.120s: user %u, who serves, has to be able to read it: give it that "
+			 "user's group and mode 0640",
+			 path, (unsigned int)geteuid());
 	else if (err < 0)
 		diag_set(d, err, 0, "%.120s: %s", path, err_text(err));
 	if (err == 0) {

@@ -253,6 +253,7 @@ class FirstRun(suite.NetTest):
         made = home.output("setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", CULVERT, "gateway",
                            "peer", "add", "phone", env={**os.environ, **environment})
         self.assertIn("[Peer]", made)
+        self.assertIn("MTU = 1396", made)
         process.terminate()
         process.wait(20)
         self.soon(lambda: not os.path.exists("/run/home/culvert/wg0.sock"), "the socket's file to go", 10)
