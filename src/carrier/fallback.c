@@ -111,8 +111,15 @@ void fallback_sent(struct fallback *f, uint64_t now_ns)
 		f->sent_ns = now_ns > 0 ? now_ns : 1;
 }
 
+void fallback_shaken(struct fallback *f, uint64_t now_ns)
+{
+	f->session_ns = now_ns > 0 ? now_ns : 1;
+}
+
 void fallback_heard(struct fallback *f, uint64_t now_ns)
 {
+	if (f->session_ns != 0 && now_ns - f->session_ns >= FALLBACK_SESSION_NS)
+		return;
 	f->sent_ns = 0;
 	if (f->state == FALLBACK_SETTLED)
 		return;

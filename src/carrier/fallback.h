@@ -39,6 +39,9 @@ enum {
 #define FALLBACK_PATIENCE_NS	(6 * FALLBACK_SECOND)
 /* WireGuard's own measure: what is sent is answered within keepalive and rekey timeout. */
 #define FALLBACK_SILENCE_NS	(15 * FALLBACK_SECOND)
+/* A session is made anew after 120 s when both sides send. Where none is, what still arrives says
+ * nothing about what we send: a network may let datagrams in and none out. */
+#define FALLBACK_SESSION_NS	(150 * FALLBACK_SECOND)
 #define FALLBACK_PROBE_NS	(3 * FALLBACK_SECOND)
 #define FALLBACK_FIRST_PROBE_NS (60 * FALLBACK_SECOND)
 #define FALLBACK_LAST_PROBE_NS	(3600 * FALLBACK_SECOND)
@@ -64,6 +67,7 @@ struct fallback_memory {
  * @home:	While probing: the carrier to go back to
  * @since_ns:	@way is used since then
  * @sent_ns:	The first time that something was sent and nothing heard since; 0: none
+ * @session_ns:	When a handshake was last completed, as far as was told; 0: nothing was
  * @failed:	Ways in a row that did not work
  */
 struct fallback {
@@ -75,6 +79,7 @@ struct fallback {
 	uint64_t network;
 	uint64_t since_ns;
 	uint64_t sent_ns;
+	uint64_t session_ns;
 	uint64_t probe_at_ns;
 	uint64_t probe_every_ns;
 	uint64_t pause_ns;
@@ -93,6 +98,13 @@ void fallback_moved(struct fallback *f, uint64_t network, uint64_t now_ns);
 /* What the tunnel saw since the last step: it sent; it heard its peer over the way in use. */
 void fallback_sent(struct fallback *f, uint64_t now_ns);
 void fallback_heard(struct fallback *f, uint64_t now_ns);
+
+/** fallback_shaken() - A handshake was completed: both sides hear each other, over whichever way
+ *
+ * Once that was told, what is heard counts only while it is young. What it was at the beginning counts
+ * as completed then.
+ */
+void fallback_shaken(struct fallback *f, uint64_t now_ns);
 
 /** fallback_refused() - The way in use cannot work now: a connection was refused, a key not taken */
 void fallback_refused(struct fallback *f, uint64_t now_ns);

@@ -43,6 +43,7 @@ struct pilot {
 	uint64_t network;
 	uint64_t rx_bytes;
 	uint64_t tx_bytes;
+	uint64_t handshake_ns; /* of the last one, by the tunnel's clock */
 };
 
 /* --- The network we are on --- */
@@ -218,6 +219,10 @@ static void judge(struct pilot *p, const struct uapi_get_peer *peer, uint64_t no
 {
 	bool heard = peer->rx_bytes > p->rx_bytes && is_in_place(p, peer);
 
+	/* By our own clock, as the other may be set meanwhile. */
+	if (peer->last_handshake_ns != p->handshake_ns || p->fallback.session_ns == 0)
+		fallback_shaken(&p->fallback, now_ns);
+	p->handshake_ns = peer->last_handshake_ns;
 	if (p->is_placed && peer->tx_bytes > p->tx_bytes)
 		fallback_sent(&p->fallback, now_ns);
 	if (p->is_placed && heard)

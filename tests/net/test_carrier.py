@@ -255,6 +255,25 @@ class Choosing(carriers.CarrierTest):
         self.assertEqual(other.recv(100), b"and here")
 
 
+class OneWay(Choosing):
+    """It takes as long as a session lives."""
+
+    is_for_soak = staticmethod(lambda name: True)
+    test_goes_over_what_works_and_back_to_udp_without_losing_a_connection = None
+
+    def test_leaves_udp_where_only_what_it_sends_is_blocked(self):
+        self.tunnel()
+        self.serve("https")
+        self.client.start("ping", "-n", "-q", "-i", "0.5", "10.9.0.2", stdout=self.log, stderr=self.log)
+        self.run_end(self.client, "--auto", "cn0", "--peer", self.far.public, "--key-file", f"{self.dir}/key",
+                     "--to", "https://198.51.100.2", "--pin", self.pin)
+        self.soon(lambda: self.pings(self.client, "10.9.0.2"), "UDP", 15)
+        self.server.start("ping", "-n", "-q", "-i", "0.5", "10.9.0.1", stdout=self.log, stderr=self.log)
+        self.router.rules("inet", "filter hook forward", "ip saddr 192.0.2.2 meta l4proto udp counter drop", table="oneway")
+        self.soon(lambda: self.log_says("cn0 goes over 198.51.100.2 now"), "over https", 200)
+        self.soon(lambda: self.pings(self.client, "10.9.0.2"), "a ping over https", 15)
+
+
 class Strangers(carriers.CarrierTest):
     def listen(self):
         """All three, and a counter of what reaches WireGuard's port."""
@@ -314,6 +333,11 @@ class Strangers(carriers.CarrierTest):
         old = self.client.run("openssl", "s_client", "-connect", "198.51.100.2:443", "-tls1_1", "-cipher", "ALL@SECLEVEL=0",
                               input="", check=False)
         self.assertNotEqual(old.returncode, 0, "TLS 1.1 is refused")
+
+    def test_says_whose_a_file_of_keys_has_to_be(self):
+        os.chown(f"{self.dir}/keys", 1234, 0)
+        said = self.server.run(carriers.CULVERT, "carrier", "--listen", "tcp://127.0.0.1:8443", "--keys", f"{self.dir}/keys", check=False)
+        self.assertEqual((said.returncode, "has to belong to root" in said.stderr), (4, True), said.stderr)
 
     def test_notices_by_itself_that_keys_were_replaced(self):
         self.tunnel()

@@ -72,6 +72,31 @@ static void loses_a_way_when_nothing_is_answered_any_more(void)
 	CHECK(in_vain(&f, 200 * S, 15) == 1);
 }
 
+/* A network that lets datagrams in, and none out. */
+static void is_not_content_with_what_arrives_without_a_handshake(void)
+{
+	struct fallback f;
+	uint64_t now = S;
+
+	fallback_begin(&f, 2, 1, now);
+	fallback_shaken(&f, now);
+	for (; now < 1000 * S && f.way == FALLBACK_UDP; now += S) {
+		fallback_sent(&f, now);
+		fallback_heard(&f, now);
+		fallback_step(&f, now);
+	}
+	CHECK(f.way == 1 && now <= 2 * S + FALLBACK_SESSION_NS + FALLBACK_SILENCE_NS);
+	/* A session that is made anew in time is no reason to go. */
+	fallback_begin(&f, 2, 1, now);
+	for (uint64_t i = 0; i < 1000; i++, now += S) {
+		if (i % 120 == 0)
+			fallback_shaken(&f, now);
+		fallback_sent(&f, now);
+		fallback_heard(&f, now);
+		CHECK(fallback_step(&f, now) == FALLBACK_UDP);
+	}
+}
+
 static void looks_for_udp_less_and_less_often(void)
 {
 	struct fallback f;
@@ -155,6 +180,7 @@ int main(void)
 	RUN(tries_one_after_the_other_and_rests_after_all);
 	RUN(goes_on_at_once_where_a_way_is_refused);
 	RUN(loses_a_way_when_nothing_is_answered_any_more);
+	RUN(is_not_content_with_what_arrives_without_a_handshake);
 	RUN(looks_for_udp_less_and_less_often);
 	RUN(returns_to_udp_when_it_is_answered);
 	RUN(begins_with_what_worked_on_this_network);
