@@ -19,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "net"))
 import client_net
 import netns
 import suite
-from client_net import RESOLV, WORLD4, WORLD6
+from client_net import CULVERT, RESOLV, WORLD4, WORLD6
 
 FAILED, USAGE, REFUSED, PRIVILEGE = 1, 2, 3, 4
 
@@ -86,6 +86,47 @@ class Connect(client_net.ClientTest):
         self.assertIn("firewall table", seen["changes"])
         self.assertFalse(self.reaches(WORLD4) or self.reaches(WORLD6), "packets leave beside a tunnel that died")
         self.culvert("disconnect", "--state", self.state, "--restore")
+        self.assertAsBefore()
+
+
+class Words(client_net.ClientTest):
+    """What is said is so."""
+
+    def test_a_server_that_does_not_answer_is_waited_for_and_that_is_no_success(self):
+        self.write(endpoint=f"{client_net.SILENT}:51820")
+        done = self.connect("--wait", "1", check=False)
+        self.assertEqual((done.returncode, "✓" in done.stdout), (FAILED, False), done.stdout)
+        self.assertIn("waiting for an answer", done.stdout)
+        self.assertIn("nothing leaves until it does", done.stdout)
+        done = self.status("home")
+        self.assertEqual((done.returncode, json.loads(done.stdout)[0]["state"]), (0, "waiting"))
+        self.assertIn("home: waiting", self.culvert("status", "--state", self.state).stdout)
+        self.disconnect()
+        done = self.connect("--wait", "1", "--json", check=False)
+        self.assertEqual((done.returncode, json.loads(done.stdout)["answered"]), (FAILED, False))
+        self.disconnect()
+        self.assertAsBefore()
+
+    def test_what_somebody_else_has_changed_is_named(self):
+        self.connect("--wait", "0")
+        os.kill(self.keeper(), signal.SIGSTOP)
+        RESOLV.unlink()
+        RESOLV.write_text("nameserver 192.0.2.99\n")
+        done = self.disconnect()
+        self.assertEqual(done.stderr, "/etc/resolv.conf: left as somebody else has made it since\n")
+        self.assertEqual(RESOLV.read_text(), "nameserver 192.0.2.99\n")
+        self.assertEqual(sorted(os.listdir(f"{self.state}/client")), ["lock"])
+
+    def test_what_is_not_there_and_what_may_not_be_read_are_said(self):
+        done = self.status("nope")
+        self.assertEqual((done.returncode, done.stderr), (FAILED, "culvert status: there is no connection nope\n"))
+        done = self.connect("--only-cgroup", "no/such", check=False)
+        self.assertEqual((done.returncode, done.stderr), (USAGE, "culvert connect: no such cgroup: no/such\n"))
+        os.chmod(self.file, 0o600)
+        done = self.client.run("/usr/bin/python3", "-c", "import os, sys; os.setgroups([]); os.setgid(65534); "
+                               "os.setuid(65534); os.execv(sys.argv[1], sys.argv[1:])", CULVERT, "connect", self.file,
+                               check=False)
+        self.assertEqual((done.returncode, "no permission to read" in done.stderr), (PRIVILEGE, True), done.stderr)
         self.assertAsBefore()
 
 
