@@ -184,6 +184,8 @@ class Scopes(client_net.ClientTest):
         group.mkdir()
         self.addCleanup(group.rmdir)
         self.router.rules("inet", "filter hook forward", f"ip daddr {WORLD4} drop")
+        for interface in ("all", "default"):
+            self.client.sysctl(f"net.ipv4.conf.{interface}.rp_filter", 1)
         self.connect("--only-cgroup", group.name)
 
         def reaches_inside():
