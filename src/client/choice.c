@@ -44,9 +44,10 @@ static bool look(struct client_session *s, struct look *ret)
 
 /* --- The first choice --- */
 
-/* Return: 0 with the time in @ret_ms; -ETIMEDOUT, -ECANCELED. */
-static int await(struct client_session *s, uint64_t before_ns, uint64_t patience_ns,
-		 uint32_t *ret_ms)
+/* The tunnel's process is new, so any handshake is an answer: one that came before the call, too, to a packet
+ * of somebody else or a keepalive, after which the call makes none.
+ * Return: 0 with the time in @ret_ms; -ETIMEDOUT, -ECANCELED. */
+static int await(struct client_session *s, uint64_t patience_ns, uint32_t *ret_ms)
 {
 	struct pollfd wake = { .fd = s->signals.fd, .events = POLLIN };
 	uint64_t begun_ns = clock_boot_ns();
@@ -55,8 +56,7 @@ static int await(struct client_session *s, uint64_t before_ns, uint64_t patience
 		uint64_t past_ns = clock_boot_ns() - begun_ns;
 		struct look now;
 
-		if (look(s, &now) && now.last_handshake_ns &&
-		    now.last_handshake_ns != before_ns) {
+		if (look(s, &now) && now.last_handshake_ns) {
 			*ret_ms = (uint32_t)(past_ns / 1000000);
 			return 0;
 		}
@@ -79,17 +79,13 @@ static int call(struct client_session *s, size_t way, bool afresh, struct diag *
 static int try_way(struct client_session *s, size_t way, uint64_t patience_ns, uint32_t *ret_ms,
 		   struct diag *d)
 {
-	struct look before;
 	bool afresh = s->n_ways > 1;
 	int err;
 
-	look(s, &before);
-	if (afresh) {
+	if (afresh)
 		poll(NULL, 0, CALL_PAUSE_MS);
-		before.last_handshake_ns = 0; /* it is forgotten */
-	}
 	err = call(s, way, afresh, d);
-	return err < 0 ? err : await(s, before.last_handshake_ns, patience_ns, ret_ms);
+	return err < 0 ? err : await(s, patience_ns, ret_ms);
 }
 
 int client_choice_wait(struct client_session *s, uint64_t patience_ns, struct diag *d)
@@ -118,7 +114,7 @@ int client_choice_wait(struct client_session *s, uint64_t patience_ns, struct di
 		poll(NULL, 0, CALL_PAUSE_MS);
 		ms = 0;
 		if (call(s, best, true, d) == 0)
-			(void)await(s, 0, patience_ns, &ms);
+			(void)await(s, patience_ns, &ms);
 	}
 	return err;
 }

@@ -170,6 +170,51 @@ static int take_dns(struct client_plan *p, const struct wgconf *conf, struct dia
 	return 0;
 }
 
+static bool is_in(const struct ip_prefix *prefixes, size_t n, const struct ip_addr *ip)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (ip_prefix_contains(&prefixes[i], ip))
+			return true;
+	}
+	return false;
+}
+
+static bool is_on_link(const struct client_plan *p, const struct ip_addr *ip)
+{
+	for (size_t i = 0; i < p->n_addresses; i++) {
+		const struct ip_prefix network = { p->addresses[i].ip, p->addresses[i].bits };
+
+		if (ip_prefix_contains(&network, ip))
+			return true;
+	}
+	return false;
+}
+
+/* Does the way to @ip lead into a tunnel that is not for everything, and through it? */
+static bool leads_inside(const struct client_plan *p, const struct wgconf *conf,
+			 const struct ip_addr *ip)
+{
+	return (ip->family == ADDR_V4 ? p->has_tunnel4 : p->has_tunnel6) &&
+	       (is_in(p->prefixes, p->n_prefixes, ip) || is_on_link(p, ip)) &&
+	       is_in(conf->allowed_ips, conf->n_allowed_ips, ip) &&
+	       !is_in(p->excludes, p->n_excludes, ip);
+}
+
+/* Name servers beside the tunnel would be asked in clear, by everybody. */
+static void leave_dns_beside(struct client_plan *p, const struct wgconf *conf)
+{
+	size_t n = 0;
+
+	if (p->scope != CLIENT_SPLIT || !p->is_routed)
+		return;
+	for (size_t i = 0; i < p->n_dns; i++) {
+		if (leads_inside(p, conf, &p->dns[i]))
+			p->dns[n++] = p->dns[i];
+	}
+	p->n_dns_beside = p->n_dns - n;
+	p->n_dns = n;
+}
+
 /* "off", "auto" or a table of the user's choice, which wg-quick gives routes and no rules. */
 static int take_table(struct client_plan *p, const struct wgconf *conf, struct diag *d)
 {
@@ -231,6 +276,7 @@ int client_plan_make(struct client_plan *p, const char *interface, const struct 
 	p->has_ipv6 = has_ipv6;
 	p->has_tunnel6 = p->has_tunnel6 && has_ipv6;
 	p->has_kill_switch = p->is_routed && !options->no_kill_switch;
+	leave_dns_beside(p, conf);
 	client_plan_set_number(p, conf, CLIENT_NUMBER);
 	return 0;
 }
@@ -336,10 +382,10 @@ static bool is_carried(const struct client_plan *p, const struct ip_prefix *pref
 }
 
 /* Behind the routes into the tunnel: where it ends, or carries only one family, nothing goes
- * on to the main table. */
+ * on to the main table, unless that is what was asked for. */
 static bool last_route(const struct client_plan *p, size_t index, struct netlink_route *ret)
 {
-	if (p->scope == CLIENT_SPLIT || index > (p->has_ipv6 ? 1U : 0U))
+	if (p->scope == CLIENT_SPLIT || !p->has_kill_switch || index > (p->has_ipv6 ? 1U : 0U))
 		return false;
 	*ret = (struct netlink_route){ .table = p->number,
 				       .metric = METRIC_LAST,

@@ -76,6 +76,7 @@ struct client_options {
  * @is_routed:	Rules and routes are made; not with "Table = off"
  * @has_kill_switch: What is not allowed does not leave
  * @endpoints:	Of all peers, those that may be switched to included
+ * @n_dns_beside: Name servers of the file that a split tunnel does not lead to; not in @dns
  * @search:	Domains
  * @mtu:	0: from the path
  */
@@ -104,6 +105,7 @@ struct client_plan {
 	size_t n_excludes;
 	struct ip_addr dns[CLIENT_DNS_MAX];
 	size_t n_dns;
+	size_t n_dns_beside;
 	char search[CLIENT_SEARCH_MAX][CLIENT_DOMAIN_MAX];
 	size_t n_search;
 };

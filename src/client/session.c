@@ -172,11 +172,12 @@ static int pin_endpoints(struct client_session *s)
 	return err;
 }
 
-/* struct search - For what others use already. @taken: bit n: CLIENT_NUMBER + n is */
+/* struct search - For what others use already. @taken: bit n: CLIENT_NUMBER + n is; @rival: has a kill switch */
 struct search {
 	struct client_session *s;
 	uint64_t taken;
 	char rival[LINK_NAME_MAX];
+	bool rival_is_full;
 };
 
 static void take_number(struct search *f, uint32_t number)
@@ -192,6 +193,15 @@ static bool see_rule(void *context, const struct netlink_rule *rule)
 	return true;
 }
 
+/* Two that replace one file each keep what the other wrote for what was before: there is one at a time. */
+static bool holds_dns(struct undo_journal *other)
+{
+	const struct undo_step *step = undo_journal_find(other, UNDO_RESOLV);
+
+	return step && (client_dns_stands(other->interface, other->dir_fd, step) ||
+			(undo_journal_is_kept(other) && other->netns == journal_netns()));
+}
+
 static void see_client(void *context, const char *interface)
 {
 	struct search *f = context;
@@ -205,6 +215,10 @@ static void see_client(void *context, const char *interface)
 	if (other.has_kill_switch && undo_journal_find(&other, UNDO_TABLE) &&
 	    undo_journal_is_of_this_boot(&other) && other.netns == journal_netns())
 		memcpy(f->rival, other.interface, sizeof(f->rival));
+	if (f->rival[0])
+		f->rival_is_full = other.has_scope && other.scope == CLIENT_FULL;
+	if (holds_dns(&other))
+		memcpy(f->s->dns_holder, other.interface, sizeof(f->s->dns_holder));
 	undo_journal_close(&other);
 }
 
@@ -222,9 +236,9 @@ static int choose_number(struct client_session *s, struct diag *d)
 		return diag_set(d, err, 0, "routing rules: %s", err_text(err));
 	if (f.rival[0])
 		return diag_set(
-			d, -EBUSY, 0,
-			"the connection on %s lets nothing else leave: disconnect it first",
-			f.rival);
+			d, -EBUSY, 0, "the connection on %s %s: disconnect it first", f.rival,
+			f.rival_is_full ? "lets nothing else leave"
+					: "has a kill switch, which no other is made beside");
 	for (uint32_t i = 0; i < CLIENT_NUMBERS; i++) {
 		if (f.taken & (UINT64_C(1) << i))
 			continue;
@@ -441,7 +455,7 @@ static int change_host(struct client_session *s, struct diag *d)
 		err = client_steps_setting(&steps, d);
 	if (err == 0)
 		err = client_steps_ways(&steps, d);
-	if (err == 0)
+	if (err == 0 && !s->dns_holder[0])
 		err = client_steps_dns(&steps, d);
 	return err;
 }

@@ -51,6 +51,7 @@ struct client_config {
  * @table_print:	net/nft_look.h's of the firewall as it was made; 0: to be made again
  * @cgroup_inode: What the firewall takes the plan's cgroup for
  * @table_failed: It could not be made again, and that was said
+ * @dns_holder:	Another connection, whose name servers are in /etc/resolv.conf; "": none
  * @had_table:	The firewall of an earlier connection stood when this one began
  */
 struct client_session {
@@ -75,6 +76,7 @@ struct client_session {
 	uint64_t table_print;
 	uint64_t cgroup_inode;
 	bool table_failed;
+	char dns_holder[LINK_NAME_MAX];
 	bool had_table;
 };
 

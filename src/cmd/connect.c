@@ -131,6 +131,17 @@ static void print_json(const struct job *job)
 	text_done(&out);
 }
 
+/* Those of the file that were not taken. */
+static void print_dns(const struct client_session *s)
+{
+	if (s->plan.scope != CLIENT_FULL && s->plan.scope != CLIENT_SPLIT)
+		return; /* they have none */
+	if (s->plan.n_dns && s->dns_holder[0])
+		printf("Name servers stay those of the connection on %s.\n", s->dns_holder);
+	else if (s->plan.n_dns_beside && !s->plan.n_dns)
+		puts("Name servers stay as they are: those of the file are not inside the tunnel.");
+}
+
 static void print_people(const struct job *job)
 {
 	char endpoint[ADDR_TEXT_MAX];
@@ -146,6 +157,7 @@ static void print_people(const struct job *job)
 							 : "");
 	else
 		puts("which was not called");
+	print_dns(&job->session);
 	if (job->session.plan.scope == CLIENT_FULL && !job->session.plan.has_kill_switch)
 		puts("Without a kill switch: packets leave beside the tunnel when it ends.");
 }

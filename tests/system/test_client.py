@@ -66,6 +66,9 @@ class Connect(client_net.ClientTest):
         self.write(path=other)
         self.assertIn("the connection on home lets nothing else leave", self.connect(file=other, check=False).stderr)
         self.disconnect()
+        self.connect("--split", "10.8.0.0/24")
+        self.assertIn("the connection on home has a kill switch", self.connect(file=other, check=False).stderr)
+        self.disconnect()
         self.assertAsBefore()
 
     def test_status_tells_what_runs_and_what_was_left(self):
@@ -87,6 +90,13 @@ class Connect(client_net.ClientTest):
 
 
 class Ways(client_net.ClientTest):
+    def test_a_handshake_that_came_before_the_call_is_an_answer(self):
+        with open(self.file, "a", encoding="ascii") as file:
+            file.write("PersistentKeepalive = 25\n")
+        for _ in range(3):
+            self.assertTrue(json.loads(self.connect("--json", "--wait", "2").stdout)["answered"])
+            self.disconnect()
+
     WAYS = f"{client_net.SILENT}:51820,{client_net.SERVER_TOO}:51820"
 
     def calls(self):
@@ -160,6 +170,39 @@ class Scopes(client_net.ClientTest):
         self.connect("--exclude", "203.0.113.0/24")
         self.assertEqual((self.way(WORLD4), self.way("203.0.113.1")), ("home", "eth0"))
         self.assertTrue(self.reaches(WORLD4) and self.reaches("203.0.113.1"))
+        self.disconnect()
+        self.assertAsBefore()
+
+    def test_two_split_tunnels_that_end_in_any_order_bring_the_first_resolv_conf_back(self):
+        hard = self.file.replace("home", "hard")
+        self.write(path=hard, address="10.9.0.2/24", dns="DNS = 10.9.0.1")
+        for order in (("home", "hard"), ("hard", "home")):
+            self.connect("--split", "13.0.0.0/24", "--no-kill-switch")
+            said = self.connect("--split", "14.0.0.0/24", "--no-kill-switch", "--wait", "0", file=hard).stdout
+            self.assertIn("Name servers stay those of the connection on home.", said)
+            self.assertIn("nameserver 10.8.0.1", RESOLV.read_text())
+            self.disconnect(order[0])
+            self.assertEqual("nameserver 10.8.0.1" in RESOLV.read_text(), order[0] != "home")
+            self.disconnect(order[1])
+            self.assertAsBefore(f"after {order}")
+
+    def test_name_servers_that_a_split_tunnel_does_not_lead_to_are_left_out(self):
+        for dns, words, used in (("9.9.9.9", ["--split", "13.0.0.0/24"], []),
+                                 ("9.9.9.9, 13.0.0.53", ["--split", "13.0.0.0/24"], ["13.0.0.53"]),
+                                 ("10.8.0.1", ["--split", "13.0.0.0/24"], ["10.8.0.1"]),
+                                 ("9.9.9.9", [], ["9.9.9.9"])):
+            self.write(dns=f"DNS = {dns}")
+            said = self.connect("--wait", "0", *words).stdout
+            self.assertEqual(re.findall(r"nameserver (\S+)", RESOLV.read_text()), used or ["192.168.77.1"])
+            self.assertEqual("Name servers stay as they are" in said, not used)
+            self.disconnect()
+            self.assertAsBefore()
+
+    def test_without_a_kill_switch_a_killed_tunnel_does_not_cut_the_network(self):
+        self.connect("--no-kill-switch")
+        os.kill(self.keeper(), signal.SIGKILL)
+        self.soon(lambda: not self.has_link(), "the end of the interface")
+        self.assertTrue(self.reaches(WORLD4) and self.reaches(WORLD6))
         self.disconnect()
         self.assertAsBefore()
 

@@ -85,6 +85,33 @@ static void a_default_route_of_one_family_takes_both(void)
 	CHECK(p.scope == CLIENT_SPLIT);
 }
 
+static void without_a_kill_switch_there_is_no_last_route(void)
+{
+	const struct client_options o = { .no_kill_switch = true };
+
+	CHECK(make("10.8.0.2/24", "0.0.0.0/0", "", &o, true) == 0);
+	CHECK(!p.has_kill_switch && gives(put_routes, "0.0.0.0/0 table 51820\n"));
+}
+
+static void a_split_tunnel_has_the_name_servers_it_leads_to(void)
+{
+	struct ip_prefix split, beside;
+	struct client_options o = { .split = &split, .n_split = 1, .exclude = &beside };
+
+	CHECK(ip_prefix_parse("198.51.100.0/24", true, &split) == 0);
+	CHECK(ip_prefix_parse("198.51.100.53/32", true, &beside) == 0);
+	CHECK(make("10.8.0.2/24", "0.0.0.0/0",
+		   "DNS = 9.9.9.9, 198.51.100.53, 10.8.0.1, 2001:db8::1", &o, true) == 0);
+	CHECK(p.n_dns == 2 && p.n_dns_beside == 1 && p.dns[0].b[0] == 198 &&
+	      p.dns[1].b[0] == 10);
+	o.n_exclude = 1;
+	CHECK(make("10.8.0.2/24", "10.9.0.0/16", "DNS = 198.51.100.53, 10.8.0.1", &o, true) ==
+	      0);
+	CHECK(p.n_dns == 0 && p.n_dns_beside == 2);
+	CHECK(make("10.8.0.2/24", "10.9.0.0/16", "DNS = 9.9.9.9\nTable = off", &o, true) == 0);
+	CHECK(p.n_dns == 1 && p.n_dns_beside == 0);
+}
+
 static void routes_of_a_family_that_the_tunnel_has_not_are_left_out(void)
 {
 	const struct client_options none = { .lan = false };
@@ -185,6 +212,8 @@ static void an_endpoint_twice_is_one_and_a_table_of_them_has_an_end(void)
 int main(void)
 {
 	RUN(a_default_route_of_one_family_takes_both);
+	RUN(without_a_kill_switch_there_is_no_last_route);
+	RUN(a_split_tunnel_has_the_name_servers_it_leads_to);
 	RUN(routes_of_a_family_that_the_tunnel_has_not_are_left_out);
 	RUN(what_stays_beside_the_tunnel_is_looked_up_first);
 	RUN(one_users_packets_are_told_by_the_user);
