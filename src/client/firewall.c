@@ -23,17 +23,18 @@ static void put_endpoint(struct text *out, const struct endpoint *e)
 	text_printf(out, "%s . %u", ip_addr_format(&e->ip, address), e->port);
 }
 
-static void put_endpoints(struct text *out, const struct client_plan *p, uint8_t family)
+static void put_places(struct text *out, const char *name, uint8_t family,
+		       const struct endpoint *places, size_t n)
 {
 	const char *separator = "\t\telements = { ";
 
-	text_printf(out, "\tset endpoints%u {\n\t\ttype ipv%u_addr . inet_service\n",
+	text_printf(out, "\tset %s%u {\n\t\ttype ipv%u_addr . inet_service\n", name,
 		    family == ADDR_V4 ? 4U : 6U, family == ADDR_V4 ? 4U : 6U);
-	for (size_t i = 0; i < p->n_endpoints; i++) {
-		if (p->endpoints[i].ip.family != family)
+	for (size_t i = 0; i < n; i++) {
+		if (places[i].ip.family != family)
 			continue;
 		text_puts(out, separator);
-		put_endpoint(out, &p->endpoints[i]);
+		put_endpoint(out, &places[i]);
 		separator = ", ";
 	}
 	text_puts(out, *separator == ',' ? " }\n\t}\n" : "\t}\n");
@@ -60,8 +61,12 @@ static void put_networks(struct text *out, const char *name, uint8_t family,
 
 static void put_sets(struct text *out, const struct client_plan *p)
 {
-	put_endpoints(out, p, ADDR_V4);
-	put_endpoints(out, p, ADDR_V6);
+	put_places(out, "endpoints", ADDR_V4, p->endpoints, p->n_endpoints);
+	put_places(out, "endpoints", ADDR_V6, p->endpoints, p->n_endpoints);
+	if (p->n_carriers) {
+		put_places(out, "carriers", ADDR_V4, p->carriers, p->n_carriers);
+		put_places(out, "carriers", ADDR_V6, p->carriers, p->n_carriers);
+	}
 	put_networks(out, "beside", ADDR_V4, p->excludes, p->n_excludes);
 	put_networks(out, "beside", ADDR_V6, p->excludes, p->n_excludes);
 	if (p->scope == CLIENT_SPLIT) {
@@ -81,6 +86,8 @@ static const char *protocol(const struct client_plan *p)
  * packets with the mark take. */
 static void put_marks(struct text *out, const struct client_plan *p)
 {
+	const char *carried = p->n_carriers ? "{ tcp, udp }" : protocol(p);
+
 	text_printf(out,
 		    "\tchain marks_in {\n"
 		    "\t\ttype filter hook prerouting priority mangle\n"
@@ -91,8 +98,7 @@ static void put_marks(struct text *out, const struct client_plan *p)
 		    "\t\ttype filter hook postrouting priority mangle\n"
 		    "\t\tmeta l4proto %s meta mark %u ct mark set meta mark\n"
 		    "\t}\n",
-		    p->interface, protocol(p), p->mark, p->interface, p->mark, protocol(p),
-		    p->mark);
+		    p->interface, carried, p->mark, p->interface, p->mark, carried, p->mark);
 }
 
 /* Who is not at the other end of the tunnel has no business with our addresses in it. */
@@ -185,20 +191,26 @@ static void put_to_endpoints(struct text *out, const struct client_plan *p)
 		    "\t\tmeta mark %u ip daddr . %s dport @endpoints4 accept\n"
 		    "\t\tmeta mark %u ip6 daddr . %s dport @endpoints6 accept\n",
 		    p->mark, protocol(p), p->mark, protocol(p));
+	/* A carrier of this host: its connection has the tunnel's mark, too. */
+	if (p->n_carriers)
+		text_printf(out,
+			    "\t\tmeta mark %u ip daddr . tcp dport @carriers4 accept\n"
+			    "\t\tmeta mark %u ip6 daddr . tcp dport @carriers6 accept\n",
+			    p->mark, p->mark);
 }
 
 /* An endpoint on this very link has to be found. */
-static void put_neighbours(struct text *out, const struct client_plan *p)
+static void put_neighbours(struct text *out, const struct endpoint *places, size_t n)
 {
 	char address[ADDR_TEXT_MAX];
 
-	for (size_t i = 0; i < p->n_endpoints; i++) {
-		if (p->endpoints[i].ip.family != ADDR_V6)
+	for (size_t i = 0; i < n; i++) {
+		if (places[i].ip.family != ADDR_V6)
 			continue;
 		text_printf(out,
 			    "\t\tip6 daddr %s ip6 hoplimit 255 icmpv6 type "
 			    "{ nd-neighbor-solicit, nd-neighbor-advert } accept\n",
-			    ip_addr_format(&p->endpoints[i].ip, address));
+			    ip_addr_format(&places[i].ip, address));
 	}
 }
 
@@ -212,7 +224,8 @@ static void put_full_output(struct text *out, const struct client_plan *p)
 		    p->interface);
 	put_to_endpoints(out, p);
 	text_puts(out, discovery_out);
-	put_neighbours(out, p);
+	put_neighbours(out, p->endpoints, p->n_endpoints);
+	put_neighbours(out, p->carriers, p->n_carriers);
 	text_puts(out, no_dns);
 	if (p->lan) {
 		put_lan(out, "daddr");
@@ -233,6 +246,10 @@ static void put_full_input(struct text *out, const struct client_plan *p)
 		    "\t\tip saddr . %s sport @endpoints4 accept\n"
 		    "\t\tip6 saddr . %s sport @endpoints6 accept\n",
 		    p->interface, protocol(p), protocol(p));
+	if (p->n_carriers)
+		text_puts(out,
+			  "\t\tct state established ip saddr . tcp sport @carriers4 accept\n"
+			  "\t\tct state established ip6 saddr . tcp sport @carriers6 accept\n");
 	text_puts(out, discovery_in);
 	if (p->lan)
 		put_lan(out, "saddr");

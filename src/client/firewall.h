@@ -8,6 +8,7 @@
  * What leaves a host whose whole traffic goes through the tunnel, and nothing else:
  *   - loopback; the tunnel's interface
  *   - UDP with the tunnel's mark to one of the endpoints, or TCP to a proxy: only who has CAP_NET_ADMIN marks
+ *   - TCP with that mark to where a carrier of this host leads, if that was said
  *   - DHCP, to broadcast, to private addresses and to the groups of DHCPv6
  *   - router and neighbour discovery of IPv6 and its group membership, none of which a router
  *     passes on

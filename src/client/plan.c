@@ -273,6 +273,8 @@ int client_plan_make(struct client_plan *p, const char *interface, const struct 
 	p->mtu = conf->interface.mtu;
 	p->lan = options->lan;
 	p->is_tcp = options->is_tcp;
+	memcpy(p->carriers, options->carriers, sizeof(p->carriers));
+	p->n_carriers = options->n_carriers;
 	p->has_ipv6 = has_ipv6;
 	p->has_tunnel6 = p->has_tunnel6 && has_ipv6;
 	p->has_kill_switch = p->is_routed && !options->no_kill_switch;

@@ -32,6 +32,7 @@ enum {
 	CLIENT_ENDPOINTS_MAX = 32,
 	CLIENT_PREFIXES_MAX = 1024, /* of --split, or AllowedIPs of all peers */
 	CLIENT_EXCLUDES_MAX = 64,
+	CLIENT_CARRIERS_MAX = 4,
 	CLIENT_DNS_MAX = 3, /* as many as resolv.conf(5) has */
 	CLIENT_SEARCH_MAX = 6,
 	CLIENT_DOMAIN_MAX = 254, /* with its NUL */
@@ -55,12 +56,15 @@ enum client_scope {
  * @cgroup:	Path below /sys/fs/cgroup without a slash in front; NULL: none
  * @lan:	The local network may be reached
  * @is_tcp:	What is spoken with the endpoints: TCP with a proxy, instead of UDP
+ * @carriers:	Where a carrier of this host, which leads to an endpoint on loopback, has its TCP connection
  */
 struct client_options {
 	const struct ip_prefix *split;
 	size_t n_split;
 	const struct ip_prefix *exclude;
 	size_t n_exclude;
+	struct endpoint carriers[CLIENT_CARRIERS_MAX];
+	size_t n_carriers;
 	const char *cgroup;
 	uint32_t uid;
 	bool has_uid;
@@ -99,6 +103,8 @@ struct client_plan {
 	size_t n_addresses;
 	struct endpoint endpoints[CLIENT_ENDPOINTS_MAX];
 	size_t n_endpoints;
+	struct endpoint carriers[CLIENT_CARRIERS_MAX];
+	size_t n_carriers;
 	struct ip_prefix prefixes[CLIENT_PREFIXES_MAX]; /* through the tunnel */
 	size_t n_prefixes;
 	struct ip_prefix excludes[CLIENT_EXCLUDES_MAX];

@@ -26,6 +26,7 @@ struct connecting {
 	struct carrier_client_config config;
 	struct carrier_client *client;
 	int stop_fd;
+	const char *wrong; /* the option whose value it is that cannot be read; NULL: none */
 };
 
 /* A line break at the end is no part of it. */
@@ -99,14 +100,30 @@ static int read_via(const struct options *o, struct carrier_via *ret, struct dia
 	return err;
 }
 
+/* As ip-rule(8) and FwMark have it: decimal, or hexadecimal behind "0x". */
+static int read_mark(const char *text, uint32_t *ret)
+{
+	uint64_t n = 0;
+
+	if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
+		size_t len = strlen(text + 2);
+
+		if (len == 0 || len > 8 || strspn(text + 2, "0123456789abcdefABCDEF") != len)
+			return ERR_FORMAT;
+		n = strtoul(text + 2, NULL, 16);
+	} else if (decimal_parse(text, strlen(text), UINT32_MAX, &n) != 0) {
+		return ERR_FORMAT;
+	}
+	*ret = (uint32_t)n;
+	return 0;
+}
+
 static int read_route(const struct options *o, struct carrier_client_config *c, struct diag *d)
 {
 	const char *mark = options_get(o, "mark"), *device = options_get(o, "device");
-	uint64_t n = 0;
 
-	if (mark && decimal_parse(mark, strlen(mark), UINT32_MAX, &n) != 0)
+	if (mark && read_mark(mark, &c->mark) != 0)
 		return diag_set(d, ERR_FORMAT, 0, "--mark is a number");
-	c->mark = (uint32_t)n;
 	if (device && strlen(device) >= sizeof(c->device))
 		return diag_set(d, ERR_FORMAT, 0, "--device: no interface has so long a name");
 	snprintf(c->device, sizeof(c->device), "%s", device ? device : "");
@@ -149,10 +166,14 @@ static int read_config(struct connecting *c, struct diag *d)
 {
 	int err = carrier_url_read(options_get(c->o, "to"), &c->config.url, d);
 
+	if (err != 0)
+		c->wrong = "to";
 	if (err == 0 && (endpoint_parse(options_get(c->o, "listen"), &c->config.listen) != 0 ||
-			 !ip_addr_is_loopback(&c->config.listen.ip)))
+			 !ip_addr_is_loopback(&c->config.listen.ip))) {
+		c->wrong = "listen";
 		err = diag_set(d, ERR_FORMAT, 0,
 			       "a client's --listen is a loopback ADDRESS:PORT");
+	}
 	return err == 0 ? carrier_client_options(c->o, &c->config, d) : err;
 }
 
@@ -245,5 +266,7 @@ int carrier_connect(const struct options *o)
 	if (c.stop_fd >= 0)
 		close(c.stop_fd);
 	carrier_process_close(&c.process);
+	if (c.wrong && options_is_argument(o, c.wrong))
+		return EXIT_USAGE;
 	return carrier_exit_code(err);
 }

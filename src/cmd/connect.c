@@ -45,6 +45,7 @@ enum {
 	OPTION_SPLIT,
 	OPTION_EXCLUDE,
 	OPTION_ENDPOINT,
+	OPTION_CARRIER,
 	OPTION_PROXY,
 	OPTION_KEY_FILE,
 	OPTION_PROXY_USER,
@@ -61,6 +62,7 @@ static const char usage[] =
 	"  --only-user NAME     only this user's packets\n"
 	"  --only-cgroup PATH   only those of the processes in this cgroup, a path below /sys/fs/cgroup\n"
 	"  --endpoint A,B,...   ways to the server, HOST:PORT each; the quickest to answer is used\n"
+	"  --carrier A:PORT     where 'culvert carrier --mark 51820' of this host connects to; up to 4\n"
 	"  --lan                the local network may be reached\n"
 	"  --no-kill-switch     what the tunnel does not take may leave beside it\n"
 	"  --wait SECONDS       for the server's first answer (default 5; 0: do not call it)\n"
@@ -266,6 +268,20 @@ static int end(struct job *job)
 	return EXIT_DONE;
 }
 
+/* What carries the packets from loopback on would be cut off by the kill switch. */
+static void hint_at_carrier(const struct job *job)
+{
+	const struct client_session *s = &job->session;
+
+	if (!job->config.proxy && s->plan.has_kill_switch && s->plan.scope == CLIENT_FULL &&
+	    ip_addr_is_loopback(&s->endpoints[s->main_peer].ip) && !s->plan.n_carriers &&
+	    !s->plan.n_excludes)
+		fprintf(stderr,
+			"culvert connect: the endpoint is on loopback: what carries the packets on "
+			"can leave only with --carrier ADDRESS:PORT and 'culvert carrier --mark %u'\n",
+			s->plan.mark);
+}
+
 static int serve(struct job *job)
 {
 	struct diag d = { 0 };
@@ -276,6 +292,7 @@ static int serve(struct job *job)
 		report(job, exit_code(err));
 		return exit_code(err);
 	}
+	hint_at_carrier(job);
 	if (job->wait_s)
 		err = client_choice_wait(&job->session, job->wait_s * UINT64_C(1000000000), &d);
 	if (err < 0 && err != -ETIMEDOUT && err != -ECANCELED)
@@ -357,6 +374,19 @@ static int read_networks(const char *option, const char *text, struct ip_prefix 
 	return EXIT_DONE;
 }
 
+/* Where names are asked for goes through the tunnel, which is not there without it. */
+static int read_carrier(struct client_options *o, const char *text)
+{
+	struct endpoint at = { 0 };
+
+	if (endpoint_parse(text, &at) != 0 || at.port == 0)
+		return complain(EXIT_USAGE, "--carrier takes ADDRESS:PORT, not ", text);
+	if (o->n_carriers == CLIENT_CARRIERS_MAX)
+		return complain(EXIT_USAGE, "more than 4 times --carrier", "");
+	o->carriers[o->n_carriers++] = at;
+	return EXIT_DONE;
+}
+
 static int read_user(struct client_options *o, const char *text)
 {
 	const struct passwd *user = getpwnam(text);
@@ -396,6 +426,8 @@ static int read_option(struct job *job, int option)
 	case OPTION_ENDPOINT:
 		job->config.ways = optarg;
 		return EXIT_DONE;
+	case OPTION_CARRIER:
+		return read_carrier(o, optarg);
 	case OPTION_LAN:
 		o->lan = true;
 		return EXIT_DONE;
@@ -445,6 +477,7 @@ static int read_arguments(struct job *job, int argc, char **argv)
 		{ "only-user", required_argument, NULL, OPTION_ONLY_USER },
 		{ "only-cgroup", required_argument, NULL, OPTION_ONLY_CGROUP },
 		{ "endpoint", required_argument, NULL, OPTION_ENDPOINT },
+		{ "carrier", required_argument, NULL, OPTION_CARRIER },
 		{ "lan", no_argument, NULL, OPTION_LAN },
 		{ "no-kill-switch", no_argument, NULL, OPTION_NO_KILL_SWITCH },
 		{ "service", no_argument, NULL, OPTION_SERVICE },

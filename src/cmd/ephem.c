@@ -20,10 +20,13 @@ static const struct option_row rows[] = {
 	{ "insecure", NULL, NULL, NULL, "plain HTTP to another machine, anybody's to read",
 	  NULL },
 	{ "ca", "FILE", NULL, NULL, "certificates to trust instead of the system's", NULL },
-	{ "token", "TOKEN", NULL, NULL, "setup: instead of a key; the same as enroll", NULL },
-	{ "name", "NAME", NULL, NULL, "setup --token: become a user of this name", NULL },
 	{ "json", NULL, NULL, NULL, "write JSON", NULL },
+	/* Last, as only setup has them: */
+	{ "token", "TOKEN", NULL, NULL, "instead of a key; the same as enroll", NULL },
+	{ "name", "NAME", NULL, NULL, "with --token: become a user of this name", NULL },
 };
+
+enum { ROWS = sizeof(rows) / sizeof(rows[0]), ROWS_OF_TOKEN = 2 };
 
 /* --- What is said --- */
 
@@ -103,7 +106,18 @@ static int refuse_status(const struct ephem_call *c, const char *failure, long s
 {
 	const char *text = answer->data && answer->len ? answer->data : "no words";
 
-	ephem_say_failure(c, "%s: %s: %.*s", failure, failure, ANSWER_SAID_MAX, text);
+	if (c->is_old) {
+		ephem_say_failure(c, "%s: %s: %.*s", failure, failure, ANSWER_SAID_MAX, text);
+	} else {
+		json_t *json = NULL;
+		const char *detail;
+
+		json_parse(text, strlen(text), &json, NULL);
+		detail = json_string_value(json_object_get(json, "detail"));
+		ephem_say_failure(c, "%s: %.*s", failure, ANSWER_SAID_MAX,
+				  detail ? detail : text);
+		json_decref(json);
+	}
 	if (c->is_old || status >= 500)
 		return EXIT_FAILED;
 	return status == 401 || status == 403 ? EXIT_PRIVILEGE : EXIT_REFUSED;
@@ -264,7 +278,7 @@ int ephem_run(const struct ephem_verb *verb, int argc, char **argv)
 	struct ephem_call c = {
 		.line.options = { .command = "client",
 				  .rows = rows,
-				  .n = sizeof(rows) / sizeof(rows[0]) },
+				  .n = verb->takes_token ? ROWS : ROWS - ROWS_OF_TOKEN },
 		.program = argv[0],
 		.is_old = strncmp(argv[0], "vpn-client", strlen("vpn-client")) == 0,
 		.state.dir = -1,

@@ -36,6 +36,7 @@ struct ephem_call {
  * @help:	What it does, sentences with their newlines
  * @min_words, @max_words: Besides options
  * @is_complete: Are they what is wanted, with the options there are? NULL: yes
+ * @takes_token: --token and --name are its options
  * @makes_state: The directory need not be there yet
  */
 struct ephem_verb {
@@ -45,6 +46,7 @@ struct ephem_verb {
 	int max_words;
 	bool (*is_complete)(const struct ephem_call *c);
 	bool makes_state;
+	bool takes_token;
 	bool needs_setup;
 	int (*run)(struct ephem_call *c);
 };

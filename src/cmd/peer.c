@@ -331,7 +331,8 @@ static int run_verb(const struct local_command *c)
 			v = &verbs[i];
 	if (!v)
 		return usage(
-			"say add, conf, link, list, show, level, access, disable, enable or remove");
+			"say add, conf, link, enroll, list, show, level, access, disable, enable or "
+			"remove");
 	if (n != v->words + 1)
 		return usage(needs[v->words]);
 	if (check_options(v, &c->options) != EXIT_DONE)

@@ -184,6 +184,16 @@ static int read_who(const struct options *o, struct proxy_options *p)
 	bool is_known = !open;
 
 	p->keys = options_get(o, "keys");
+	/* Which keys was said more nearly than that none are needed. */
+	if (options_is_argument(o, "keys")) {
+		if (options_is_argument(o, "open")) {
+			fputs("culvert proxy: --keys and --open go without each other\n",
+			      stderr);
+			return EXIT_USAGE;
+		}
+		open = NULL;
+		is_known = true;
+	}
 	for (size_t i = 0; open && i < sizeof(yes) / sizeof(yes[0]); i++)
 		p->server.is_open = p->server.is_open || strcasecmp(open, yes[i]) == 0;
 	for (size_t i = 0; open && i < sizeof(no) / sizeof(no[0]); i++)

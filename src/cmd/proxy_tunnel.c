@@ -55,8 +55,9 @@ static void print_help(const struct options *o)
 	puts("Usage: culvert proxy-tunnel --connect-proxy HOST:PORT [option...]\n"
 	     "\n"
 	     "Makes an interface and carries what is sent into it through an HTTP proxy: each TCP\n"
-	     "connection is a CONNECT of its own, DNS queries go by TCP, other datagrams are refused.\n"
-	     "Its address is 10.0.0.1 (fdcc:756c:7672::1); yours, and routes, are yours to set: what\n"
+	     "connection is a CONNECT of its own, DNS queries go by TCP, other datagrams by connect-udp\n"
+	     "where the proxy has it, else they are refused. Its address is 10.0.0.1\n"
+	     "(fdcc:756c:7672::1); yours, and routes, are yours to set: what\n"
 	     "carries --mark must not go into it.\n");
 	options_print_help(o, stdout);
 }
@@ -149,6 +150,7 @@ static int exit_code(int err)
 {
 	switch (err) {
 	case -EPERM:
+	case -EACCES:
 	case -ENOENT:
 	case -ENODEV:
 		return EXIT_PRIVILEGE;

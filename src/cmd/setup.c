@@ -63,6 +63,7 @@ static const struct ephem_verb verb = {
 	.max_words = 2,
 	.is_complete = is_complete,
 	.makes_state = true,
+	.takes_token = true,
 	.run = setup,
 };
 

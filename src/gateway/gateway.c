@@ -150,7 +150,8 @@ void gateway_give_back(struct gateway *g, const struct ip_addr *a, uint64_t unti
 struct loading {
 	struct gateway *g;
 	uint64_t now_ns;
-	size_t strangers; /* addresses outside today's prefixes */
+	size_t strangers;	 /* addresses outside today's prefixes */
+	struct ip_addr stranger; /* one of them */
 };
 
 static int load_address(struct loading *l, const struct ip_addr *a)
@@ -162,8 +163,28 @@ static int load_address(struct loading *l, const struct ip_addr *a)
 	err = pool_take(pool_of(l->g, a), l->now_ns, a);
 	if (err != ERR_RANGE)
 		return err == ERR_EXISTS ? ERR_CORRUPT : err;
+	if (l->strangers == 0 || a->family == ADDR_V4)
+		l->stranger = *a;
 	l->strangers++; /* the prefixes were changed; the peer keeps what its client has */
 	return 0;
+}
+
+/* A start with other networks than before: without --listen-users the default is another, for one. */
+static void warn_of_strangers(const struct gateway_config *c, const struct loading *l)
+{
+	bool is_v4 = l->stranger.family == ADDR_V4;
+	const struct ip_prefix *now = is_v4 ? &c->subnet4 : &c->subnet6;
+	struct ip_prefix before = { .bits = now->bits };
+	char text[ADDR_TEXT_MAX], one[ADDR_TEXT_MAX], guess[ADDR_TEXT_MAX];
+
+	snprintf(guess, sizeof(guess), "%s/%u", ip_addr_format(&l->stranger, one), now->bits);
+	if (ip_prefix_parse(guess, true, &before) == 0)
+		ip_prefix_format(&before, guess);
+	log_warning(
+		"%zu addresses of peers lie outside %s, %s for one: the peers keep them, and "
+		"get no packets there; start with what they were made with, it seems "
+		"--subnet%d %s",
+		l->strangers, ip_prefix_format(now, text), one, is_v4 ? 4 : 6, guess);
 }
 
 static int load_peer(void *context, const struct store_peer *p)
@@ -267,11 +288,7 @@ static int load(struct gateway *g, uint64_t now_ns, struct diag *d)
 			       : diag_set(d, err, 0, "what is stored cannot be loaded: %s",
 					  err_text(err));
 	if (l.strangers > 0)
-		log_warning(
-			"%zu stored addresses lie outside the configured prefixes: their peers"
-			" keep them, and get no packets there; start with the prefixes they were"
-			" made with (--subnet4, --subnet6)",
-			l.strangers);
+		warn_of_strangers(&g->config, &l);
 	return 0;
 }
 

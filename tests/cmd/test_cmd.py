@@ -175,10 +175,16 @@ def refuses_wrong_command_lines():
                  ["conf", "obfuscate", "--level", "loud"], ["conf", "obfuscate", "-l", "low", "--client"],
                  ["conf", "obfuscate", "-l", "low", "a", "b"], ["conf", "apply"], ["conf", "apply", "a", "b", "c"],
                  ["conf", "export"], ["conf", "export", "a", "b"], ["doctor", "a", "b"], ["qr", "--link", "-o", "x"],
-                 ["qr", "--amnezia", "--format", "png"], ["qr", "--amnezia", "--format", "svg", "-o", "-"]):
+                 ["qr", "--amnezia", "--format", "png"], ["qr", "--amnezia", "--format", "svg", "-o", "-"],
+                 ["proxy", "--open", "--keys", "x"], ["carrier", "--to", "ftp://x", "--listen", "127.0.0.1:0"],
+                 ["carrier", "--to", "tcp://127.0.0.1:1", "--listen", "0.0.0.0:1"], ["create", "--token", "x", "y"],
+                 ["connect", "--carrier", "vpn.example:443", "x"]):
         result = run(*args)
         assert result.returncode == 2 and re.match(rb"culvert " + args[0].encode() + rb"( \w+)?: ", result.stderr), args
         assert not result.stdout
+    # A variable says less than the command line.
+    result = run("proxy", "--keys", "/no/such/keys", "--listen", "127.0.0.1:0", env={**os.environ, "PROXY_OPEN": "1"})
+    assert result.returncode == 3 and b"/no/such/keys" in result.stderr
 
 
 # --- keys ---

@@ -5,6 +5,7 @@
 The network is drawn in client_net.py.
 """
 
+import hashlib
 import json
 import os
 import pathlib
@@ -21,6 +22,7 @@ import netns
 import suite
 from client_net import RESOLV, WORLD4, WORLD6
 
+SERVER_WITHOUT_PORT = client_net.SERVER
 FAILED, USAGE, REFUSED, PRIVILEGE = 1, 2, 3, 4
 
 
@@ -87,6 +89,60 @@ class Connect(client_net.ClientTest):
         self.assertFalse(self.reaches(WORLD4) or self.reaches(WORLD6), "packets leave beside a tunnel that died")
         self.culvert("disconnect", "--state", self.state, "--restore")
         self.assertAsBefore()
+
+
+class Carried(client_net.ClientTest):
+    """A full tunnel over a carrier of this host, on a network that lets nothing pass but TCP to one port."""
+
+    CARRIER = f"{client_net.SERVER}:8443"
+
+    def setUp(self):
+        super().setUp()
+        self.router.rules("inet", "filter hook forward", "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
+                          f"ip daddr {client_net.SERVER} tcp dport 8443 accept", f"ip saddr {client_net.SERVER} tcp sport 8443 accept",
+                          "counter drop")
+        self.dir = os.path.dirname(self.file)
+        os.chmod(self.dir, 0o755)
+        for name, text in (("keys", f"anna {hashlib.sha256(b'cvu_secret').hexdigest()}\n"), ("key", "cvu_secret\n")):
+            pathlib.Path(f"{self.dir}/{name}").write_text(text)
+            os.chmod(f"{self.dir}/{name}", 0o644)
+        ready = self.carrier(self.internet, "--listen", "https://0.0.0.0:8443", "--keys", f"{self.dir}/keys",
+                             "--cert", f"{self.dir}/c.pem", "--cert-key", f"{self.dir}/c.key")
+        self.carrier(self.client, "--to", f"https://{self.CARRIER}", "--pin", ready["fingerprint"], "--listen",
+                     "127.0.0.1:7000", "--key-file", f"{self.dir}/key", "--mark", "0xca6c")
+        self.write(endpoint="127.0.0.1:7000", more="FwMark = 51820")
+
+    def carrier(self, namespace, *words):
+        process = namespace.start(client_net.CULVERT, "carrier", *words, "--json", stdout=-1, stderr=self.log)
+        return json.loads(process.stdout.readline())
+
+    def test_it_carries_everything_and_nothing_else_leaves(self):
+        watch = client_net.Watch(self, endpoints=())
+        explains = watch._explains4
+        watch._explains4 = lambda packet: explains(packet) or (
+            packet[9] == 6 and packet[16:20] == socket.inet_aton(client_net.SERVER) and packet[22:24] == b"\x20\xfb")
+        said = self.connect("--carrier", self.CARRIER)
+        self.assertIn("answered within", said.stdout)
+        self.assertNotIn("loopback", said.stderr)
+        client_net.talk(self.client)
+        self.assertTrue(self.reaches(WORLD4) and self.reaches(WORLD6))
+        # The same port without the mark, and the mark to another port.
+        for port in (8443, 8444):
+            done = self.client.run("/usr/bin/python3", "-c", f"import socket; s = socket.socket(); s.settimeout(1)\n"
+                                   f"if {port} == 8444: s.setsockopt(1, 36, 51820)\n"
+                                   f"s.connect(('{client_net.SERVER}', {port}))", check=False)
+            self.assertEqual("Error" in done.stderr or "timed out" in done.stderr, port == 8444, done.stderr)
+        self.assertEqual(watch.unexplained(), [])
+        self.assertGreater(watch.packets, 5)
+        self.disconnect()
+        self.assertAsBefore()
+
+    def test_without_it_a_hint_says_what_is_missing(self):
+        said = self.connect("--wait", "1")
+        self.assertIn("--carrier ADDRESS:PORT and 'culvert carrier --mark 51820'", said.stderr)
+        self.disconnect()
+        for word in ("vpn.example:443", SERVER_WITHOUT_PORT):
+            self.assertEqual(self.connect("--carrier", word, check=False).returncode, USAGE)
 
 
 class Ways(client_net.ClientTest):

@@ -140,7 +140,7 @@ class Commands(ClientTest):
                          (DONE, f"Configuration saved to: {self.dir}/bob.conf\n✓ User 'bob' created and configuration saved!\n"
                                 f"Configuration file: {self.dir}/bob.conf\n", ""))
         code, out, err = self.call("create", "user1")
-        self.assertEqual((code, out, err.replace('": "', '":"')), (REFUSED, "", exists))
+        self.assertEqual((code, out, err), (REFUSED, "", "✗ Failed to create user: User user1 already exists\n"))
         self.assertEqual(json.loads(self.call("list", "--json")[1]),
                          [{"client_id": name, "file": f"{self.dir}/{name}.conf"} for name in ("alice", "bob", "user1")])
         self.assertEqual(json.loads(self.call("pull", "bob", "--json")[1]), {"client_id": "bob", "file": f"{self.dir}/bob.conf"})
