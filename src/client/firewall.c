@@ -120,7 +120,7 @@ static void put_probes(struct text *out, const struct client_plan *p)
 }
 
 /* Packets of a cgroup are sent to the tunnel's table by a mark, after their source address was
- * chosen for another way out. */
+ * chosen for another way out. Where rp_filter is strict, answers are judged by the same way. */
 static void put_cgroup(struct text *out, const struct client_plan *p)
 {
 	uint32_t mark = client_plan_inner_mark(p);
@@ -133,11 +133,15 @@ static void put_cgroup(struct text *out, const struct client_plan *p)
 		    "\t\ttype route hook output priority mangle\n"
 		    "\t\tmeta mark 0 socket cgroupv2 level %u \"%s\" meta mark set %u\n"
 		    "\t}\n"
+		    "\tchain cgroup_answers {\n"
+		    "\t\ttype filter hook prerouting priority mangle\n"
+		    "\t\tiifname \"%s\" fib daddr type local meta mark set %u\n"
+		    "\t}\n"
 		    "\tchain cgroup_source {\n"
 		    "\t\ttype nat hook postrouting priority srcnat\n"
 		    "\t\toifname \"%s\" meta mark %u masquerade\n"
 		    "\t}\n",
-		    level, p->cgroup, mark, p->interface, mark);
+		    level, p->cgroup, mark, p->interface, mark, p->interface, mark);
 }
 
 /* --- The kill switch --- */

@@ -44,6 +44,13 @@ static int talk(struct way *w, struct way_talk *t, int fd, uint64_t until_ns)
 	return err;
 }
 
+/* What only a server that is no proxy says to CONNECT. */
+static bool knows_no_connect(unsigned int status)
+{
+	return status == 400 || status == 404 || status == 405 || status == 501 ||
+	       status == 505;
+}
+
 static int explain(const struct usernet_options *o, const struct way_talk *t, int err,
 		   struct diag *d)
 {
@@ -59,6 +66,10 @@ static int explain(const struct usernet_options *o, const struct way_talk *t, in
 			d, -EKEYREJECTED, 0,
 			"the proxy %s %s (it answers %u): say --key-file or VPN_API_KEY", proxy,
 			o->credential ? "refuses this key" : "wants a key", status);
+	if (knows_no_connect(status))
+		return diag_set(d, -EPROTO, 0,
+				"what is at %s is no proxy for CONNECT: it answers %u", proxy,
+				status);
 	if (status)
 		return diag_set(
 			d, err, 0,

@@ -26,6 +26,7 @@
 #include "net/nft_look.h"
 #include "net/resolve.h"
 #include "sys/clock.h"
+#include "sys/file.h"
 #include "sys/log.h"
 #include "sys/privileges.h"
 
@@ -634,6 +635,33 @@ void client_session_keep(struct client_session *s, void (*each)(void *context),
 
 /* --- The end --- */
 
+static void left_name(const char *interface, char out[32])
+{
+	snprintf(out, 32, "%.15s.left", interface);
+}
+
+/* What a process in the background has to say at its end, who has it end says. */
+static void hand_on(const struct undo_journal *j, const struct text *said)
+{
+	char name[32];
+
+	left_name(j->interface, name);
+	if (said->data && said->len &&
+	    file_write(j->dir_fd, name, said->data, said->len, FILE_MODE(0600)) < 0)
+		log_warning("cannot write %s", name);
+}
+
+static void take_over(const struct undo_journal *j, struct text *said)
+{
+	char name[32], words[4096];
+	size_t len = 0;
+
+	left_name(j->interface, name);
+	if (file_read_ours(j->dir_fd, name, words, sizeof(words), &len) == 0 && said)
+		text_add(said, words, len);
+	unlinkat(j->dir_fd, name, 0);
+}
+
 int client_session_disconnect(struct client_session *s, struct text *said, struct diag *d)
 {
 	int err = undo_journal_lock(&s->journal, LOCK_PATIENCE_NS);
@@ -642,6 +670,8 @@ int client_session_disconnect(struct client_session *s, struct text *said, struc
 		return diag_set(d, err, 0, "another connect or disconnect is at work");
 	client_tunnel_stop(&s->tunnel);
 	err = client_steps_undo(&s->journal, CLIENT_UNDO_ALL, said, d);
+	if (s->is_detached)
+		hand_on(&s->journal, said);
 	undo_journal_unlock(&s->journal);
 	return err;
 }
@@ -663,6 +693,7 @@ static void end_keeper(const struct undo_journal *j)
 {
 	if (!undo_journal_is_kept(j) || j->keeper == getpid())
 		return;
+	kill(j->keeper, SIGTERM);
 	kill(j->keeper, SIGCONT);
 	child_stop_foreign(j->keeper, j->keeper_started, KEEPER_PATIENCE_NS);
 }
@@ -684,7 +715,9 @@ int client_disconnect(const char *state, const char *interface, struct text *sai
 				"there; if that is gone, connect here first",
 				interface);
 	}
+	take_over(&j, NULL); /* of another time */
 	end_keeper(&j);
+	take_over(&j, said);
 	undo_journal_close(&j);
 	err = undo_journal_open(&j, state, interface, LOCK_PATIENCE_NS, d);
 	if (err < 0)

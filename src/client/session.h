@@ -53,6 +53,7 @@ struct client_config {
  * @table_failed: It could not be made again, and that was said
  * @dns_holder:	Another connection, whose name servers are in /etc/resolv.conf; "": none
  * @had_table:	The firewall of an earlier connection stood when this one began
+ * @is_detached: Nobody sees what is said at the end: it is left for client_disconnect()
  */
 struct client_session {
 	const struct client_config *config;
@@ -78,6 +79,7 @@ struct client_session {
 	bool table_failed;
 	char dns_holder[LINK_NAME_MAX];
 	bool had_table;
+	bool is_detached;
 };
 
 /**

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* culvert connect: this host's traffic through a tunnel, and nothing beside it. */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <pwd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -113,6 +115,26 @@ static const char *endpoint_text(const struct job *job, char out[ADDR_TEXT_MAX])
 	return endpoint_format(&job->session.endpoints[job->session.main_peer], out);
 }
 
+static bool is_answered(const struct job *job)
+{
+	return job->session.handshake_ms != UINT32_MAX;
+}
+
+/* It was called in vain: the connection stands, and is none until somebody answers. */
+static bool is_waiting(const struct job *job)
+{
+	return job->wait_s && !is_answered(job);
+}
+
+static const char *what_stays(const struct client_plan *p)
+{
+	if (!p->has_kill_switch)
+		return "";
+	return p->scope == CLIENT_FULL
+		       ? "; nothing leaves until it does"
+		       : "; what is for the tunnel does not leave until it does";
+}
+
 static void print_json(const struct job *job)
 {
 	struct text out = { .max = 65536 };
@@ -124,8 +146,8 @@ static void print_json(const struct job *job)
 	json_put_text(&out, "endpoint", endpoint_text(job, endpoint));
 	json_put_bool(&out, "kill_switch", job->session.plan.has_kill_switch);
 	json_put_bool(&out, "full_tunnel", job->session.plan.scope == CLIENT_FULL);
-	json_put_bool(&out, "answered", job->session.handshake_ms != UINT32_MAX);
-	if (job->session.handshake_ms != UINT32_MAX)
+	json_put_bool(&out, "answered", is_answered(job));
+	if (is_answered(job))
 		json_put_number(&out, "handshake_ms", job->session.handshake_ms);
 	text_puts(&out, "}\n");
 	if (!out.err)
@@ -148,15 +170,16 @@ static void print_people(const struct job *job)
 {
 	char endpoint[ADDR_TEXT_MAX];
 
-	printf("✓ VPN connected successfully!\n"
-	       "%s on %s to %s, ",
-	       job->config.name, job->config.interface, endpoint_text(job, endpoint));
-	if (job->session.handshake_ms != UINT32_MAX)
+	if (is_answered(job))
+		puts("✓ VPN connected successfully!");
+	else if (is_waiting(job))
+		puts("VPN not connected yet: waiting for an answer.");
+	printf("%s on %s to %s, ", job->config.name, job->config.interface,
+	       endpoint_text(job, endpoint));
+	if (is_answered(job))
 		printf("which answered within %u ms\n", job->session.handshake_ms);
-	else if (job->wait_s)
-		printf("which has not answered yet%s\n",
-		       job->session.plan.has_kill_switch ? "; nothing leaves until it does"
-							 : "");
+	else if (is_waiting(job))
+		printf("which has not answered%s\n", what_stays(&job->session.plan));
 	else
 		puts("which was not called");
 	print_dns(&job->session);
@@ -170,6 +193,7 @@ static int exit_code(int err)
 	case ERR_FORMAT:
 	case ERR_LIMIT:
 	case -EKEYREJECTED:
+	case -EPROTO:
 		return EXIT_REFUSED;
 	case -EPERM:
 	case -EACCES:
@@ -226,10 +250,12 @@ static void settle(struct job *job)
 	if (chdir("/") < 0)
 		log_warning("cannot leave the working directory: %s", err_text(-errno));
 	if (job->report_fd >= 0) {
-		report(job, EXIT_DONE);
+		report(job, is_waiting(job) ? EXIT_FAILED : EXIT_DONE);
 		detach();
+		job->session.is_detached = true;
 	}
-	notify_send(&job->manager, "READY=1\nSTATUS=Connected");
+	notify_send(&job->manager, is_waiting(job) ? "READY=1\nSTATUS=Waiting for an answer"
+						   : "READY=1\nSTATUS=Connected");
 }
 
 static void each_second(void *context)
@@ -399,6 +425,18 @@ static int read_user(struct client_options *o, const char *text)
 	return EXIT_DONE;
 }
 
+static int read_cgroup(struct client_options *o, const char *text)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	o->cgroup = text + strspn(text, "/");
+	snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", o->cgroup);
+	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+		return complain(EXIT_USAGE, "no such cgroup: ", text);
+	return EXIT_DONE;
+}
+
 static int read_wait(struct job *job, const char *text)
 {
 	if (decimal_parse(text, strlen(text), WAIT_MAX_S, &job->wait_s) < 0)
@@ -421,8 +459,7 @@ static int read_option(struct job *job, int option)
 	case OPTION_ONLY_USER:
 		return read_user(o, optarg);
 	case OPTION_ONLY_CGROUP:
-		o->cgroup = optarg + strspn(optarg, "/");
-		return EXIT_DONE;
+		return read_cgroup(o, optarg);
 	case OPTION_ENDPOINT:
 		job->config.ways = optarg;
 		return EXIT_DONE;
@@ -537,6 +574,8 @@ static int read_file(struct job *job, const char *word)
 		fprintf(stderr, "✗ Failed to connect: %s\n", d.text);
 		return EXIT_FAILED;
 	}
+	if (faccessat(AT_FDCWD, job->file.path, R_OK, AT_EACCESS) < 0 && errno == EACCES)
+		return complain(EXIT_PRIVILEGE, "no permission to read ", job->file.path);
 	code = conf_file_open(&job->conf, job->file.path);
 	if (code != EXIT_DONE) {
 		conf_file_complain(&job->conf, "culvert connect");

@@ -155,6 +155,7 @@ static int exit_code(int err)
 	case -ENODEV:
 		return EXIT_PRIVILEGE;
 	case -EKEYREJECTED:
+	case -EPROTO:
 		return EXIT_REFUSED;
 	default:
 		return EXIT_FAILED;

@@ -26,6 +26,7 @@ static const char usage[] =
 	"\n"
 	"Shows the connections of 'culvert connect', or one of them. One whose process is gone, after a\n"
 	"crash or a restart, is shown with what it has left; 'culvert disconnect' takes that back.\n"
+	"One that nobody has answered yet is \"waiting\".\n"
 	"Ends with 1 when the connection that was named, or when nothing was named any one, does not run.\n";
 
 /** struct report - What is written, and whether what was asked for runs */
@@ -82,6 +83,14 @@ static const char *kill_switch_text(const struct undo_journal *j)
 	return j->has_kill_switch ? "off: the firewall is not there" : "off";
 }
 
+/* Until the first answer it is no connection. Through a proxy there is nothing to be asked. */
+static const char *state_text(bool runs, const struct traffic *t)
+{
+	if (!runs)
+		return "left";
+	return t->is_known && t->last_ns == 0 ? "waiting" : "connected";
+}
+
 static void put_steps_json(struct text *out, const struct undo_journal *j)
 {
 	json_put_name(out, "changes");
@@ -106,7 +115,7 @@ static void put_json(struct report *r, const struct undo_journal *j, bool runs,
 	text_puts(out, "{");
 	json_put_text(out, "name", j->name);
 	json_put_text(out, "interface", j->interface);
-	json_put_text(out, "state", runs ? "connected" : "left");
+	json_put_text(out, "state", state_text(runs, t));
 	json_put_bool(out, "kill_switch", has_kill_switch(j));
 	if (t->is_known) {
 		json_put_text(out, "endpoint", t->endpoint);
@@ -124,7 +133,7 @@ static void put_people(struct report *r, const struct undo_journal *j, bool runs
 	struct text *out = &r->out;
 
 	text_printf(out, "%s: %s\n", j->interface,
-		    runs ? "connected" : "not connected; its process is gone");
+		    runs ? state_text(runs, t) : "not connected; its process is gone");
 	text_printf(out, "  name: %s\n  kill switch: %s\n", j->name, kill_switch_text(j));
 	if (t->is_known)
 		text_printf(out,
@@ -151,9 +160,14 @@ static void show(void *context, const char *interface)
 	struct traffic t = { .rx = 0 };
 	struct diag d = { 0 };
 	bool runs;
+	int err = undo_journal_peek(&j, r->state, interface, &d);
 
-	if (undo_journal_peek(&j, r->state, interface, &d) < 0) {
-		fprintf(stderr, "culvert status: %s\n", d.text);
+	if (err < 0) {
+		if (err == -ENOENT)
+			fprintf(stderr, "culvert status: there is no connection %s\n",
+				interface);
+		else
+			fprintf(stderr, "culvert status: %s\n", d.text);
 		r->broken++;
 		return;
 	}

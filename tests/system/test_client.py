@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "net"))
 import client_net
 import netns
 import suite
-from client_net import RESOLV, WORLD4, WORLD6
+from client_net import CULVERT, RESOLV, WORLD4, WORLD6
 
 SERVER_WITHOUT_PORT = client_net.SERVER
 FAILED, USAGE, REFUSED, PRIVILEGE = 1, 2, 3, 4
@@ -91,6 +91,47 @@ class Connect(client_net.ClientTest):
         self.assertAsBefore()
 
 
+class Words(client_net.ClientTest):
+    """What is said is so."""
+
+    def test_a_server_that_does_not_answer_is_waited_for_and_that_is_no_success(self):
+        self.write(endpoint=f"{client_net.SILENT}:51820")
+        done = self.connect("--wait", "1", check=False)
+        self.assertEqual((done.returncode, "✓" in done.stdout), (FAILED, False), done.stdout)
+        self.assertIn("waiting for an answer", done.stdout)
+        self.assertIn("nothing leaves until it does", done.stdout)
+        done = self.status("home")
+        self.assertEqual((done.returncode, json.loads(done.stdout)[0]["state"]), (0, "waiting"))
+        self.assertIn("home: waiting", self.culvert("status", "--state", self.state).stdout)
+        self.disconnect()
+        done = self.connect("--wait", "1", "--json", check=False)
+        self.assertEqual((done.returncode, json.loads(done.stdout)["answered"]), (FAILED, False))
+        self.disconnect()
+        self.assertAsBefore()
+
+    def test_what_somebody_else_has_changed_is_named(self):
+        self.connect("--wait", "0")
+        os.kill(self.keeper(), signal.SIGSTOP)
+        RESOLV.unlink()
+        RESOLV.write_text("nameserver 192.0.2.99\n")
+        done = self.disconnect()
+        self.assertEqual(done.stderr, "/etc/resolv.conf: left as somebody else has made it since\n")
+        self.assertEqual(RESOLV.read_text(), "nameserver 192.0.2.99\n")
+        self.assertEqual(sorted(os.listdir(f"{self.state}/client")), ["lock"])
+
+    def test_what_is_not_there_and_what_may_not_be_read_are_said(self):
+        done = self.status("nope")
+        self.assertEqual((done.returncode, done.stderr), (FAILED, "culvert status: there is no connection nope\n"))
+        done = self.connect("--only-cgroup", "no/such", check=False)
+        self.assertEqual((done.returncode, done.stderr), (USAGE, "culvert connect: no such cgroup: no/such\n"))
+        os.chmod(self.file, 0o600)
+        done = self.client.run("/usr/bin/python3", "-c", "import os, sys; os.setgroups([]); os.setgid(65534); "
+                               "os.setuid(65534); os.execv(sys.argv[1], sys.argv[1:])", CULVERT, "connect", self.file,
+                               check=False)
+        self.assertEqual((done.returncode, "no permission to read" in done.stderr), (PRIVILEGE, True), done.stderr)
+        self.assertAsBefore()
+
+
 class Carried(client_net.ClientTest):
     """A full tunnel over a carrier of this host, on a network that lets nothing pass but TCP to one port."""
 
@@ -138,7 +179,7 @@ class Carried(client_net.ClientTest):
         self.assertAsBefore()
 
     def test_without_it_a_hint_says_what_is_missing(self):
-        said = self.connect("--wait", "1")
+        said = self.connect("--wait", "1", check=False)
         self.assertIn("--carrier ADDRESS:PORT and 'culvert carrier --mark 51820'", said.stderr)
         self.disconnect()
         for word in ("vpn.example:443", SERVER_WITHOUT_PORT):
@@ -258,7 +299,7 @@ class Scopes(client_net.ClientTest):
         self.connect("--no-kill-switch")
         os.kill(self.keeper(), signal.SIGKILL)
         self.soon(lambda: not self.has_link(), "the end of the interface")
-        self.assertTrue(self.reaches(WORLD4) and self.reaches(WORLD6))
+        self.soon(lambda: self.reaches(WORLD4) and self.reaches(WORLD6), "pings beside it")
         self.disconnect()
         self.assertAsBefore()
 
@@ -283,6 +324,8 @@ class Scopes(client_net.ClientTest):
         group.mkdir()
         self.addCleanup(group.rmdir)
         self.router.rules("inet", "filter hook forward", f"ip daddr {WORLD4} drop")
+        for interface in ("all", "default"):
+            self.client.sysctl(f"net.ipv4.conf.{interface}.rp_filter", 1)
         self.connect("--only-cgroup", group.name)
 
         def reaches_inside():

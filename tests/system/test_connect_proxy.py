@@ -140,6 +140,27 @@ class PlainTest(ConnectTest):
         self.assert_as_before()
 
 
+class NoProxyTest(ConnectTest):
+    """A web server, or nothing, in its place."""
+
+    def start_proxy(self):
+        self.web = self.proxy.start("/usr/bin/python3", "-m", "http.server", "--bind", PROXY4, PROXY_PORT, stdout=self.logs,
+                                    stderr=self.logs)
+        self.soon(lambda: f":{PROXY_PORT}" in self.proxy.output("ss", "-ltn"), "a web server")
+
+    def test_what_is_no_proxy_is_refused_and_what_is_not_there_is_waited_for(self):
+        done = self.connect(check=False)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("is no proxy for CONNECT: it answers 501", done.stderr)
+        self.assert_as_before()
+        netns.stop(self.web)
+        done = self.connect("--wait", "1", check=False)
+        self.assertEqual((done.returncode, "✓" in done.stdout), (1, False), done.stderr)
+        self.assertIn("waiting for an answer", done.stdout)
+        self.disconnect()
+        self.assert_as_before()
+
+
 class KeyTest(ConnectTest):
     wants_key = True
 
