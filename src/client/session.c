@@ -240,6 +240,12 @@ static int choose_number(struct client_session *s, struct diag *d)
 			d, -EBUSY, 0, "the connection on %s %s: disconnect it first", f.rival,
 			f.rival_is_full ? "lets nothing else leave"
 					: "has a kill switch, which no other is made beside");
+	if (s->dns_holder[0] && s->plan.n_dns && s->plan.scope == CLIENT_FULL &&
+	    s->plan.has_kill_switch)
+		return diag_set(d, -EBUSY, 0,
+				"the connection on %s has the name servers, which nobody could "
+				"ask beside a full tunnel: disconnect it first",
+				s->dns_holder);
 	for (uint32_t i = 0; i < CLIENT_NUMBERS; i++) {
 		if (f.taken & (UINT64_C(1) << i))
 			continue;

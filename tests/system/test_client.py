@@ -278,6 +278,8 @@ class Scopes(client_net.ClientTest):
             said = self.connect("--split", "14.0.0.0/24", "--no-kill-switch", "--wait", "0", file=hard).stdout
             self.assertIn("Name servers stay those of the connection on home.", said)
             self.assertIn("nameserver 10.8.0.1", RESOLV.read_text())
+            done = self.connect("--interface", "full", file=hard, check=False)
+            self.assertEqual((done.returncode, "home has the name servers" in done.stderr), (FAILED, True), done.stderr)
             self.disconnect(order[0])
             self.assertEqual("nameserver 10.8.0.1" in RESOLV.read_text(), order[0] != "home")
             self.disconnect(order[1])
