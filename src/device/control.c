@@ -88,6 +88,8 @@ static int set_port(struct device *dev, uint16_t port)
 	}
 	if (err < 0)
 		return err;
+	if (dev->is_up && port != dev->port) /* no longer at the one that was said */
+		log_info("listening on port %u now", port);
 	dev->port = port;
 	if (dev->link_is_up && !dev->is_up) /* the port it had was in use */
 		come_up(dev);
