@@ -72,6 +72,8 @@ class WholeTest(suite.NetTest):
         """Bring up a client from the configuration the gateway printed, with our own tunnel."""
         path = f"/run/{interface}.conf"
         pathlib.Path(path).write_text(text)
+        # One that a killed tunnel of before has left would be taken for the new one's.
+        pathlib.Path(f"/run/wireguard/{interface}.sock").unlink(missing_ok=True)
         device = self.client.start(CULVERT, "device", "-f", interface, stdout=self.log, stderr=self.log)
         self.soon(lambda: os.path.exists(f"/run/wireguard/{interface}.sock"), "the client's socket")
         stripped = self.client.output(CULVERT, "conf", "strip", path)
